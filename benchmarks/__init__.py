@@ -1,0 +1,1 @@
+"""Measurements of vqcodec against other codecs; not part of the installed package."""

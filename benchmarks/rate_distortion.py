@@ -1,0 +1,172 @@
+"""Rate-distortion curves: every codec, every quality, every picture of a folder, whole files, 8-bit RGB PSNR.
+
+    python -m benchmarks.rate_distortion --data kodak/ --out kodak.json
+    python -m benchmarks.rate_distortion --data kodak/ --out kodak.json --resume --codecs vqcodec
+
+The result file is also the cache: with --resume whatever is already there for the same pictures, settings and
+versions is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks import codecs, report
+from benchmarks.results import CodecResult, Picture, Point, ResultError, Results, Sample, load
+from vqcodec import metrics
+
+SUFFIXES = {".png", ".ppm", ".bmp", ".tif", ".tiff"}
+"""Lossless pictures only: a lossy original would favour the codec it came from."""
+
+SAVE_SECONDS = 5.0
+
+
+def find_pictures(folder: Path) -> dict[str, Path]:
+    """The lossless pictures of a folder (not of its sub-folders) by file name.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    found = {path.name: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+    if not found:
+        raise FileNotFoundError(f"{folder}: no {', '.join(sorted(SUFFIXES))} pictures here")
+    return found
+
+
+def read_pixels(path: Path) -> codecs.Pixels:
+    """uint8 RGB pixels (H, W, 3) of a picture file; metadata and colour profile are left behind."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def identify(pixels: codecs.Pixels) -> Picture:
+    """Size and hash of a picture's RGB pixels."""
+    height, width = pixels.shape[:2]
+    return Picture(width, height, hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest())
+
+
+def measure(codec: codecs.Codec, pixels: codecs.Pixels, quality: float) -> Sample:
+    """Compress and decompress one picture once.
+
+    Raises:
+        ValueError: the codec returns a picture of another size.
+    """
+    data = codec.encode(pixels, quality)
+    psnr = metrics.psnr(pixels, codec.decode(data))
+    height, width = pixels.shape[:2]
+    # Rounded here and not when saving, so that a resumed run prints the figures of an uninterrupted one.
+    rate = round(metrics.bpp(len(data), width, height), 6)
+    return Sample(len(data), rate, round(psnr, 5) if math.isfinite(psnr) else None)
+
+
+def run(
+    results: Results,
+    paths: dict[str, Path],
+    codec: codecs.Codec,
+    qualities: Sequence[float],
+) -> Iterator[tuple[int, int]]:
+    """Fill `results` with what is missing of one codec; yields (done, all) after each picture.
+
+    Points of other settings or versions of this codec are dropped.
+    """
+    entry = results.codecs.get(codec.name)
+    if entry is None or (entry.settings, entry.versions) != (codec.settings, codec.versions):
+        entry = results.codecs[codec.name] = CodecResult(codec.settings, codec.versions)
+    points = [entry.points.setdefault(quality, Point(quality)) for quality in qualities]
+    done, total = sum(len(point.images) for point in points), len(points) * len(paths)
+    yield done, total
+    for name, path in paths.items():
+        missing = [point for point in points if name not in point.images]
+        if not missing:
+            continue
+        pixels = read_pixels(path)
+        for point in missing:
+            point.images[name] = measure(codec, pixels, point.quality)
+            done += 1
+            yield done, total
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; returns the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        results, paths = _start(args)
+        for name in args.codecs:
+            codec = codecs.make(name, model=args.model)
+            _run_and_save(results, paths, codec, args.qualities or codec.qualities, args.out)
+        published = report.load_published(args.published) if args.published else {}
+    except (ResultError, OSError) as error:
+        print(f"rate_distortion: {error}", file=sys.stderr)
+        return 1
+    print(report.rd_table(results))
+    print(report.bd_table(results, published))
+    if args.plot and not report.plot(results, published, args.plot):
+        print("rate_distortion: no plot, matplotlib is not installed", file=sys.stderr)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rate_distortion", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of lossless pictures")
+    parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="result file")
+    parser.add_argument(
+        "--codecs", nargs="+", default=codecs.CODEC_NAMES, choices=codecs.CODEC_NAMES, help="default: all"
+    )
+    parser.add_argument("--qualities", nargs="+", type=_number, metavar="Q", help="default: a grid per codec")
+    parser.add_argument("--model", default="default", help="vqcodec weights: a name or a file")
+    parser.add_argument("--published", type=Path, metavar="JSON", help="published curves to compare with")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the curves (needs matplotlib)")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--resume", action="store_true", help="keep what the result file already holds")
+    either.add_argument("--force", action="store_true", help="replace the result file")
+    return parser
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    return int(value) if value == int(value) else value
+
+
+def _start(args: argparse.Namespace) -> tuple[Results, dict[str, Path]]:
+    paths = find_pictures(args.data)
+    dataset = {name: identify(read_pixels(path)) for name, path in paths.items()}
+    if not args.out.exists() or args.force:
+        return Results(dataset), paths
+    if not args.resume:
+        raise ResultError(f"{args.out} exists; --resume continues it, --force replaces it")
+    results = load(args.out)
+    if results.dataset != dataset:
+        raise ResultError(f"{args.out} was measured on other pictures than those in {args.data}")
+    return results, paths
+
+
+def _run_and_save(
+    results: Results, paths: dict[str, Path], codec: codecs.Codec, qualities: Sequence[float], out: Path
+) -> None:
+    saved, bar = time.monotonic(), sys.stderr.isatty()
+    try:
+        for done, total in run(results, paths, codec, qualities):
+            if bar:
+                filled = 30 * done // total
+                line = f"\r{codec.name:>10} [{'#' * filled:<30}] {done}/{total}"
+                print(line, end="", file=sys.stderr, flush=True)
+            if time.monotonic() - saved > SAVE_SECONDS:
+                results.save(out)
+                saved = time.monotonic()
+    finally:
+        results.save(out)
+        if bar:
+            print(file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

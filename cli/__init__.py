@@ -1,0 +1,1 @@
+"""The `vqcodec` command. Nothing here imports torch, numpy or Pillow before a command needs them."""

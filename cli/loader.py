@@ -1,0 +1,54 @@
+"""Loads models on first use: the one of -m, the default, or the one a file names by fingerprint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vqcodec import zoo
+from vqcodec.errors import ModelMismatch
+from vqcodec_cli.ui import Reporter
+
+if TYPE_CHECKING:
+    from vqcodec.codec import Codec
+
+
+class Codecs:
+    """Codecs of one run of a command, each loaded once."""
+
+    def __init__(self, model: str | None, device: str, reporter: Reporter) -> None:
+        self._model = model
+        self._wanted = device
+        self._device: str | None = None
+        self._reporter = reporter
+        self._loaded: dict[str, Codec] = {}
+
+    def for_encoding(self) -> Codec:
+        """The model of -m, or the default."""
+        return self._load(self._model or zoo.DEFAULT_MODEL)
+
+    def for_file(self, bitstream_id: str) -> Codec:
+        """The model of -m, or else an installed one that decodes files with this fingerprint.
+
+        A file never names a path: only models on the search path are considered.
+
+        Raises:
+            ModelMismatch: none does.
+        """
+        if self._model is not None:
+            return self._load(self._model)
+        info = zoo.find_by_id(bytes.fromhex(bitstream_id))
+        if info is None:
+            have = ", ".join(f"{known.name} {known.bitstream_id}" for known in zoo.list_models()) or "none"
+            raise ModelMismatch(f"the file needs model {bitstream_id}, installed: {have}")
+        return self._load(str(info.path))
+
+    def _load(self, model: str) -> Codec:
+        if model not in self._loaded:
+            from vqcodec import loading  # noqa: PLC0415  imports numpy and Pillow; load() imports torch
+
+            if self._device is None:
+                self._device, note = loading.resolve_device(self._wanted)
+                if note:
+                    self._reporter.note(None, note)
+            self._loaded[model] = loading.load(model, device=self._device)
+        return self._loaded[model]

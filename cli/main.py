@@ -1,0 +1,100 @@
+"""Entry point: the command group, and the only place that turns errors into exit codes of the process."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+
+import click
+
+from vqcodec import __version__
+from vqcodec.bitstream.header import MAJOR
+from vqcodec.errors import VQCodecError
+from vqcodec_cli.compress import compress
+from vqcodec_cli.decompress import decompress
+from vqcodec_cli.info import info
+from vqcodec_cli.models import models
+from vqcodec_cli.ui import INTERRUPTED, OPERATIONAL, USAGE, Reporter, exit_code
+from vqcodec_cli.verify import verify
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_EPILOG = """\b
+Exit codes:
+  0    success
+  1    an operation failed: input or output, output exists, memory
+  2    wrong usage
+  3    the input is not a valid or supported picture or .vqc file
+  4    the model is missing, or the file needs another one
+  130  interrupted
+"""
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    parts = [f"vqcodec {__version__}", f"format {MAJOR}"]
+    for name in ("torch", "constriction", "pillow"):
+        try:
+            parts.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            parts.append(f"{name} missing")
+    click.echo(", ".join(parts))
+    ctx.exit()
+
+
+@click.group(context_settings=_CONTEXT, epilog=_EPILOG)
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show versions and exit.",
+)
+def cli() -> None:
+    """A neural image codec: pictures to .vqc files and back."""
+
+
+for command in (compress, decompress, info, verify, models):
+    cli.add_command(command)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; expected errors become one line on stderr."""
+    reporter = Reporter()
+    # Pillow's remarks on odd but readable files are of no use to people converting them.
+    warnings.filterwarnings("ignore", module="PIL")
+    try:
+        code = cli.main(args=argv, prog_name="vqcodec", standalone_mode=False, obj=reporter)
+        sys.stdout.flush()
+    except click.UsageError as error:
+        error.show()
+        return USAGE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        reporter.error(None, "interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away; keep the interpreter from complaining again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OPERATIONAL
+    except (VQCodecError, OSError, MemoryError) as error:
+        reporter.failure(None, error)
+        return exit_code(error)
+    except Exception as error:  # noqa: BLE001  the last resort: a bug must not look like a bad file
+        if reporter.verbosity >= 2:
+            traceback.print_exc()
+        reporter.error(None, f"internal error: {type(error).__name__}: {error} (-vv shows where)")
+        return OPERATIONAL
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Options that several commands share, and checks that make wrong values usage errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from vqcodec.metadata import parse_kinds
+from vqcodec.types import Limits
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def verbosity(function: F) -> F:
+    """-v (repeatable) and --quiet."""
+    function = click.option("-v", "--verbose", count=True, help="Say more; -vv shows tracebacks.")(function)
+    return click.option("--quiet", is_flag=True, help="Say nothing but errors.")(function)
+
+
+def output(function: F) -> F:
+    """Where results go and what happens to files that are there."""
+    for decorate in reversed(
+        (
+            click.option("-o", "--output", metavar="PATH", help="Output of a single input; - is stdout."),
+            click.option(
+                "--output-dir", metavar="DIR", help="Put outputs there, mirroring the input folders."
+            ),
+            click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary to a terminal."),
+            click.option("--skip-existing", is_flag=True, help="Leave inputs whose output exists alone."),
+            click.option("-r", "--recursive", is_flag=True, help="Search folders."),
+            click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
+def model(function: F) -> F:
+    """Model and device."""
+    function = click.option(
+        "-d",
+        "--device",
+        default="auto",
+        show_default=True,
+        callback=_device,
+        help="auto, cpu, cuda, cuda:N or mps.",
+    )(function)
+    return click.option("-m", "--model", metavar="ID|PATH", help="Model name or weight file.")(function)
+
+
+def metadata(function: F) -> F:
+    """Which metadata blocks to keep."""
+    return click.option(
+        "--metadata",
+        default="all",
+        show_default=True,
+        metavar="all|none|LIST",
+        callback=_metadata,
+        help="Blocks to keep: a list of icc, exif, xmp. Without icc, pixels become sRGB.",
+    )(function)
+
+
+def max_pixels(function: F) -> F:
+    """The decoder's bound on the picture's size."""
+    return click.option(
+        "--max-pixels",
+        "limits",
+        type=click.IntRange(min=0),
+        default=Limits().pixels,
+        show_default=True,
+        callback=_limits,
+        help="Refuse larger pictures; 0 = unlimited.",
+    )(function)
+
+
+def tile(_ctx: click.Context, _param: click.Parameter, value: int) -> int:
+    """Check a tile size."""
+    if value % 64 or not 0 <= value <= 65_472:
+        raise click.BadParameter("must be 0 or a multiple of 64 up to 65472")
+    return value
+
+
+def suffixes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Turn "png,.JPG" into (".png", ".jpg")."""
+    if value is None:
+        return None
+    words = [word.strip().lower().lstrip(".") for word in value.split(",")]
+    if not all(words):
+        raise click.BadParameter("must be a list like png,jpg")
+    return tuple("." + word for word in words)
+
+
+def _metadata(_ctx: click.Context, _param: click.Parameter, value: str) -> frozenset[str]:
+    try:
+        return parse_kinds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _device(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+        raise click.BadParameter("must be auto, cpu, cuda, cuda:N or mps")
+    return value
+
+
+def _limits(_ctx: click.Context, _param: click.Parameter, value: int) -> Limits:
+    return Limits(pixels=value, side=0) if value == 0 else Limits(pixels=value)

@@ -1,0 +1,118 @@
+"""What people see: summary, note and error lines on stderr, and the exit code an error stands for."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from vqcodec.batch import BatchReport
+from vqcodec.errors import FormatError, ModelError, UnsupportedImage
+from vqcodec.types import ImageInfo
+
+OPERATIONAL, USAGE, BAD_DATA, BAD_MODEL, INTERRUPTED = 1, 2, 3, 4, 130
+
+
+class Reporter:
+    """Writes to stderr, as much as -v and --quiet ask for; errors always."""
+
+    def __init__(self) -> None:
+        self.verbosity = 0
+        self.quiet = False
+
+    def configure(self, verbose: int, quiet: bool) -> None:
+        """Take over a command's flags."""
+        self.verbosity, self.quiet = verbose, quiet
+
+    def line(self, text: str) -> None:
+        """A summary line."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def note(self, label: str | None, text: str) -> None:
+        """Something worth knowing that is no error."""
+        self.line(_prefixed(label, f"note: {text}"))
+
+    def detail(self, label: str | None, text: str) -> None:
+        """Something only -v shows."""
+        if self.verbosity:
+            self.line(_prefixed(label, text))
+
+    def error(self, label: str | None, reason: str) -> None:
+        """One line `vqcodec: LABEL: reason`."""
+        click.echo(_prefixed(label, reason), err=True)
+
+    def failure(self, label: str | None, error: BaseException) -> None:
+        """The line of an exception, after its traceback with -vv."""
+        if self.verbosity >= 2:
+            traceback.print_exception(error, file=sys.stderr)
+        self.error(label, explain(error, label))
+
+
+def exit_code(error: BaseException) -> int:
+    """The process's exit code for one error."""
+    if isinstance(error, (FormatError, UnsupportedImage)):
+        return BAD_DATA
+    return BAD_MODEL if isinstance(error, ModelError) else OPERATIONAL
+
+
+def explain(error: BaseException, label: str | None = None) -> str:
+    """One line for people, without the file name when that is the label anyway."""
+    if isinstance(error, OSError) and error.strerror:
+        name = error.filename
+        prefix = f"{name}: " if name is not None and str(name) != label else ""
+        return prefix + error.strerror
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def finish(report: BatchReport, reporter: Reporter, planned: int) -> int:
+    """Report the failures of a batch once more if there were several files, and return the exit code."""
+    errors = [result.error for result in report.failed if result.error is not None]
+    partial = any(result.info is not None and not result.info.complete for result in report.results)
+    if planned > 1 and errors:
+        names = ", ".join(label_of(result.source) for result in report.failed)
+        reporter.error(None, f"{len(errors)} of {planned} files failed: {names}")
+    if not errors:
+        return BAD_DATA if partial else 0
+    return combine([exit_code(error) for error in errors])
+
+
+def combine(codes: Sequence[int]) -> int:
+    """The exit code of several failures: their common one, or else the general 1; 0 without failures."""
+    if not codes:
+        return 0
+    return codes[0] if len(set(codes)) == 1 else OPERATIONAL
+
+
+def label_of(path: Path | None, stream: str = "<stdin>") -> str:
+    """How messages name an input or output."""
+    return stream if path is None else str(path)
+
+
+def spaced(number: int) -> str:
+    """Thousands apart: 18 433."""
+    return f"{number:,}".replace(",", " ")
+
+
+def summary(info: ImageInfo, source: str, target: str, seconds_label: str, extra: Sequence[str] = ()) -> str:
+    """The line per file: names, size in pixels, quality, bytes, bits per pixel, seconds."""
+    parts = [
+        f"{source} -> {target}",
+        f"{info.width}x{info.height}",
+        f"q{info.quality:.0f}",
+        f"{spaced(info.file_bytes)} B",
+        f"{info.bpp:.3f} bpp",
+        *extra,
+    ]
+    if info.seconds is not None:
+        parts.append(f"{seconds_label} {info.seconds:.2f} s")
+    return "  ".join(parts)
+
+
+def _prefixed(label: str | None, text: str) -> str:
+    return f"vqcodec: {label}: {text}" if label else f"vqcodec: {text}"

@@ -1,0 +1,48 @@
+"""`vqcodec verify`: whether .vqc files are whole and undamaged."""
+
+from __future__ import annotations
+
+import click
+
+from vqcodec.files import Source, read_source
+from vqcodec.types import Limits
+from vqcodec_cli import options
+from vqcodec_cli.loader import Codecs
+from vqcodec_cli.streams import inspect_each
+from vqcodec_cli.ui import Reporter
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--decode", is_flag=True, help="Decode the picture as well; needs the model.")
+@options.model
+@options.max_pixels
+@options.verbosity
+@click.pass_obj
+def verify(
+    reporter: Reporter,
+    inputs: tuple[str, ...],
+    decode: bool,
+    model: str | None,
+    device: str,
+    limits: Limits,
+    verbose: int,
+    quiet: bool,
+) -> int:
+    """Check structure and all checksums of .vqc files, without writing anything.
+
+    Exit code 0 means every file is good.
+    """
+    from vqcodec.inspection import verify as check  # noqa: PLC0415  --help needs no more than click
+
+    reporter.configure(verbose, quiet)
+    codecs = Codecs(model, device, reporter)
+
+    def verify_one(name: str, source: Source) -> None:
+        data = read_source(source)
+        found = check(data, limits=limits)
+        if decode:
+            codecs.for_file(found.bitstream_id).decompress(data, limits=limits)
+        reporter.line(f"{name}: OK")
+
+    return inspect_each(inputs, verify_one, reporter)

@@ -1,0 +1,199 @@
+"""Shared fixtures: a codec without weights, pictures, and the command line run in-process."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import sys
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from vqcodec import loading
+from vqcodec.codec import Codec
+from vqcodec.errors import CorruptData, ModelNotFound
+from vqcodec_cli.main import main
+
+Pixels = NDArray[np.uint8]
+
+
+class FakeSegmentCodec:
+    """Stands in for `vqcodec.segments.SegmentCodec` where weights do not matter.
+
+    Layer 0 holds the means of 8x8 blocks, layer 1 the samples divided by a step that shrinks as the level
+    grows (64 at level 0, 1 = lossless at 252). Both are zlib streams behind a length, padded to 32 bit words.
+    """
+
+    name = "fake"
+    bitstream_id = bytes(range(8))
+    decoder_id = bytes(range(8, 16))
+    layers = 2
+
+    def analyse(self, pixels: Pixels) -> Pixels:
+        assert pixels.dtype == np.uint8
+        assert pixels.ndim == 3
+        assert pixels.shape[2] == 3
+        return pixels
+
+    def encode(self, analysis: Pixels, level: int, tile: int) -> list[list[bytes]]:
+        height, width, _ = analysis.shape
+        step = _step(level)
+        coded = []
+        for top, left, rows, columns in _tiles(width, height, tile):
+            part = analysis[top : top + rows, left : left + columns].astype(np.int64)
+            coded.append([_pack(_block_means(part)), _pack((part // step).astype(np.uint8))])
+        return coded
+
+    def decode(
+        self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
+    ) -> Pixels:
+        step = _step(level)
+        pixels = np.full((height, width, 3), 128, np.uint8)
+        for (top, left, rows, columns), (coarse, fine) in zip(
+            _tiles(width, height, tile), segments, strict=True
+        ):
+            target = pixels[top : top + rows, left : left + columns]
+            if fine is not None:
+                values = _unpack(fine, (rows, columns, 3)).astype(np.int64) * step + step // 2
+                target[:] = np.minimum(values, 255)
+            elif coarse is not None:
+                means = _unpack(coarse, (-(-rows // 8), -(-columns // 8), 3))
+                target[:] = means.repeat(8, axis=0).repeat(8, axis=1)[:rows, :columns]
+        return pixels
+
+
+def _step(level: int) -> int:
+    return 1 + (252 - level) // 4
+
+
+def _tiles(width: int, height: int, tile: int) -> list[tuple[int, int, int, int]]:
+    if tile == 0:
+        return [(0, 0, height, width)]
+    return [
+        (top, left, min(tile, height - top), min(tile, width - left))
+        for top in range(0, height, tile)
+        for left in range(0, width, tile)
+    ]
+
+
+def _block_means(part: NDArray[np.int64]) -> Pixels:
+    rows, columns, _ = part.shape
+    padded = np.pad(part, ((0, -rows % 8), (0, -columns % 8), (0, 0)), mode="edge")
+    blocks = padded.reshape(padded.shape[0] // 8, 8, padded.shape[1] // 8, 8, 3)
+    return blocks.mean(axis=(1, 3)).astype(np.uint8)
+
+
+def _pack(values: Pixels) -> bytes:
+    body = zlib.compress(values.tobytes(), 1)
+    packed = struct.pack("<I", len(body)) + body
+    return packed + bytes(-len(packed) % 4)
+
+
+def _unpack(segment: bytes, shape: tuple[int, int, int]) -> Pixels:
+    try:
+        (length,) = struct.unpack_from("<I", segment)
+        raw = zlib.decompress(segment[4 : 4 + length])
+        return np.frombuffer(raw, np.uint8).reshape(shape)
+    except (struct.error, zlib.error, ValueError) as error:
+        raise CorruptData("segment does not decode") from error
+
+
+@pytest.fixture(scope="session")
+def segments() -> FakeSegmentCodec:
+    return FakeSegmentCodec()
+
+
+@pytest.fixture(scope="session")
+def codec(segments: FakeSegmentCodec) -> Codec:
+    return Codec(segments)
+
+
+@pytest.fixture
+def other_codec() -> Codec:
+    """A codec whose files `codec` cannot decode."""
+    other = FakeSegmentCodec()
+    other.name = "other"
+    other.bitstream_id = b"\xff" * 8
+    return Codec(other)
+
+
+@pytest.fixture(scope="session")
+def pixels() -> Pixels:
+    """A smooth colourful picture with some noise, uint8 (48, 72, 3)."""
+    rows, columns = np.mgrid[0:48, 0:72]
+    noise = np.random.default_rng(1).integers(0, 12, (48, 72, 3))
+    base = np.stack([rows * 4, columns * 3, (rows + columns) * 2], axis=2)
+    return np.clip(base + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def photo(tmp_path: Path, pixels: Pixels) -> Path:
+    """That picture as a PNG file."""
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def write_model(path: Path, bitstream_id: bytes, decoder_id: bytes = b"\x01" * 8) -> Path:
+    """A safetensors file that holds one small tensor and the two ids."""
+    notes = {"bitstream_id": bitstream_id.hex(), "decoder_id": decoder_id.hex()}
+    header = {"__metadata__": notes, "t": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"abcd")
+    return path
+
+
+@pytest.fixture
+def make_model() -> Callable[..., Path]:
+    return write_model
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: FakeSegmentCodec) -> Path:
+    """A model folder on the search path whose only model, "default", loads as the fake codec."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    path = write_model(folder / "default.safetensors", segments.bitstream_id, segments.decoder_id)
+    monkeypatch.setenv("VQCODEC_MODELS", str(folder))
+
+    def load(model: Any = "default", *, device: str = "auto") -> Codec:
+        assert device in ("cpu", "cuda", "cuda:0")
+        if str(model) not in ("default", str(path)):
+            raise ModelNotFound(f"no model named {model!r}")
+        return Codec(segments)
+
+    monkeypatch.setattr(loading, "load", load)
+    return folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command left behind."""
+
+    code: int
+    out: bytes
+    err: str
+
+
+@pytest.fixture
+def vqcodec(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes], models: Path
+) -> Callable[..., Run]:
+    """Run the command line in this process: vqcodec("compress", path, stdin=b"...")."""
+
+    def run(*args: object, stdin: bytes = b"") -> Run:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsysbinary.readouterr()
+        code = main([str(arg) for arg in args])
+        captured = capsysbinary.readouterr()
+        return Run(code, captured.out, captured.err.decode())
+
+    return run

@@ -1,0 +1,175 @@
+"""The benchmark scripts on tiny generated pictures; vqcodec itself is left out, so no weights are needed."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module benchmarks.rate_distortion; it is not installed, and must not hide the installed vqcodec."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
+    return importlib.import_module("benchmarks.rate_distortion")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two noisy gradients, 48x32 and 33x40."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    random = np.random.default_rng(7)
+    for name, height, width in (("a.png", 32, 48), ("b.png", 40, 33)):
+        ramp = np.linspace(40, 200, height * width * 3).reshape(height, width, 3)
+        noise = random.normal(0, 8, ramp.shape)
+        Image.fromarray((ramp + noise).clip(0, 255).astype(np.uint8)).save(folder / name)
+    return folder
+
+
+def run(module: ModuleType, pictures: Path, out: Path, *extra: str) -> dict[str, Any]:
+    command = ["--data", str(pictures), "--out", str(out), "--codecs", "jpeg", "webp"]
+    assert module.main([*command, "--qualities", "10", "50", "90", *extra]) == 0
+    results: dict[str, Any] = json.loads(out.read_text())
+    return results
+
+
+def test_rates_are_whole_files_and_means_are_of_pictures(
+    benchmarks: ModuleType, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = run(benchmarks, pictures, tmp_path / "out.json")
+    assert results["schema"] == 1
+    jpeg = results["codecs"]["jpeg"]
+    assert jpeg["settings"]["subsampling"] == "4:2:0"
+    assert "pillow" in jpeg["versions"]
+    assert [point["quality"] for point in jpeg["points"]] == [10, 50, 90]
+    point = jpeg["points"][1]
+    with Image.open(pictures / "a.png") as original:
+        original.save(tmp_path / "a.jpg", quality=50, subsampling="4:2:0", optimize=True, progressive=True)
+        with Image.open(tmp_path / "a.jpg") as coded:
+            error = np.asarray(original, np.float64) - np.asarray(coded, np.float64)
+    sample = point["images"]["a.png"]
+    assert sample["bytes"] == (tmp_path / "a.jpg").stat().st_size
+    assert sample["bpp"] == pytest.approx(8 * sample["bytes"] / (48 * 32), abs=1e-6)
+    assert sample["psnr"] == pytest.approx(10 * np.log10(255**2 / np.mean(error**2)), abs=1e-5)
+    for figure in ("bpp", "psnr"):
+        values = [image[figure] for image in point["images"].values()]
+        assert len(values) == 2
+        assert point[figure] == pytest.approx(sum(values) / 2, abs=1e-5)
+    printed = capsys.readouterr()
+    assert f"| {point['bpp']:.4f}" in printed.out
+    assert "BD-rate against" in printed.out
+    assert "dB)" in printed.out
+    assert printed.err == ""  # no progress bar without a terminal
+
+
+def test_resume_measures_only_what_is_missing(
+    benchmarks: ModuleType, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.json"
+    whole = run(benchmarks, pictures, out)
+    partial = json.loads(out.read_text())
+    del partial["codecs"]["webp"]["points"][2]["images"]["b.png"]
+    partial["codecs"]["jpeg"]["versions"]["pillow"] = "of another day"  # must not be used again
+    out.write_text(json.dumps(partial))
+
+    measured: list[tuple[str, float]] = []
+    measure = benchmarks.measure
+
+    def spy(codec: Any, pixels: Any, quality: float) -> Any:
+        measured.append((codec.name, quality))
+        return measure(codec, pixels, quality)
+
+    monkeypatch.setattr(benchmarks, "measure", spy)
+    assert run(benchmarks, pictures, out, "--resume") == whole
+    assert sorted(measured) == sorted([("jpeg", q) for q in (10, 50, 90)] * 2 + [("webp", 90)])
+
+
+def test_an_interrupted_run_keeps_what_it_has(
+    benchmarks: ModuleType, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.json"
+    calls = 0
+    measure = benchmarks.measure
+
+    def interrupted(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return measure(*args)
+
+    monkeypatch.setattr(benchmarks, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(benchmarks, pictures, out)
+    kept = json.loads(out.read_text())["codecs"]["jpeg"]["points"]
+    assert [len(point["images"]) for point in kept] == [1, 1, 0]
+    assert [point["complete"] for point in kept] == [False, False, False]
+    assert kept[0]["bpp"] is None  # a mean over some of the pictures would mislead
+
+
+def test_results_are_not_mixed_or_overwritten_by_accident(
+    benchmarks: ModuleType, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+    run(benchmarks, pictures, out)
+    command = ["--data", str(pictures), "--out", str(out), "--codecs", "jpeg", "--qualities", "20"]
+    assert benchmarks.main(command) == 1
+    assert "--resume continues it" in capsys.readouterr().err
+    (pictures / "a.png").unlink()
+    assert benchmarks.main([*command, "--resume"]) == 1
+    assert "other pictures" in capsys.readouterr().err
+    assert benchmarks.main([*command, "--force"]) == 0
+    assert list(json.loads(out.read_text())["dataset"]) == ["b.png"]
+    out.write_text("[]")
+    assert benchmarks.main([*command, "--resume"]) == 1
+    assert "not a result file" in capsys.readouterr().err
+
+
+def test_published_curves_are_called_published(
+    benchmarks: ModuleType, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(
+        benchmarks,
+        pictures,
+        tmp_path / "out.json",
+        "--published",
+        str(ROOT / "benchmarks/published_kodak.json"),
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("| VTM 9.1, published") for line in lines)
+
+
+def test_plot(benchmarks: ModuleType, pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    run(benchmarks, pictures, tmp_path / "out.json", "--plot", str(tmp_path / "rd.png"))
+    with Image.open(tmp_path / "rd.png") as image:
+        assert min(image.size) > 300
+
+
+def test_speed_compares_at_one_rate(benchmarks: ModuleType, pictures: Path, tmp_path: Path) -> None:
+    speed = importlib.import_module("benchmarks.speed")
+    out = tmp_path / "speed.json"
+    command = ["--image", str(pictures / "a.png"), "--codecs", "jpeg", "webp", "--bpp", "5", "--repeats", "2"]
+    assert speed.main([*command, "--out", str(out)]) == 0
+    runs = json.loads(out.read_text())["runs"]
+    assert [(figures["codec"], figures["threads"]) for figures in runs] == [("jpeg", 1), ("webp", 1)]
+    for figures in runs:
+        assert figures["bpp"] == pytest.approx(5, rel=0.15)
+        assert 0 < figures["encode_s"] < 10
+        assert 0 < figures["decode_s"] < 10
+
+
+def test_bisection_finds_the_nearest_rate(benchmarks: ModuleType) -> None:
+    speed = importlib.import_module("benchmarks.speed")
+    scale = range(101)
+    for target, quality in ((-1.0, 0), (0.0, 0), (0.26, 5), (0.24, 5), (1.0, 10), (99.0, 99), (1e6, 100)):
+        rates = [q * q / 100 if q <= 10 else float(q) for q in scale]
+        assert speed.nearest_quality(lambda q, rates=rates: rates[q], scale, target) == quality

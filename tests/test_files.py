@@ -1,0 +1,75 @@
+"""Atomic writes and sources."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from vqcodec.files import read_source, same_file, write_atomic
+
+
+def test_sources(tmp_path: Path):
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    for source in (path, str(path), b"abc", bytearray(b"abc"), memoryview(b"abc"), io.BytesIO(b"abc")):
+        assert read_source(source) == b"abc"
+    with pytest.raises(TypeError):
+        read_source(io.StringIO("abc"))  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        read_source(7)  # type: ignore[arg-type]
+
+
+def test_write_creates_and_replaces(tmp_path: Path):
+    path = tmp_path / "out"
+    old = os.umask(0o027)
+    try:
+        write_atomic(path, b"one")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    write_atomic(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_failure_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, monkeypatch, error):
+    path = tmp_path / "out"
+    path.write_bytes(b"old")
+
+    def fail(*_args):
+        raise error
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(type(error)):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_links_are_followed_and_devices_kept(tmp_path: Path):
+    target = tmp_path / "target"
+    target.write_bytes(b"old")
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    write_atomic(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    write_atomic(os.devnull, b"gone")
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+    with pytest.raises(OSError, match="directory"):
+        write_atomic(tmp_path, b"x")
+    with pytest.raises(OSError, match="No such file"):
+        write_atomic(tmp_path / "no" / "out", b"x")
+
+
+def test_same_file(tmp_path: Path):
+    path = tmp_path / "a"
+    path.write_bytes(b"")
+    os.link(path, tmp_path / "b")
+    assert same_file(path, tmp_path / "b")
+    assert not same_file(path, tmp_path / "c")

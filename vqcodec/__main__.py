@@ -1,0 +1,8 @@
+"""`python -m vqcodec` is the `vqcodec` command."""
+
+import sys
+
+from vqcodec_cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

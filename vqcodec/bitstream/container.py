@@ -1,0 +1,197 @@
+"""A .vqc file as a whole, header, chunks, table of contents, segments <-> bytes; FORMAT.md specifies it.
+
+    Header, segments, chunks --write--> bytes     bytes --parse--> Container     first bytes --probe--> Probe
+
+    | fixed header | [chunk count, chunks] | table of contents | CRC-32 | segment, CRC-32 | segment, ...
+
+A segment is what the entropy coder made of one layer of one tile. All tiles of layer 0 come first, then all
+of layer 1, so that a prefix of a file is a coarser version of the whole picture. `write` and `parse` are
+inverse and the form is canonical: no two files hold the same header, chunks and segments.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vqcodec.bitstream.chunks import read_chunks, read_count, write_chunks
+from vqcodec.bitstream.fields import VARINT_MAX, Cursor, encode_varint, where
+from vqcodec.bitstream.header import CODER_WORD_BYTES, MAGIC, read_header, tile_count, write_header
+from vqcodec.errors import CorruptData, Truncated
+from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits
+
+__all__ = ["MAGIC", "Container", "Probe", "parse", "probe", "write"]
+
+CRC_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Container:
+    """A parsed file; every checksum of what is here was right.
+
+    Attributes:
+        segments: [tile][layer]; None for a segment that the data does not (wholly) contain.
+        file_bytes: size of the complete file, by its table of contents.
+        complete: no segment is missing.
+        warnings: remarks for people, one line each.
+    """
+
+    header: Header
+    chunks: tuple[Chunk, ...]
+    segments: tuple[tuple[bytes | None, ...], ...]
+    file_bytes: int
+    complete: bool
+    warnings: tuple[str, ...] = ()
+
+
+class Probe(NamedTuple):
+    """What the start of a file tells: all but the coded picture.
+
+    Attributes:
+        data_offset: offset of the first segment.
+        file_bytes: size of the complete file, by its table of contents.
+    """
+
+    header: Header
+    chunks: tuple[Chunk, ...]
+    data_offset: int
+    file_bytes: int
+
+
+def write(header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Sequence[Chunk] = ()) -> bytes:
+    """Return the file.
+
+    Args:
+        segments: [tile][layer], tiles row by row; each whole coder words, and not empty in layer 0.
+        chunks: metadata in the order it is to be stored; ALPH exactly when `header.alpha`.
+
+    Raises:
+        ValueError: an argument breaks a rule of the format.
+    """
+    fixed = write_header(header, chunks=bool(chunks))
+    count, chunk_bytes = write_chunks(chunks, header)
+    tiles = tile_count(header)
+    if len(segments) != tiles or any(len(layers) != header.layers for layers in segments):
+        raise ValueError(f"expected {tiles} tiles of {header.layers} segments")
+    word = CODER_WORD_BYTES[header.coder_id]
+    toc = bytearray()
+    body: list[bytes] = []
+    for layer in range(header.layers):
+        for tile in range(tiles):
+            segment = segments[tile][layer]
+            if segment is None or len(segment) % word or (layer == 0 and not segment):
+                name = f"the segment of tile {tile}, layer {layer}"
+                raise ValueError(f"{name} is missing, empty or not in whole words")
+            toc += encode_varint(len(segment) // word)
+            body += (segment, zlib.crc32(segment).to_bytes(CRC_BYTES, "little"))
+    front = fixed + count
+    crc = zlib.crc32(toc, zlib.crc32(front))
+    return b"".join((front, chunk_bytes, toc, crc.to_bytes(CRC_BYTES, "little"), *body))
+
+
+def parse(
+    data: bytes, limits: Limits = DEFAULT_LIMITS, *, allow_partial: bool = False, strict: bool = True
+) -> Container:
+    """Read a file and check its structure and all of its checksums; no segment is decoded.
+
+    Args:
+        allow_partial: accept data that ends after its table of contents; what is missing becomes None.
+        strict: refuse bytes after the end of the file instead of warning about them.
+
+    Raises:
+        CorruptData: damaged, or not a .vqc file; a wholly present segment with a wrong checksum always is.
+        LimitExceeded: announces more than `limits` allow.
+        Truncated: the data ends early (with `allow_partial`: before the end of the table of contents).
+        UnsupportedVersion: needs a newer decoder.
+    """
+    view = memoryview(data)
+    header, chunks, lengths, offset, file_bytes = _read_front(view, limits, whole=not allow_partial)
+    if len(view) < file_bytes and not allow_partial:
+        what = f"the file has {file_bytes} bytes but the data ends after {len(view)}"
+        raise Truncated(where("segments", offset, what))
+    warnings: tuple[str, ...] = ()
+    if len(view) > file_bytes:
+        extra = where("end of file", file_bytes, f"{len(view) - file_bytes} more bytes follow")
+        if strict:
+            raise CorruptData(extra)
+        warnings = (extra,)
+    tiles = tile_count(header)
+    segments = _read_segments(Cursor(view, offset), lengths, tiles)
+    by_tile = tuple(tuple(segments[tile::tiles]) for tile in range(tiles))
+    complete = len(view) >= file_bytes
+    if not complete:
+        missing = sum(segment is None for segment in segments)
+        warnings += (f"the data ends early: {missing} of {len(segments)} segments are missing",)
+    return Container(header, chunks, by_tile, file_bytes, complete, warnings)
+
+
+def probe(prefix: bytes, limits: Limits = DEFAULT_LIMITS) -> Probe:
+    """Read all that stands before the segments from the first bytes of a file, and check its checksums.
+
+    Raises:
+        CorruptData, LimitExceeded, UnsupportedVersion: as for `parse`.
+        Truncated: the prefix is too short; try again with more of the file.
+    """
+    header, chunks, _, offset, file_bytes = _read_front(memoryview(prefix), limits, whole=False)
+    return Probe(header, chunks, offset, file_bytes)
+
+
+class _Front(NamedTuple):
+    """All before the segments; `lengths` in bytes and in file order, `offset` of the first segment."""
+
+    header: Header
+    chunks: tuple[Chunk, ...]
+    lengths: list[int]
+    offset: int
+    file_bytes: int
+
+
+def _read_front(view: memoryview, limits: Limits, *, whole: bool) -> _Front:
+    cursor = Cursor(view)
+    header, has_chunks = read_header(cursor, limits)
+    count = read_count(cursor) if has_chunks else 0
+    crc = zlib.crc32(view[: cursor.offset])
+    chunks = read_chunks(cursor, count, header, limits)
+
+    tiles = tile_count(header)
+    entries = tiles * header.layers
+    word = CODER_WORD_BYTES[header.coder_id]
+    # A few header bytes may announce a million tiles. Nothing is built per tile until the data proves long
+    # enough to hold them: a length byte each, and in a whole file a checksum each and a word each in layer 0.
+    least = entries + CRC_BYTES
+    if whole:
+        least += entries * CRC_BYTES + tiles * word
+    cursor.require(least, f"table of contents and segments of {tiles} tiles")
+
+    start = cursor.offset
+    lengths = []
+    for entry in range(entries):
+        at = cursor.offset
+        words = cursor.varint("table of contents")
+        if words == 0 and entry < tiles:
+            raise CorruptData(where("table of contents", at, f"the layer 0 segment of tile {entry} is empty"))
+        if words > VARINT_MAX // word:
+            raise CorruptData(where("table of contents", at, f"a segment of {words} words is too long"))
+        lengths.append(words * word)
+    crc = zlib.crc32(view[start : cursor.offset], crc)
+    at = cursor.offset
+    if cursor.uint(CRC_BYTES, "header CRC") != crc:
+        raise CorruptData(where("header CRC", at, "wrong checksum of header and table of contents"))
+    return _Front(header, chunks, lengths, cursor.offset, cursor.offset + sum(lengths) + entries * CRC_BYTES)
+
+
+def _read_segments(cursor: Cursor, lengths: Sequence[int], tiles: int) -> list[bytes | None]:
+    """Return the segments in file order, None from the first one on that the data does not hold wholly."""
+    segments: list[bytes | None] = []
+    for entry, length in enumerate(lengths):
+        if cursor.left < length + CRC_BYTES:
+            break
+        at = cursor.offset
+        name = f"segment of tile {entry % tiles}, layer {entry // tiles}"
+        segment = bytes(cursor.take(length, name))
+        if zlib.crc32(segment) != cursor.uint(CRC_BYTES, f"{name} CRC"):
+            raise CorruptData(where(name, at, "wrong checksum"))
+        segments.append(segment)
+    return segments + [None] * (len(lengths) - len(segments))

@@ -1,0 +1,182 @@
+"""The fixed part of a .vqc file: magic, version, flags, model fingerprint, geometry and coder.
+
+    bytes --read_header--> Header, flags        Header --write_header--> bytes
+
+The limits are applied to the plain integers read here, before anything is allocated on their word. The
+checksum over these bytes comes after the table of contents and is checked in container.py.
+"""
+
+from __future__ import annotations
+
+from vqcodec.bitstream.fields import Cursor, encode_varint, where
+from vqcodec.errors import CorruptData, LimitExceeded, UnsupportedVersion
+from vqcodec.types import LEVEL_MAX, Header, Limits
+
+MAGIC = b"\x89VQC"
+"""First byte: not ASCII and no valid start of UTF-8, so that no text is mistaken for it."""
+
+MAJOR = 1
+LAYERS = 2
+SIDE_MAX = 65_535
+TILE_UNIT = 64
+TILE_UNITS_MAX = 1_023
+TILE_MAX = TILE_UNIT * TILE_UNITS_MAX
+ID_BYTES = 8
+
+FLAG_CHUNKS = 0x01
+"""Critical flag bit 0: a chunk list follows the fixed header."""
+KNOWN_CRITICAL = FLAG_CHUNKS
+
+COLOUR_GRAY = 0x01
+COLOUR_ALPHA = 0x02
+KNOWN_COLOUR = COLOUR_GRAY | COLOUR_ALPHA
+
+CODER_WORD_BYTES = {1: 4}
+"""Known coder ids -> bytes per word of their segments; lengths in the table of contents count words."""
+
+
+def tile_grid(header: Header) -> tuple[int, int]:
+    """Return (columns, rows) of tiles; (1, 1) when the picture is coded whole (`tile == 0`)."""
+    if header.tile == 0:
+        return 1, 1
+    return -(-header.width // header.tile), -(-header.height // header.tile)
+
+
+def tile_count(header: Header) -> int:
+    """Return the number of tiles, numbered row by row from the top left."""
+    columns, rows = tile_grid(header)
+    return columns * rows
+
+
+def check_header(header: Header) -> None:
+    """Check that `header` can be written at all.
+
+    Raises:
+        ValueError: a field is outside what the format can hold.
+    """
+    if header.major != MAJOR or header.layers != LAYERS:
+        raise ValueError(f"this writer makes version {MAJOR} files of {LAYERS} layers only")
+    if header.coder_id not in CODER_WORD_BYTES:
+        raise ValueError(f"unknown coder_id {header.coder_id}")
+    if not (1 <= header.width <= SIDE_MAX and 1 <= header.height <= SIDE_MAX):
+        raise ValueError(f"width and height must be 1..{SIDE_MAX}, not {header.width}x{header.height}")
+    if header.tile % TILE_UNIT or not 0 <= header.tile <= TILE_MAX:
+        raise ValueError(f"tile must be a multiple of {TILE_UNIT} up to {TILE_MAX}, not {header.tile}")
+    if len(header.bitstream_id) != ID_BYTES:
+        raise ValueError(f"bitstream_id must be {ID_BYTES} bytes, not {len(header.bitstream_id)}")
+    if not 0 <= header.level <= LEVEL_MAX:
+        raise ValueError(f"level must be 0..{LEVEL_MAX}, not {header.level}")
+    if not (0 <= header.minor <= 0xFF and 0 <= header.ignorable <= 0xFF):
+        raise ValueError("minor and ignorable must be 0..255")
+
+
+def write_header(header: Header, *, chunks: bool) -> bytes:
+    """Return the fixed header, up to and including coder_id; `chunks` says whether a chunk list follows.
+
+    Raises:
+        ValueError: a field is outside what the format can hold.
+    """
+    check_header(header)
+    colour = (COLOUR_GRAY if header.gray else 0) | (COLOUR_ALPHA if header.alpha else 0)
+    return b"".join(
+        (
+            MAGIC,
+            bytes((header.major, header.minor, FLAG_CHUNKS if chunks else 0, header.ignorable)),
+            header.bitstream_id,
+            encode_varint(header.width),
+            encode_varint(header.height),
+            bytes((header.level, colour)),
+            encode_varint(header.tile // TILE_UNIT),
+            bytes((header.coder_id,)),
+        )
+    )
+
+
+def read_header(cursor: Cursor, limits: Limits) -> tuple[Header, bool]:
+    """Read the fixed header.
+
+    Returns:
+        The header, and whether a chunk list follows it.
+
+    Raises:
+        CorruptData: not a .vqc file, or a field outside its range.
+        LimitExceeded: more pixels, a longer side or more tiles than `limits` or the format allow.
+        Truncated: the data ends inside the header.
+        UnsupportedVersion: another major version, or a flag, colour bit or coder this reader does not know.
+    """
+    _read_magic(cursor)
+    at = cursor.offset
+    major = cursor.uint(1, "major version")
+    if major != MAJOR:
+        raise UnsupportedVersion(where("major version", at, f"{major} is not supported, only {MAJOR}"))
+    minor = cursor.uint(1, "minor version")
+    critical = _known_bits(cursor, "critical flags", KNOWN_CRITICAL)
+    ignorable = cursor.uint(1, "ignorable flags")
+    bitstream_id = bytes(cursor.take(ID_BYTES, "bitstream_id"))
+    at = cursor.offset
+    width = cursor.varint("width")
+    height = cursor.varint("height")
+    _check_size(width, height, at, limits)
+    at = cursor.offset
+    level = cursor.uint(1, "level")
+    if level > LEVEL_MAX:
+        raise CorruptData(where("level", at, f"{level} is above {LEVEL_MAX}"))
+    colour = _known_bits(cursor, "colour", KNOWN_COLOUR)
+    at = cursor.offset
+    tile_units = cursor.varint("tile")
+    if tile_units > TILE_UNITS_MAX:
+        raise CorruptData(where("tile", at, f"{tile_units} is above {TILE_UNITS_MAX}"))
+    coder_at = cursor.offset
+    coder_id = cursor.uint(1, "coder_id")
+    if coder_id not in CODER_WORD_BYTES:
+        raise UnsupportedVersion(where("coder_id", coder_at, f"entropy coder {coder_id} is not supported"))
+    header = Header(
+        width=width,
+        height=height,
+        level=level,
+        bitstream_id=bitstream_id,
+        gray=bool(colour & COLOUR_GRAY),
+        alpha=bool(colour & COLOUR_ALPHA),
+        tile=tile_units * TILE_UNIT,
+        layers=LAYERS,
+        coder_id=coder_id,
+        major=major,
+        minor=minor,
+        ignorable=ignorable,
+    )
+    tiles = tile_count(header)
+    if limits.tiles and tiles > limits.tiles:
+        raise LimitExceeded(where("tile", at, f"{tiles} tiles exceed the limit of {limits.tiles}"))
+    return header, bool(critical & FLAG_CHUNKS)
+
+
+def _read_magic(cursor: Cursor) -> None:
+    """Step over the magic; four bytes or fewer suffice to tell 'another kind of file' from 'cut short'."""
+    start = bytes(cursor.data[: len(MAGIC)])
+    if not MAGIC.startswith(start):
+        raise CorruptData(where("magic", 0, "this is not a .vqc file"))
+    cursor.take(len(MAGIC), "magic")
+
+
+def _known_bits(cursor: Cursor, name: str, known: int) -> int:
+    """Read a byte whose unknown bits change the meaning of the file, and refuse those by number."""
+    at = cursor.offset
+    bits = cursor.uint(1, name)
+    unknown = bits & ~known
+    if unknown:
+        lowest = (unknown & -unknown).bit_length() - 1
+        raise UnsupportedVersion(where(name, at, f"bit {lowest} is not supported, a newer decoder is needed"))
+    return bits
+
+
+def _check_size(width: int, height: int, at: int, limits: Limits) -> None:
+    """Apply the format's own bounds, then the caller's; plain integers, so nothing can overflow."""
+    if width == 0 or height == 0:
+        raise CorruptData(where("width, height", at, f"{width}x{height} is empty"))
+    side = min(limits.side, SIDE_MAX) if limits.side else SIDE_MAX
+    if max(width, height) > side:
+        raise LimitExceeded(where("width, height", at, f"{width}x{height} exceeds the side limit of {side}"))
+    if limits.pixels and width * height > limits.pixels:
+        raise LimitExceeded(
+            where("width, height", at, f"{width}x{height} pixels exceed the limit of {limits.pixels}")
+        )

@@ -1,0 +1,127 @@
+"""What is inside metadata and alpha chunks: packing, and unpacking with a bound on what may come out.
+
+Deflate can blow up a thousandfold, so nothing is inflated further than the metadata limit (iCCP, eXIF, xMPd)
+or the exact size of the alpha plane (ALPH), whatever the compressed bytes claim.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from vqcodec.errors import CorruptData, LimitExceeded
+from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits
+
+METADATA_TYPES = ("iCCP", "eXIF", "xMPd")
+STORED, DEFLATED = 0, 1
+FILTER_NONE, FILTER_UP = 0, 1
+_ZLIB_LEVEL = 9
+
+
+def pack_metadata(kind: str, raw: bytes) -> Chunk:
+    """Return a metadata chunk with `raw` stored or deflated, whichever is smaller.
+
+    Args:
+        kind: "iCCP", "eXIF" or "xMPd".
+        raw: the ICC profile, the Exif data (from its TIFF header on) or the XMP packet; not empty.
+
+    Raises:
+        ValueError: another type, or nothing to store.
+    """
+    if kind not in METADATA_TYPES or not raw:
+        raise ValueError(f"{kind!r} is not a metadata chunk type, or its content is empty")
+    packed = zlib.compress(raw, _ZLIB_LEVEL)
+    if len(packed) < len(raw):
+        return Chunk(kind, bytes((DEFLATED,)) + packed)
+    return Chunk(kind, bytes((STORED,)) + bytes(raw))
+
+
+def unpack_metadata(chunk: Chunk, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Return the content of a metadata chunk.
+
+    Raises:
+        CorruptData: an unknown method, or deflated data that is damaged, cut, empty or followed by more.
+        LimitExceeded: the content is longer than `limits.metadata`.
+    """
+    method, body = chunk.data[:1], chunk.data[1:]
+    if method == bytes((STORED,)):
+        raw = body
+    elif method == bytes((DEFLATED,)):
+        # One byte more than allowed is asked for, so that too long is seen without inflating all of it.
+        raw = _inflate(chunk.type, body, limits.metadata + 1 if limits.metadata else 0)
+    else:
+        raise CorruptData(f"chunk {chunk.type!r}: unknown method")
+    if limits.metadata and len(raw) > limits.metadata:
+        raise LimitExceeded(f"chunk {chunk.type!r}: content exceeds the metadata limit of {limits.metadata}")
+    if not raw:
+        raise CorruptData(f"chunk {chunk.type!r}: empty content")
+    return raw
+
+
+def pack_alpha(plane: bytes, width: int, height: int) -> Chunk:
+    """Return the ALPH chunk of an alpha plane: `height` rows of `width` bytes, top row first.
+
+    Raises:
+        ValueError: the plane is not width * height bytes.
+    """
+    if width < 1 or height < 1 or len(plane) != width * height:
+        raise ValueError(f"an alpha plane of {len(plane)} bytes is not {width}x{height}")
+    plain = bytes((FILTER_NONE,)) + zlib.compress(plane, _ZLIB_LEVEL)
+    up = bytes((FILTER_UP,)) + zlib.compress(_differences(plane, width), _ZLIB_LEVEL)
+    return Chunk("ALPH", min(plain, up, key=len))
+
+
+def unpack_alpha(chunk: Chunk, header: Header) -> bytes:
+    """Return the alpha plane, exactly header.width * header.height bytes, row by row.
+
+    Raises:
+        CorruptData: an unknown filter, damaged data, or another size than the picture's.
+    """
+    size = header.width * header.height
+    method, body = chunk.data[:1], chunk.data[1:]
+    if method not in (bytes((FILTER_NONE,)), bytes((FILTER_UP,))):
+        raise CorruptData("chunk 'ALPH': unknown filter")
+    rows = _inflate("ALPH", body, size + 1)
+    if len(rows) != size:
+        raise CorruptData(f"chunk 'ALPH': the plane is not {size} bytes")
+    return rows if method == bytes((FILTER_NONE,)) else _sums(rows, header.width)
+
+
+def _inflate(kind: str, body: bytes, most: int) -> bytes:
+    """Inflate one whole zlib stream to at most `most` bytes (0 = no bound), then cut there."""
+    stream = zlib.decompressobj()
+    try:
+        raw = stream.decompress(body, most)
+    except zlib.error as error:
+        raise CorruptData(f"chunk {kind!r}: damaged deflated data") from error
+    if most and len(raw) >= most:
+        return raw
+    if not stream.eof or stream.unused_data:
+        raise CorruptData(f"chunk {kind!r}: deflated data is cut short or followed by other bytes")
+    return raw
+
+
+# The Up filter works on whole rows as big integers, eight bits a pixel: Python has no faster byte arithmetic
+# without numpy. The top bit of each byte is handled apart so that no carry or borrow crosses into the next.
+
+
+def _differences(plane: bytes, width: int) -> bytes:
+    """Subtract from every byte the one a row above it, modulo 256; the first row stays."""
+    size = len(plane)
+    top = int.from_bytes(b"\x80" * size, "little")
+    here = int.from_bytes(plane, "little")
+    above = int.from_bytes(bytes(width) + plane[: size - width], "little")
+    low = (here | top) - (above & ~top)
+    return (low ^ ((here ^ ~above) & top)).to_bytes(size, "little")
+
+
+def _sums(rows: bytes, width: int) -> bytes:
+    """Undo `_differences`: running sums down the columns, modulo 256."""
+    top = int.from_bytes(b"\x80" * width, "little")
+    low = top ^ int.from_bytes(b"\xff" * width, "little")
+    above = 0
+    out = bytearray()
+    for start in range(0, len(rows), width):
+        here = int.from_bytes(rows[start : start + width], "little")
+        above = ((here & low) + (above & low)) ^ ((here ^ above) & top)
+        out += above.to_bytes(width, "little")
+    return bytes(out)

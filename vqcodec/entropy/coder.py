@@ -1,0 +1,106 @@
+"""Symbols and table numbers to words and back; the only file that imports constriction.
+
+Symbols are coded table by table in ascending table number, each table's symbols in the order given.
+That order is part of the format, and it is fast: one call per table instead of one per symbol.
+"""
+
+from __future__ import annotations
+
+import constriction
+import numpy as np
+
+from vqcodec.entropy.tables import TOTAL
+from vqcodec.errors import CorruptData
+
+Runs = list[tuple[int, np.ndarray]]
+
+
+class TableSet:
+    """Coder models of all tables of one kind, built from counts when first used.
+
+    Args:
+        counts: (tables, K) integers, each row summing to 2**24 with entries >= 1.
+    """
+
+    def __init__(self, counts: np.ndarray) -> None:
+        if counts.ndim != 2 or bool((counts.sum(1) != TOTAL).any()) or bool((counts < 1).any()):
+            raise ValueError("every table must hold counts >= 1 that sum to 2**24")
+        self.counts = counts
+        self._models: dict[int, object] = {}
+
+    def model(self, table: int) -> object:
+        """The constriction model of one table."""
+        model = self._models.get(table)
+        if model is None:
+            # perfect=False on integer counts: constriction then keeps exactly these counts.
+            probabilities = self.counts[table].astype(np.float64)
+            model = constriction.stream.model.Categorical(probabilities, perfect=False)
+            self._models[table] = model
+        return model
+
+
+def runs_of(tables: np.ndarray) -> Runs:
+    """Positions of each table number present in `tables` (n,), ascending, order kept inside."""
+    order = np.argsort(tables, kind="stable")
+    ordered = tables[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, int)
+    ends = np.r_[starts[1:], len(ordered)]
+    return [(int(ordered[a]), order[a:b]) for a, b in zip(starts, ends, strict=True)]
+
+
+class SegmentWriter:
+    """Collects the symbols of one segment in one range coder."""
+
+    def __init__(self) -> None:
+        self._encoder = constriction.stream.queue.RangeEncoder()
+
+    def write(self, symbols: np.ndarray, tables: np.ndarray, models: TableSet) -> None:
+        """Append symbols (n,) coded with the tables (n,)."""
+        values = symbols.astype(np.int32)
+        for table, where in runs_of(tables):
+            self._encoder.encode(np.ascontiguousarray(values[where]), models.model(table))
+
+    def finish(self) -> bytes:
+        """The segment: little-endian 32-bit words."""
+        return self._encoder.get_compressed().astype("<u4").tobytes()
+
+
+class SegmentReader:
+    """Reads back what `SegmentWriter` wrote, given the same tables in the same order.
+
+    A range decoder takes nearly any words for an answer: it does not notice a missing or an added
+    zero word at the end. So the symbols are encoded again as they are read, and must give the same
+    words; that costs a tenth of the decoding.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) % 4:
+            raise CorruptData("segment is not a whole number of 32-bit words")
+        self._data = data
+        self._again = SegmentWriter()
+        words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
+        self._decoder = constriction.stream.queue.RangeDecoder(words)
+
+    def read(self, tables: np.ndarray, models: TableSet) -> np.ndarray:
+        """Decode one symbol for each entry of `tables` (n,), as int64.
+
+        Raises:
+            CorruptData: the words do not decode.
+        """
+        symbols = np.empty(len(tables), dtype=np.int64)
+        try:
+            for table, where in runs_of(tables):
+                symbols[where] = self._decoder.decode(models.model(table), len(where))
+        except (AssertionError, KeyError, TypeError, ValueError) as error:
+            raise CorruptData("segment does not decode") from error
+        self._again.write(symbols, tables, models)
+        return symbols
+
+    def finish(self) -> None:
+        """Check that the words are exactly those of the symbols read.
+
+        Raises:
+            CorruptData: words are missing, left over or changed.
+        """
+        if self._again.finish() != self._data:
+            raise CorruptData("segment is not what its symbols encode to")

@@ -1,0 +1,151 @@
+"""The prior in exact integer arithmetic: decoded indices -> means and context classes.
+
+It replays `vqcodec.model.prior` on the integers that an export wrote. Convolutions are float32
+matrix products of integers (|weight| <= 127, |input| <= 255) whose sums stay below 2**24, so they
+are exact in any order of summation; everything else is integer. Fixed point: means, codewords and
+latents in steps of 1/32, z too, companded context in 1/16 of asinh, activations 0..255.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vqcodec.errors import ModelNotFound
+
+SUM_LIMIT = 1 << 24
+INPUT_MAX = 255
+LATENT_MAX = 32_767
+PASSES = 4
+LINEAR_SHIFT = 7
+LEVELS_PER_KNOT = 8
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class IntegerConv:
+    """acc = W x + bias(level); out = (acc * multiplier + 2**(shift-1)) >> shift, per output channel.
+
+    Attributes:
+        weight: (O, k*k*I) float32 holding integers, columns ordered (row, column, input channel).
+        bias: (9, O) int64 at every eighth level 0..64, or one row when the level does not matter.
+        multiplier, shift: (O,) int64.
+        kernel: 1 or 3.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+    kernel: int
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, name: str) -> IntegerConv:
+        """Read `name.weight` (O, I, k, k) int8 and its companions; checks the bound on sums."""
+        weight = arrays[f"{name}.weight"]
+        bias = arrays[f"{name}.bias"].astype(np.int64)
+        sums = np.abs(weight.astype(np.int64)).sum((1, 2, 3)) * INPUT_MAX + np.abs(bias).max(0)
+        shift = arrays[f"{name}.shift"].astype(np.int64)
+        if sums.max() >= SUM_LIMIT or shift.min() < 1 or shift.max() > 62:
+            raise ModelNotFound(f"integer prior: layer {name} breaks the bounds of exact arithmetic")
+        kernel = weight.shape[2]
+        flat = weight.transpose(0, 2, 3, 1).reshape(weight.shape[0], -1).astype(np.float32)
+        multiplier = arrays[f"{name}.multiplier"].astype(np.int64)
+        return cls(np.ascontiguousarray(flat), bias, multiplier, shift, kernel)
+
+    def level_bias(self, level: int) -> np.ndarray:
+        """Bias (O,) at level 0..64: linear between its knots, rounded half up."""
+        if len(self.bias) == 1:
+            return self.bias[0]
+        knot, part = divmod(level, LEVELS_PER_KNOT)
+        after = self.bias[min(knot + 1, len(self.bias) - 1)]
+        return (self.bias[knot] * (LEVELS_PER_KNOT - part) + after * part + LEVELS_PER_KNOT // 2) >> 3
+
+    def __call__(self, x: np.ndarray, level: int) -> np.ndarray:
+        """x (h, w, I) float32 integers -> (h, w, O) int64; zero padding."""
+        h, w, channels = x.shape
+        if self.kernel == 3:
+            padded = np.zeros((h + 2, w + 2, channels), dtype=np.float32)
+            padded[1:-1, 1:-1] = x
+            columns = np.concatenate([padded[i : i + h, j : j + w] for i in range(3) for j in range(3)], axis=2)
+        else:
+            columns = x
+        acc = (columns.reshape(h * w, -1) @ self.weight.T).astype(np.int64)
+        acc += self.level_bias(level)
+        acc *= self.multiplier
+        acc += np.int64(1) << (self.shift - 1)
+        acc >>= self.shift
+        return acc.reshape(h, w, -1)
+
+
+def activate(x: np.ndarray) -> np.ndarray:
+    """Clamped ReLU to 0..255, as float32 for the next product."""
+    return np.clip(x, 0, INPUT_MAX).astype(np.float32)
+
+
+class IntegerPrior:
+    """Means and context classes of each pass, channels last: (h, w, channels)."""
+
+    def __init__(self, arrays: Arrays, channels: int, groups: int, context_levels: tuple[int, ...]) -> None:
+        self.channels, self.groups, self.context_levels = channels, groups, context_levels
+        self.hyper1 = IntegerConv.from_arrays(arrays, "prior.hyper1")
+        self.hyper2 = IntegerConv.from_arrays(arrays, "prior.hyper2")
+        self.hyper3 = IntegerConv.from_arrays(arrays, "prior.hyper3")
+        self.enter = [IntegerConv.from_arrays(arrays, f"prior.enter.{p}") for p in range(PASSES)]
+        self.middle = [IntegerConv.from_arrays(arrays, f"prior.middle.{p}") for p in range(PASSES)]
+        self.leave = [IntegerConv.from_arrays(arrays, f"prior.leave.{p}") for p in range(PASSES)]
+        self.linear = [arrays[f"prior.linear.{p}"].astype(np.int64) for p in range(PASSES - 1)]
+        self.compand = arrays["prior.compand"].astype(np.float32)
+
+    def hyper(self, z: np.ndarray, level: int) -> np.ndarray:
+        """z (h, w, Z) in steps of 1/32 -> features (2h, 2w, F) float32 integers 0..255."""
+        h = activate(self.hyper1(z.astype(np.float32), level))
+        h = activate(self.hyper2(h, level))
+        rows, columns, channels = h.shape
+        # Pixel shuffle: channel c*4 + 2*i + j goes to row 2*y + i, column 2*x + j.
+        h = h.reshape(rows, columns, channels // 4, 2, 2).transpose(0, 3, 1, 4, 2)
+        return activate(self.hyper3(np.ascontiguousarray(h.reshape(2 * rows, 2 * columns, -1)), level))
+
+    def predict(
+        self, features: np.ndarray, decoded: list[np.ndarray], level: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (h, w, M) int64 in steps of 1/32 and class (h, w, G) int64 of pass len(decoded).
+
+        Args:
+            decoded: latents (h, w, M) int64 of the passes before, |y| <= LATENT_MAX.
+        """
+        p = len(decoded)
+        inputs = [self._companded(y) for y in decoded] + [features]
+        out = self.leave[p](activate(self.middle[p](activate(self.enter[p](np.concatenate(inputs, 2), level)), level)), level)
+        mean = out[:, :, : self.channels]
+        if p:
+            n = self.linear[p - 1].shape[0]
+            mean[:, :, :n] += self._interpolate(decoded, self.linear[p - 1])
+        classes = np.zeros(out.shape[:2] + (self.groups,), dtype=np.int64)
+        start = self.channels
+        for levels in self.context_levels:
+            part = np.clip(out[:, :, start : start + self.groups], 0, levels - 1)
+            classes = classes * levels + part
+            start += self.groups
+        return mean, classes
+
+    def _companded(self, y: np.ndarray) -> np.ndarray:
+        """Odd look-up of 16 * asinh(y / 32), for the channels that the context nets see."""
+        channels = (self.enter[1].weight.shape[1] - self.enter[0].weight.shape[1]) // 9
+        inside = y[:, :, :channels]
+        return np.sign(inside).astype(np.float32) * self.compand[np.abs(inside)]
+
+    @staticmethod
+    def _interpolate(decoded: list[np.ndarray], weight: np.ndarray) -> np.ndarray:
+        """Linear mean from 3x3 neighbourhoods: weight (C, phases, 3, 3) in steps of 1/128."""
+        n = weight.shape[0]
+        h, w = decoded[0].shape[:2]
+        total = np.full((h, w, n), 1 << (LINEAR_SHIFT - 1), dtype=np.int64)
+        for phase, y in enumerate(decoded):
+            padded = np.zeros((h + 2, w + 2, n), dtype=np.int64)
+            padded[1:-1, 1:-1] = y[:, :, :n]
+            for i in range(3):
+                for j in range(3):
+                    total += padded[i : i + h, j : j + w] * weight[:, phase, i, j]
+        return total >> LINEAR_SHIFT

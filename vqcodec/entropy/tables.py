@@ -1,0 +1,47 @@
+"""Integer probability tables.
+
+A table of K counts sums to 2**24 with every entry >= 1. The weights file stores one byte per entry,
+a code v on a logarithmic scale, and a shipped table of 256 unsigned integers turns codes to weights:
+
+    w_k = POWERS[v_k];  count_k = 1 + floor(w_k * (2**24 - K) / sum w);  the rest goes to the largest
+    (the first of them on a tie)
+
+All of it is 64-bit integer arithmetic, so every machine builds the same counts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+TOTAL_BITS = 24
+TOTAL = 1 << TOTAL_BITS
+CODE_NATS = 17.0 / 255
+"""Step of the code: 256 codes span e**-17, a little below one count of 2**24."""
+
+
+def make_powers() -> np.ndarray:
+    """The table POWERS (256,) uint32 that an export ships: round(2**31 * exp(-v * CODE_NATS))."""
+    return np.round(2.0**31 * np.exp(-CODE_NATS * np.arange(256))).astype(np.uint32)
+
+
+def encode_probabilities(p: np.ndarray) -> np.ndarray:
+    """Probabilities (..., K) to codes uint8; used at export only, where floats are harmless."""
+    top = p.max(axis=-1, keepdims=True)
+    nats = -np.log(np.maximum(p, 1e-30) / top)
+    return np.clip(np.round(nats / CODE_NATS), 0, 255).astype(np.uint8)
+
+
+def counts_from_codes(codes: np.ndarray, powers: np.ndarray) -> np.ndarray:
+    """Codes (..., K) uint8 to counts (..., K) int64 that sum to 2**24, every entry >= 1."""
+    weight = powers.astype(np.int64)[codes]
+    words = codes.shape[-1]
+    counts = 1 + weight * (TOTAL - words) // weight.sum(axis=-1, keepdims=True)
+    rest = TOTAL - counts.sum(axis=-1, keepdims=True)
+    first_largest = counts.argmax(axis=-1)[..., None]
+    np.put_along_axis(counts, first_largest, np.take_along_axis(counts, first_largest, -1) + rest, -1)
+    return counts
+
+
+def nats_from_counts(counts: np.ndarray) -> np.ndarray:
+    """-ln(count / 2**24) as float32: what a symbol costs; the encoder's search uses it."""
+    return (TOTAL_BITS * np.log(2.0) - np.log(counts)).astype(np.float32)

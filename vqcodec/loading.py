@@ -1,0 +1,74 @@
+"""From a model's name to a ready `Codec`: weights, device, and what this installation can do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import warnings
+from typing import Any
+
+from vqcodec import zoo
+from vqcodec.bitstream.header import MAJOR
+from vqcodec.codec import Codec
+
+
+def load(model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, *, device: str = "auto") -> Codec:
+    """Load a model.
+
+    Args:
+        model: a name on the search path (see `vqcodec.zoo`), or the path of a .safetensors file.
+        device: "auto" (a CUDA device if there is one, else the CPU), "cpu", "cuda", "cuda:N" or "mps". One
+            that is not there falls back to the CPU with a RuntimeWarning.
+
+    Raises:
+        ModelNotFound: no such model, or a damaged file.
+        ValueError: an unknown kind of device.
+    """
+    path = zoo.find_model(model)
+    chosen, note = resolve_device(device)
+    if note:
+        warnings.warn(note, RuntimeWarning, stacklevel=2)
+    from vqcodec.segments import SegmentCodec  # noqa: PLC0415  torch is imported here and not before
+
+    return Codec(SegmentCodec.load(path, chosen))
+
+
+def resolve_device(device: str) -> tuple[str, str | None]:
+    """Choose a device that exists.
+
+    Returns:
+        Its name, and a line of explanation when it is not the one asked for.
+
+    Raises:
+        ValueError: not auto, cpu, cuda, cuda:N or mps.
+    """
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, not {device!r}")
+    if kind == "cpu":
+        return "cpu", None
+    import torch  # noqa: PLC0415  as in `load`
+
+    cuda = torch.cuda.is_available()
+    if kind == "auto":
+        return ("cuda" if cuda else "cpu"), None
+    there = cuda and int(number or 0) < torch.cuda.device_count()
+    if kind == "mps":
+        there = torch.backends.mps.is_available()
+    return (device, None) if there else ("cpu", f"device {device} is not available, using the CPU")
+
+
+def features() -> dict[str, Any]:
+    """Versions, devices and models of this installation; imports torch."""
+    import torch  # noqa: PLC0415  as in `load`
+
+    devices = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    names = ("torch", "constriction", "pillow", "numpy")
+    return {
+        "format": str(MAJOR),
+        "versions": {name: importlib.metadata.version(name) for name in names},
+        "devices": devices,
+        "models": [info.name for info in zoo.list_models()],
+    }

@@ -1,0 +1,1 @@
+"""The trainable half: transforms, quantiser, prior (torch)."""

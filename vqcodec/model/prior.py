@@ -1,0 +1,179 @@
+"""Prior: hyper-latent and spatial context to means and context numbers.
+
+    y --h_a--> z --quantise--> z_hat --h_s--> features at 1/32
+                                                  |
+    y_hat phases decoded so far --asinh--> conv3x3, 1x1, 1x1 (one net per pass) --> mu, (u0, u1) per group
+
+The latent grid is cut in four phases, (0,0), (1,1), (0,1), (1,0) of every 2x2 block, decoded in that
+order; pass p sees phases 0..p-1 as channels of a half-size grid, so every pass is one dense
+convolution and nothing is computed twice. A linear interpolation from decoded neighbours runs
+beside the network for the strongest channels. Every layer can be replayed in integers.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqcodec.model.blocks import LEVEL_KNOTS
+from vqcodec.model.quantized_conv import (
+    ACTIVATION_STEP,
+    CONTEXT_STEP,
+    VALUE_STEP,
+    QuantizableConv,
+    ste_round,
+    to_grid,
+)
+
+PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
+"""Row and column offset of each pass in a 2x2 block."""
+LINEAR_CHANNELS = 24
+LINEAR_STEP = 1 / 128
+MEAN_GAIN = 4.0
+CONTEXT_GAIN = 8.0
+CONTEXT_MAX = 127 * CONTEXT_STEP
+
+# Decoded neighbours of each pass on the half-size grid: pass -> [(phase, row, column)], row and
+# column relative to the centre of a 3x3 window.
+_NEIGHBOURS: dict[int, list[tuple[int, int, int]]] = {
+    1: [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)],
+    2: [(0, 0, 0), (0, 0, 1), (1, -1, 0), (1, 0, 0)],
+    3: [(0, 0, 0), (0, 1, 0), (1, 0, -1), (1, 0, 0)],
+}
+
+
+def split_phases(y: Tensor) -> list[Tensor]:
+    """(B, C, h, w) with even h, w -> four (B, C, h/2, w/2) in pass order."""
+    return [y[:, :, i::2, j::2] for i, j in PHASES]
+
+
+def join_phases(phases: list[Tensor]) -> Tensor:
+    """Inverse of `split_phases`."""
+    b, c, h, w = phases[0].shape
+    out = phases[0].new_empty(b, c, 2 * h, 2 * w)
+    for phase, (i, j) in zip(phases, PHASES, strict=True):
+        out[:, :, i::2, j::2] = phase
+    return out
+
+
+class HyperAnalysis(nn.Module):
+    """h_a: y (B, M, h, w), h and w multiples of 4, to z at a quarter of its size."""
+
+    def __init__(self, channels: int, width: int, hyper_channels: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(4 * channels, width, 1)
+        self.mix = nn.Conv2d(width, width, 3, padding=1)
+        self.tail = nn.Conv2d(4 * width, hyper_channels, 1)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """The latent's magnitude counts, so it is companded first."""
+        h = F.relu(self.squeeze(F.pixel_unshuffle(torch.asinh(y), 2)))
+        h = F.relu(self.mix(h))
+        return self.tail(F.pixel_unshuffle(h, 2)).float()
+
+
+class Prior(nn.Module):
+    """z_hat and decoded phases -> mean (B, M, h, w) and context numbers (B, dims * G, h, w)."""
+
+    def __init__(
+        self,
+        channels: int,
+        context_channels: int,
+        groups: int,
+        context_levels: tuple[int, ...],
+        hyper_channels: int,
+        features: int,
+        width: int,
+    ) -> None:
+        """context_channels: how many of the strongest channels of decoded phases are looked at."""
+        super().__init__()
+        self.context_channels = context_channels
+        self.channels, self.groups, self.context_levels = channels, groups, context_levels
+        outputs = channels + groups * len(context_levels)
+        self.hyper1 = QuantizableConv([(hyper_channels, VALUE_STEP)], 2 * features, 3, relu=True, level_bias=True)
+        self.hyper2 = QuantizableConv([(2 * features, ACTIVATION_STEP)], 4 * features, 1, relu=True)
+        self.hyper3 = QuantizableConv([(features, ACTIVATION_STEP)], features, 3, relu=True, level_bias=True)
+        self.enter = nn.ModuleList(
+            QuantizableConv(
+                [(p * context_channels, CONTEXT_STEP), (features, ACTIVATION_STEP)], width, 3, relu=True, level_bias=True
+            )
+            for p in range(4)
+        )
+        self.middle = nn.ModuleList(
+            QuantizableConv([(width, ACTIVATION_STEP)], width, 1, relu=True) for _ in range(4)
+        )
+        self.leave = nn.ModuleList(
+            QuantizableConv([(width, ACTIVATION_STEP)], outputs, 1, relu=False, level_bias=True) for _ in range(4)
+        )
+        self.linear = nn.ParameterList(nn.Parameter(_interpolation(p)) for p in range(1, 4))
+        with torch.no_grad():
+            for layer in self.leave:
+                layer.weight.mul_(0.1)
+
+    @torch.no_grad()
+    def start_context(self, typical: Tensor, level_slope: float) -> None:
+        """Start u0 at the class (G,) that fits each group, the other numbers in their middle.
+
+        Args:
+            level_slope: classes by which u0 rises over the whole quality dial.
+        """
+        ramp = torch.linspace(-0.5, 0.5, LEVEL_KNOTS)[:, None] * level_slope / CONTEXT_GAIN
+        for layer in self.leave:
+            start = self.channels
+            for i, levels in enumerate(self.context_levels):
+                value = typical if i == 0 else torch.full_like(typical, (levels - 1) / 2)
+                layer.bias[start : start + self.groups] = value / CONTEXT_GAIN
+                if i == 0:
+                    layer.level_bias[:, start : start + self.groups] = ramp
+                start += self.groups
+
+    def hyper(self, z_hat: Tensor, basis: Tensor, exact: bool) -> Tensor:
+        """h_s: z_hat (B, Z, h, w) -> features (B, F, 2h, 2w)."""
+        h = self.hyper1(z_hat, basis, exact)
+        h = F.pixel_shuffle(self.hyper2(h, None, exact), 2)
+        return self.hyper3(h, basis, exact)
+
+    def predict(
+        self, features: Tensor, decoded: list[Tensor], basis: Tensor, exact: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Mean (B, M, h, w) and context numbers (B, dims, G, h, w) of pass len(decoded)."""
+        p = len(decoded)
+        top = CONTEXT_MAX
+        companded = [torch.asinh(y[:, : self.context_channels]) for y in decoded]
+        companded = [to_grid(y, CONTEXT_STEP, -top, top) if exact else y.clamp(-top, top) for y in companded]
+        h = self.enter[p](torch.cat([*companded, features], 1), basis, exact)
+        h = self.middle[p](h, None, exact)
+        out = self.leave[p](h, basis, exact)
+        b, _, rows, columns = out.shape
+        mean = out[:, : self.channels] * MEAN_GAIN
+        if p:
+            weight = self.linear[p - 1]
+            if exact:
+                weight = ste_round(weight / LINEAR_STEP) * LINEAR_STEP
+            n = weight.shape[0]
+            stack = torch.stack([y[:, :n] for y in decoded], 2).flatten(1, 2)
+            local = F.conv2d(stack, weight, padding=1, groups=n)
+            mean = torch.cat([mean[:, :n] + local, mean[:, n:]], 1)
+        if exact:
+            mean = ste_round(mean / VALUE_STEP) * VALUE_STEP
+        context = out[:, self.channels :] * CONTEXT_GAIN
+        context = context.reshape(b, len(self.context_levels), self.groups, rows, columns)
+        limit = torch.tensor([n - 1 for n in self.context_levels], dtype=out.dtype, device=out.device)
+        context = _soft_clamp(context, limit[:, None, None, None])
+        return mean, (ste_round(context) if exact else context)
+
+
+def _soft_clamp(x: Tensor, top: Tensor) -> Tensor:
+    """Clamp to [0, top] whose gradient still leads back inside."""
+    clamped = torch.minimum(x.clamp_min(0), top)
+    return clamped + 0.1 * (x - clamped) - (0.1 * (x - clamped)).detach()
+
+
+def _interpolation(p: int) -> Tensor:
+    """Start of the linear interpolation of pass p: the mean of the neighbours for the DC channels."""
+    weight = torch.zeros(LINEAR_CHANNELS, p, 3, 3)
+    # Energy order puts DC of the three opponent colours at 0, 1 and 3 (see dct_filters).
+    for phase, row, column in _NEIGHBOURS[p]:
+        weight[[0, 1, 3], phase, 1 + row, 1 + column] = 0.22
+    return weight

@@ -1,0 +1,82 @@
+"""Convolution that can be replayed in exact integers.
+
+In exact mode (quantisation-aware training and export) the layer computes on the grid that the
+integer prior uses, with straight-through gradients:
+
+    inputs   integers times a fixed step per channel, magnitude at most 255
+    weights  w * in_step = integer in [-127, 127] times one scale per output channel
+    sums     sum|w| * 255 + |bias| < 2**24, so float32 products add up exactly in any order
+    outputs  of hidden layers: clamp(round(x / step), 0, 255) * step
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqcodec.model.blocks import LEVEL_KNOTS
+
+ACTIVATION_STEP = 1 / 32
+CONTEXT_STEP = 1 / 16
+VALUE_STEP = 1 / 32
+"""Fixed-point step of means, codewords and z."""
+WEIGHT_MAX = 127
+WEIGHT_SUM_MAX = 47_000
+BIAS_MAX = 2**22
+
+
+def ste_round(x: Tensor) -> Tensor:
+    """Round to integers, gradient of the identity."""
+    return x + (x.round() - x).detach()
+
+
+def to_grid(x: Tensor, step: float, low: float, high: float) -> Tensor:
+    """Clamp to [low, high] and round to multiples of `step`, gradient of the clamp."""
+    return ste_round(x.clamp(low, high) / step) * step
+
+
+class QuantizableConv(nn.Module):
+    """1x1 or 3x3 convolution with optional level-dependent bias and clamped ReLU."""
+
+    def __init__(
+        self, inputs: list[tuple[int, float]], outputs: int, kernel: int, relu: bool, level_bias: bool = False
+    ) -> None:
+        """inputs: (channels, step of their integer grid) of each concatenated input."""
+        super().__init__()
+        in_channels = sum(n for n, _ in inputs)
+        conv = nn.Conv2d(in_channels, outputs, kernel)
+        self.weight = nn.Parameter(conv.weight.detach())
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.level_bias = nn.Parameter(torch.zeros(LEVEL_KNOTS, outputs)) if level_bias else None
+        steps = torch.cat([torch.full((n,), step) for n, step in inputs])
+        self.in_step: Tensor
+        self.register_buffer("in_step", steps, persistent=False)
+        self.kernel, self.relu = kernel, relu
+
+    def integer_weight(self) -> tuple[Tensor, Tensor]:
+        """Unrounded integer-domain weight (O, I, k, k) and its scale (O,): weight * in_step / scale."""
+        scaled = self.weight * self.in_step[:, None, None]
+        flat = scaled.detach().abs().flatten(1)
+        scale = torch.maximum(flat.amax(1) / WEIGHT_MAX, flat.sum(1) / WEIGHT_SUM_MAX).clamp_min(1e-8)
+        return scaled / scale[:, None, None, None], scale
+
+    def biases(self, basis: Tensor | None) -> Tensor:
+        """Bias (O,) or, with the level basis (B, LEVEL_KNOTS), (B, O)."""
+        if self.level_bias is None or basis is None:
+            return self.bias
+        return self.bias + basis @ self.level_bias
+
+    def forward(self, x: Tensor, basis: Tensor | None = None, exact: bool = False) -> Tensor:
+        """x (B, I, h, w) -> (B, O, h, w), zero padding."""
+        bias = self.biases(basis)
+        weight = self.weight
+        if exact:
+            integer, scale = self.integer_weight()
+            weight = ste_round(integer) * scale[:, None, None, None] / self.in_step[:, None, None]
+            bias = ste_round(bias / scale) * scale
+        out = F.conv2d(x, weight, padding=self.kernel // 2) + bias.reshape(-1, bias.shape[-1], 1, 1)
+        if not self.relu:
+            return out
+        top = 255 * ACTIVATION_STEP
+        return to_grid(out, ACTIVATION_STEP, 0, top) if exact else out.clamp(0, top)

@@ -1,0 +1,80 @@
+"""Analysis transform g_a (the encoder) and synthesis transform g_s (the decoder).
+
+    x (B,3,H,W) --unshuffle 8--> conv, blocks at 1/8 --unshuffle 2--> 1x1, blocks at 1/16 --conv--> +--> y (B,M,H/16,W/16)
+    x ------------- linear shortcut: 16x16 DCT-initialised filters, stride 16 ----------------------+
+
+g_s mirrors it. All heavy convolutions are plain 3x3 at 1/8 and 1/16; the shortcut stays in float32
+under autocast so that bf16 rounding only touches the correction that the network adds.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqcodec.model.blocks import BLOCK, ResidualBlock, dct_filters, level_basis
+
+
+class AnalysisTransform(nn.Module):
+    """g_a: picture in [0, 1] to the latent y in pixel units (gains are applied by the caller)."""
+
+    def __init__(self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int) -> None:
+        super().__init__()
+        filters, _ = dct_filters(channels)
+        self.shortcut = nn.Parameter(filters)
+        self.head = nn.Conv2d(3 * 64, wide, 3, padding=1)
+        self.blocks_wide = nn.ModuleList(ResidualBlock(wide) for _ in range(blocks_wide))
+        self.down = nn.Conv2d(4 * wide, deep, 1)
+        self.blocks_deep = nn.ModuleList(ResidualBlock(deep) for _ in range(blocks_deep))
+        self.tail = nn.Conv2d(deep, channels, 1)
+        with torch.no_grad():
+            self.tail.weight.mul_(0.1)
+
+    def linear(self, x: Tensor) -> Tensor:
+        """The shortcut alone: (B, 3, H, W) -> (B, M, H/16, W/16), float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            return F.conv2d(x.float() - 0.5, self.shortcut.float(), stride=BLOCK)
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        """x (B, 3, H, W) with H and W multiples of 16, level (B,) -> y (B, M, H/16, W/16)."""
+        basis = level_basis(level)
+        h = F.relu(self.head(F.pixel_unshuffle(x - 0.5, 8).contiguous(memory_format=torch.channels_last)))
+        for block in self.blocks_wide:
+            h = block(h, basis)
+        h = self.down(F.pixel_unshuffle(h, 2))
+        for block in self.blocks_deep:
+            h = block(h, basis)
+        return self.linear(x) + self.tail(h).float()
+
+
+class SynthesisTransform(nn.Module):
+    """g_s: latent in pixel units back to the picture."""
+
+    def __init__(self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int) -> None:
+        super().__init__()
+        filters, deviation = dct_filters(channels)
+        self.shortcut = nn.Parameter(filters)
+        self.deviation: Tensor
+        self.register_buffer("deviation", deviation)
+        self.head = nn.Conv2d(channels, deep, 1)
+        self.blocks_deep = nn.ModuleList(ResidualBlock(deep) for _ in range(blocks_deep))
+        self.up = nn.Conv2d(deep, 4 * wide, 1)
+        self.blocks_wide = nn.ModuleList(ResidualBlock(wide) for _ in range(blocks_wide))
+        self.tail = nn.Conv2d(wide, 3 * 64, 3, padding=1)
+        with torch.no_grad():
+            self.tail.weight.mul_(0.02)
+
+    def forward(self, y: Tensor, level: Tensor) -> Tensor:
+        """y (B, M, h, w) float32, level (B,) -> picture (B, 3, 16h, 16w) float32, not clamped."""
+        basis = level_basis(level)
+        with torch.autocast(y.device.type, enabled=False):
+            linear = F.conv_transpose2d(y.float(), self.shortcut.float(), stride=BLOCK)
+        h = y / self.deviation[:, None, None]
+        h = self.head(h.contiguous(memory_format=torch.channels_last))
+        for block in self.blocks_deep:
+            h = block(h, basis)
+        h = F.pixel_shuffle(self.up(h), 2)
+        for block in self.blocks_wide:
+            h = block(h, basis)
+        return linear + F.pixel_shuffle(self.tail(h), 8).float() + 0.5

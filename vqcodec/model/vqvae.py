@@ -1,0 +1,200 @@
+"""VQVAE: g_a, quantiser, prior and g_s joined; forward gives losses, encode gives indices.
+
+    x --g_a--> y_pixel * gain(t) = y --quantise(prior)--> y_hat / gain(t) --g_s--> x_hat
+
+One model for the whole quality range: the level t in [0, 1] sets lambda(t) (log-linear), the gains and
+the modulation of transforms and prior.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
+from vqcodec.model.prior import HyperAnalysis, Prior, join_phases, split_phases
+from vqcodec.model.quantized_conv import VALUE_STEP
+from vqcodec.model.quantizer import SLOPE, Band, Quantized, VectorQuantizer
+from vqcodec.model.scalar import ScalarQuantizer
+from vqcodec.model.transforms import AnalysisTransform, SynthesisTransform
+
+LAMBDA_MIN, LAMBDA_MAX = 0.0006, 0.15
+PRIOR_LEVELS = 64
+"""The prior knows the level in steps of 1/64: eight between two knots."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of the model; stored as JSON in the weights file."""
+
+    channels: int = 320
+    bands: tuple[tuple[int, int, int], ...] = (
+        (1, 4, 256),
+        (1, 20, 128),
+        (2, 72, 256),
+        (4, 160, 256),
+        (8, 64, 256),
+    )
+    context_levels: tuple[int, ...] = (20, 6)
+    context_channels: int = 160
+    hyper_channels: int = 32
+    hyper_bands: tuple[tuple[int, int, int], ...] = ((4, 32, 256),)
+    analysis: tuple[int, int, int, int] = (96, 192, 2, 3)
+    synthesis: tuple[int, int, int, int] = (128, 192, 3, 3)
+    prior_features: int = 128
+    prior_width: int = 160
+    quantizer: str = "vector"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Inverse of `to_dict`, also after a trip through JSON."""
+        fixed = {k: _tuples(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fixed)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+def lambda_of_level(level: Tensor) -> Tensor:
+    """Weight of the distortion in lambda * 255^2 * MSE + bpp for level t in [0, 1]."""
+    return LAMBDA_MIN * torch.exp(level * math.log(LAMBDA_MAX / LAMBDA_MIN))
+
+
+@dataclass
+class Output:
+    """What `VQVAE.forward` returns; nats, bits and errors are per sample (B,)."""
+
+    picture: Tensor
+    mse: Tensor
+    energy: Tensor
+    bits_y: Tensor
+    bits_z: Tensor
+    passes: list[Quantized]
+    hyper: Quantized
+
+
+class Transforms(nn.Module):
+    """The float half that a codec runs: g_a, g_s, h_a and the gains, with nothing of the coded path."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.g_a = AnalysisTransform(config.channels, *config.analysis)
+        self.g_s = SynthesisTransform(config.channels, *config.synthesis)
+        self.h_a = HyperAnalysis(config.channels, config.prior_features, config.hyper_channels)
+        step = torch.linspace(0, 1, LEVEL_KNOTS)
+        # A unit step in y then is the step of an ideal quantiser at lambda(t).
+        start = 0.5 * torch.log(lambda_of_level(step) * 255.0**2 * 2 * math.log(2) / (6 * SLOPE))
+        self.log_gain = nn.Parameter(start[:, None].repeat(1, config.channels))
+
+    def gain(self, level: Tensor) -> Tensor:
+        """Per-channel gain (B, M, 1, 1) at level (B,)."""
+        return torch.exp(level_basis(level) @ self.log_gain)[:, :, None, None]
+
+    def analyse(self, x: Tensor, level: Tensor) -> Tensor:
+        """Latent y (B, M, h, w) in quantiser steps."""
+        return self.g_a(x, level) * self.gain(level)
+
+    def synthesise(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        """Picture (B, 3, 16h, 16w) from the quantised latent."""
+        return self.g_s(y_hat / self.gain(level), level)
+
+    def hyper_latent(self, y: Tensor) -> Tensor:
+        """z before quantisation; y (B, M, h, w) is padded to multiples of 4 by repeating its border."""
+        h, w = y.shape[-2:]
+        limit = 127 * VALUE_STEP
+        return self.h_a(F.pad(y, (0, -w % 4, 0, -h % 4), mode="replicate")).clamp(-limit, limit)
+
+
+class VQVAE(Transforms):
+    """The whole model; `exact` switches prior, codewords and contexts to their integer grids."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        bands = tuple(Band(*b) for b in config.bands)
+        hyper_bands = tuple(Band(*b) for b in config.hyper_bands)
+        if sum(b.channels for b in bands) != config.channels:
+            raise ValueError("the bands must cover all latent channels")
+        self.quantizer: VectorQuantizer | ScalarQuantizer
+        if config.quantizer == "vector":
+            self.quantizer = VectorQuantizer(bands, config.context_levels)
+        else:
+            self.quantizer = ScalarQuantizer(config.channels, config.context_levels)
+        self.hyper_quantizer = VectorQuantizer(hyper_bands, (LEVEL_KNOTS,))
+        self.prior = Prior(
+            config.channels,
+            config.context_channels,
+            self.quantizer.groups,
+            config.context_levels,
+            config.hyper_channels,
+            config.prior_features,
+            config.prior_width,
+        )
+        self.exact = False
+
+    def encode_hyper(self, y: Tensor, prior_basis: Tensor) -> Quantized:
+        """Quantised hyper-latent of y (B, M, h, w)."""
+        z = self.hyper_latent(y)
+        return self.hyper_quantizer(z, self._hyper_features(z, prior_basis))
+
+    def _hyper_features(self, z: Tensor, prior_basis: Tensor) -> list[Tensor]:
+        b, _, h, w = z.shape
+        flat = prior_basis[:, None, :].expand(b, h * w, -1).reshape(1, b * h * w, -1)
+        return [flat.expand(band.groups, -1, -1) for band in self.hyper_quantizer.bands]
+
+    def prior_basis(self, level: Tensor) -> Tensor:
+        """Basis of the level as the prior sees it, on its grid of 1/64."""
+        return level_basis((level * PRIOR_LEVELS).round() / PRIOR_LEVELS)
+
+    def quantise(self, y: Tensor, level: Tensor) -> tuple[Tensor, Quantized, list[Quantized]]:
+        """y (B, M, h, w) -> y_hat, the hyper-latent's result and the results of the four passes."""
+        basis = self.prior_basis(level)
+        hyper = self.encode_hyper(y, basis)
+        h, w = y.shape[-2:]
+        y = F.pad(y, (0, w % 2, 0, h % 2))
+        keep = F.pad(y.new_ones(y.shape[0], 1, h, w), (0, w % 2, 0, h % 2)) if (h | w) & 1 else None
+        features = self.prior.hyper(hyper.value, basis, self.exact)[:, :, : y.shape[2] // 2, : y.shape[3] // 2]
+        decoded: list[Tensor] = []
+        passes: list[Quantized] = []
+        masks = [m[:, 0] for m in split_phases(keep)] if keep is not None else [None] * 4
+        for phase, mask in zip(split_phases(y), masks, strict=True):
+            mean, context = self.prior.predict(features, decoded, basis, self.exact)
+            result = self.quantizer(phase - mean, self.quantizer.arrange(context), mask)
+            value = mean + result.value
+            decoded.append(value if mask is None else value * mask.unsqueeze(1))
+            passes.append(result)
+        return join_phases(decoded)[:, :, :h, :w], hyper, passes
+
+    def forward(self, x: Tensor, level: Tensor, autocast: bool = False) -> Output:
+        """x (B, 3, H, W) in [0, 1], H and W multiples of 16; level (B,) in [0, 1].
+
+        Args:
+            autocast: run the transforms (not the prior or the quantiser) in bfloat16.
+        """
+        kind = x.device.type
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=autocast):
+            y = self.analyse(x, level)
+        y_hat, hyper, passes = self.quantise(y, level)
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=autocast):
+            picture = self.synthesise(y_hat, level)
+        mse = (picture - x).square().mean((1, 2, 3))
+        energy = hyper.energy + sum(p.energy for p in passes)
+        bits_y = torch.stack([p.rate for p in passes]).sum(0) / math.log(2)
+        return Output(picture, mse, energy, bits_y, hyper.rate / math.log(2), passes, hyper)
+
+    def set_exact(self, exact: bool) -> None:
+        """Switch the integer grids on or off for training and evaluation."""
+        self.exact = exact
+        self.quantizer.grid = VALUE_STEP if exact else 0.0
+        self.hyper_quantizer.grid = VALUE_STEP if exact else 0.0
+

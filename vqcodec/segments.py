@@ -1,0 +1,192 @@
+"""Pixels <-> segments: transforms and the encoder's search (torch) around the exact coder (numpy).
+
+    encode:  pixels --g_a, gain--> y --per tile--> z, then pass by pass: argmin w|r-c|^2 - ln p --> segments
+    decode:  segments --per tile--> y_hat (integers) --g_s--> pixels
+
+Tiles cut the latent and the coding contexts; the transforms run over the whole picture, so no seam exists.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vqcodec.checkpoint import Weights, load_weights
+from vqcodec.entropy.latent_coder import LAYERS, LEVELS_PER_CLASS, PHASES, LatentCoder
+from vqcodec.entropy.tables import nats_from_counts
+from vqcodec.errors import CorruptData
+from vqcodec.model.blocks import BLOCK
+from vqcodec.model.quantized_conv import VALUE_STEP
+from vqcodec.model.quantizer import SLOPE
+from vqcodec.types import LEVEL_MAX
+
+SCALE = round(1 / VALUE_STEP)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One picture, padded and on its device, ready to be encoded at any level."""
+
+    x: Tensor
+    width: int
+    height: int
+
+
+class _Search:
+    """argmin of w |r - c|^2 - ln p over one band's words, for all groups and positions at once."""
+
+    def __init__(self, words: np.ndarray, counts: np.ndarray, device: str) -> None:
+        groups, count, _ = words.shape
+        real = torch.from_numpy(words).to(device, torch.float32) / SCALE
+        self.words = (-2 * SLOPE * real).transpose(1, 2).contiguous()
+        nats = torch.from_numpy(nats_from_counts(counts)).to(device).reshape(groups, -1, count)
+        self.cost = nats + SLOPE * real.square().sum(-1)[:, None]
+        self.group = torch.arange(groups, device=device)[:, None]
+
+    def __call__(self, residual: Tensor, classes: Tensor) -> np.ndarray:
+        """residual (h, w, d*G) and classes (h, w, G) -> indices (h, w, G) int64; ties to the lowest."""
+        h, w, _ = residual.shape
+        groups = self.words.shape[0]
+        r = residual.reshape(h * w, -1, groups).permute(2, 0, 1)
+        cost = self.cost[self.group, classes.reshape(h * w, groups).T]
+        index = torch.baddbmm(cost, r, self.words).argmin(-1)
+        return index.T.reshape(h, w, groups).cpu().numpy()
+
+
+class SegmentCodec:
+    """One set of weights, ready to encode and decode; safe to call from several threads."""
+
+    layers = LAYERS
+
+    def __init__(self, weights: Weights, device: str = "cpu") -> None:
+        self.name = weights.name
+        self.bitstream_id, self.decoder_id = weights.bitstream_id, weights.decoder_id
+        self.device = device
+        self.transforms = weights.transforms
+        self.coder = LatentCoder(weights.coding, weights.config.context_levels)
+        self._searches: tuple[list[_Search], list[_Search]] | None = None
+        self._lock = threading.Lock()
+        self.timings: dict[str, float] = {}
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: str = "cpu") -> SegmentCodec:
+        """Load a weights file.
+
+        Raises:
+            ModelNotFound: missing, damaged or of another format.
+        """
+        return cls(load_weights(path, device), device)
+
+    # -- encoding ------------------------------------------------------------------------------
+    def analyse(self, pixels: np.ndarray) -> Analysis:
+        """Pad pixels (H, W, 3) uint8 to whole blocks: mirrored, or repeated where too small for that."""
+        height, width = pixels.shape[:2]
+        padded = pixels
+        for axis, side in enumerate((height, width)):
+            missing = -side % BLOCK
+            pads = [(0, missing) if a == axis else (0, 0) for a in range(3)]
+            padded = np.pad(padded, pads, mode="reflect" if side > missing else "edge")
+        x = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)))[None]
+        return Analysis(x.to(self.device).float().div_(255), width, height)
+
+    @torch.inference_mode()
+    def encode(self, analysis: Analysis, level: int, tile: int) -> list[list[bytes]]:
+        """Segments [tile][layer] at `level` 0..252; `tile` is 0 (whole) or a multiple of 64."""
+        begun = time.perf_counter()
+        t = torch.tensor([level / LEVEL_MAX], device=self.device)
+        y = self.transforms.analyse(analysis.x, t)
+        transformed = time.perf_counter()
+        result = []
+        for rows, columns in tiles(y.shape[2], y.shape[3], tile):
+            result.append(self._encode_tile(y[:, :, rows, columns], level))
+        self.timings = {"analysis": transformed - begun, "coding": time.perf_counter() - transformed}
+        return result
+
+    def _encode_tile(self, y: Tensor, level: int) -> list[bytes]:
+        searches, hyper_searches = self._search()
+        z = self.transforms.hyper_latent(y)[0].permute(1, 2, 0)
+        z_index, start = [], 0
+        for band, search in zip(self.coder.hyper_bands, hyper_searches, strict=True):
+            classes = torch.full(z.shape[:2] + (band.groups,), level // LEVELS_PER_CLASS, device=z.device)
+            z_index.append(search(z[:, :, start : start + band.channels], classes))
+            start += band.channels
+        grid = y[0].permute(1, 2, 0)
+
+        def choose(p: int, mean: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
+            i, j = PHASES[p]
+            mu = torch.from_numpy(mean.astype(np.float32)).to(self.device) / SCALE
+            residual = grid[i::2, j::2] - mu
+            kinds = torch.from_numpy(classes).to(self.device)
+            return [
+                search(
+                    residual[:, :, band.channel : band.channel + band.channels],
+                    kinds[:, :, band.group : band.group + band.groups],
+                )
+                for band, search in zip(self.coder.bands, searches, strict=True)
+            ]
+
+        segments, _ = self.coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose)
+        return segments
+
+    def _search(self) -> tuple[list[_Search], list[_Search]]:
+        # Built on first use: decoding needs none of it.
+        with self._lock:
+            if self._searches is None:
+                kinds = (self.coder.bands, self.coder.hyper_bands)
+                built = [[_Search(b.words, b.tables.counts, self.device) for b in bands] for bands in kinds]
+                self._searches = (built[0], built[1])
+            return self._searches
+
+    # -- decoding ------------------------------------------------------------------------------
+    def decode_latent(
+        self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
+    ) -> np.ndarray:
+        """The exact half of decoding: latent (h, w, M) int64 in steps of 1/32.
+
+        Raises:
+            CorruptData: a segment, or their number, is not what the picture needs.
+        """
+        shape = (-(-height // BLOCK), -(-width // BLOCK))
+        places = list(tiles(*shape, tile))
+        if len(places) != len(segments):
+            raise CorruptData(f"{len(segments)} tiles where the picture has {len(places)}")
+        latent = np.zeros(shape + (self.coder.channels,), dtype=np.int64)
+        for (rows, columns), layers in zip(places, segments, strict=True):
+            size = (rows.stop - rows.start, columns.stop - columns.start)
+            latent[rows, columns] = self.coder.decode(layers, size, level)
+        return latent
+
+    @torch.inference_mode()
+    def decode(
+        self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
+    ) -> np.ndarray:
+        """Pixels (H, W, 3) uint8. None stands for a layer that is missing.
+
+        Raises:
+            CorruptData: a segment, or their number, is not what the picture needs.
+        """
+        begun = time.perf_counter()
+        latent = self.decode_latent(segments, width=width, height=height, level=level, tile=tile)
+        decoded = time.perf_counter()
+        y = torch.from_numpy(latent.transpose(2, 0, 1)[None].astype(np.float32)).to(self.device) / SCALE
+        t = torch.tensor([level / LEVEL_MAX], device=self.device)
+        picture = self.transforms.synthesise(y, t)[0, :, :height, :width]
+        pixels = picture.clamp_(0, 1).mul_(255).round_().to(torch.uint8).permute(1, 2, 0)
+        result = np.ascontiguousarray(pixels.cpu().numpy())
+        self.timings = {"coding": decoded - begun, "synthesis": time.perf_counter() - decoded}
+        return result
+
+
+def tiles(rows: int, columns: int, tile: int) -> Iterator[tuple[slice, slice]]:
+    """Latent tiles, row by row; `tile` in pixels, 0 = whole."""
+    step = tile // BLOCK or max(rows, columns)
+    for top in range(0, rows, step):
+        for left in range(0, columns, step):
+            yield slice(top, min(top + step, rows)), slice(left, min(left + step, columns))

@@ -1,0 +1,1 @@
+"""Training of the model; never imported by compression or decompression."""

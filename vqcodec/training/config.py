@@ -1,0 +1,52 @@
+"""All settings of a training run, stored in its checkpoints and its log."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from vqcodec.model.vqvae import ModelConfig
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A run ends when `minutes` of training time or `steps` are used up, whichever is set.
+
+    Attributes:
+        batch, crop: pictures per step and their side in pixels (a multiple of 32).
+        late_crop: crop of the last tenth of the run (the batch shrinks to keep the pixels).
+        learning_rate: peak rate of the networks (Adam, warm-up, cosine to zero).
+        fast: factor on it for codewords, class logits and biases, which barely move otherwise.
+        exact_from: share of the run after which prior and codewords are on their integer grids.
+        level: fixed level 0..1 for single-rate ablations; None draws it per picture.
+        loss_balance: a picture's loss is weighted by lambda ** -loss_balance, so that low rates count.
+        energy_weight: weight of the free energy (rate + quantisation) in the loss.
+    """
+
+    data: str = ""
+    out: str = "runs/default"
+    minutes: float | None = None
+    steps: int | None = None
+    batch: int = 6
+    crop: int = 160
+    late_crop: int = 256
+    learning_rate: float = 5e-4
+    fast: float = 20.0
+    warmup: int = 200
+    exact_from: float = 0.75
+    level: float | None = None
+    loss_balance: float = 0.4
+    energy_weight: float = 1.0
+    revive_every: int = 200
+    log_every: int = 100
+    save_minutes: float = 5.0
+    seed: int = 0
+    threads: int = 0
+    device: str = "auto"
+    bf16: bool = True
+    compile: bool = False
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)

@@ -1,0 +1,87 @@
+"""Estimated rate and PSNR of a training state: `python -m vqcodec.training.evaluate STATE --data DIR`.
+
+For choosing between runs while they train. What is reported to people comes from real files
+(`benchmarks/rate_distortion.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import load_file
+
+from vqcodec.model.quantizer import VectorQuantizer
+from vqcodec.model.vqvae import VQVAE, lambda_of_level
+from vqcodec.training.data import find_images
+from vqcodec.training.reports import CodebookUse
+from vqcodec.training.trainer import config_of_state, read_metadata
+
+
+def load_state(path: Path, weights: str = "ema") -> tuple[VQVAE, dict[str, object]]:
+    """Model with the EMA (or "model") weights of a training state, and the run's settings."""
+    config = config_of_state(path)
+    model = VQVAE(config["model"])
+    tensors = load_file(path)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(tensors[f"{weights}.{name}"])
+    progress = json.loads(read_metadata(path)["progress"])
+    return model.eval(), config | progress
+
+
+@torch.inference_mode()
+def evaluate(
+    model: VQVAE, paths: list[Path], level: float, use: CodebookUse | None = None
+) -> dict[str, float]:
+    """Mean estimated bpp, mean PSNR (8-bit RGB) and mean cost J over whole pictures at one level."""
+    rows = []
+    for path in paths:
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        h, w = pixels.shape[:2]
+        x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+        padded = F.pad(x, (0, -w % 16, 0, -h % 16), mode="replicate")
+        t = torch.tensor([level])
+        output = model(padded, t)
+        if use:
+            use.add(output)
+        decoded = (output.picture[..., :h, :w].clamp(0, 1) * 255).round()
+        mse = float((decoded - x * 255).square().mean())
+        bpp = float((output.bits_y + output.bits_z) / (h * w))
+        cost = float(lambda_of_level(t)) * mse + bpp
+        rows.append((bpp, 10 * math.log10(255**2 / max(mse, 1e-9)), cost, float(output.bits_z) / (h * w)))
+    bpp, psnr, cost, bpp_z = (float(v) for v in np.mean(rows, axis=0))
+    return {"level": level, "bpp": bpp, "psnr": psnr, "cost": cost, "bpp_z": bpp_z}
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m vqcodec.training.evaluate", description=__doc__)
+    parser.add_argument("state", type=Path)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--levels", default="0,0.25,0.5,0.75,1")
+    parser.add_argument("--weights", choices=("ema", "model"), default="ema")
+    parser.add_argument("--exact", action="store_true", help="on the integer grids of the coded path")
+    parser.add_argument("--codebooks", action="store_true", help="per-group perplexity, dead words, w*|r-c|^2")
+    parser.add_argument("--limit", type=int, help="use the first N pictures only")
+    arguments = parser.parse_args()
+    model, settings = load_state(arguments.state, arguments.weights)
+    model.set_exact(arguments.exact)
+    paths = find_images(arguments.data)[: arguments.limit]
+    print(json.dumps({"step": settings["step"], "seconds": settings["seconds"], "pictures": len(paths)}))
+    use = CodebookUse(model.quantizer) if isinstance(model.quantizer, VectorQuantizer) else None
+    for level in arguments.levels.split(","):
+        result = evaluate(model, paths, float(level), use if arguments.codebooks else None)
+        print(json.dumps({k: round(v, 4) for k, v in result.items()}), flush=True)
+    if arguments.codebooks and use:
+        print(json.dumps(use.summary()))
+
+
+if __name__ == "__main__":
+    main()

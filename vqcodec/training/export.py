@@ -1,0 +1,168 @@
+"""From a training state to a weights file: `python -m vqcodec.training.export STATE --data DIR -o FILE`.
+
+Rounds the prior to integers, and makes the tables: the model's own probabilities of each context
+class, corrected by counts of the symbols that real pictures put there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vqcodec.checkpoint import save_weights
+from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS
+from vqcodec.entropy.tables import encode_probabilities, make_powers
+from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
+from vqcodec.model.prior import CONTEXT_GAIN, LINEAR_STEP, MEAN_GAIN
+from vqcodec.model.quantized_conv import ACTIVATION_STEP, BIAS_MAX, CONTEXT_STEP, VALUE_STEP, QuantizableConv
+from vqcodec.model.quantizer import VectorQuantizer
+from vqcodec.model.vqvae import VQVAE
+from vqcodec.training.data import Crops, load_images
+from vqcodec.training.evaluate import load_state
+from vqcodec.types import LEVEL_MAX
+
+PSEUDO_COUNT = 60.0
+"""Weight of the model's own distribution of a class, in symbols, against the counts."""
+MULTIPLIER_BITS = 15
+
+
+def _export_conv(layer: QuantizableConv, factor: np.ndarray) -> dict[str, np.ndarray]:
+    """Integers of one layer; `factor` (O,) turns its real outputs to integer outputs."""
+    weight, scale = layer.integer_weight()
+    bias = layer.biases(torch.eye(LEVEL_KNOTS) if layer.level_bias is not None else None)
+    bias = (bias.reshape(-1, bias.shape[-1]) / scale).round().clamp(-BIAS_MAX, BIAS_MAX)
+    ratio = scale.double().numpy() * factor
+    shift = MULTIPLIER_BITS - 1 - np.floor(np.log2(ratio)).astype(np.int64)
+    shift = np.clip(shift, 1, 62)
+    return {
+        "weight": weight.round().to(torch.int8).numpy(),
+        "bias": bias.to(torch.int32).numpy(),
+        "multiplier": np.round(ratio * 2.0**shift).astype(np.int32),
+        "shift": shift.astype(np.uint8),
+    }
+
+
+def export_prior(model: VQVAE) -> dict[str, np.ndarray]:
+    """Integer arrays of the prior, names as `vqcodec.entropy.integer_prior` reads them."""
+    prior, arrays = model.prior, {}
+    hidden = 1 / ACTIVATION_STEP
+    outputs = prior.channels + prior.groups * len(prior.context_levels)
+    last = np.full(outputs, CONTEXT_GAIN)
+    last[: prior.channels] = MEAN_GAIN / VALUE_STEP
+    for name, layer in prior.named_modules():
+        if isinstance(layer, QuantizableConv):
+            factor = np.full(layer.weight.shape[0], hidden) if layer.relu else last
+            for key, array in _export_conv(layer, factor).items():
+                arrays[f"prior.{name}.{key}"] = array
+    for p, weight in enumerate(prior.linear):
+        arrays[f"prior.linear.{p}"] = (weight / LINEAR_STEP).round().to(torch.int16).numpy()
+    latent = np.arange(2**15)
+    companded = np.round(np.arcsinh(latent * VALUE_STEP) / CONTEXT_STEP)
+    arrays["prior.compand"] = np.clip(companded, 0, 127).astype(np.int8)
+    return arrays
+
+
+def class_probabilities(quantizer: VectorQuantizer, i: int) -> Tensor:
+    """Model probabilities (G, T, K) of every context class of band i."""
+    grids = torch.meshgrid(*(torch.arange(n) for n in quantizer.context_levels), indexing="ij")
+    logits, start = quantizer.bias[i][:, None], 0
+    for grid, levels in zip(grids, quantizer.context_levels, strict=True):
+        logits = logits + quantizer.table[i][:, start + grid.reshape(-1)]
+        start += levels
+    return logits.softmax(-1)
+
+
+def hyper_probabilities(quantizer: VectorQuantizer, i: int) -> Tensor:
+    """Model probabilities (G, 16, K) of hyper band i in every class of levels."""
+    classes = torch.arange(LEVEL_MAX // LEVELS_PER_CLASS + 1)
+    middle = ((classes + 0.5) * LEVELS_PER_CLASS / LEVEL_MAX).clamp_max(1)
+    logits = torch.einsum("tf,gfk->gtk", level_basis(middle), quantizer.table[i])
+    return (quantizer.bias[i][:, None] + logits).softmax(-1)
+
+
+@torch.inference_mode()
+def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Symbols of real crops by group and class: (G, T, K) per band, and the same of the hyper-latent."""
+    quantizer, hyper = model.quantizer, model.hyper_quantizer
+    if not isinstance(quantizer, VectorQuantizer):
+        raise ValueError("only models with a vector quantiser can be exported")
+    total = math.prod(quantizer.context_levels)
+    counts = [torch.zeros(b.groups, total * b.words) for b in quantizer.bands]
+    kinds = LEVEL_MAX // LEVELS_PER_CLASS + 1
+    hyper_counts = [torch.zeros(b.groups, kinds * b.words) for b in hyper.bands]
+    for _ in range(batches):
+        x, level = crops.batch(4, side)
+        level = (level * LEVEL_MAX).round() / LEVEL_MAX
+        output = model(x, level)
+        for result in output.passes:
+            for i, band in enumerate(quantizer.bands):
+                classes, start = torch.zeros_like(result.index[i]), 0
+                for levels in quantizer.context_levels:
+                    part = result.features[i][..., start : start + levels].argmax(-1)
+                    classes, start = classes * levels + part, start + levels
+                cell = classes * band.words + result.index[i]
+                counts[i].scatter_add_(1, cell, torch.ones_like(cell, dtype=torch.float32))
+        kind = (level * LEVEL_MAX).long() // LEVELS_PER_CLASS
+        for i, band in enumerate(hyper.bands):
+            index = output.hyper.index[i]
+            cell = kind.repeat_interleave(index.shape[1] // len(level)) * band.words + index
+            hyper_counts[i].scatter_add_(1, cell, torch.ones_like(cell, dtype=torch.float32))
+    counts = [c.reshape(b.groups, total, b.words) for c, b in zip(counts, quantizer.bands, strict=True)]
+    hyper_counts = [c.reshape(b.groups, kinds, b.words) for c, b in zip(hyper_counts, hyper.bands, strict=True)]
+    return counts, hyper_counts
+
+
+def blend(counts: Tensor, model: Tensor, pseudo: float = PSEUDO_COUNT) -> np.ndarray:
+    """Counts and model probabilities (G, T, K) to table codes uint8."""
+    seen = counts.sum(-1, keepdim=True)
+    return encode_probabilities(((counts + pseudo * model) / (seen + pseudo)).double().numpy())
+
+
+@torch.inference_mode()
+def export(model: VQVAE, crops: Crops, batches: int = 250, side: int = 256) -> dict[str, np.ndarray]:
+    """All coding arrays of a model in exact mode."""
+    model.set_exact(True)
+    quantizer = model.quantizer
+    if not isinstance(quantizer, VectorQuantizer):
+        raise ValueError("only models with a vector quantiser can be exported")
+    counts, hyper_counts = count_symbols(model, crops, batches, side)
+    arrays = export_prior(model)
+    arrays["powers"] = make_powers()
+    for i in range(len(quantizer.bands)):
+        arrays[f"y.words.{i}"] = (quantizer.words[i] / VALUE_STEP).round().clamp(-(2**15) + 1, 2**15 - 1).short().numpy()
+        arrays[f"y.tables.{i}"] = blend(counts[i], class_probabilities(quantizer, i))
+    hyper = model.hyper_quantizer
+    for i in range(len(hyper.bands)):
+        arrays[f"z.words.{i}"] = (hyper.words[i] / VALUE_STEP).round().clamp(-127, 127).to(torch.int8).numpy()
+        arrays[f"z.tables.{i}"] = blend(hyper_counts[i], hyper_probabilities(hyper, i))
+    return arrays
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m vqcodec.training.export", description=__doc__)
+    parser.add_argument("state", type=Path)
+    parser.add_argument("--data", required=True, help="pictures to count symbols on (the training set)")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--batches", type=int, default=250)
+    parser.add_argument("--name", help="model name, default the output's stem")
+    arguments = parser.parse_args()
+    model, settings = load_state(arguments.state)
+    crops = Crops(load_images(arguments.data, 256), seed=1)
+    arrays = export(model, crops, arguments.batches)
+    notes = {
+        "name": arguments.name or arguments.output.stem,
+        "training": json.dumps({k: v for k, v in settings.items() if k not in ("model", "data", "out")}),
+    }
+    bitstream_id, decoder_id = save_weights(arguments.output, model, arrays, notes)
+    print(f"{arguments.output} {arguments.output.stat().st_size} bytes, {bitstream_id.hex()} {decoder_id.hex()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What a training run reports: rates and errors by third of the dial, codebook health."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vqcodec.model.quantizer import SLOPE, VectorQuantizer
+from vqcodec.model.vqvae import Output, lambda_of_level
+
+
+class CodebookUse:
+    """Counts of chosen words and squared errors since the last reset."""
+
+    def __init__(self, quantizer: VectorQuantizer) -> None:
+        self.quantizer = quantizer
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.counts = [torch.zeros(b.groups, b.words) for b in self.quantizer.bands]
+        self.error = [torch.zeros(b.groups) for b in self.quantizer.bands]
+        self.positions = 0
+
+    @torch.no_grad()
+    def add(self, output: Output) -> None:
+        """Count the words of one forward pass."""
+        for result in output.passes:
+            self.positions += result.index[0].shape[1]
+            for i in range(len(self.quantizer.bands)):
+                index, residual = result.index[i], result.residual[i]
+                words = self.quantizer.codewords(i)
+                word = words.gather(1, index.unsqueeze(-1).expand(-1, -1, words.shape[-1]))
+                self.error[i] += (residual - word).square().sum((1, 2)).cpu()
+                ones = torch.ones_like(index, dtype=torch.float32)
+                self.counts[i] += torch.zeros_like(self.counts[i], device=index.device).scatter_add_(1, index, ones).cpu()
+
+    def summary(self) -> dict[str, Any]:
+        """Per group: perplexity, dead words, w * |r - c|^2 (ideal at high rate: w * d / 12)."""
+        perplexity, dead, error = [], [], []
+        for counts, squared in zip(self.counts, self.error, strict=True):
+            p = counts / counts.sum(1, keepdim=True).clamp_min(1)
+            perplexity += torch.exp(-(p * p.clamp_min(1e-12).log()).sum(1)).tolist()
+            dead += (counts == 0).sum(1).tolist()
+            error += (SLOPE * squared / max(self.positions, 1)).tolist()
+        return {
+            "perplexity": [round(v, 2) for v in perplexity],
+            "dead_words": dead,
+            "w_error": [round(v, 3) for v in error],
+        }
+
+
+class Averages:
+    """Mean bpp, mse and cost J of the samples in each third of the dial since the last reset."""
+
+    NAMES = ("low", "middle", "high")
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.sums = torch.zeros(3, 5, dtype=torch.float64)
+
+    @torch.no_grad()
+    def add(self, level: Tensor, output: Output, pixels: int) -> None:
+        """Add one batch; `pixels` per picture."""
+        bpp = (output.bits_y + output.bits_z) / pixels
+        cost = lambda_of_level(level) * 255**2 * output.mse + bpp
+        third = (level * 3).long().clamp(0, 2).cpu()
+        rows = torch.stack([torch.ones_like(bpp), bpp, output.bits_z / pixels, output.mse, cost], 1)
+        self.sums.index_add_(0, third, rows.double().cpu())
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Means by third; PSNR is that of the mean squared error."""
+        result = {}
+        for name, row in zip(self.NAMES, self.sums.tolist(), strict=True):
+            if row[0]:
+                _, bpp, bpp_z, mse, cost = (v / row[0] for v in row)
+                psnr = -10 * math.log10(max(mse, 1e-10))
+                result[name] = {
+                    "bpp": round(bpp, 4),
+                    "bpp_z": round(bpp_z, 5),
+                    "psnr": round(psnr, 3),
+                    "cost": round(cost, 4),
+                }
+        return result

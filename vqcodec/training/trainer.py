@@ -1,0 +1,275 @@
+"""The training loop: one recipe on CPU and GPU, resumable, annealed by time or by steps.
+
+    (a) start codebooks by rate-constrained Lloyd on the latents of the untrained analysis transform
+    (b) minimise  lambda(t) 255^2 MSE + free energy in bits per pixel, levels t spread over each batch
+    (c) from `exact_from` on with prior, codewords and context classes on their integer grids
+
+The state (weights, EMA, optimiser, progress) is one safetensors file, replaced atomically.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vqcodec.model.lloyd import class_of_scale, revive_dead_words, start_quantizer
+from vqcodec.model.quantizer import VectorQuantizer, to_groups
+from vqcodec.model.scalar import SCALE_MAX, SCALE_MIN
+from vqcodec.model.vqvae import VQVAE, ModelConfig, lambda_of_level
+from vqcodec.training.config import TrainConfig
+from vqcodec.training.data import Crops, load_images
+from vqcodec.training.reports import Averages, CodebookUse
+
+EMA_EVERY = 8
+FAST = ("quantizer.words", "quantizer.table", "quantizer.bias")
+MEDIUM = ("log_gain", "level_bias", "modulation", "linear")
+
+
+class CollapseError(RuntimeError):
+    """The codebooks or the loss have collapsed; going on would waste the run."""
+
+
+class Trainer:
+    """Owns model, optimiser, EMA and log of one run."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        device = config.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        self.out = Path(config.out)
+        self.model = VQVAE(config.model).to(self.device, memory_format=torch.channels_last)
+        if isinstance(self.model.quantizer, VectorQuantizer) and config.bf16:
+            self.model.quantizer.gradient_dtype = torch.bfloat16
+        self.optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99), fused=True)
+        self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
+        self.step, self.seconds = 0, 0.0
+        self.gradient_norm = 0.0
+        self.started = False
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            factor = 1.0
+            if any(part in name for part in FAST):
+                factor = self.config.fast
+            elif any(part in name for part in MEDIUM):
+                factor = 4.0
+            groups.setdefault(factor, []).append(parameter)
+        return [{"params": p, "factor": f, "lr": 0.0} for f, p in groups.items()]
+
+    # -- state ---------------------------------------------------------------------------------
+    def save(self) -> None:
+        """Write the state to `out/state.safetensors`; an older one stays until the new one is whole."""
+        tensors = {f"model.{n}": p.detach() for n, p in self.model.named_parameters()}
+        tensors |= {f"ema.{n}": p for n, p in self.ema.items()}
+        for name, parameter in self.model.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optim.{key}.{name}"] = value
+        tensors = {n: v.contiguous().clone() for n, v in tensors.items()}
+        progress = {"step": self.step, "seconds": self.seconds, "gradient_norm": self.gradient_norm}
+        meta = {"config": json.dumps(self.config.to_dict()), "progress": json.dumps(progress)}
+        temporary = self.out / "state.tmp"
+        save_file(tensors, temporary, metadata=meta)
+        os.replace(temporary, self.out / "state.safetensors")
+
+    def load(self, path: Path, weights_only: bool = False) -> None:
+        """Continue from a state, or start from its EMA weights only."""
+        tensors = load_file(path, device=str(self.device))
+        kind = "ema" if weights_only else "model"
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(tensors[f"{kind}.{name}"])
+                self.ema[name].copy_(tensors[f"ema.{name}"])
+        self.started = True
+        if weights_only:
+            return
+        for name, parameter in self.model.named_parameters():
+            keys = ("step", "exp_avg", "exp_avg_sq")
+            state = {k: tensors[f"optim.{k}.{name}"] for k in keys if f"optim.{k}.{name}" in tensors}
+            if state:
+                self.optimizer.state[parameter] = state
+        progress = json.loads(read_metadata(path)["progress"])
+        self.step, self.seconds = progress["step"], progress["seconds"]
+        self.gradient_norm = progress["gradient_norm"]
+
+    # -- steps ---------------------------------------------------------------------------------
+    @torch.no_grad()
+    def start(self, crops: Crops) -> None:
+        """Lloyd start of both quantisers on the latents of real crops at mixed levels."""
+        latents, hypers = [], []
+        for _ in range(24):
+            x, level = (v.to(self.device) for v in crops.batch(self.config.batch, self.config.crop))
+            y = self.model.analyse(x, level)
+            latents.append(y)
+            pad = (0, -y.shape[3] % 4, 0, -y.shape[2] % 4)
+            hypers.append(self.model.h_a(nn.functional.pad(y, pad, mode="replicate")))
+        y, z = torch.cat(latents), torch.cat(hypers)
+        tail = self.model.h_a.tail
+        # z starts at a deviation of 1.2 steps: enough for its codebook, within its fixed-point range.
+        tail.weight.mul_(1.2 / z.std())
+        tail.bias.mul_(0)
+        z = (z - z.mean((0, 2, 3), keepdim=True)) * (1.2 / z.std())
+        levels = self.config.model.context_levels[0]
+        if isinstance(self.model.quantizer, VectorQuantizer):
+            typical = start_quantizer(self.model.quantizer, _samples(y, self.model.quantizer))
+        else:
+            typical = class_of_scale(y.abs().mean((0, 2, 3)), levels)
+        # The gains grow log-linearly over the dial, and so do the scales the classes stand for.
+        growth = float(self.model.log_gain[-1].mean() - self.model.log_gain[0].mean())
+        spread = growth / math.log(SCALE_MAX / SCALE_MIN) * (levels - 1)
+        self.model.prior.start_context(typical, spread if self.config.level is None else 0.0)
+        quantizer = self.model.hyper_quantizer
+        start_quantizer(quantizer, _samples(z, quantizer))
+        for table in quantizer.table:
+            table.zero_()
+        self.started = True
+
+    def progress(self) -> float:
+        """Share of the budget used, 0..1."""
+        shares = [0.0]
+        if self.config.minutes:
+            shares.append(self.seconds / (60 * self.config.minutes))
+        if self.config.steps:
+            shares.append(self.step / self.config.steps)
+        return min(max(shares), 1.0)
+
+    def _set_rate(self, progress: float) -> float:
+        rate = self.config.learning_rate * min(1.0, (self.step + 1) / self.config.warmup)
+        rate *= 0.5 * (1 + math.cos(math.pi * progress)) * 0.99 + 0.01
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        return rate
+
+    def train_step(self, x: Tensor, level: Tensor) -> tuple[Any, float]:
+        """One optimiser step; returns the model's output and the loss."""
+        pixels = x.shape[2] * x.shape[3]
+        output = self.model(x, level, autocast=self.config.bf16)
+        weight = lambda_of_level(level)
+        energy = output.energy * self.config.energy_weight / (math.log(2) * pixels)
+        loss = ((weight / 0.01) ** -self.config.loss_balance * (weight * 255**2 * output.mse + energy)).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        limit = 2 * self.gradient_norm if self.gradient_norm else 1e6
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        if math.isfinite(norm):
+            decay = 0.98 if self.gradient_norm else 0.0
+            self.gradient_norm = decay * self.gradient_norm + (1 - decay) * min(norm, limit)
+            self.optimizer.step()
+        self.step += 1
+        if self.step % EMA_EVERY == 0:
+            horizon = min(1000, self.step / 4)
+            with torch.no_grad():
+                current = [p.detach() for p in self.model.parameters()]
+                torch._foreach_lerp_(list(self.ema.values()), current, min(1.0, EMA_EVERY / horizon))
+        return output, loss.item()
+
+    def run(self) -> None:
+        """Train until the budget is used up; writes log and state to `out`."""
+        config = self.config
+        self.out.mkdir(parents=True, exist_ok=True)
+        torch.set_flush_denormal(True)
+        terminal = sys.stderr.isatty()
+        crops = Crops(
+            load_images(config.data, max(config.crop, config.late_crop), terminal),
+            seed=config.seed + self.step,
+            level=config.level,
+        )
+        if not self.started:
+            self.start(crops)
+        use = CodebookUse(self.model.quantizer) if isinstance(self.model.quantizer, VectorQuantizer) else None
+        alive = CodebookUse(self.model.quantizer) if use else None
+        averages, bad, saved = Averages(), 0, time.monotonic()
+        # A polite stop (SIGTERM, Ctrl-C) ends the step that is running and saves.
+        stop = threading.Event()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stop.set())
+        while (progress := self.progress()) < 1.0 and not stop.is_set():
+            begun = time.monotonic()
+            self.model.set_exact(progress >= config.exact_from)
+            rate = self._set_rate(progress)
+            side, count = config.crop, config.batch
+            if progress >= 0.9:
+                side = config.late_crop
+                count = max(1, round(config.batch * config.crop**2 / side**2))
+            x, level = (v.to(self.device) for v in crops.batch(count, side))
+            output, loss = self.train_step(x, level)
+            bad = 0 if math.isfinite(loss) else bad + 1
+            if bad >= 20:
+                raise CollapseError("the loss has not been finite for 20 steps")
+            averages.add(level, output, side * side)
+            if use and alive:
+                use.add(output)
+                alive.add(output)
+                if config.revive_every and self.step % config.revive_every == 0:
+                    if progress < 0.6:
+                        samples = [torch.cat([p.residual[i] for p in output.passes], 1) for i in range(len(use.counts))]
+                        revive_dead_words(self.model.quantizer, alive.counts, samples)
+                    alive.reset()
+            self.seconds += time.monotonic() - begun
+            if self.step % config.log_every == 0:
+                self._log(averages, use, rate, progress, loss, terminal)
+            if time.monotonic() - saved > 60 * config.save_minutes:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def _log(
+        self, averages: Averages, use: CodebookUse | None, rate: float, progress: float, loss: float, terminal: bool
+    ) -> None:
+        entry: dict[str, Any] = {"step": self.step, "seconds": round(self.seconds, 1), "progress": round(progress, 4)}
+        entry |= {"rate": rate, "loss": round(loss, 4), "gradient_norm": round(self.gradient_norm, 3)}
+        entry["levels"] = averages.summary()
+        averages.reset()
+        if use:
+            entry["codebooks"] = use.summary()
+            use.reset()
+            if self.step > 1000 and max(entry["codebooks"]["perplexity"]) < 1.05:
+                raise CollapseError("every codebook uses a single word: the quantiser has collapsed")
+        with open(self.out / "log.jsonl", "a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+        if terminal:
+            costs = " ".join(f"{k} {v['bpp']:.3f}/{v['psnr']:.2f}" for k, v in entry["levels"].items())
+            print(f"\r{100 * progress:5.1f} % step {self.step} {costs}", end="", file=sys.stderr, flush=True)
+
+
+def _samples(latent: Tensor, quantizer: VectorQuantizer, count: int = 6000) -> list[Tensor]:
+    """Random group vectors (G, n, d) of a latent for each band."""
+    result, start = [], 0
+    for band in quantizer.bands:
+        vectors = to_groups(latent[:, start : start + band.channels], band)
+        start += band.channels
+        pick = torch.randperm(vectors.shape[1], device=latent.device)[:count]
+        result.append(vectors[:, pick].contiguous())
+    return result
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """String map in the header of a safetensors file."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
+def config_of_state(path: Path) -> dict[str, Any]:
+    """Settings stored in a state file, with the model's as `ModelConfig`."""
+    values: dict[str, Any] = json.loads(read_metadata(path)["config"])
+    values["model"] = ModelConfig.from_dict(values["model"])
+    return values

@@ -1,0 +1,90 @@
+"""Frozen values that travel between modules; imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+LEVEL_MAX = 252
+"""Highest quality level in a header: four steps for each of 63 quality intervals."""
+
+
+def level_from_quality(quality: float) -> int:
+    """Map the user's quality dial 0..100 to the level 0..252 stored in the file.
+
+    Raises:
+        ValueError: quality is outside 0..100 or not a number.
+    """
+    if not 0.0 <= quality <= 100.0:
+        raise ValueError(f"quality must be between 0 and 100, not {quality}")
+    return round(quality * LEVEL_MAX / 100.0)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds checked on header values before anything is allocated; 0 turns one off."""
+
+    pixels: int = 2**28
+    side: int = 32_768
+    tiles: int = 2**16
+    metadata: int = 16 * 2**20
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a .vqc file says about its picture before any payload is read."""
+
+    width: int
+    height: int
+    level: int
+    bitstream_id: bytes
+    gray: bool = False
+    alpha: bool = False
+    tile: int = 1024
+    layers: int = 2
+    coder_id: int = 1
+    major: int = 1
+    minor: int = 0
+    ignorable: int = 0
+
+    @property
+    def quality(self) -> float:
+        """The quality dial 0..100 that gives this level."""
+        return self.level * 100.0 / LEVEL_MAX
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One ancillary or critical chunk: a four letter ASCII type and its payload."""
+
+    type: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """Result of `probe`, `compress_file` and `decompress_file`."""
+
+    width: int
+    height: int
+    mode: str
+    quality: float
+    file_bytes: int
+    bitstream_id: str
+    model: str | None = None
+    decoder_id: str | None = None
+    tiles: int = 1
+    metadata: dict[str, int] = field(default_factory=dict)
+    seconds: float | None = None
+    level: int = 0
+    tile: int = 0
+    version: str = "1.0"
+    complete: bool = True
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bpp(self) -> float:
+        """Bits of the whole file per pixel of the original."""
+        return 8.0 * self.file_bytes / (self.width * self.height)

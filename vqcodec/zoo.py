@@ -1,0 +1,111 @@
+"""Model names -> weight files, and what a weight file says about itself. Never imports torch.
+
+A model is one safetensors file. Its name is the file's stem; names are looked up in the folders of
+VQCODEC_MODELS (separated like PATH), then among the package's weights. Only the JSON header is read here.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vqcodec.errors import ModelNotFound
+
+SEARCH_PATH = "VQCODEC_MODELS"
+DEFAULT_MODEL = "default"
+SUFFIX = ".safetensors"
+_HEADER_MAX = 100 * 2**20
+"""The safetensors format's own bound on its header, in bytes."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One installed model. The ids are 16 hex digits, or empty if the file does not state them."""
+
+    name: str
+    path: Path
+    file_bytes: int
+    bitstream_id: str
+    decoder_id: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def model_folders() -> list[Path]:
+    """Folders searched for models, first match wins; those that do not exist are included."""
+    extra = [Path(entry) for entry in os.environ.get(SEARCH_PATH, "").split(os.pathsep) if entry]
+    return [*extra, Path(str(importlib.resources.files("vqcodec"))) / "weights"]
+
+
+def find_model(model: str | os.PathLike[str] = DEFAULT_MODEL) -> Path:
+    """Resolve a model's name, or the path of a weight file, to a path.
+
+    Text counts as a path when it ends in .safetensors or holds a directory separator, otherwise as a name.
+
+    Raises:
+        ModelNotFound: there is no such file, or no model of that name on the search path.
+    """
+    text = os.fspath(model)
+    if not isinstance(model, str) or text.endswith(SUFFIX) or "/" in text or os.sep in text:
+        if Path(text).is_file():
+            return Path(text)
+        raise ModelNotFound(f"no weight file at {text}")
+    for folder in model_folders():
+        path = folder / (text + SUFFIX)
+        if path.is_file():
+            return path
+    names = ", ".join(info.name for info in list_models()) or "none"
+    raise ModelNotFound(f"no model named {text!r}; installed: {names}")
+
+
+def describe_model(path: str | os.PathLike[str]) -> ModelInfo:
+    """Read name, fingerprints and notes from a weight file's header.
+
+    Raises:
+        ModelNotFound: the file cannot be read, or is not a safetensors file.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = path.stat().st_size
+            if not 2 <= length <= min(_HEADER_MAX, size - 8):
+                raise ModelNotFound(f"{path} is not a safetensors file")
+            header: Any = json.loads(file.read(length))
+    except OSError as error:
+        raise ModelNotFound(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ModelNotFound(f"{path} is not a safetensors file") from error
+    notes = header.get("__metadata__") if isinstance(header, dict) else None
+    metadata = {str(key): str(value) for key, value in notes.items()} if isinstance(notes, dict) else {}
+    return ModelInfo(
+        name=path.stem,
+        path=path,
+        file_bytes=size,
+        bitstream_id=metadata.get("bitstream_id", ""),
+        decoder_id=metadata.get("decoder_id", ""),
+        metadata=metadata,
+    )
+
+
+def list_models() -> list[ModelInfo]:
+    """All models on the search path, in its order; unreadable files and shadowed names are left out."""
+    found: dict[str, ModelInfo] = {}
+    for folder in model_folders():
+        for path in sorted(folder.glob("*" + SUFFIX)):
+            if path.stem in found:
+                continue
+            try:
+                found[path.stem] = describe_model(path)
+            except ModelNotFound:
+                continue
+    return list(found.values())
+
+
+def find_by_id(bitstream_id: bytes) -> ModelInfo | None:
+    """The first installed model that decodes files with this `bitstream_id`, or None."""
+    wanted = bitstream_id.hex()
+    return next((info for info in list_models() if info.bitstream_id == wanted), None)
