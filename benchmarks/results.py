@@ -94,7 +94,7 @@ class Results:
     def save(self, path: Path) -> None:
         """Replace the file in one step, so that an interrupted run leaves the old or the new one."""
         temporary = path.with_name(path.name + ".part")
-        temporary.write_text(_dump(self._to_json()), encoding="utf-8")
+        temporary.write_text(dump(self._to_json()), encoding="utf-8")
         temporary.replace(path)
 
     def _to_json(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _codec(data: dict[str, Any]) -> CodecResult:
     return CodecResult(data["settings"], data["versions"], {point.quality: point for point in points})
 
 
-def _dump(data: dict[str, Any]) -> str:
+def dump(data: dict[str, Any]) -> str:
     """JSON with one line for each innermost object or list."""
     text = json.dumps(data, indent=1, allow_nan=False)
     innermost = re.compile(r"([\[{])\s+([^\[\]{}]*?)\s+([\]}])")

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,6 +21,9 @@ from vqcodec import loading
 from vqcodec.codec import Codec
 from vqcodec.errors import CorruptData, ModelNotFound
 from vqcodec_cli.main import main
+
+if TYPE_CHECKING:
+    from vqcodec.segments import SegmentCodec
 
 Pixels = NDArray[np.uint8]
 
@@ -123,6 +126,24 @@ def other_codec() -> Codec:
     other.name = "other"
     other.bitstream_id = b"\xff" * 8
     return Codec(other)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights file of a tiny trained model, made once per session (seconds)."""
+    from tests.tiny import write_tiny  # noqa: PLC0415  torch and training, for the tests that need them
+
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    write_tiny(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_segments(tiny_weights: Path) -> SegmentCodec:
+    """The tiny model, loaded."""
+    from vqcodec.segments import SegmentCodec  # noqa: PLC0415  as above
+
+    return SegmentCodec.load(tiny_weights)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from vqcodec.model.vqvae import ModelConfig, Transforms
 FORMAT = "vqcodec-weights-1"
 CODING = "coding."
 _DECODER = ("g_s.", "log_gain")
+_FULL_PRECISION = ("log_gain", "g_s.deviation")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ def identities(tensors: Mapping[str, np.ndarray]) -> tuple[bytes, bytes]:
 
 
 def save_weights(
-    path: str | os.PathLike[str], transforms: Transforms, coding: Mapping[str, np.ndarray], notes: Mapping[str, str]
+    path: str | os.PathLike[str],
+    transforms: Transforms,
+    coding: Mapping[str, np.ndarray],
+    notes: Mapping[str, str],
 ) -> tuple[bytes, bytes]:
     """Write a weights file atomically; `notes` are further entries of its string map.
 
@@ -69,11 +73,11 @@ def save_weights(
         bitstream_id and decoder_id.
     """
     tensors = {CODING + n: np.ascontiguousarray(a) for n, a in coding.items()}
-    for name, parameter in transforms.named_parameters():
+    for name, tensor in transforms.state_dict().items():
         if not name.startswith(("g_a.", "g_s.", "h_a.", "log_gain")):
             continue
-        kind = torch.float32 if name == "log_gain" else torch.float16
-        tensors[name] = parameter.detach().to("cpu", kind).contiguous().numpy()
+        kind = torch.float32 if name in _FULL_PRECISION else torch.float16
+        tensors[name] = tensor.detach().to("cpu", kind).contiguous().numpy()
     bitstream_id, decoder_id = identities(tensors)
     metadata = {
         **notes,
@@ -84,7 +88,9 @@ def save_weights(
     }
     temporary = Path(path).with_suffix(".tmp")
     save_file(tensors, temporary, metadata=metadata)
-    os.replace(temporary, path)
+    # safetensors makes its files private; weights are read by whoever runs the codec.
+    temporary.chmod(0o644)
+    temporary.replace(path)
     return bitstream_id, decoder_id
 
 
@@ -107,17 +113,12 @@ def load_weights(path: str | os.PathLike[str], device: str = "cpu") -> Weights:
         with torch.device("meta"):
             transforms = Transforms(config)
         state = {n: torch.from_numpy(t).float() for n, t in tensors.items() if not n.startswith(CODING)}
-        state["g_s.deviation"] = _deviation(config)
         transforms.load_state_dict(state, assign=True)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelNotFound(f"{path}: cannot load weights: {reason}") from error
-    transforms = transforms.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    # torch's stubs leave memory_format out.
+    transforms.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    transforms.eval().requires_grad_(False)
     coding = {n.removeprefix(CODING): t for n, t in tensors.items() if n.startswith(CODING)}
     return Weights(metadata.get("name", Path(path).stem), config, transforms, coding, *ids)
-
-
-def _deviation(config: ModelConfig) -> torch.Tensor:
-    from vqcodec.model.blocks import dct_filters
-
-    return dct_filters(config.channels)[1]

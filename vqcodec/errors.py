@@ -1,16 +1,16 @@
 """Every error a user of vqcodec can meet, as one tree.
 
-    VQCodecError
-    |-- FormatError                the bytes are not a usable .vqc file
-    |   |-- CorruptData            damaged: checksum, structure or entropy decoding does not hold
-    |   |-- Truncated              the file ends before its own end
-    |   |-- UnsupportedVersion     valid, but needs a newer decoder (version, critical flag or chunk)
-    |   `-- LimitExceeded          announces more pixels, tiles or metadata than the limits allow
-    |-- TargetTooSmall             even the lowest quality needs more bytes than asked for
-    |-- UnsupportedImage           an input picture that is refused, or cannot be read
-    `-- ModelError
-        |-- ModelNotFound          no weights of that name or at that path, or unreadable ones
-        `-- ModelMismatch          the file was written with other codebooks or tables
+VQCodecError
+|-- FormatError                the bytes are not a usable .vqc file
+|   |-- CorruptData            damaged: checksum, structure or entropy decoding does not hold
+|   |-- Truncated              the file ends before its own end
+|   |-- UnsupportedVersion     valid, but needs a newer decoder (version, critical flag or chunk)
+|   `-- LimitExceeded          announces more pixels, tiles or metadata than the limits allow
+|-- TargetTooSmall             even the lowest quality needs more bytes than asked for
+|-- UnsupportedImage           an input picture that is refused, or cannot be read
+`-- ModelError
+    |-- ModelNotFound          no weights of that name or at that path, or unreadable ones
+    `-- ModelMismatch          the file was written with other codebooks or tables
 """
 
 from __future__ import annotations

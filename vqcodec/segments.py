@@ -21,7 +21,7 @@ from torch import Tensor
 from vqcodec.checkpoint import Weights, load_weights
 from vqcodec.entropy.latent_coder import LAYERS, LEVELS_PER_CLASS, PHASES, LatentCoder
 from vqcodec.entropy.tables import nats_from_counts
-from vqcodec.errors import CorruptData
+from vqcodec.errors import CorruptData, ModelNotFound
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantized_conv import VALUE_STEP
 from vqcodec.model.quantizer import SLOPE
@@ -47,17 +47,20 @@ class _Search:
         real = torch.from_numpy(words).to(device, torch.float32) / SCALE
         self.words = (-2 * SLOPE * real).transpose(1, 2).contiguous()
         nats = torch.from_numpy(nats_from_counts(counts)).to(device).reshape(groups, -1, count)
-        self.cost = nats + SLOPE * real.square().sum(-1)[:, None]
-        self.group = torch.arange(groups, device=device)[:, None]
+        self.cost = (nats + SLOPE * real.square().sum(-1)[:, None]).flatten(0, 1)
+        self.first = torch.arange(groups, device=device)[:, None] * nats.shape[1]
 
     def __call__(self, residual: Tensor, classes: Tensor) -> np.ndarray:
         """residual (h, w, d*G) and classes (h, w, G) -> indices (h, w, G) int64; ties to the lowest."""
         h, w, _ = residual.shape
         groups = self.words.shape[0]
         r = residual.reshape(h * w, -1, groups).permute(2, 0, 1)
-        cost = self.cost[self.group, classes.reshape(h * w, groups).T]
-        index = torch.baddbmm(cost, r, self.words).argmin(-1)
-        return index.T.reshape(h, w, groups).cpu().numpy()
+        table = (self.first + classes.reshape(h * w, groups).T).reshape(-1)
+        cost = torch.bmm(r, self.words)
+        cost.add_(self.cost.index_select(0, table).view_as(cost))
+        # numpy's argmin is several times faster than torch's on a CPU; both give the first minimum.
+        index = cost.numpy().argmin(-1) if cost.device.type == "cpu" else cost.argmin(-1).cpu().numpy()
+        return index.T.reshape(h, w, groups)
 
 
 class SegmentCodec:
@@ -70,7 +73,7 @@ class SegmentCodec:
         self.bitstream_id, self.decoder_id = weights.bitstream_id, weights.decoder_id
         self.device = device
         self.transforms = weights.transforms
-        self.coder = LatentCoder(weights.coding, weights.config.context_levels)
+        self.coder = LatentCoder(weights.coding)
         self._searches: tuple[list[_Search], list[_Search]] | None = None
         self._lock = threading.Lock()
         self.timings: dict[str, float] = {}
@@ -82,7 +85,11 @@ class SegmentCodec:
         Raises:
             ModelNotFound: missing, damaged or of another format.
         """
-        return cls(load_weights(path, device), device)
+        weights = load_weights(path, device)
+        try:
+            return cls(weights, device)
+        except (IndexError, KeyError, ValueError) as error:
+            raise ModelNotFound(f"{path}: unusable coding arrays: {error}") from error
 
     # -- encoding ------------------------------------------------------------------------------
     def analyse(self, pixels: np.ndarray) -> Analysis:
@@ -114,7 +121,7 @@ class SegmentCodec:
         z = self.transforms.hyper_latent(y)[0].permute(1, 2, 0)
         z_index, start = [], 0
         for band, search in zip(self.coder.hyper_bands, hyper_searches, strict=True):
-            classes = torch.full(z.shape[:2] + (band.groups,), level // LEVELS_PER_CLASS, device=z.device)
+            classes = torch.full((*z.shape[:2], band.groups), level // LEVELS_PER_CLASS, device=z.device)
             z_index.append(search(z[:, :, start : start + band.channels], classes))
             start += band.channels
         grid = y[0].permute(1, 2, 0)
@@ -157,7 +164,9 @@ class SegmentCodec:
         places = list(tiles(*shape, tile))
         if len(places) != len(segments):
             raise CorruptData(f"{len(segments)} tiles where the picture has {len(places)}")
-        latent = np.zeros(shape + (self.coder.channels,), dtype=np.int64)
+        if any(len(layers) != LAYERS for layers in segments):
+            raise CorruptData(f"every tile must have {LAYERS} layers")
+        latent = np.zeros((*shape, self.coder.channels), dtype=np.int64)
         for (rows, columns), layers in zip(places, segments, strict=True):
             size = (rows.stop - rows.start, columns.stop - columns.start)
             latent[rows, columns] = self.coder.decode(layers, size, level)

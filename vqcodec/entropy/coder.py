@@ -32,18 +32,21 @@ class TableSet:
         """The constriction model of one table."""
         model = self._models.get(table)
         if model is None:
-            # perfect=False on integer counts: constriction then keeps exactly these counts.
-            probabilities = self.counts[table].astype(np.float64)
-            model = constriction.stream.model.Categorical(probabilities, perfect=False)
+            # With perfect=False constriction gives each symbol one count and shares out the other 2**24 - K
+            # in proportion to the weights. These sum to just that, so that it codes with exactly our counts.
+            weights = (self.counts[table] - 1).astype(np.float64)
+            model = constriction.stream.model.Categorical(weights, perfect=False)
             self._models[table] = model
         return model
 
 
 def runs_of(tables: np.ndarray) -> Runs:
     """Positions of each table number present in `tables` (n,), ascending, order kept inside."""
+    if not len(tables):
+        return []
     order = np.argsort(tables, kind="stable")
     ordered = tables[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, int)
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     ends = np.r_[starts[1:], len(ordered)]
     return [(int(ordered[a]), order[a:b]) for a, b in zip(starts, ends, strict=True)]
 

@@ -68,7 +68,8 @@ class IntegerConv:
         if self.kernel == 3:
             padded = np.zeros((h + 2, w + 2, channels), dtype=np.float32)
             padded[1:-1, 1:-1] = x
-            columns = np.concatenate([padded[i : i + h, j : j + w] for i in range(3) for j in range(3)], axis=2)
+            shifted = [padded[i : i + h, j : j + w] for i in range(3) for j in range(3)]
+            columns = np.concatenate(shifted, axis=2)
         else:
             columns = x
         acc = (columns.reshape(h * w, -1) @ self.weight.T).astype(np.int64)
@@ -117,12 +118,14 @@ class IntegerPrior:
         """
         p = len(decoded)
         inputs = [self._companded(y) for y in decoded] + [features]
-        out = self.leave[p](activate(self.middle[p](activate(self.enter[p](np.concatenate(inputs, 2), level)), level)), level)
+        h = activate(self.enter[p](np.concatenate(inputs, 2), level))
+        h = activate(self.middle[p](h, level))
+        out = self.leave[p](h, level)
         mean = out[:, :, : self.channels]
         if p:
             n = self.linear[p - 1].shape[0]
             mean[:, :, :n] += self._interpolate(decoded, self.linear[p - 1])
-        classes = np.zeros(out.shape[:2] + (self.groups,), dtype=np.int64)
+        classes = np.zeros((*out.shape[:2], self.groups), dtype=np.int64)
         start = self.channels
         for levels in self.context_levels:
             part = np.clip(out[:, :, start : start + self.groups], 0, levels - 1)

@@ -7,14 +7,16 @@ Inside a pass: bands in order, groups in order, context classes ascending, posit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vqcodec.entropy.coder import SegmentReader, SegmentWriter, TableSet
-from vqcodec.entropy.integer_prior import LATENT_MAX, PASSES, Arrays, IntegerPrior
+from vqcodec.entropy.integer_prior import INPUT_MAX, LATENT_MAX, PASSES, Arrays, IntegerPrior
 from vqcodec.entropy.tables import counts_from_codes
+from vqcodec.types import LEVEL_MAX
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 LAYER_OF_PASS = (0, 1, 1, 1)
@@ -57,7 +59,7 @@ class CodedBand:
     def look_up(self, index: np.ndarray) -> np.ndarray:
         """Indices (h, w, G) -> codewords (h, w, G*d) in channel order, int64."""
         vectors = self.words[np.arange(self.groups), index]
-        return vectors.transpose(0, 1, 3, 2).reshape(index.shape[:2] + (-1,))
+        return vectors.transpose(0, 1, 3, 2).reshape((*index.shape[:2], -1))
 
     def table_numbers(self, classes: np.ndarray) -> np.ndarray:
         """Classes (h, w, G) of this band -> table numbers, flat in order (group, row, column)."""
@@ -85,13 +87,20 @@ def prior_level_of(level: int) -> int:
 class LatentCoder:
     """Everything between segments and integer latents, built from a model's coding arrays."""
 
-    def __init__(self, arrays: Arrays, context_levels: tuple[int, ...]) -> None:
+    def __init__(self, arrays: Arrays) -> None:
+        context_levels = tuple(int(n) for n in arrays["context_levels"])
         count = sum(name.startswith("y.words.") for name in arrays)
         hyper_count = sum(name.startswith("z.words.") for name in arrays)
         self.bands = _bands(arrays, "y", count)
         self.hyper_bands = _bands(arrays, "z", hyper_count)
         self.channels = sum(b.channels for b in self.bands)
         self.groups = sum(b.groups for b in self.bands)
+        if any(b.classes != math.prod(context_levels) for b in self.bands):
+            raise ValueError("the tables do not fit the context classes")
+        if any(b.classes != LEVEL_MAX // LEVELS_PER_CLASS + 1 for b in self.hyper_bands):
+            raise ValueError("the tables of the hyper-latent do not fit the levels")
+        if any(np.abs(b.words).max() > INPUT_MAX for b in self.hyper_bands):
+            raise ValueError("codewords of the hyper-latent break the bounds of exact arithmetic")
         self.prior = IntegerPrior(arrays, self.channels, self.groups, context_levels)
 
     # -- encoding ------------------------------------------------------------------------------
@@ -135,7 +144,7 @@ class LatentCoder:
             CorruptData: a segment does not decode to exactly its symbols.
         """
         if segments[0] is None:
-            return np.zeros(shape + (self.channels,), dtype=np.int64)
+            return np.zeros((*shape, self.channels), dtype=np.int64)
         readers = [SegmentReader(s) if s is not None else None for s in segments]
         first = readers[0]
         if first is None:

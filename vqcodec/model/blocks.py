@@ -1,9 +1,9 @@
 """Building blocks of the transforms.
 
-    hat_basis          continuous level t -> weights of its two neighbouring knots
-    LevelModulation    t -> per-channel scale and shift (how one model serves every quality)
-    ResidualBlock      x + conv3x3(relu(modulate(conv3x3(x))))
-    dct_filters        the orthonormal 16x16 DCT on opponent colour that starts the linear shortcut
+hat_basis          continuous level t -> weights of its two neighbouring knots
+LevelModulation    t -> per-channel scale and shift (how one model serves every quality)
+ResidualBlock      x + conv3x3(relu(modulate(conv3x3(x))))
+dct_filters        the orthonormal 16x16 DCT on opponent colour that starts the linear shortcut
 """
 
 from __future__ import annotations

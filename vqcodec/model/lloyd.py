@@ -22,16 +22,16 @@ def _scores(samples: Tensor, words: Tensor, log_p: Tensor) -> Tensor:
 
 
 def _line_grid(count: int) -> Tensor:
-    """Start of one-dimensional words, zero first: unit steps for two thirds, then growing by 7 % each.
+    """Start of one-dimensional words, zero first: unit steps for two thirds, then growing by 5 % each.
 
     A uniform grid of 256 ends at 128 steps; the mean of a block moves by more than twice that at the
     highest quality, and a word out of reach costs its whole distance.
     """
     index = torch.arange(count // 2, dtype=torch.float64)
     linear = count // 3
-    tail = torch.cumsum(1.07 ** (index - linear).clamp_min(0), 0)
+    tail = torch.cumsum(1.05 ** (index - linear).clamp_min(0), 0)
     reach = torch.where(index <= linear, index, linear + tail - tail[linear])
-    return torch.cat([reach, -(reach[1:]), -(reach[-1:] * 1.07)]).float()
+    return torch.cat([reach, -(reach[1:]), -(reach[-1:] * 1.05)]).float()
 
 
 def class_scales(levels: int) -> Tensor:
@@ -67,7 +67,8 @@ def rate_constrained_lloyd(samples: Tensor, count: int, passes: int = 20) -> tup
         moved = sums / counts.clamp_min(1).unsqueeze(-1)
         alive = counts > 0
         if size > 1:
-            worst = cost.topk(min(count, n), dim=1).indices[:, :count]
+            worst = cost.topk(min(count, n), dim=1).indices
+            worst = worst[:, torch.arange(count, device=worst.device) % n]
             spare = samples.gather(1, worst.unsqueeze(-1).expand(-1, -1, size))
             words = torch.where(alive.unsqueeze(-1), moved, spare)
         else:

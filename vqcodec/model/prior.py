@@ -29,6 +29,8 @@ from vqcodec.model.quantized_conv import (
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 """Row and column offset of each pass in a 2x2 block."""
 LINEAR_CHANNELS = 24
+DC_CHANNELS = (0, 1, 7)
+"""Where the energy order of `dct_filters` puts the means of the three opponent colours."""
 LINEAR_STEP = 1 / 128
 MEAN_GAIN = 4.0
 CONTEXT_GAIN = 8.0
@@ -91,12 +93,18 @@ class Prior(nn.Module):
         self.context_channels = context_channels
         self.channels, self.groups, self.context_levels = channels, groups, context_levels
         outputs = channels + groups * len(context_levels)
-        self.hyper1 = QuantizableConv([(hyper_channels, VALUE_STEP)], 2 * features, 3, relu=True, level_bias=True)
+        self.hyper1 = QuantizableConv(
+            [(hyper_channels, VALUE_STEP)], 2 * features, 3, relu=True, level_bias=True
+        )
         self.hyper2 = QuantizableConv([(2 * features, ACTIVATION_STEP)], 4 * features, 1, relu=True)
         self.hyper3 = QuantizableConv([(features, ACTIVATION_STEP)], features, 3, relu=True, level_bias=True)
         self.enter = nn.ModuleList(
             QuantizableConv(
-                [(p * context_channels, CONTEXT_STEP), (features, ACTIVATION_STEP)], width, 3, relu=True, level_bias=True
+                [(p * context_channels, CONTEXT_STEP), (features, ACTIVATION_STEP)],
+                width,
+                3,
+                relu=True,
+                level_bias=True,
             )
             for p in range(4)
         )
@@ -104,12 +112,13 @@ class Prior(nn.Module):
             QuantizableConv([(width, ACTIVATION_STEP)], width, 1, relu=True) for _ in range(4)
         )
         self.leave = nn.ModuleList(
-            QuantizableConv([(width, ACTIVATION_STEP)], outputs, 1, relu=False, level_bias=True) for _ in range(4)
+            QuantizableConv([(width, ACTIVATION_STEP)], outputs, 1, relu=False, level_bias=True)
+            for _ in range(4)
         )
-        self.linear = nn.ParameterList(nn.Parameter(_interpolation(p)) for p in range(1, 4))
+        self.linear = nn.ParameterList(nn.Parameter(_interpolation(p, channels)) for p in range(1, 4))
         with torch.no_grad():
             for layer in self.leave:
-                layer.weight.mul_(0.1)
+                layer.get_parameter("weight").mul_(0.1)
 
     @torch.no_grad()
     def start_context(self, typical: Tensor, level_slope: float) -> None:
@@ -123,9 +132,9 @@ class Prior(nn.Module):
             start = self.channels
             for i, levels in enumerate(self.context_levels):
                 value = typical if i == 0 else torch.full_like(typical, (levels - 1) / 2)
-                layer.bias[start : start + self.groups] = value / CONTEXT_GAIN
+                layer.get_parameter("bias")[start : start + self.groups] = value / CONTEXT_GAIN
                 if i == 0:
-                    layer.level_bias[:, start : start + self.groups] = ramp
+                    layer.get_parameter("level_bias")[:, start : start + self.groups] = ramp
                 start += self.groups
 
     def hyper(self, z_hat: Tensor, basis: Tensor, exact: bool) -> Tensor:
@@ -170,10 +179,10 @@ def _soft_clamp(x: Tensor, top: Tensor) -> Tensor:
     return clamped + 0.1 * (x - clamped) - (0.1 * (x - clamped)).detach()
 
 
-def _interpolation(p: int) -> Tensor:
+def _interpolation(p: int, channels: int) -> Tensor:
     """Start of the linear interpolation of pass p: the mean of the neighbours for the DC channels."""
-    weight = torch.zeros(LINEAR_CHANNELS, p, 3, 3)
-    # Energy order puts DC of the three opponent colours at 0, 1 and 3 (see dct_filters).
+    weight = torch.zeros(min(channels, LINEAR_CHANNELS), p, 3, 3)
+    dc = [c for c in DC_CHANNELS if c < channels]
     for phase, row, column in _NEIGHBOURS[p]:
-        weight[[0, 1, 3], phase, 1 + row, 1 + column] = 0.22
+        weight[dc, phase, 1 + row, 1 + column] = 0.22
     return weight

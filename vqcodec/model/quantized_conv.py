@@ -70,7 +70,7 @@ class QuantizableConv(nn.Module):
     def forward(self, x: Tensor, basis: Tensor | None = None, exact: bool = False) -> Tensor:
         """x (B, I, h, w) -> (B, O, h, w), zero padding."""
         bias = self.biases(basis)
-        weight = self.weight
+        weight: Tensor = self.weight
         if exact:
             integer, scale = self.integer_weight()
             weight = ste_round(integer) * scale[:, None, None, None] / self.in_step[:, None, None]

@@ -46,8 +46,14 @@ class _FreeEnergy(torch.autograd.Function):
     """Search and free energy with a hand-written gradient: three passes over (G, N, K) instead of ten."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, features: Tensor, residual: Tensor, table: Tensor, bias: Tensor, words: Tensor, kind: torch.dtype
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        residual: Tensor,
+        table: Tensor,
+        bias: Tensor,
+        words: Tensor,
+        kind: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor]:
         logits = torch.baddbmm(bias.unsqueeze(1), features, table)
         fit = torch.baddbmm(
@@ -73,7 +79,7 @@ class _FreeEnergy(torch.autograd.Function):
         return energy, index, rate
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: Any, grad: Tensor, _index: Tensor, _rate: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, None]:
         features, residual, table, words, prior, posterior = ctx.saved_tensors

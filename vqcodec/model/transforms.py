@@ -1,8 +1,9 @@
 """Analysis transform g_a (the encoder) and synthesis transform g_s (the decoder).
 
-    x (B,3,H,W) --unshuffle 8--> conv, blocks at 1/8 --unshuffle 2--> 1x1, blocks at 1/16 --conv--> +--> y (B,M,H/16,W/16)
+    x (B,3,H,W) --unshuffle 8--> conv, blocks at 1/8 --unshuffle 2--> 1x1, blocks at 1/16 --conv--> +--> y
     x ------------- linear shortcut: 16x16 DCT-initialised filters, stride 16 ----------------------+
 
+with y (B,M,H/16,W/16).
 g_s mirrors it. All heavy convolutions are plain 3x3 at 1/8 and 1/16; the shortcut stays in float32
 under autocast so that bf16 rounding only touches the correction that the network adds.
 """

@@ -35,12 +35,11 @@ class ModelConfig:
     channels: int = 320
     bands: tuple[tuple[int, int, int], ...] = (
         (1, 4, 256),
-        (1, 20, 128),
-        (2, 72, 256),
-        (4, 160, 256),
-        (8, 64, 256),
+        (1, 44, 128),
+        (2, 128, 256),
+        (4, 144, 256),
     )
-    context_levels: tuple[int, ...] = (20, 6)
+    context_levels: tuple[int, ...] = (18, 5)
     context_channels: int = 160
     hyper_channels: int = 32
     hyper_bands: tuple[tuple[int, int, int], ...] = ((4, 32, 256),)
@@ -92,7 +91,8 @@ class Transforms(nn.Module):
         self.g_a = AnalysisTransform(config.channels, *config.analysis)
         self.g_s = SynthesisTransform(config.channels, *config.synthesis)
         self.h_a = HyperAnalysis(config.channels, config.prior_features, config.hyper_channels)
-        step = torch.linspace(0, 1, LEVEL_KNOTS)
+        # On the CPU even under device "meta", where arithmetic imports torch's compiler: more than a second.
+        step = torch.linspace(0, 1, LEVEL_KNOTS, device="cpu")
         # A unit step in y then is the step of an ideal quantiser at lambda(t).
         start = 0.5 * torch.log(lambda_of_level(step) * 255.0**2 * 2 * math.log(2) / (6 * SLOPE))
         self.log_gain = nn.Parameter(start[:, None].repeat(1, config.channels))
@@ -163,7 +163,8 @@ class VQVAE(Transforms):
         h, w = y.shape[-2:]
         y = F.pad(y, (0, w % 2, 0, h % 2))
         keep = F.pad(y.new_ones(y.shape[0], 1, h, w), (0, w % 2, 0, h % 2)) if (h | w) & 1 else None
-        features = self.prior.hyper(hyper.value, basis, self.exact)[:, :, : y.shape[2] // 2, : y.shape[3] // 2]
+        features = self.prior.hyper(hyper.value, basis, self.exact)
+        features = features[:, :, : y.shape[2] // 2, : y.shape[3] // 2]
         decoded: list[Tensor] = []
         passes: list[Quantized] = []
         masks = [m[:, 0] for m in split_phases(keep)] if keep is not None else [None] * 4
@@ -197,4 +198,3 @@ class VQVAE(Transforms):
         self.exact = exact
         self.quantizer.grid = VALUE_STEP if exact else 0.0
         self.hyper_quantizer.grid = VALUE_STEP if exact else 0.0
-

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vqcodec.model.vqvae import ModelConfig
 from vqcodec.training.config import TrainConfig
+from vqcodec.training.evaluate import load_state
 from vqcodec.training.trainer import Trainer, config_of_state
 
 
@@ -29,19 +30,24 @@ def _parser() -> argparse.ArgumentParser:
             parser.add_argument(name, type=kind, default=None)
     parser.add_argument("--quantizer", choices=("vector", "scalar"), help="scalar is for comparisons only")
     parser.add_argument("--resume", action="store_true", help="go on from OUT/state.safetensors")
-    parser.add_argument("--from", dest="start", metavar="STATE", help="start from the weights of a state file")
+    parser.add_argument(
+        "--from", dest="start", metavar="STATE", help="start from the weights of a state file"
+    )
+    parser.add_argument(
+        "--resize", action="store_true", help="with --from: this version's model sizes, not those of STATE"
+    )
     return parser
 
 
 def main() -> None:
     """Entry point."""
     arguments = vars(_parser().parse_args())
-    resume, start, quantizer = (arguments.pop(k) for k in ("resume", "start", "quantizer"))
+    resume, start, quantizer, resize = (arguments.pop(k) for k in ("resume", "start", "quantizer", "resize"))
     given = {k: v for k, v in arguments.items() if v is not None}
     state = Path(given.get("out", TrainConfig.out)) / "state.safetensors"
     if resume:
         given = config_of_state(state) | given
-    elif start:
+    elif start and not resize:
         given = {"model": config_of_state(Path(start))["model"]} | given
     if quantizer:
         given["model"] = dataclasses.replace(given.get("model", ModelConfig()), quantizer=quantizer)
@@ -51,9 +57,7 @@ def main() -> None:
     trainer = Trainer(config)
     if resume:
         trainer.load(state)
-    elif start:
-        trainer.load(Path(start), weights_only=True)
-    trainer.run()
+    trainer.run(load_state(Path(start))[0] if start and not resume else None)
 
 
 if __name__ == "__main__":

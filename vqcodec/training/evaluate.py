@@ -43,7 +43,8 @@ def evaluate(
     """Mean estimated bpp, mean PSNR (8-bit RGB) and mean cost J over whole pictures at one level."""
     rows = []
     for path in paths:
-        pixels = np.asarray(Image.open(path).convert("RGB"))
+        with Image.open(path) as image:
+            pixels = np.array(image.convert("RGB"))
         h, w = pixels.shape[:2]
         x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
         padded = F.pad(x, (0, -w % 16, 0, -h % 16), mode="replicate")
@@ -68,7 +69,9 @@ def main() -> None:
     parser.add_argument("--levels", default="0,0.25,0.5,0.75,1")
     parser.add_argument("--weights", choices=("ema", "model"), default="ema")
     parser.add_argument("--exact", action="store_true", help="on the integer grids of the coded path")
-    parser.add_argument("--codebooks", action="store_true", help="per-group perplexity, dead words, w*|r-c|^2")
+    parser.add_argument(
+        "--codebooks", action="store_true", help="per-group perplexity, dead words, w*|r-c|^2"
+    )
     parser.add_argument("--limit", type=int, help="use the first N pictures only")
     arguments = parser.parse_args()
     model, settings = load_state(arguments.state, arguments.weights)

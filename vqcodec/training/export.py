@@ -114,7 +114,9 @@ def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[
             cell = kind.repeat_interleave(index.shape[1] // len(level)) * band.words + index
             hyper_counts[i].scatter_add_(1, cell, torch.ones_like(cell, dtype=torch.float32))
     counts = [c.reshape(b.groups, total, b.words) for c, b in zip(counts, quantizer.bands, strict=True)]
-    hyper_counts = [c.reshape(b.groups, kinds, b.words) for c, b in zip(hyper_counts, hyper.bands, strict=True)]
+    hyper_counts = [
+        c.reshape(b.groups, kinds, b.words) for c, b in zip(hyper_counts, hyper.bands, strict=True)
+    ]
     return counts, hyper_counts
 
 
@@ -134,8 +136,11 @@ def export(model: VQVAE, crops: Crops, batches: int = 250, side: int = 256) -> d
     counts, hyper_counts = count_symbols(model, crops, batches, side)
     arrays = export_prior(model)
     arrays["powers"] = make_powers()
+    arrays["context_levels"] = np.array(quantizer.context_levels, dtype=np.int32)
     for i in range(len(quantizer.bands)):
-        arrays[f"y.words.{i}"] = (quantizer.words[i] / VALUE_STEP).round().clamp(-(2**15) + 1, 2**15 - 1).short().numpy()
+        arrays[f"y.words.{i}"] = (
+            (quantizer.words[i] / VALUE_STEP).round().clamp(-(2**15) + 1, 2**15 - 1).short().numpy()
+        )
         arrays[f"y.tables.{i}"] = blend(counts[i], class_probabilities(quantizer, i))
     hyper = model.hyper_quantizer
     for i in range(len(hyper.bands)):
@@ -161,7 +166,9 @@ def main() -> None:
         "training": json.dumps({k: v for k, v in settings.items() if k not in ("model", "data", "out")}),
     }
     bitstream_id, decoder_id = save_weights(arguments.output, model, arrays, notes)
-    print(f"{arguments.output} {arguments.output.stat().st_size} bytes, {bitstream_id.hex()} {decoder_id.hex()}")
+    print(
+        f"{arguments.output} {arguments.output.stat().st_size} bytes, {bitstream_id.hex()} {decoder_id.hex()}"
+    )
 
 
 if __name__ == "__main__":

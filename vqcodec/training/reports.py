@@ -36,7 +36,9 @@ class CodebookUse:
                 word = words.gather(1, index.unsqueeze(-1).expand(-1, -1, words.shape[-1]))
                 self.error[i] += (residual - word).square().sum((1, 2)).cpu()
                 ones = torch.ones_like(index, dtype=torch.float32)
-                self.counts[i] += torch.zeros_like(self.counts[i], device=index.device).scatter_add_(1, index, ones).cpu()
+                self.counts[i] += (
+                    torch.zeros_like(self.counts[i], device=index.device).scatter_add_(1, index, ones).cpu()
+                )
 
     def summary(self) -> dict[str, Any]:
         """Per group: perplexity, dead words, w * |r - c|^2 (ideal at high rate: w * d / 12)."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import sys
 import threading
@@ -20,16 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vqcodec.model.lloyd import class_of_scale, revive_dead_words, start_quantizer
-from vqcodec.model.quantizer import VectorQuantizer, to_groups
+from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.scalar import SCALE_MAX, SCALE_MIN
 from vqcodec.model.vqvae import VQVAE, ModelConfig, lambda_of_level
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.reports import Averages, CodebookUse
+from vqcodec.training.warm_start import group_samples, take_over
 
 EMA_EVERY = 8
 FAST = ("quantizer.words", "quantizer.table", "quantizer.bias")
@@ -53,7 +54,9 @@ class Trainer:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
         self.out = Path(config.out)
-        self.model = VQVAE(config.model).to(self.device, memory_format=torch.channels_last)
+        self.model = VQVAE(config.model)
+        # torch's stubs leave memory_format out.
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if isinstance(self.model.quantizer, VectorQuantizer) and config.bf16:
             self.model.quantizer.gradient_dtype = torch.bfloat16
         self.optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99), fused=True)
@@ -86,22 +89,23 @@ class Trainer:
         meta = {"config": json.dumps(self.config.to_dict()), "progress": json.dumps(progress)}
         temporary = self.out / "state.tmp"
         save_file(tensors, temporary, metadata=meta)
-        os.replace(temporary, self.out / "state.safetensors")
+        temporary.replace(self.out / "state.safetensors")
 
-    def load(self, path: Path, weights_only: bool = False) -> None:
-        """Continue from a state, or start from its EMA weights only."""
+    def load(self, path: Path) -> None:
+        """Continue from a state of the same model."""
         tensors = load_file(path, device=str(self.device))
-        kind = "ema" if weights_only else "model"
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
-                parameter.copy_(tensors[f"{kind}.{name}"])
+                parameter.copy_(tensors[f"model.{name}"])
                 self.ema[name].copy_(tensors[f"ema.{name}"])
         self.started = True
-        if weights_only:
-            return
         for name, parameter in self.model.named_parameters():
             keys = ("step", "exp_avg", "exp_avg_sq")
             state = {k: tensors[f"optim.{k}.{name}"] for k in keys if f"optim.{k}.{name}" in tensors}
+            for key in keys[1:]:
+                # The fused optimiser walks memory, not indices: the moments need the parameter's layout.
+                if key in state:
+                    state[key] = torch.empty_like(parameter).copy_(state[key])
             if state:
                 self.optimizer.state[parameter] = state
         progress = json.loads(read_metadata(path)["progress"])
@@ -123,21 +127,33 @@ class Trainer:
         tail = self.model.h_a.tail
         # z starts at a deviation of 1.2 steps: enough for its codebook, within its fixed-point range.
         tail.weight.mul_(1.2 / z.std())
-        tail.bias.mul_(0)
+        tail.get_parameter("bias").mul_(0)
         z = (z - z.mean((0, 2, 3), keepdim=True)) * (1.2 / z.std())
         levels = self.config.model.context_levels[0]
         if isinstance(self.model.quantizer, VectorQuantizer):
-            typical = start_quantizer(self.model.quantizer, _samples(y, self.model.quantizer))
+            typical = start_quantizer(self.model.quantizer, group_samples(y, self.model.quantizer))
         else:
             typical = class_of_scale(y.abs().mean((0, 2, 3)), levels)
-        # The gains grow log-linearly over the dial, and so do the scales the classes stand for.
-        growth = float(self.model.log_gain[-1].mean() - self.model.log_gain[0].mean())
-        spread = growth / math.log(SCALE_MAX / SCALE_MIN) * (levels - 1)
-        self.model.prior.start_context(typical, spread if self.config.level is None else 0.0)
+        self.model.prior.start_context(typical, self._context_spread())
         quantizer = self.model.hyper_quantizer
-        start_quantizer(quantizer, _samples(z, quantizer))
+        start_quantizer(quantizer, group_samples(z, quantizer))
         for table in quantizer.table:
             table.zero_()
+        self.started = True
+
+    def _context_spread(self) -> float:
+        """Classes by which scales rise over the dial: they grow log-linearly, as the gains do."""
+        if self.config.level is not None:
+            return 0.0
+        growth = float(self.model.log_gain[-1].mean() - self.model.log_gain[0].mean())
+        return growth / math.log(SCALE_MAX / SCALE_MIN) * (self.config.model.context_levels[0] - 1)
+
+    @torch.no_grad()
+    def start_from(self, source: VQVAE, crops: Crops) -> None:
+        """Start from another model's weights instead, see `vqcodec.training.warm_start`."""
+        source = source.to(self.device)
+        take_over(self.model, source, crops, self.config.batch, self.config.crop, self._context_spread())
+        self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.started = True
 
     def progress(self) -> float:
@@ -179,8 +195,12 @@ class Trainer:
                 torch._foreach_lerp_(list(self.ema.values()), current, min(1.0, EMA_EVERY / horizon))
         return output, loss.item()
 
-    def run(self) -> None:
-        """Train until the budget is used up; writes log and state to `out`."""
+    def run(self, source: VQVAE | None = None) -> None:
+        """Train until the budget is used up; writes log and state to `out`.
+
+        Args:
+            source: model whose weights a new run starts from.
+        """
         config = self.config
         self.out.mkdir(parents=True, exist_ok=True)
         torch.set_flush_denormal(True)
@@ -190,10 +210,13 @@ class Trainer:
             seed=config.seed + self.step,
             level=config.level,
         )
-        if not self.started:
+        if not self.started and source is not None:
+            self.start_from(source, crops)
+        elif not self.started:
             self.start(crops)
-        use = CodebookUse(self.model.quantizer) if isinstance(self.model.quantizer, VectorQuantizer) else None
-        alive = CodebookUse(self.model.quantizer) if use else None
+        quantizer = self.model.quantizer
+        use = CodebookUse(quantizer) if isinstance(quantizer, VectorQuantizer) else None
+        alive = CodebookUse(use.quantizer) if use else None
         averages, bad, saved = Averages(), 0, time.monotonic()
         # A polite stop (SIGTERM, Ctrl-C) ends the step that is running and saves.
         stop = threading.Event()
@@ -219,8 +242,11 @@ class Trainer:
                 alive.add(output)
                 if config.revive_every and self.step % config.revive_every == 0:
                     if progress < 0.6:
-                        samples = [torch.cat([p.residual[i] for p in output.passes], 1) for i in range(len(use.counts))]
-                        revive_dead_words(self.model.quantizer, alive.counts, samples)
+                        samples = [
+                            torch.cat([p.residual[i] for p in output.passes], 1)
+                            for i in range(len(use.counts))
+                        ]
+                        revive_dead_words(alive.quantizer, alive.counts, samples)
                     alive.reset()
             self.seconds += time.monotonic() - begun
             if self.step % config.log_every == 0:
@@ -231,9 +257,19 @@ class Trainer:
         self.save()
 
     def _log(
-        self, averages: Averages, use: CodebookUse | None, rate: float, progress: float, loss: float, terminal: bool
+        self,
+        averages: Averages,
+        use: CodebookUse | None,
+        rate: float,
+        progress: float,
+        loss: float,
+        terminal: bool,
     ) -> None:
-        entry: dict[str, Any] = {"step": self.step, "seconds": round(self.seconds, 1), "progress": round(progress, 4)}
+        entry: dict[str, Any] = {
+            "step": self.step,
+            "seconds": round(self.seconds, 1),
+            "progress": round(progress, 4),
+        }
         entry |= {"rate": rate, "loss": round(loss, 4), "gradient_norm": round(self.gradient_norm, 3)}
         entry["levels"] = averages.summary()
         averages.reset()
@@ -242,28 +278,15 @@ class Trainer:
             use.reset()
             if self.step > 1000 and max(entry["codebooks"]["perplexity"]) < 1.05:
                 raise CollapseError("every codebook uses a single word: the quantiser has collapsed")
-        with open(self.out / "log.jsonl", "a", encoding="utf-8") as log:
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
         if terminal:
             costs = " ".join(f"{k} {v['bpp']:.3f}/{v['psnr']:.2f}" for k, v in entry["levels"].items())
             print(f"\r{100 * progress:5.1f} % step {self.step} {costs}", end="", file=sys.stderr, flush=True)
 
 
-def _samples(latent: Tensor, quantizer: VectorQuantizer, count: int = 6000) -> list[Tensor]:
-    """Random group vectors (G, n, d) of a latent for each band."""
-    result, start = [], 0
-    for band in quantizer.bands:
-        vectors = to_groups(latent[:, start : start + band.channels], band)
-        start += band.channels
-        pick = torch.randperm(vectors.shape[1], device=latent.device)[:count]
-        result.append(vectors[:, pick].contiguous())
-    return result
-
-
 def read_metadata(path: Path) -> dict[str, str]:
     """String map in the header of a safetensors file."""
-    from safetensors import safe_open
-
     with safe_open(path, framework="pt") as file:
         return dict(file.metadata() or {})
 

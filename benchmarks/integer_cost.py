@@ -1,0 +1,183 @@
+"""What exactness costs: the integer path and its real bytes against the float prior with the same weights.
+
+    python -m benchmarks.integer_cost STATE WEIGHTS --eval photos/ --levels 0 64 128 192 252
+
+Three measurements of every picture, all with the transforms of the weights file:
+
+    float   the state's prior, codebooks and probabilities in float32, estimated rate
+    grids   the same with prior, codewords and context classes on their integer grids, estimated rate
+    real    segments coded and decoded with the weights file, whose tables were counted on real pictures
+
+Rate and distortion move together, so each is also given as the difference of J = lambda 255^2 MSE + bpp in
+per cent of the float rate: the change of rate at equal distortion. WEIGHTS must be an export of STATE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.codecs import Pixels
+from benchmarks.rate_distortion import read_pixels
+from benchmarks.report import table
+from benchmarks.results import dump
+from vqcodec.checkpoint import load_weights
+from vqcodec.errors import VQCodecError
+from vqcodec.metrics import mse, psnr
+from vqcodec.model.vqvae import VQVAE, lambda_of_level
+from vqcodec.segments import Analysis, SegmentCodec
+from vqcodec.training.data import find_images
+from vqcodec.training.evaluate import load_state
+from vqcodec.types import LEVEL_MAX
+
+SCHEMA = 1
+PATHS = ("float", "grids", "real")
+HALF_PRECISION = (6e-4, 4e-8)
+"""Difference, relative and absolute, that rounding to half precision may leave in a state's export."""
+
+DEFINITION = {
+    "bpp": "float, grids: estimated bits; real: 8 x bytes of the segments, no container; mean of pictures",
+    "psnr": "dB, 8-bit RGB, mean of the pictures",
+    "cost": "J = lambda x 255^2 x MSE + bpp, mean of the pictures",
+    "rate_percent": "bpp against float",
+    "equal_distortion_percent": "J minus J of float, in per cent of the bpp of float",
+}
+
+
+def load_pair(state: Path, weights: Path) -> tuple[VQVAE, SegmentCodec]:
+    """The float model with the transforms of the weights file, and the codec of that file.
+
+    Raises:
+        ModelNotFound: the weights file cannot be used.
+        ValueError: it was not exported from the state.
+    """
+    model, _ = load_state(state)
+    shipped = load_weights(weights)
+    if shipped.config != model.config:
+        raise ValueError(f"{weights} and {state} have different sizes")
+    trained = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, parameter in shipped.transforms.named_parameters():
+            difference = float((parameter - trained[name]).norm())
+            relative, absolute = HALF_PRECISION
+            if difference > relative * float(parameter.norm()) + absolute * math.sqrt(parameter.numel()):
+                raise ValueError(f"{weights} was not exported from {state}: {name} differs")
+            trained[name].copy_(parameter)
+    return model, SegmentCodec(shipped)
+
+
+@torch.inference_mode()
+def estimate(model: VQVAE, analysis: Analysis, level: int) -> tuple[float, Pixels]:
+    """Estimated bits of both latents, and the decoded pixels (H, W, 3), with the grids as `model` is set."""
+    output = model(analysis.x, torch.tensor([level / LEVEL_MAX]))
+    picture = output.picture[0, :, : analysis.height, : analysis.width]
+    rounded = picture.clamp(0, 1).mul(255).round().to(torch.uint8)
+    return float(output.bits_y + output.bits_z), np.ascontiguousarray(rounded.permute(1, 2, 0).numpy())
+
+
+def real(codec: SegmentCodec, analysis: Analysis, level: int) -> tuple[float, Pixels]:
+    """Bits of the segments without the container around them, and the pixels that they decode to."""
+    segments = codec.encode(analysis, level, 0)
+    pixels = codec.decode(segments, width=analysis.width, height=analysis.height, level=level, tile=0)
+    return 8.0 * sum(len(segment) for layers in segments for segment in layers), pixels
+
+
+def measure(model: VQVAE, codec: SegmentCodec, pixels: Pixels, level: int) -> dict[str, dict[str, float]]:
+    """bpp, PSNR and J of one picture by each path."""
+    analysis = codec.analyse(pixels)
+    weight = float(lambda_of_level(torch.tensor(level / LEVEL_MAX)))
+    figures = {}
+    for name in PATHS:
+        model.set_exact(name == "grids")
+        bits, decoded = real(codec, analysis, level) if name == "real" else estimate(model, analysis, level)
+        bpp = bits / (analysis.width * analysis.height)
+        figures[name] = {
+            "bpp": bpp,
+            "psnr": psnr(pixels, decoded),
+            "cost": weight * mse(pixels, decoded) + bpp,
+        }
+    return figures
+
+
+def point(level: int, pictures: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """Means over the pictures at one level, and what grids and real cost against float."""
+    means = {
+        name: {k: sum(p[name][k] for p in pictures.values()) / len(pictures) for k in ("bpp", "psnr", "cost")}
+        for name in PATHS
+    }
+    base = means["float"]
+    for name in PATHS[1:]:
+        own = means[name]
+        own["rate_percent"] = 100 * (own["bpp"] / base["bpp"] - 1)
+        own["equal_distortion_percent"] = 100 * (own["cost"] - base["cost"]) / base["bpp"]
+    rounded = {name: {k: round(v, 5) for k, v in values.items()} for name, values in means.items()}
+    images = {
+        file: {name: {k: round(v, 5) for k, v in values.items()} for name, values in by_path.items()}
+        for file, by_path in pictures.items()
+    }
+    return {"level": level, **rounded, "images": images}
+
+
+def cost_table(points: Sequence[dict[str, Any]]) -> str:
+    """One line for each level, and the mean of the percentages."""
+    names = [f"{name} {what}" for name in PATHS[1:] for what in ("rate", "dB", "at equal MSE")]
+    rows = [["level", "float bpp", "float PSNR", *names]]
+    totals: dict[str, list[float]] = {name: [] for name in names}
+    for p in points:
+        for name in PATHS[1:]:
+            change = p[name]["psnr"] - p["float"]["psnr"]
+            values = (p[name]["rate_percent"], change, p[name]["equal_distortion_percent"])
+            for what, value in zip(("rate", "dB", "at equal MSE"), values, strict=True):
+                totals[f"{name} {what}"].append(value)
+        cells = [_cell(name, totals[name][-1]) for name in names]
+        rows.append([str(p["level"]), f"{p['float']['bpp']:.4f}", f"{p['float']['psnr']:.3f}", *cells])
+    means = [_cell(name, math.fsum(totals[name]) / len(points)) for name in names]
+    return table([*rows, ["mean", "", "", *means]])
+
+
+def _cell(name: str, value: float) -> str:
+    return f"{value:+.3f}" if name.endswith("dB") else f"{value:+.2f} %"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the measurement; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="integer_cost", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("state", type=Path, help="a training state")
+    parser.add_argument("weights", type=Path, help="the weights file exported from it")
+    parser.add_argument("--eval", type=Path, required=True, metavar="DIR", help="lossless pictures")
+    parser.add_argument("--limit", type=int, metavar="N", help="use the first N pictures only")
+    parser.add_argument("--levels", type=int, nargs="+", default=[0, 64, 128, 192, 252], metavar="LEVEL")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, metavar="JSON", help="write all figures here as well")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    try:
+        model, codec = load_pair(args.state, args.weights)
+        paths = find_images(args.eval)[: args.limit]
+    except (VQCodecError, OSError, ValueError) as error:
+        print(f"integer_cost: {error}", file=sys.stderr)
+        return 1
+    points = []
+    for level in args.levels:
+        points.append(
+            point(level, {path.name: measure(model, codec, read_pixels(path), level) for path in paths})
+        )
+        if sys.stderr.isatty():
+            print(f"level {level} done", file=sys.stderr)
+    print(cost_table(points))
+    if args.out:
+        identity = {"name": codec.name, "bitstream_id": codec.bitstream_id.hex()}
+        result = {"schema": SCHEMA, "definition": DEFINITION, "model": identity, "points": points}
+        args.out.write_text(dump(result), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,305 @@
+"""A second decoder of segments, slow and small, written from FORMAT.md alone; it shares no code with the
+package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+Floats = NDArray[Any]
+
+WORD = 2**32
+STATE = 2**64
+PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
+
+
+class Refused(Exception):
+    """The segment breaks a rule of the format."""
+
+
+class RangeEncoder:
+    """*Entropy coder*: the steps of a writer."""
+
+    def __init__(self) -> None:
+        self.low, self.range, self.held, self.first = 0, STATE - 1, 0, 0
+        self.words: list[int] = []
+
+    def symbol(self, left: int, count: int) -> None:
+        scale = self.range >> 24
+        self.range = scale * count
+        following = (self.low + scale * left) % STATE
+        if self.held and (following + self.range) % STATE > following:
+            self.release(following)
+        self.low = following
+        if self.range < WORD:
+            word, self.low, self.range = self.low >> 32, (self.low << 32) % STATE, self.range << 32
+            if self.held:
+                self.held += 1
+            elif (self.low + self.range) % STATE > self.low:
+                self.words.append(word)
+            else:
+                self.held, self.first = 1, word
+
+    def release(self, x: int) -> None:
+        carry = x < self.low
+        self.words += [self.first + carry] + [0 if carry else WORD - 1] * (self.held - 1)
+        self.held = 0
+
+    def end(self) -> bytes:
+        if self.range != STATE - 1:
+            point = (self.low + WORD - 1) % STATE
+            if self.held:
+                self.release(point)
+            self.words.append(point >> 32)
+            if (self.low + self.range) % STATE >> 32 == point >> 32:
+                self.words.append(0)
+        return struct.pack(f"<{len(self.words)}I", *self.words)
+
+
+class RangeDecoder:
+    """*Entropy coder*: the steps of a reader, and the check at the end."""
+
+    def __init__(self, segment: bytes) -> None:
+        if len(segment) % 4:
+            raise Refused("not whole words")
+        self.segment = segment
+        self.rest = list(struct.unpack(f"<{len(segment) // 4}I", segment))[::-1]
+        self.low, self.range = 0, STATE - 1
+        self.point = self.word() << 32 | self.word()
+        self.again = RangeEncoder()
+
+    def word(self) -> int:
+        return self.rest.pop() if self.rest else 0
+
+    def symbol(self, counts: Sequence[int]) -> int:
+        scale = self.range >> 24
+        quantile = (self.point - self.low) % STATE // scale
+        if quantile >= 2**24:
+            raise Refused("no such quantile")
+        k = left = 0
+        while quantile >= left + counts[k]:
+            left += counts[k]
+            k += 1
+        self.low, self.range = (self.low + scale * left) % STATE, scale * counts[k]
+        if self.range < WORD:
+            self.low, self.range = (self.low << 32) % STATE, self.range << 32
+            self.point = (self.point << 32) % STATE + self.word()
+        self.again.symbol(left, counts[k])
+        return k
+
+    def end(self) -> None:
+        if self.again.end() != self.segment:
+            raise Refused("not what its symbols encode to")
+
+
+class Model:
+    """*Model data*: a weights file, read without the safetensors library."""
+
+    def __init__(self, path: Path) -> None:
+        data = path.read_bytes()
+        (size,) = struct.unpack_from("<Q", data)
+        entries = json.loads(data[8 : 8 + size])
+        self.notes = entries.pop("__metadata__")
+        kinds = {"I": "<i", "U": "<u", "F": "<f"}
+        self.tensors = {}
+        for name, entry in entries.items():
+            kind = f"{kinds[entry['dtype'][0]]}{int(entry['dtype'][1:]) // 8}"
+            start, end = (8 + size + offset for offset in entry["data_offsets"])
+            self.tensors[name] = np.frombuffer(data[start:end], kind).reshape(entry["shape"])
+        self.levels = [int(n) for n in self.tensors["coding.context_levels"]]
+        self.bands = self.count("y")
+        self.channels = sum(b.shape[0] * b.shape[2] for b in self.bands)
+        self.groups = sum(b.shape[0] for b in self.bands)
+        self.tables: dict[tuple[str, int, int, int], list[int]] = {}
+
+    def __getitem__(self, name: str) -> Integers:
+        return self.tensors[f"coding.{name}"].astype(np.int64)
+
+    def count(self, kind: str) -> list[Integers]:
+        """Codewords of all bands of "y" or "z"."""
+        total = sum(name.startswith(f"coding.{kind}.words.") for name in self.tensors)
+        return [self[f"{kind}.words.{b}"] for b in range(total)]
+
+    def fingerprint(self, *starts: str) -> str:
+        digest = hashlib.sha256()
+        for name in sorted(n for n in self.tensors if n.startswith(starts)):
+            tensor = self.tensors[name]
+            digest.update(f"{name}:{tensor.dtype.name}:{','.join(map(str, tensor.shape))}\n".encode())
+            digest.update(tensor.tobytes())
+        return digest.hexdigest()[:16]
+
+    def counts(self, kind: str, band: int, group: int, context: int) -> list[int]:
+        """*Tables*, in Python integers."""
+        key = (kind, band, group, context)
+        if key not in self.tables:
+            codes = self.tensors[f"coding.{kind}.tables.{band}"][group, context].tolist()
+            powers = self.tensors["coding.powers"].tolist()
+            total = sum(powers[v] for v in codes)
+            counts = [1 + powers[v] * (2**24 - len(codes)) // total for v in codes]
+            counts[counts.index(max(counts))] += 2**24 - sum(counts)
+            self.tables[key] = counts
+        return self.tables[key]
+
+
+def window(x: NDArray[Any], kernel: int) -> NDArray[Any]:
+    """(c, h, w) -> (c, u, v, h, w): x at (i + u - kernel / 2, j + v - kernel / 2), 0 outside."""
+    _, h, w = x.shape
+    padded = np.pad(x, ((0, 0), (kernel // 2, kernel // 2), (kernel // 2, kernel // 2)))
+    return np.stack(
+        [np.stack([padded[:, u : u + h, v : v + w] for v in range(kernel)], 1) for u in range(kernel)], 1
+    )
+
+
+def layer(model: Model, name: str, x: Integers, q: int) -> Integers:
+    """*Integer prior*: one layer, before its clamp."""
+    weight, bias = model[f"prior.{name}.weight"], model[f"prior.{name}.bias"]
+    a, r = divmod(q, 8)
+    b = bias[0] if len(bias) == 1 else (bias[a] * (8 - r) + bias[min(a + 1, 8)] * r + 4) >> 3
+    acc = b[:, None, None] + np.einsum("ocuv,cuvij->oij", weight, window(x, weight.shape[2]))
+    shift = model[f"prior.{name}.shift"][:, None, None]
+    return (acc * model[f"prior.{name}.multiplier"][:, None, None] + 2 ** (shift - 1)) >> shift
+
+
+def shuffle(x: NDArray[Any], n: int) -> NDArray[Any]:
+    """Channel n n c + n u + v at (i, j) becomes channel c at (n i + u, n j + v)."""
+    out = np.zeros((len(x) // n**2, n * x.shape[1], n * x.shape[2]), x.dtype)
+    for u in range(n):
+        for v in range(n):
+            out[:, u::n, v::n] = x[n * u + v :: n * n]
+    return out
+
+
+class Tile:
+    """One tile: *Latent*, *Symbol order* and *Integer prior*."""
+
+    def __init__(self, model: Model, h: int, w: int, level: int) -> None:
+        self.model, self.h, self.w, self.level = model, h, w, level
+        self.q = (64 * level + 126) // 252
+
+    def decode(self, segments: Sequence[bytes | None]) -> Integers:
+        """Latent (M, h, w)."""
+        model = self.model
+        latent = np.zeros((model.channels, self.h, self.w), np.int64)
+        if segments[0] is None:
+            return latent
+        coders = [None if s is None else RangeDecoder(s) for s in segments]
+        rows, columns = math.ceil(self.h / 4), math.ceil(self.w / 4)
+        groups = sum(len(words) for words in model.count("z"))
+        classes = np.full((groups, rows, columns), self.level // 16)
+        features = self.features(self.symbols(coders[0], "z", classes))
+        phases: list[Integers] = []
+        for p, (i, j) in enumerate(PHASES):
+            mean, classes = self.predict(features, phases)
+            rows, columns = latent[0, i::2, j::2].shape
+            value = mean[:, :rows, :columns]
+            coder = coders[min(p, 1)]
+            if coder is not None:
+                value = value + self.symbols(coder, "y", classes[:, :rows, :columns])
+            latent[:, i::2, j::2] = value.clip(-32767, 32767)
+            phases.append(np.zeros_like(mean))
+            phases[-1][:, :rows, :columns] = latent[:, i::2, j::2]
+        for coder in coders:
+            if coder is not None:
+                coder.end()
+        return latent
+
+    def symbols(self, coder: RangeDecoder | None, kind: str, classes: Integers) -> Integers:
+        """Read codewords (channels, rows, columns) for classes (groups, rows, columns)."""
+        assert coder is not None
+        values, first = [], 0
+        for band, words in enumerate(self.model.count(kind)):
+            groups, _, size = words.shape
+            value = np.zeros((size, groups, *classes.shape[1:]), np.int64)
+            for group in range(groups):
+                here = classes[first + group]
+                for context in range(self.model.tensors[f"coding.{kind}.tables.{band}"].shape[1]):
+                    for i, j in np.argwhere(here == context):
+                        k = coder.symbol(self.model.counts(kind, band, group, context))
+                        value[:, group, i, j] = words[group, k]
+            values.append(value.reshape(size * groups, *classes.shape[1:]))
+            first += groups
+        return np.concatenate(values)
+
+    def features(self, z: Integers) -> Integers:
+        x = layer(self.model, "hyper1", z, self.q).clip(0, 255)
+        x = layer(self.model, "hyper2", x, self.q).clip(0, 255)
+        x = layer(self.model, "hyper3", shuffle(x, 2), self.q).clip(0, 255)
+        return x[:, : math.ceil(self.h / 2), : math.ceil(self.w / 2)]
+
+    def predict(self, features: Integers, phases: list[Integers]) -> tuple[Integers, Integers]:
+        """Mean (M, rows, columns) and classes (G, rows, columns) on the phase grid."""
+        model, p = self.model, len(phases)
+        compand = model["prior.compand"]
+        seen = model["prior.enter.1.weight"].shape[1] - len(features)
+        companded = [np.where(y < 0, -compand[abs(y)], compand[abs(y)])[:seen] for y in phases]
+        x = layer(model, f"enter.{p}", np.concatenate([*companded, features]), self.q).clip(0, 255)
+        x = layer(model, f"middle.{p}", x, self.q).clip(0, 255)
+        out = layer(model, f"leave.{p}", x, self.q)
+        mean, numbers = out[: model.channels], out[model.channels :]
+        if p:
+            linear = model[f"prior.linear.{p - 1}"]
+            near = np.stack([window(y[: len(linear)], 3) for y in phases], 1)
+            mean[: len(linear)] += (64 + np.einsum("csuv,csuvij->cij", linear, near)) >> 7
+        classes = np.zeros((model.groups, *mean.shape[1:]), np.int64)
+        for t, count in enumerate(model.levels):
+            u = numbers[t * model.groups : (t + 1) * model.groups]
+            classes = classes * count + u.clip(0, count - 1)
+        return mean, classes
+
+
+def decode_latent(
+    model: Model, segments: Sequence[Sequence[bytes | None]], width: int, height: int, level: int, tile: int
+) -> Integers:
+    """Latent (M, h, w) of a picture; `segments` [tile][layer], `tile` in pixels."""
+    h, w = math.ceil(height / 16), math.ceil(width / 16)
+    latent = np.zeros((model.channels, h, w), np.int64)
+    step = tile // 16 if tile else max(h, w)
+    corners = [(top, left) for top in range(0, h, step) for left in range(0, w, step)]
+    for (top, left), layers in zip(corners, segments, strict=True):
+        place = latent[:, top : top + step, left : left + step]
+        place[:] = Tile(model, place.shape[1], place.shape[2], level).decode(layers)
+    return latent
+
+
+def synthesise(model: Model, latent: Integers, width: int, height: int, level: int) -> NDArray[np.uint8]:
+    """*Synthesis*: pixels (height, width, 3)."""
+    t = 8 * level / 252
+    knot = min(int(t), 7)
+
+    def get(name: str) -> Floats:
+        return model.tensors[name].astype(np.float32)
+
+    def lerp(table: Floats) -> Floats:
+        return (table[knot] * (knot + 1 - t) + table[knot + 1] * (t - knot)).astype(np.float32)[:, None, None]
+
+    def conv(name: str, x: Floats) -> Floats:
+        weight = get(f"g_s.{name}.weight")
+        near = window(x, weight.shape[2])
+        return np.tensordot(weight, near, 3) + get(f"g_s.{name}.bias")[:, None, None]
+
+    def blocks(name: str, x: Floats) -> Floats:
+        i = 0
+        while f"g_s.{name}.{i}.modulation.table" in model.tensors:
+            scale, move = np.split(lerp(get(f"g_s.{name}.{i}.modulation.table")), 2)
+            inner = conv(f"{name}.{i}.conv1", x) * (1 + scale) + move
+            x = x + conv(f"{name}.{i}.conv2", inner.clip(0, None))
+            i += 1
+        return x
+
+    deviation = get("g_s.deviation")[:, None, None]
+    v = latent.astype(np.float32) / 32 / np.exp(lerp(get("log_gain")))
+    x = shuffle(conv("up", blocks("blocks_deep", conv("head", v / deviation))), 2)
+    picture = 0.5 + shuffle(conv("tail", blocks("blocks_wide", x)), 8)
+    linear = np.einsum("mcab,mij->ciajb", get("g_s.shortcut"), v)
+    picture = (picture + linear.reshape(picture.shape))[:, :height, :width]
+    return np.rint(picture.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)

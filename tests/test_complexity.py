@@ -1,0 +1,83 @@
+"""Size and work of the model, against formulas written out here and against a real export."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vqcodec.checkpoint import save_weights
+from vqcodec.model.complexity import BUDGET, FILE_BUDGET, main, measure, tensor_bytes
+from vqcodec.model.vqvae import VQVAE, ModelConfig
+from vqcodec.training.data import Crops
+from vqcodec.training.export import export
+
+TINY = ModelConfig(
+    channels=32,
+    bands=((1, 8, 16), (2, 24, 32)),
+    context_levels=(4, 2),
+    context_channels=32,
+    hyper_channels=8,
+    hyper_bands=((2, 8, 16),),
+    analysis=(16, 32, 1, 1),
+    synthesis=(16, 32, 1, 1),
+    prior_features=16,
+    prior_width=16,
+)
+
+
+def test_the_default_model_is_within_its_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = measure(ModelConfig())
+    for name, limit in BUDGET.items():
+        assert 0.1 * limit < parts[name].kmac <= limit, name
+    assert tensor_bytes(ModelConfig()) <= FILE_BUDGET - 50_000  # room for the header
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    decoder = re.search(r"^decoder +([\d.]+)$", printed, re.MULTILINE)
+    assert decoder is not None
+    assert float(decoder[1]) == pytest.approx(parts["g_s"].kmac + parts["prior"].kmac, abs=0.01)
+
+
+@pytest.mark.parametrize("config", [ModelConfig(), TINY], ids=["default", "tiny"])
+def test_counts_follow_the_formulas(config: ModelConfig) -> None:
+    parts = measure(config)
+    m, groups = config.channels, sum(c // d for d, c, _ in config.bands)
+    shortcut = 768 * m
+    for name, (wide, deep, blocks_wide, blocks_deep) in (("g_a", config.analysis), ("g_s", config.synthesis)):
+        at_16 = shortcut + m * deep + 18 * deep**2 * blocks_deep + 4 * wide * deep
+        at_8 = 9 * 192 * wide + 18 * wide**2 * blocks_wide
+        assert parts[name].kmac == pytest.approx((at_16 / 256 + at_8 / 64) / 1000, rel=1e-3)
+    f, w, z = config.prior_features, config.prior_width, config.hyper_channels
+    at_64 = 9 * z * 2 * f + 2 * f * 4 * f
+    at_32 = 9 * f**2
+    # What is done once per picture (the level's biases) shows in parts as small as these.
+    assert parts["h_s"].kmac == pytest.approx((at_64 / 4096 + at_32 / 1024) / 1000, rel=5e-3)
+    enter = sum(9 * (p * config.context_channels + f) * w for p in range(4))
+    leave = 4 * (w * w + w * (m + groups * len(config.context_levels)))
+    linear = 9 * 24 * (1 + 2 + 3)
+    assert parts["passes"].kmac == pytest.approx((enter + leave + linear) / 1024 / 1000, rel=5e-3)
+    assert parts["prior"].kmac == pytest.approx(parts["h_s"].kmac + parts["passes"].kmac)
+
+
+def test_parameters_are_all_counted() -> None:
+    model, parts = VQVAE(TINY), measure(TINY)
+    counted = sum(parts[name].parameters for name in ("g_a", "g_s", "h_a", "prior", "search"))
+    assert counted + model.log_gain.numel() == sum(p.numel() for p in model.parameters())
+
+
+def test_the_size_is_that_of_a_real_weights_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = VQVAE(TINY)
+    picture = np.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = tmp_path / "tiny.safetensors"
+    save_weights(path, model, export(model, Crops([picture], seed=0), batches=1, side=64), {"name": "tiny"})
+    header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+    assert path.stat().st_size - header == tensor_bytes(TINY)
+    assert main([str(path)]) == 0
+    assert f"{path.stat().st_size:,} bytes" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_weights_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(b"nothing of the kind")
+    assert main([str(path)]) == 2
+    assert "broken.safetensors" in capsys.readouterr().err

@@ -1,0 +1,145 @@
+"""Golden files decode to the same indices and latents under every instruction set and thread count."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.make_golden import PICTURES, SUMS, WEIGHTS, decode
+from vqcodec.bitstream import parse, write
+from vqcodec.codec import Codec
+from vqcodec.errors import CorruptData, ModelMismatch
+from vqcodec.segments import SegmentCodec
+
+ROOT = Path(__file__).resolve().parents[1]
+SETS = sorted((ROOT / "tests" / "golden").iterdir())
+LEVELS = ("DEFAULT", "AVX2", "AVX512")
+"""torch's names of what a CPU can do, weakest first."""
+
+# name -> weakest CPU, threads, torch, oneDNN, OpenBLAS (numpy's matrix products)
+SETTINGS = {
+    "plain": ("DEFAULT", 1, "default", "SSE41", "Prescott"),
+    "plain, two threads": ("DEFAULT", 2, "default", "SSE41", "Prescott"),
+    "avx2": ("AVX2", 1, "avx2", "AVX2", "Haswell"),
+    "avx2, two threads, other BLAS": ("AVX2", 2, "avx2", "AVX2", "Prescott"),
+    "avx512": ("AVX512", 1, "avx512", "AVX512_CORE", "SkylakeX"),
+    "avx512, two threads": ("AVX512", 2, "avx512", "AVX512_CORE", "SkylakeX"),
+}
+
+
+@pytest.fixture(params=SETS, ids=lambda path: path.name)
+def golden(request):
+    return request.param
+
+
+def strength(name: str) -> int:
+    """Position in LEVELS; what torch calls otherwise on other processors counts as the weakest."""
+    return LEVELS.index(name) if name in LEVELS else 0
+
+
+def test_there_is_a_set():
+    assert [path.name for path in SETS] == ["v1"]
+    assert all(path.is_dir() for path in SETS)
+
+
+def test_the_files_are_those_that_were_written(golden):
+    lines = (golden / SUMS).read_text().splitlines()
+    sums = dict(reversed(line.split("  ")) for line in lines)
+    assert set(sums) == {p.name for p in golden.iterdir()} - {SUMS}
+    assert {f"{name}.vqc" for name in PICTURES} < set(sums)
+    for name, digest in sums.items():
+        assert hashlib.sha256((golden / name).read_bytes()).hexdigest() == digest, name
+    assert sum(p.stat().st_size for p in golden.iterdir()) < 500_000
+
+
+def test_here_and_now(golden):
+    codec = SegmentCodec.load(golden / WEIGHTS)
+    for path in golden.glob("*.vqc"):
+        indices, latent, pixels = decode(codec, path.read_bytes())
+        compare(golden, path.stem, {"indices": indices, "latent": latent, "pixels": pixels})
+        assert np.array_equal(np.asarray(Codec(codec).decompress(path.read_bytes())), pixels)
+
+
+def compare(golden: Path, name: str, results: dict[str, np.ndarray]) -> None:
+    for kind in ("indices", "latent"):
+        assert np.array_equal(results[kind], np.load(golden / f"{name}.{kind}.npy")), (name, kind)
+    wanted = np.load(golden / f"{name}.pixels.npy").astype(int)
+    assert results["pixels"].shape == wanted.shape
+    assert np.abs(results["pixels"] - wanted).max() <= 1, name
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_other_instructions_and_threads(golden, tmp_path, setting):
+    weakest, threads, aten, onednn, blas = SETTINGS[setting]
+    if strength(torch.backends.cpu.get_cpu_capability()) < strength(weakest):
+        pytest.skip(f"this CPU has no {weakest}")
+    changes = {
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "ATEN_CPU_CAPABILITY": aten,
+        "ONEDNN_MAX_CPU_ISA": onednn,
+        "OPENBLAS_CORETYPE": blas,
+    }
+    out = tmp_path / "out.npz"
+    script = (
+        "import sys, torch; sys.path.append(sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from tests.make_golden import check\n"
+        "check(Path(sys.argv[2]), Path(sys.argv[3]))\n"
+        "print(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())\n"
+    )
+    command = [sys.executable, "-c", script, str(ROOT), str(golden), str(out)]
+    done = subprocess.run(command, env=os.environ | changes, check=True, capture_output=True, text=True)
+    capability, used = done.stdout.split()
+    if torch.backends.cpu.get_cpu_capability() in LEVELS:
+        assert capability.lower() == aten
+    assert int(used) == threads
+    with np.load(out) as results:
+        assert {key.split(".")[0] for key in results} == {p.stem for p in golden.glob("*.vqc")}
+        for path in golden.glob("*.vqc"):
+            kinds = ("indices", "latent", "pixels")
+            compare(golden, path.stem, {kind: results[f"{path.stem}.{kind}"] for kind in kinds})
+
+
+def test_the_set_is_worth_testing(golden):
+    """Several tiles, both layers, every band, many words: a decoder that guesses would not pass."""
+    container = parse((golden / "tiles.vqc").read_bytes())
+    assert len(container.segments) > 4
+    assert sum(len(segment or b"") for layers in container.segments for segment in layers) > 800
+    indices = np.load(golden / "tiles.indices.npy")
+    assert len(np.unique(indices)) >= 12
+    assert np.bincount(indices).max() < 0.8 * len(indices)
+    latent = np.load(golden / "tiles.latent.npy")
+    assert np.abs(latent).max() > 500
+    assert (latent % 32 != 0).mean() > 0.5
+
+
+def test_files_are_canonical(golden):
+    for path in golden.glob("*.vqc"):
+        data = path.read_bytes()
+        container = parse(data)
+        segments = [[s for s in layers if s is not None] for layers in container.segments]
+        assert write(container.header, segments, container.chunks) == data
+
+
+def test_another_model_is_refused(golden, tiny_segments):
+    data = (golden / "whole.vqc").read_bytes()
+    with pytest.raises(ModelMismatch):
+        Codec(tiny_segments).decompress(data)
+
+
+def test_every_damaged_byte_is_found(golden):
+    codec = Codec(SegmentCodec.load(golden / WEIGHTS))
+    data = (golden / "dot.vqc").read_bytes()
+    for i in range(30, len(data)):
+        damaged = bytearray(data)
+        damaged[i] ^= 0x10
+        with pytest.raises(CorruptData):
+            codec.decompress(bytes(damaged))

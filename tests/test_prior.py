@@ -1,0 +1,236 @@
+"""The prior: what training sees and what coding computes are the same, and no pass looks ahead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.tiny import TINY, random_prior_
+from vqcodec.entropy.integer_prior import IntegerPrior
+from vqcodec.entropy.latent_coder import PHASES as CODED_PHASES
+from vqcodec.entropy.latent_coder import prior_level_of
+from vqcodec.model.prior import CONTEXT_GAIN, PHASES, _interpolation, join_phases, split_phases
+from vqcodec.model.quantized_conv import ACTIVATION_STEP, VALUE_STEP, QuantizableConv
+from vqcodec.model.quantizer import VectorQuantizer
+from vqcodec.model.vqvae import PRIOR_LEVELS, VQVAE
+from vqcodec.training.export import export_prior
+from vqcodec.types import LEVEL_MAX
+
+SCALE = round(1 / VALUE_STEP)
+
+
+def vectors(model: VQVAE) -> VectorQuantizer:
+    assert isinstance(model.quantizer, VectorQuantizer)
+    return model.quantizer
+
+
+def lively_model(seed: int) -> VQVAE:
+    """A model whose prior has large random weights and classes over their whole range."""
+    torch.manual_seed(seed)
+    model = VQVAE(TINY).eval().requires_grad_(False)
+    random_prior_(model, seed)
+    middle = torch.tensor([0.5 * (n - 1) / CONTEXT_GAIN for n in TINY.context_levels])
+    for layer in model.prior.leave:
+        assert isinstance(layer, QuantizableConv)
+        layer.weight[TINY.channels :] *= 0.5
+        layer.bias[TINY.channels :] = middle.repeat_interleave(model.prior.groups)
+    model.set_exact(True)
+    return model
+
+
+def integer_prior(model: VQVAE) -> IntegerPrior:
+    return IntegerPrior(export_prior(model), TINY.channels, model.prior.groups, TINY.context_levels)
+
+
+def to_torch(x: np.ndarray, step: float) -> torch.Tensor:
+    """(h, w, C) integers -> (1, C, h, w) real."""
+    return torch.from_numpy(x.astype(np.float32)).permute(2, 0, 1)[None] * step
+
+
+def to_numpy(x: torch.Tensor, step: float) -> np.ndarray:
+    """(1, C, h, w) real -> (h, w, C) in steps, not rounded."""
+    return (x[0].permute(1, 2, 0) / step).double().numpy()
+
+
+def number_classes(context: torch.Tensor) -> np.ndarray:
+    """(1, dims, G, h, w) -> class numbers (h, w, G); the context must be integers in range."""
+    values = context[0].permute(0, 2, 3, 1).double().numpy()
+    classes = np.zeros(values.shape[1:], dtype=np.int64)
+    for value, levels in zip(values, TINY.context_levels, strict=True):
+        assert np.array_equal(value, value.round())
+        assert value.min() >= 0
+        assert value.max() <= levels - 1
+        classes = classes * levels + value.astype(np.int64)
+    return classes
+
+
+@pytest.fixture(scope="module")
+def differences():
+    """Training minus coding over four random priors, three levels and all passes."""
+    names = ("features", "first", "later", "classes", "used")
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for seed in range(4):
+        model = lively_model(seed)
+        coded = integer_prior(model)
+        random = np.random.default_rng(seed)
+        for level in (0, 13, 29, 64):
+            basis = model.prior_basis(torch.tensor([level / PRIOR_LEVELS]))
+            z = random.integers(-127, 128, (6, 5, TINY.hyper_channels))
+            features = coded.hyper(z, level)
+            trained = model.prior.hyper(to_torch(z, VALUE_STEP), basis, True)
+            rows["features"].append((to_numpy(trained, ACTIVATION_STEP) - features).ravel())
+            decoded: list[np.ndarray] = []
+            for p in range(4):
+                mean, classes = coded.predict(features, decoded, level)
+                inputs = [to_torch(y, VALUE_STEP) for y in decoded]
+                given = to_torch(features, ACTIVATION_STEP)
+                mean_trained, context = model.prior.predict(given, inputs, basis, True)
+                difference = (to_numpy(mean_trained, VALUE_STEP) - mean).ravel()
+                rows["later" if p else "first"].append(difference)
+                rows["classes"].append((number_classes(context) - classes).ravel())
+                rows["used"].append(classes.ravel())
+                decoded.append(random.integers(-300, 301, mean.shape))
+    return {name: np.abs(np.concatenate(parts)) for name, parts in rows.items()}
+
+
+def test_features_differ_by_rounding_only(differences):
+    features = differences["features"]
+    assert features.max() <= 1 + 1e-4
+    assert (features > 1e-4).mean() < 0.01
+
+
+def test_means_agree(differences):
+    # One activation that lands on the other side of a half moves a mean by its weight times 1/32 * 4.
+    assert (differences["first"] > 1e-3).mean() < 0.02
+    # From the second pass on coding rounds network and interpolation one by one, training their sum.
+    assert (differences["later"] > 1 + 1e-3).mean() < 0.01
+    assert max(differences["first"].max(), differences["later"].max()) <= 10
+
+
+def test_classes_agree(differences):
+    assert len(np.unique(differences["used"])) == np.prod(TINY.context_levels)
+    assert (differences["classes"] != 0).mean() < 0.002
+
+
+def test_levels_of_both_halves_agree():
+    """The coder's integer rule and the model's rounding of level * 64 never part."""
+    level = torch.arange(LEVEL_MAX + 1) / LEVEL_MAX
+    trained = (level * PRIOR_LEVELS).round().int().tolist()
+    assert trained == [prior_level_of(n) for n in range(LEVEL_MAX + 1)]
+
+
+# -- phases ------------------------------------------------------------------------------------
+def test_phases_are_the_same_in_both_halves():
+    assert PHASES == CODED_PHASES
+    assert sorted(PHASES) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+@given(rows=st.integers(1, 4), columns=st.integers(1, 4))
+def test_phases_split_and_join(rows, columns):
+    y = torch.arange(2 * 3 * 4 * rows * columns).reshape(2, 3, 2 * rows, 2 * columns)
+    phases = split_phases(y)
+    assert torch.equal(phases[1][0, 0], y[0, 0, 1::2, 1::2])
+    assert torch.equal(join_phases(phases), y)
+
+
+def test_the_interpolation_starts_on_neighbours():
+    """Every pass starts as a weighted sum of four decoded pixels next to it, the nearest there are."""
+    for p in range(1, 4):
+        weight = _interpolation(p, TINY.channels)
+        i, j = PHASES[p]
+        offsets = []
+        for phase, row, column in weight[0].nonzero().tolist():
+            y, x = PHASES[phase]
+            offsets.append((2 * (row - 1) + y - i, 2 * (column - 1) + x - j))
+        if p == 1:
+            assert sorted(offsets) == [(-1, -1), (-1, 1), (1, -1), (1, 1)]
+        else:
+            assert sorted(offsets) == [(-1, 0), (0, -1), (0, 1), (1, 0)]
+
+
+# -- causality ---------------------------------------------------------------------------------
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("p", range(4))
+def test_training_never_looks_ahead(monkeypatch, exact, p):
+    """With the hyper-latent held, a change in phase p leaves passes 0..p-1 and p's own prediction alone."""
+    model = lively_model(1)
+    model.set_exact(exact)
+    with torch.no_grad():
+        for words in vectors(model).words:
+            words.copy_(torch.randn(words.shape, generator=torch.Generator().manual_seed(5)) * 3)
+    y = torch.randn(1, TINY.channels, 6, 8, generator=torch.Generator().manual_seed(6)) * 4
+    level = torch.tensor([0.5])
+    held = model.encode_hyper(y, model.prior_basis(level))
+    monkeypatch.setattr(model, "encode_hyper", lambda *_: held)
+    predictions: list[tuple[torch.Tensor, torch.Tensor]] = []
+    predict = model.prior.predict
+
+    def recorded(*args):
+        predictions.append(predict(*args))
+        return predictions[-1]
+
+    monkeypatch.setattr(model.prior, "predict", recorded)
+    model.quantise(y, level)
+    changed = y.clone()
+    i, j = PHASES[p]
+    changed[:, :, i::2, j::2] = -changed[:, :, i::2, j::2] + 7
+    model.quantise(changed, level)
+    before, after = predictions[:4], predictions[4:]
+    for q in range(4):
+        same = torch.equal(before[q][0], after[q][0]) and torch.equal(before[q][1], after[q][1])
+        assert same == (q <= p), (p, q)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), p=st.integers(0, 3), level=st.integers(0, LEVEL_MAX))
+def test_coding_never_looks_ahead(tiny_segments, seed, p, level):
+    coder = tiny_segments.coder
+    random = np.random.default_rng(seed)
+    z_index = [random.integers(b.words.shape[1], size=(2, 2, b.groups)) for b in coder.hyper_bands]
+    indices = {
+        q: [random.integers(b.words.shape[1], size=(4, 3, b.groups)) for b in coder.bands] for q in range(4)
+    }
+
+    def walk():
+        seen = []
+
+        def choose(q, mean, classes):
+            seen.append((mean.copy(), classes.copy()))
+            return indices[q]
+
+        coder.encode(z_index, (8, 6), level, choose)
+        return seen
+
+    before = walk()
+    indices[p] = [(index + 1) % 16 for index in indices[p]]
+    after = walk()
+    for q in range(p + 1):
+        assert np.array_equal(before[q][0], after[q][0])
+        assert np.array_equal(before[q][1], after[q][1])
+    for q in range(p + 1, 4):
+        assert not np.array_equal(before[q][0], after[q][0])
+
+
+# -- the layers --------------------------------------------------------------------------------
+def test_exact_layers_keep_the_bound_on_sums():
+    """However large the weights grow, the integers of a layer stay within their bound."""
+    torch.manual_seed(0)
+    layer = QuantizableConv([(900, VALUE_STEP)], 3, 3, relu=True)
+    with torch.no_grad():
+        layer.weight.mul_(torch.tensor([1e-3, 1.0, 1e4])[:, None, None, None])
+    integer, scale = layer.integer_weight()
+    assert bool((integer.round().abs().flatten(1).amax(1) <= 127).all())
+    assert bool((integer.round().abs().flatten(1).sum(1) * 255 + 2**22 < 2**24).all())
+    assert torch.allclose(integer * scale[:, None, None, None], layer.weight * VALUE_STEP, rtol=1e-5)
+
+
+def test_exact_mode_stays_close_to_the_real_one():
+    model = lively_model(2)
+    z = torch.randn(1, TINY.hyper_channels, 6, 6, generator=torch.Generator().manual_seed(7)).clamp(-3.9, 3.9)
+    basis = model.prior_basis(torch.tensor([0.5]))
+    real, exact = (model.prior.hyper(z, basis, e) for e in (False, True))
+    assert float((real - exact).abs().max()) < 0.15
+    assert float((real - exact).abs().mean()) < 0.1 * float(real.abs().mean())

@@ -1,0 +1,88 @@
+"""Integer tables: sums, bounds, order and closeness to the probabilities they came from."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vqcodec.entropy.tables import (
+    CODE_NATS,
+    TOTAL,
+    counts_from_codes,
+    encode_probabilities,
+    make_powers,
+    nats_from_counts,
+)
+
+CODES = st.integers(1, 300).flatmap(lambda n: st.lists(st.integers(0, 255), min_size=n, max_size=n))
+
+
+def reference(codes: list[int], powers: list[int]) -> list[int]:
+    """The rule of the format in plain Python integers."""
+    weights = [powers[v] for v in codes]
+    counts = [1 + w * (TOTAL - len(codes)) // sum(weights) for w in weights]
+    counts[counts.index(max(counts))] += TOTAL - sum(counts)
+    return counts
+
+
+def test_powers_are_a_falling_exponential():
+    powers = make_powers()
+    assert powers.shape == (256,)
+    assert powers.dtype == np.uint32
+    assert powers[0] == 2**31
+    assert (np.diff(powers.astype(np.int64)) < 0).all()
+    expected = 2.0**31 * np.exp(-17.0 * np.arange(256) / 255)
+    assert np.abs(powers - expected).max() <= 0.5
+
+
+@given(codes=CODES)
+def test_counts_follow_the_rule_in_plain_integers(codes):
+    counts = counts_from_codes(np.array(codes, dtype=np.uint8), make_powers())
+    assert counts.tolist() == reference(codes, make_powers().tolist())
+    assert counts.sum() == TOTAL
+    assert counts.min() >= 1
+
+
+@given(codes=CODES)
+def test_a_smaller_code_never_has_a_smaller_count(codes):
+    counts = counts_from_codes(np.array(codes, dtype=np.uint8), make_powers())
+    order = np.argsort(codes, kind="stable")
+    assert (np.diff(counts[order]) <= 0).all()
+
+
+def test_rows_do_not_touch_each_other():
+    random = np.random.default_rng(0)
+    codes = random.integers(0, 256, (3, 4, 19)).astype(np.uint8)
+    counts = counts_from_codes(codes, make_powers())
+    for index in np.ndindex(3, 4):
+        assert counts[index].tolist() == reference(codes[index].tolist(), make_powers().tolist())
+
+
+def test_the_rest_goes_to_the_first_of_equals():
+    counts = counts_from_codes(np.array([9, 3, 3, 3], dtype=np.uint8), make_powers())
+    assert counts[1] > counts[2] == counts[3]
+
+
+@given(seed=st.integers(0, 2**32 - 1), words=st.integers(2, 256), sharpness=st.floats(0.1, 12))
+def test_probabilities_survive_the_byte(seed, words, sharpness):
+    logits = np.random.default_rng(seed).normal(0, sharpness, words)
+    p = np.exp(logits - logits.max())
+    p /= p.sum()
+    counts = counts_from_codes(encode_probabilities(p), make_powers())
+    cost = float((p * nats_from_counts(counts)).sum())
+    entropy = float(-(p * np.log(np.maximum(p, 1e-300))).sum())
+    # Half a code step each way in every word, and the smallest count, cost little.
+    assert cost - entropy < (CODE_NATS / 2) ** 2 + 1e-4
+
+
+def test_codes_are_bytes_at_both_ends():
+    codes = encode_probabilities(np.array([1.0, 0.0, 1e-300, np.exp(-17.0)]))
+    assert codes.dtype == np.uint8
+    assert codes.tolist() == [0, 255, 255, 255]
+
+
+def test_nats_are_the_cost_of_a_count():
+    nats = nats_from_counts(np.array([TOTAL, TOTAL // 2, 1]))
+    assert nats.dtype == np.float32
+    assert np.allclose(nats, [0, np.log(2), 24 * np.log(2)], atol=1e-6)

@@ -1,0 +1,397 @@
+"""Training a tiny model on generated pictures: it learns, resumes, stops politely, exports, fails loudly."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from tests.tiny import TINY, picture, pictures, settings
+from vqcodec.metrics import psnr
+from vqcodec.model.quantizer import VectorQuantizer
+from vqcodec.model.vqvae import VQVAE, ModelConfig
+from vqcodec.segments import SegmentCodec
+from vqcodec.training import __main__ as command
+from vqcodec.training import evaluate, export
+from vqcodec.training.data import Crops, find_images, load_images
+from vqcodec.training.trainer import CollapseError, Trainer, config_of_state, read_metadata
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def process_state():
+    """A run takes over signals and the treatment of tiny floats; the other tests want them back."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    threads = torch.get_num_threads()
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Pictures to train on, one of them in a folder below, and files that are none."""
+    path = tmp_path_factory.mktemp("pictures")
+    (path / "below").mkdir()
+    for i, x in enumerate(pictures(5, 256)):
+        Image.fromarray(x).save(path / ("below" if i == 0 else ".") / f"{i}.png")
+    Image.fromarray(picture(40, 300)).save(path / "narrow.png")
+    (path / "broken.png").write_bytes(b"no picture")
+    (path / "notes.txt").write_text("no picture either")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """Folder of a finished run of 60 steps."""
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    Trainer(settings(data=str(folder), out=str(out), steps=60, exact_from=0.7)).run()
+    torch.set_flush_denormal(False)
+    return out
+
+
+def log_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def mean_cost(entry: dict[str, Any]) -> float:
+    return float(np.mean([third["cost"] for third in entry["levels"].values()]))
+
+
+def vectors(trainer: Trainer) -> VectorQuantizer:
+    assert isinstance(trainer.model.quantizer, VectorQuantizer)
+    return trainer.model.quantizer
+
+
+# -- the run -----------------------------------------------------------------------------------
+def test_a_run_learns_and_reports(trained):
+    log = log_of(trained)
+    assert [entry["step"] for entry in log] == [10, 20, 30, 40, 50, 60]
+    assert mean_cost(log[-1]) < 0.9 * mean_cost(log[0])
+    last = log[-1]
+    assert set(last["levels"]) == {"low", "middle", "high"}
+    groups = sum(channels // size for size, channels, _ in TINY.bands)
+    for name in ("perplexity", "dead_words", "w_error"):
+        assert len(last["codebooks"][name]) == groups
+    assert max(last["codebooks"]["perplexity"]) > 1.5
+    assert last["levels"]["low"]["bpp"] < last["levels"]["high"]["bpp"]
+    assert last["levels"]["low"]["psnr"] < last["levels"]["high"]["psnr"]
+    rates = [entry["rate"] for entry in log]
+    assert rates[0] > rates[-1]
+
+
+def test_the_state_is_whole(trained):
+    assert [p.name for p in sorted(trained.iterdir())] == ["log.jsonl", "state.safetensors"]
+    state = trained / "state.safetensors"
+    tensors = load_file(state)
+    names = [n for n, _ in VQVAE(TINY).named_parameters()]
+    for kind in ("model", "ema", "optim.exp_avg", "optim.exp_avg_sq", "optim.step"):
+        assert {n for n in names if f"{kind}.{n}" not in tensors} == set(), kind
+    assert all(bool(torch.isfinite(t).all()) for t in tensors.values())
+    assert json.loads(read_metadata(state)["progress"])["step"] == 60
+    assert config_of_state(state)["model"] == TINY
+
+
+def test_names_of_parameters_never_change():
+    """States and weights files in the world hold these names."""
+    names = [n for n, _ in VQVAE(TINY).named_parameters()]
+    assert len(names) == 96
+    for name in (
+        "log_gain",
+        "g_a.shortcut",
+        "g_a.blocks_wide.0.conv1.weight",
+        "g_s.blocks_deep.0.modulation.table",
+        "h_a.squeeze.weight",
+        "quantizer.words.0",
+        "hyper_quantizer.table.0",
+        "prior.enter.0.level_bias",
+        "prior.linear.2",
+    ):
+        assert name in names
+
+
+def test_resuming_changes_nothing(trained, folder, tmp_path):
+    """A trainer that was saved and loaded makes the same next steps as the one that went on."""
+    config = settings(data=str(folder), out=str(tmp_path), steps=60)
+    first = Trainer(config)
+    first.load(trained / "state.safetensors")
+    assert first.step == 60
+    assert first.seconds > 0
+    assert first.gradient_norm > 0
+    saved = load_file(trained / "state.safetensors")
+    for name, parameter in first.model.named_parameters():
+        assert torch.equal(parameter, saved[f"model.{name}"]), name
+        assert torch.equal(first.ema[name], saved[f"ema.{name}"]), name
+        for key, value in first.optimizer.state[parameter].items():
+            assert torch.equal(value, saved[f"optim.{key}.{name}"]), (key, name)
+    crops = Crops(pictures(), seed=9)
+    batches = [crops.batch(4, 64) for _ in range(4)]
+    first._set_rate(0.5)
+    first.train_step(*batches[0])
+    first.train_step(*batches[1])
+    first.save()
+    second = Trainer(config)
+    second.load(tmp_path / "state.safetensors")
+    assert (second.step, second.gradient_norm) == (62, first.gradient_norm)
+    for name, parameter in first.model.named_parameters():
+        twin = second.model.get_parameter(name)
+        assert torch.equal(twin, parameter), name
+        assert torch.equal(second.ema[name], first.ema[name]), name
+        old, new = first.optimizer.state[parameter], second.optimizer.state[twin]
+        assert set(new) == set(old)
+        for key in old:
+            assert torch.equal(new[key], old[key]), (key, name)
+    second._set_rate(0.5)
+    for batch in batches[2:]:
+        _, loss = first.train_step(*batch)
+        _, again = second.train_step(*batch)
+        assert again == pytest.approx(loss, rel=1e-5)
+    for name, parameter in first.model.named_parameters():
+        assert torch.allclose(second.model.get_parameter(name), parameter, rtol=1e-4, atol=1e-6), name
+
+
+def test_moments_keep_their_elements_after_loading(tmp_path):
+    """The optimiser walks memory: saved moments must come back in the layout of channels-last weights."""
+    config = settings(out=str(tmp_path), steps=10)
+    first = Trainer(config)
+    name = "g_a.blocks_deep.0.conv1.weight"
+
+    def step(trainer, gradient):
+        for parameter in trainer.model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        weight = trainer.model.get_parameter(name)
+        weight.grad = torch.empty_like(weight).copy_(gradient)
+        trainer._set_rate(0.0)
+        trainer.optimizer.step()
+        return weight.detach().clone()
+
+    shape = first.model.get_parameter(name).shape
+    gradients = [torch.randn(shape, generator=torch.Generator().manual_seed(i)) for i in range(2)]
+    step(first, gradients[0])
+    first.save()
+    second = Trainer(config)
+    second.load(tmp_path / "state.safetensors")
+    assert torch.allclose(step(first, gradients[1]), step(second, gradients[1]), atol=1e-7)
+
+
+def test_the_command_resumes_with_the_stored_settings(trained, folder, tmp_path, monkeypatch):
+    (tmp_path / "state.safetensors").write_bytes((trained / "state.safetensors").read_bytes())
+    arguments = ["vqcodec.training", "--resume", "--out", str(tmp_path), "--steps", "63", "--log-every", "1"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    command.main()
+    assert [entry["step"] for entry in log_of(tmp_path)] == [61, 62, 63]
+    settings_now = config_of_state(tmp_path / "state.safetensors")
+    assert settings_now["model"] == TINY
+    assert settings_now["crop"] == 64
+    assert json.loads(read_metadata(tmp_path / "state.safetensors")["progress"])["step"] == 63
+
+
+def test_the_command_starts_from_other_weights(trained, folder, tmp_path, monkeypatch):
+    state = trained / "state.safetensors"
+    options = [
+        "--steps",
+        "2",
+        "--batch",
+        "2",
+        "--crop",
+        "64",
+        "--late-crop",
+        "64",
+        "--no-bf16",
+        "--device",
+        "cpu",
+    ]
+    arguments = ["--from", str(state), "--data", str(folder), "--out", str(tmp_path / "new"), *options]
+    monkeypatch.setattr(sys, "argv", ["vqcodec.training", *arguments, "--learning-rate", "0"])
+    command.main()
+    new, old = load_file(tmp_path / "new" / "state.safetensors"), load_file(state)
+    assert torch.equal(new["model.g_a.shortcut"], old["ema.g_a.shortcut"])
+    assert json.loads(read_metadata(tmp_path / "new" / "state.safetensors")["progress"])["step"] == 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["--data", "x"], ["--steps", "3"]])
+def test_the_command_wants_data_and_a_budget(monkeypatch, capsys, arguments):
+    monkeypatch.setattr(sys, "argv", ["vqcodec.training", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        command.main()
+    assert caught.value.code == 2
+    assert "--data and one of" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process at once there")
+def test_a_polite_stop_saves(folder, tmp_path):
+    script = (
+        "import sys; sys.path.append(sys.argv[1])\n"
+        "from tests.tiny import settings\n"
+        "from vqcodec.training.trainer import Trainer\n"
+        "Trainer(settings(data=sys.argv[2], out=sys.argv[3], steps=10**6, log_every=1, threads=1)).run()\n"
+    )
+    out = tmp_path / "run"
+    with subprocess.Popen([sys.executable, "-c", script, str(ROOT), str(folder), str(out)]) as process:
+        try:
+            until = time.monotonic() + 120
+            while not (out / "log.jsonl").exists() and time.monotonic() < until and process.poll() is None:
+                time.sleep(0.05)
+            assert process.poll() is None
+            assert not (out / "state.safetensors").exists()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+    saved = json.loads(read_metadata(out / "state.safetensors")["progress"])["step"]
+    assert saved == log_of(out)[-1]["step"] >= 1
+
+
+def test_a_budget_of_minutes_ends_the_run(folder, tmp_path):
+    config = settings(data=str(folder), out=str(tmp_path), steps=None, minutes=0.01, log_every=1)
+    trainer = Trainer(config)
+    trainer.run()
+    assert trainer.progress() == 1.0
+    assert trainer.seconds >= 0.6
+    assert trainer.step == len(log_of(tmp_path)) >= 1
+
+
+# -- failing loudly ----------------------------------------------------------------------------
+def test_a_loss_that_is_not_finite_ends_the_run(trained, folder, tmp_path):
+    trainer = Trainer(settings(data=str(folder), out=str(tmp_path), steps=200, revive_every=0))
+    trainer.load(trained / "state.safetensors")
+    with torch.no_grad():
+        trainer.model.get_parameter("g_s.tail.bias").fill_(math.nan)
+    before = trainer.model.get_parameter("g_a.shortcut").detach().clone()
+    with pytest.raises(CollapseError, match="not been finite for 20 steps"):
+        trainer.run()
+    assert trainer.step == 80
+    # No step was taken on such gradients, and no state written.
+    assert torch.equal(trainer.model.get_parameter("g_a.shortcut"), before)
+    assert not (tmp_path / "state.safetensors").exists()
+
+
+def test_a_codebook_collapse_ends_the_run(trained, folder, tmp_path):
+    out = tmp_path / "run"
+    trainer = Trainer(settings(data=str(folder), out=str(out), steps=2000, log_every=1, revive_every=0))
+    trainer.load(trained / "state.safetensors")
+    trainer.step = 1000
+    with torch.no_grad():
+        for words, bias in zip(vectors(trainer).words, vectors(trainer).bias, strict=True):
+            words[:, 1:] = 1e4
+            bias[:, 1:] = -100
+    with pytest.raises(CollapseError, match="single word"):
+        trainer.run()
+
+
+def test_dead_words_come_back_to_life(folder, tmp_path):
+    config = settings(data=str(folder), out=str(tmp_path), steps=20, revive_every=5, log_every=20)
+    trainer = Trainer(config)
+    trainer.start(Crops(load_images(folder, 96), seed=0))
+    with torch.no_grad():
+        vectors(trainer).words[2][:, 8:] = 500.0
+    trainer.run()
+    assert float(vectors(trainer).words[2].detach().abs().max()) < 400
+
+
+# -- from state to files -----------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def exported(trained, folder, tmp_path_factory):
+    """Weights file made by the export command from the trained state."""
+    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
+    arguments = [str(trained / "state.safetensors"), "--data", str(folder), "-o", str(path), "--batches", "4"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["export", *arguments])
+        export.main()
+    return path
+
+
+def test_an_export_codes_pictures(exported):
+    codec = SegmentCodec.load(exported)
+    assert codec.name == "mine"
+    x = picture(150, 170, seed=77)
+    segments = codec.encode(codec.analyse(x), 252, 64)
+    decoded = codec.decode(segments, width=170, height=150, level=252, tile=64)
+    assert psnr(x, decoded) > 24
+
+
+def test_the_estimated_rate_is_what_files_take(trained, exported, tmp_path):
+    """Training optimises the rate that the coder then needs; the tables are rounded, nothing more."""
+    x = picture(256, 256, seed=78)
+    Image.fromarray(x).save(tmp_path / "x.png")
+    model, settings_then = evaluate.load_state(trained / "state.safetensors")
+    assert settings_then["step"] == 60
+    model.set_exact(True)
+    codec = SegmentCodec.load(exported)
+    analysis = codec.analyse(x)
+    for level in (40, 230):
+        segments = codec.encode(analysis, level, 0)
+        bpp = 8 * sum(len(s) for layers in segments for s in layers) / 256**2
+        guess = evaluate.evaluate(model, [tmp_path / "x.png"], level / 252)
+        assert guess["bpp"] == pytest.approx(bpp, rel=0.15)
+        decoded = codec.decode(segments, width=256, height=256, level=level, tile=0)
+        assert guess["psnr"] == pytest.approx(psnr(x, decoded), abs=0.5)
+
+
+def test_evaluation_command(trained, folder, monkeypatch, capsys):
+    arguments = [str(trained / "state.safetensors"), "--data", str(folder / "below"), "--levels", "0,1"]
+    monkeypatch.setattr(sys, "argv", ["evaluate", *arguments, "--exact", "--codebooks"])
+    evaluate.main()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["pictures"] == 1
+    assert lines[1]["bpp"] < lines[2]["bpp"]
+    assert lines[1]["psnr"] < lines[2]["psnr"]
+    assert "perplexity" in lines[3]
+
+
+def test_the_scalar_quantiser_trains_and_is_not_exported(folder, tmp_path):
+    values = TINY.to_dict() | {"quantizer": "scalar"}
+    config = settings(
+        data=str(folder), out=str(tmp_path), steps=10, log_every=5, model=ModelConfig.from_dict(values)
+    )
+    trainer = Trainer(config)
+    trainer.run()
+    log = log_of(tmp_path)
+    assert "codebooks" not in log[0]
+    assert mean_cost(log[1]) < mean_cost(log[0])
+    with pytest.raises(ValueError, match="vector quantiser"):
+        export.export(trainer.model, Crops(pictures(2, 64), seed=0), batches=1, side=64)
+
+
+# -- data --------------------------------------------------------------------------------------
+def test_pictures_are_found_and_bad_ones_skipped(folder, capsys, tmp_path):
+    assert [p.name for p in find_images(folder)] == [
+        "1.png", "2.png", "3.png", "4.png", "0.png", "broken.png", "narrow.png"
+    ]  # fmt: skip
+    loaded = load_images(folder, 64)
+    assert len(loaded) == 5
+    assert all(p.shape == (256, 256, 3) and p.dtype == np.uint8 for p in loaded)
+    assert "skipped broken.png" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError, match="no picture has both sides >= 999"):
+        load_images(folder, 999)
+    for missing in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(FileNotFoundError, match="no pictures found"):
+            find_images(missing)
+
+
+def test_crops_are_spread_over_the_dial_and_repeatable():
+    first, second = (Crops(pictures(3, 100), seed=4) for _ in range(2))
+    for _ in range(3):
+        x, level = first.batch(6, 48)
+        again, level_again = second.batch(6, 48)
+        assert torch.equal(x, again)
+        assert torch.equal(level, level_again)
+        assert x.shape == (6, 3, 48, 48)
+        assert float(x.min()) >= 0
+        assert float(x.max()) <= 1
+        assert (level * 6).long().tolist() == list(range(6))
+    assert Crops(pictures(1, 64), seed=0, level=0.25).batch(3, 32)[1].tolist() == [0.25] * 3

@@ -1,0 +1,102 @@
+"""A tiny model for tests: seeded, started and trained for a moment on generated pictures.
+
+All that the default model has is here too: bands of three sizes, both context numbers, four passes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vqcodec.checkpoint import save_weights
+from vqcodec.model.vqvae import VQVAE, ModelConfig
+from vqcodec.training.config import TrainConfig
+from vqcodec.training.data import Crops
+from vqcodec.training.export import export
+from vqcodec.training.trainer import Trainer
+
+Pixels = NDArray[np.uint8]
+
+TINY = ModelConfig(
+    channels=16,
+    bands=((1, 4, 16), (2, 4, 16), (4, 8, 16)),
+    context_levels=(8, 3),
+    context_channels=8,
+    hyper_channels=8,
+    hyper_bands=((4, 8, 16),),
+    analysis=(8, 8, 1, 1),
+    synthesis=(8, 8, 1, 1),
+    prior_features=8,
+    prior_width=16,
+)
+
+
+def picture(height: int, width: int, seed: int = 0) -> Pixels:
+    """Slopes, waves, a few flat boxes and some noise, uint8 (height, width, 3); the same on every machine."""
+    random = np.random.default_rng(seed)
+    rows = np.arange(height)[:, None, None] / 64
+    columns = np.arange(width)[None, :, None] / 64
+    slope = random.uniform(-1, 1, (2, 3))
+    wave = random.uniform(1, 12, 2)
+    value = slope[0] * rows + slope[1] * columns + 0.3 * np.sin(wave[0] * rows + wave[1] * columns)
+    value = value - value.mean()
+    for _ in range(6):
+        top, left = random.integers(height), random.integers(width)
+        box = value[top : top + random.integers(1, 64), left : left + random.integers(1, 64)]
+        box += random.uniform(-0.8, 0.8, 3)
+    value = 128 + 80 * value + random.normal(0, 3, value.shape)
+    return value.clip(0, 255).astype(np.uint8)
+
+
+def pictures(count: int = 6, side: int = 192) -> list[Pixels]:
+    """Several of them for training."""
+    return [picture(side, side, seed) for seed in range(count)]
+
+
+def settings(**changes: object) -> TrainConfig:
+    """Settings of a run on the CPU that takes seconds."""
+    values = {
+        "steps": 30,
+        "batch": 4,
+        "crop": 64,
+        "late_crop": 96,
+        "warmup": 5,
+        "log_every": 10,
+        "revive_every": 10,
+        "device": "cpu",
+        "bf16": False,
+        "model": TINY,
+    }
+    return TrainConfig(**(values | changes))  # type: ignore[arg-type]
+
+
+def tiny_model(steps: int = 12) -> VQVAE:
+    """A model after the Lloyd start and a few steps, half of them on the integer grids."""
+    trainer = Trainer(settings(steps=steps))
+    crops = Crops(pictures(), seed=0)
+    trainer.start(crops)
+    for step in range(steps):
+        trainer.model.set_exact(step >= steps // 2)
+        trainer._set_rate(step / steps)
+        trainer.train_step(*crops.batch(4, 64))
+    return trainer.model.eval()
+
+
+def write_tiny(path: Path, model: VQVAE | None = None) -> tuple[bytes, bytes]:
+    """Export a tiny model to a weights file; returns bitstream_id and decoder_id."""
+    model = tiny_model() if model is None else model
+    arrays = export(model, Crops(pictures(), seed=1), batches=8, side=64)
+    return save_weights(path, model, arrays, {"name": "tiny"})
+
+
+def random_prior_(model: VQVAE, seed: int, spread: float = 1.0) -> None:
+    """Give every weight of the prior a random value, so that no layer is near its quiet start."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.prior.named_parameters():
+            fan = parameter[0].numel() if name.endswith("weight") else 4.0
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.add_(spread * noise / fan**0.5)
