@@ -15,8 +15,6 @@ from PIL import Image
 import vqcodec as library
 from vqcodec.metrics import psnr
 
-PACKAGED = Path(str(library.__file__)).parent / "weights" / "default.safetensors"
-
 
 def decoded(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
@@ -238,7 +236,6 @@ def test_version_and_help(vqcodec):
         assert b"Usage: vqcodec " + command.encode() in run.out
 
 
-@pytest.mark.skipif(not PACKAGED.exists(), reason="weights are not packaged yet")
 def test_packaged_weights_in_a_process(photo, pixels, tmp_path):
     def run(*arguments: object) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "vqcodec", *map(str, arguments)]

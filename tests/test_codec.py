@@ -325,7 +325,6 @@ def test_import_is_cheap():
     assert done.stdout.strip() == "set()"
 
 
-@pytest.mark.skipif(not PACKAGED.exists(), reason="weights are not packaged yet")
 def test_packaged_weights(pixels):
     codec = vqcodec.load(device="cpu")
     picture = np.kron(pixels, np.ones((2, 2, 1), np.uint8))
