@@ -14,7 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from vqcodec.entropy.coder import SegmentReader, SegmentWriter, TableSet
-from vqcodec.entropy.integer_prior import INPUT_MAX, LATENT_MAX, PASSES, Arrays, IntegerPrior
+from vqcodec.entropy.integer_prior import (
+    INPUT_MAX,
+    LATENT_MAX,
+    PASSES,
+    Arrays,
+    IntegerPrior,
+    Product,
+)
 from vqcodec.entropy.tables import counts_from_codes
 from vqcodec.types import LEVEL_MAX
 
@@ -87,7 +94,7 @@ def prior_level_of(level: int) -> int:
 class LatentCoder:
     """Everything between segments and integer latents, built from a model's coding arrays."""
 
-    def __init__(self, arrays: Arrays) -> None:
+    def __init__(self, arrays: Arrays, product: Product = np.matmul) -> None:
         context_levels = tuple(int(n) for n in arrays["context_levels"])
         count = sum(name.startswith("y.words.") for name in arrays)
         hyper_count = sum(name.startswith("z.words.") for name in arrays)
@@ -101,7 +108,7 @@ class LatentCoder:
             raise ValueError("the tables of the hyper-latent do not fit the levels")
         if any(np.abs(b.words).max() > INPUT_MAX for b in self.hyper_bands):
             raise ValueError("codewords of the hyper-latent break the bounds of exact arithmetic")
-        self.prior = IntegerPrior(arrays, self.channels, self.groups, context_levels)
+        self.prior = IntegerPrior(arrays, self.channels, self.groups, context_levels, product)
 
     # -- encoding ------------------------------------------------------------------------------
     def encode(
