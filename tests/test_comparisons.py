@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.tiny import SMALL
 from vqcodec.checkpoint import save_weights
-from vqcodec.model.vqvae import ModelConfig
 from vqcodec.training import export
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, find_images, load_images
@@ -22,18 +22,6 @@ from vqcodec.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 16  # the EMA, which is what gets judged, follows every eighth step
-TINY = ModelConfig(
-    channels=32,
-    bands=((1, 8, 32), (2, 24, 32)),
-    context_levels=(6, 2),
-    context_channels=32,
-    hyper_channels=8,
-    hyper_bands=((2, 8, 16),),
-    analysis=(16, 32, 1, 1),
-    synthesis=(16, 32, 1, 1),
-    prior_features=16,
-    prior_width=16,
-)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +53,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
             threads=1,
             device="cpu",
             bf16=False,
-            model=dataclasses.replace(TINY, quantizer=quantizer),
+            model=dataclasses.replace(SMALL, quantizer=quantizer),
         )
         Trainer(config).run()
     return folder

@@ -1,29 +1,20 @@
 """Size and work of the model, against formulas written out here and against a real export."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.tiny import SMALL
 from vqcodec.checkpoint import save_weights
 from vqcodec.model.complexity import BUDGET, FILE_BUDGET, main, measure, tensor_bytes
 from vqcodec.model.vqvae import VQVAE, ModelConfig
 from vqcodec.training.data import Crops
 from vqcodec.training.export import export
 
-TINY = ModelConfig(
-    channels=32,
-    bands=((1, 8, 16), (2, 24, 32)),
-    context_levels=(4, 2),
-    context_channels=32,
-    hyper_channels=8,
-    hyper_bands=((2, 8, 16),),
-    analysis=(16, 32, 1, 1),
-    synthesis=(16, 32, 1, 1),
-    prior_features=16,
-    prior_width=16,
-)
+TINY = replace(SMALL, bands=((1, 8, 16), (2, 24, 32)), context_levels=(4, 2))
 
 
 def test_the_default_model_is_within_its_budget(capsys: pytest.CaptureFixture[str]) -> None:

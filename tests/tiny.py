@@ -33,6 +33,20 @@ TINY = ModelConfig(
     prior_width=16,
 )
 
+SMALL = ModelConfig(
+    channels=32,
+    bands=((1, 8, 32), (2, 24, 32)),
+    context_levels=(6, 2),
+    context_channels=32,
+    hyper_channels=8,
+    hyper_bands=((2, 8, 16),),
+    analysis=(16, 32, 1, 1),
+    synthesis=(16, 32, 1, 1),
+    prior_features=16,
+    prior_width=16,
+)
+"""Wider, with two bands: for what compares or counts parts of a model."""
+
 
 def picture(height: int, width: int, seed: int = 0) -> Pixels:
     """Slopes, waves, a few flat boxes and some noise, uint8 (height, width, 3); the same on every machine."""

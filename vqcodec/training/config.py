@@ -44,7 +44,6 @@ class TrainConfig:
     threads: int = 0
     device: str = "auto"
     bf16: bool = True
-    compile: bool = False
     model: ModelConfig = field(default_factory=ModelConfig)
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +88,3 @@ class Crops:
         if self.random.random() < 0.25:
             crop = crop.transpose(1, 0, 2)
         return crop
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        while True:
-            yield self.batch(6, 160)
