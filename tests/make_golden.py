@@ -3,7 +3,7 @@
     tiny.safetensors      weights of a tiny trained model
     NAME.vqc              a compressed picture
     NAME.indices.npy      uint8, all symbols in the order of coding
-    NAME.latent.npy       int16 (h, w, M), the latent in steps of 1/32
+    NAME.latent.npy       int32 (h, w, M), the latent in steps of 1/128
     NAME.pixels.npy       uint8 (H, W, 3), what the machine that wrote the set decoded
     SHA256SUMS            of all of them
 
@@ -30,7 +30,7 @@ from vqcodec.segments import SegmentCodec
 WEIGHTS = "tiny.safetensors"
 SUMS = "SHA256SUMS"
 PICTURES = {
-    "tiles": (130, 200, 90.0, 64),
+    "tiles": (130, 200, 100.0, 64),
     "whole": (147, 61, 100.0, 0),
     "coarse": (90, 150, 0.0, 128),
     "dot": (1, 1, 50.0, 64),
@@ -86,7 +86,7 @@ def make(folder: Path) -> None:
         (folder / f"{name}.vqc").write_bytes(data)
         indices, latent, pixels = decode(segments, data)
         np.save(folder / f"{name}.indices.npy", indices)
-        np.save(folder / f"{name}.latent.npy", latent.astype(np.int16))
+        np.save(folder / f"{name}.latent.npy", latent.astype(np.int32))
         np.save(folder / f"{name}.pixels.npy", pixels)
     files = sorted(p for p in folder.iterdir() if p.name != SUMS)
     sums = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files]

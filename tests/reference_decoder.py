@@ -138,11 +138,27 @@ class Model:
             digest.update(tensor.tobytes())
         return digest.hexdigest()[:16]
 
+    def classes(self, kind: str) -> int:
+        return math.prod(self.levels) if kind == "y" else 16
+
+    def sums(self, kind: str, band: int, group: int, context: int) -> list[int]:
+        """*Tables*: the sums s_k of a class, counted in the order of *Integer prior*."""
+        rows = self[f"{kind}.tables.{band}"][group]
+        if kind == "z":
+            return rows[context].tolist()
+        total, end = np.zeros(rows.shape[1], np.int64), len(rows)
+        for count in reversed(self.levels):
+            context, u = divmod(context, count)
+            end -= count
+            total += rows[end + u]
+        return total.tolist()
+
     def counts(self, kind: str, band: int, group: int, context: int) -> list[int]:
         """*Tables*, in Python integers."""
         key = (kind, band, group, context)
         if key not in self.tables:
-            codes = self.tensors[f"coding.{kind}.tables.{band}"][group, context].tolist()
+            sums = self.sums(kind, band, group, context)
+            codes = [min(s - min(sums), 255) for s in sums]
             powers = self.tensors["coding.powers"].tolist()
             total = sum(powers[v] for v in codes)
             counts = [1 + powers[v] * (2**24 - len(codes)) // total for v in codes]
@@ -205,7 +221,7 @@ class Tile:
             coder = coders[min(p, 1)]
             if coder is not None:
                 value = value + self.symbols(coder, "y", classes[:, :rows, :columns])
-            latent[:, i::2, j::2] = value.clip(-32767, 32767)
+            latent[:, i::2, j::2] = value.clip(-131071, 131071)
             phases.append(np.zeros_like(mean))
             phases[-1][:, :rows, :columns] = latent[:, i::2, j::2]
         for coder in coders:
@@ -222,7 +238,7 @@ class Tile:
             value = np.zeros((size, groups, *classes.shape[1:]), np.int64)
             for group in range(groups):
                 here = classes[first + group]
-                for context in range(self.model.tensors[f"coding.{kind}.tables.{band}"].shape[1]):
+                for context in range(self.model.classes(kind)):
                     for i, j in np.argwhere(here == context):
                         k = coder.symbol(self.model.counts(kind, band, group, context))
                         value[:, group, i, j] = words[group, k]
@@ -239,7 +255,7 @@ class Tile:
     def predict(self, features: Integers, phases: list[Integers]) -> tuple[Integers, Integers]:
         """Mean (M, rows, columns) and classes (G, rows, columns) on the phase grid."""
         model, p = self.model, len(phases)
-        compand = model["prior.compand"]
+        compand = (np.arange(131072)[:, None] >= model["prior.compand"]).sum(1)
         seen = model["prior.enter.1.weight"].shape[1] - len(features)
         companded = [np.where(y < 0, -compand[abs(y)], compand[abs(y)])[:seen] for y in phases]
         x = layer(model, f"enter.{p}", np.concatenate([*companded, features]), self.q).clip(0, 255)
@@ -297,7 +313,7 @@ def synthesise(model: Model, latent: Integers, width: int, height: int, level: i
         return x
 
     deviation = get("g_s.deviation")[:, None, None]
-    v = latent.astype(np.float32) / 32 / np.exp(lerp(get("log_gain")))
+    v = latent.astype(np.float32) / 128 / np.exp(lerp(get("log_gain")))
     x = shuffle(conv("up", blocks("blocks_deep", conv("head", v / deviation))), 2)
     picture = 0.5 + shuffle(conv("tail", blocks("blocks_wide", x)), 8)
     linear = np.einsum("mcab,mij->ciajb", get("g_s.shortcut"), v)

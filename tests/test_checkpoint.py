@@ -190,7 +190,7 @@ def test_other_bytes_are_refused(tmp_path, data):
     ("changes", "message"),
     [
         ({"format": None}, f"not a weights file of format {FORMAT}"),
-        ({"format": "vqcodec-weights-2"}, f"not a weights file of format {FORMAT}"),
+        ({"format": "vqcodec-weights-1"}, f"not a weights file of format {FORMAT}"),
         ({"config": None}, "cannot load weights"),
         ({"config": "{"}, "cannot load weights"),
         ({"config": '{"layers": 3}'}, "cannot load weights"),

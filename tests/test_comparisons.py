@@ -100,7 +100,6 @@ def test_real_bytes_follow_the_grids_when_the_tables_are_the_model_s(
     work: Path,
     pictures: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     state, weights, out = (
@@ -109,9 +108,8 @@ def test_real_bytes_follow_the_grids_when_the_tables_are_the_model_s(
         tmp_path / "o.json",
     )
     model, _ = load_state(state)
-    blend = export.blend
-    monkeypatch.setattr(export, "blend", lambda counts, model: blend(counts, model, 1e12))
-    arrays = export.export(model, Crops(load_images(pictures, 64), seed=0), batches=1, side=64)
+    crops = Crops(load_images(pictures, 64), seed=0)
+    arrays = export.export(model, crops, batches=1, side=64, pseudo=1e12)
     save_weights(weights, model, arrays, {"name": "tiny"})
     command = [str(state), str(weights), "--eval", str(pictures), "--levels", "60", "252", "--out", str(out)]
     assert benchmark_module.main(command) == 0

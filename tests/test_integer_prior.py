@@ -170,8 +170,8 @@ def random_prior(random):
         arrays |= named(f"prior.leave.{p}", last)
     for p in range(3):
         arrays[f"prior.linear.{p}"] = random.integers(-60, 60, (LINEAR, p + 1, 3, 3)).astype(np.int16)
-    latent = np.arange(LATENT_MAX + 1)
-    arrays["prior.compand"] = np.minimum(np.round(16 * np.arcsinh(latent / 32)), 127).astype(np.int8)
+    companded = np.round(16 * np.arcsinh(np.arange(LATENT_MAX + 1) / 128))
+    arrays["prior.compand"] = np.array([np.argmax(companded >= n) for n in range(1, 123)], dtype=np.int32)
     return arrays
 
 
@@ -191,7 +191,7 @@ def hyper_reference(arrays, z, level):
 
 def predict_reference(arrays, features, decoded, level):
     p = len(decoded)
-    compand = arrays["prior.compand"].astype(np.int64)
+    compand = np.minimum(np.round(16 * np.arcsinh(np.arange(LATENT_MAX + 1) / 128)), 127).astype(np.int64)
     seen = [np.where(y < 0, -compand[abs(y)], compand[abs(y)])[:, :, :SEEN] for y in decoded]
     h = relu(conv_reference(arrays, f"prior.enter.{p}", np.concatenate([*seen, features], 2), level))
     h = relu(conv_reference(arrays, f"prior.middle.{p}", h, level))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from vqcodec.entropy.tables import (
     CODE_NATS,
     TOTAL,
+    combine_rows,
     counts_from_codes,
     encode_probabilities,
     make_powers,
@@ -86,3 +89,21 @@ def test_nats_are_the_cost_of_a_count():
     nats = nats_from_counts(np.array([TOTAL, TOTAL // 2, 1]))
     assert nats.dtype == np.float32
     assert np.allclose(nats, [0, np.log(2), 24 * np.log(2)], atol=1e-6)
+
+
+@given(seed=st.integers(0, 2**32 - 1), levels=st.lists(st.integers(1, 5), min_size=1, max_size=3))
+def test_rows_of_the_context_numbers_add_up(seed, levels):
+    """Every class by the rule of the format, in plain integers; the last context number counts first."""
+    random = np.random.default_rng(seed)
+    rows = random.integers(0, 256, (2, sum(levels), 7)).astype(np.uint8)
+    codes = combine_rows(rows, tuple(levels))
+    classes = list(itertools.product(*(range(n) for n in levels)))
+    assert codes.shape == (2, len(classes), 7)
+    starts = np.cumsum([0, *levels[:-1]])
+    for g in range(2):
+        for number, values in enumerate(classes):
+            sums = [
+                sum(int(rows[g, start + u, k]) for start, u in zip(starts, values, strict=True))
+                for k in range(7)
+            ]
+            assert codes[g, number].tolist() == [min(s - min(sums), 255) for s in sums]

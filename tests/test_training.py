@@ -19,9 +19,10 @@ from safetensors.torch import load_file
 
 from tests.tiny import TINY, picture, pictures, settings
 from vqcodec.checkpoint import save_weights
-from vqcodec.metrics import psnr
+from vqcodec.entropy.tables import combine_rows, counts_from_codes, make_powers
+from vqcodec.metrics import mse, psnr
 from vqcodec.model.quantizer import VectorQuantizer
-from vqcodec.model.vqvae import VQVAE, ModelConfig
+from vqcodec.model.vqvae import VQVAE, ModelConfig, lambda_of_level
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import __main__ as command
 from vqcodec.training import evaluate, export
@@ -325,16 +326,14 @@ def test_an_export_codes_pictures(exported):
     assert psnr(x, decoded) > 24
 
 
-def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, monkeypatch):
+def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path):
     """With the model's own tables, not corrected by counts, files take the rate that training optimises."""
     x = picture(256, 256, seed=78)
     Image.fromarray(x).save(tmp_path / "x.png")
     model, settings_then = evaluate.load_state(trained / "state.safetensors")
     assert settings_then["step"] == 60
-    blend = export.blend
-    monkeypatch.setattr(export, "blend", lambda counts, model: blend(counts, model, 1e12))
     crops = Crops(load_images(folder, 64), seed=0)
-    arrays = export.export(model, crops, batches=1, side=64)
+    arrays = export.export(model, crops, batches=1, side=64, pseudo=1e12)
     save_weights(tmp_path / "plain.safetensors", model, arrays, {"name": "plain"})
     codec = SegmentCodec.load(tmp_path / "plain.safetensors")
     analysis = codec.analyse(x)
@@ -348,21 +347,44 @@ def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, monkey
         assert guess["psnr"] == pytest.approx(psnr(x, decoded), abs=0.1)
 
 
-def test_counts_make_files_smaller(trained, folder, tmp_path, monkeypatch):
-    """Tables corrected by the symbols of the pictures at hand code those in fewer bytes."""
+def test_counts_make_coding_cheaper(trained, folder, tmp_path):
+    """Tables corrected by the symbols of the pictures at hand lower J = lambda 255^2 MSE + bpp of those."""
     model, _ = evaluate.load_state(trained / "state.safetensors")
-    sizes = []
-    blend = export.blend
+    costs = []
     for pseudo in (60.0, 1e12):
-        monkeypatch.setattr(export, "blend", lambda counts, model, p=pseudo: blend(counts, model, p))
-        arrays = export.export(model, Crops(load_images(folder, 64), seed=0), batches=8, side=64)
+        crops = Crops(load_images(folder, 64), seed=0)
+        arrays = export.export(model, crops, batches=8, side=64, pseudo=pseudo)
         path = tmp_path / f"{pseudo:.0f}.safetensors"
         save_weights(path, model, arrays, {"name": "x"})
         codec = SegmentCodec.load(path)
-        x = picture(256, 256, seed=3)
-        segments = codec.encode(codec.analyse(x), 100, 0)
-        sizes.append(sum(len(s) for layers in segments for s in layers))
-    assert sizes[0] < sizes[1]
+        cost = 0.0
+        for x in pictures(5, 256):
+            segments = codec.encode(codec.analyse(x), 100, 0)
+            decoded = codec.decode(segments, width=256, height=256, level=100, tile=0)
+            weight = float(lambda_of_level(torch.tensor(100 / 252)))
+            cost += weight * mse(x, decoded) + 8 * sum(len(s) for s in segments[0]) / 256**2
+        costs.append(cost)
+    assert costs[0] < costs[1]
+
+
+def test_tables_fit_what_was_counted(trained):
+    """Fitted rows give each value of each context number the words that were counted there."""
+    model, _ = evaluate.load_state(trained / "state.safetensors")
+    quantizer = model.quantizer
+    assert isinstance(quantizer, VectorQuantizer)
+    band, levels = quantizer.bands[0], quantizer.context_levels
+    classes = levels[0] * levels[1]
+    random = torch.Generator().manual_seed(0)
+    counts = torch.rand(band.groups, classes, band.words, generator=random).square() * 1000
+    rows = export.table_rows(quantizer, 0, counts, pseudo=1e-6)
+    codes = combine_rows(rows, levels)
+    fitted = counts.sum(-1, keepdim=True) * torch.from_numpy(
+        counts_from_codes(codes, make_powers()) / 2.0**24
+    )
+    for axis in (2, 1):
+        wanted, got = (v.reshape(band.groups, *levels, band.words).sum(axis) for v in (counts, fitted))
+        # Codes are rounded to 1/15 nat, twice.
+        assert bool(((got / wanted).log().abs() < 0.08).all())
 
 
 def test_evaluation_command(trained, folder, monkeypatch, capsys):

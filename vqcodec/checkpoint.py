@@ -25,7 +25,7 @@ from safetensors.numpy import save_file
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.vqvae import ModelConfig, Transforms
 
-FORMAT = "vqcodec-weights-1"
+FORMAT = "vqcodec-weights-2"
 CODING = "coding."
 _DECODER = ("g_s.", "log_gain")
 _FULL_PRECISION = ("log_gain", "g_s.deviation")

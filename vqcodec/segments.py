@@ -23,7 +23,7 @@ from vqcodec.entropy.latent_coder import LAYERS, LEVELS_PER_CLASS, PHASES, Laten
 from vqcodec.entropy.tables import nats_from_counts
 from vqcodec.errors import CorruptData, ModelNotFound
 from vqcodec.model.blocks import BLOCK
-from vqcodec.model.quantized_conv import VALUE_STEP
+from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE
 from vqcodec.types import LEVEL_MAX
 
@@ -47,9 +47,9 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 class _Search:
     """argmin of w |r - c|^2 - ln p over one band's words, for all groups and positions at once."""
 
-    def __init__(self, words: np.ndarray, counts: np.ndarray, device: str) -> None:
+    def __init__(self, words: np.ndarray, counts: np.ndarray, step: float, device: str) -> None:
         groups, count, _ = words.shape
-        real = torch.from_numpy(words).to(device, torch.float32) / SCALE
+        real = torch.from_numpy(words).to(device, torch.float32) * step
         self.words = (-2 * SLOPE * real).transpose(1, 2).contiguous()
         nats = torch.from_numpy(nats_from_counts(counts)).to(device).reshape(groups, -1, count)
         self.cost = (nats + SLOPE * real.square().sum(-1)[:, None]).flatten(0, 1)
@@ -151,8 +151,11 @@ class SegmentCodec:
         # Built on first use: decoding needs none of it.
         with self._lock:
             if self._searches is None:
-                kinds = (self.coder.bands, self.coder.hyper_bands)
-                built = [[_Search(b.words, b.tables.counts, self.device) for b in bands] for bands in kinds]
+                kinds = ((self.coder.bands, VALUE_STEP), (self.coder.hyper_bands, HYPER_STEP))
+                built = [
+                    [_Search(b.words, b.tables.counts, step, self.device) for b in bands]
+                    for bands, step in kinds
+                ]
                 self._searches = (built[0], built[1])
             return self._searches
 
@@ -160,7 +163,7 @@ class SegmentCodec:
     def decode_latent(
         self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
     ) -> np.ndarray:
-        """The exact half of decoding: latent (h, w, M) int64 in steps of 1/32.
+        """The exact half of decoding: latent (h, w, M) int64 in steps of 1/128.
 
         Raises:
             CorruptData: a segment, or their number, is not what the picture needs.

@@ -3,7 +3,7 @@
 It replays `vqcodec.model.prior` on the integers that an export wrote. Convolutions are float32
 matrix products of integers (|weight| <= 127, |input| <= 255) whose sums stay below 2**24, so they
 are exact in any order of summation; everything else is integer. Fixed point: means, codewords and
-latents in steps of 1/32, z too, companded context in 1/16 of asinh, activations 0..255.
+latents in steps of 1/128, z in 1/32, companded context in 1/16 of asinh, activations 0..255.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vqcodec.errors import ModelNotFound
 
 SUM_LIMIT = 1 << 24
 INPUT_MAX = 255
-LATENT_MAX = 32_767
+LATENT_MAX = 131_071
 PASSES = 4
 LINEAR_SHIFT = 7
 LEVELS_PER_KNOT = 8
@@ -113,7 +113,9 @@ class IntegerPrior:
         self.middle = [conv(f"prior.middle.{p}") for p in range(PASSES)]
         self.leave = [conv(f"prior.leave.{p}") for p in range(PASSES)]
         self.linear = [arrays[f"prior.linear.{p}"].astype(np.int64) for p in range(PASSES - 1)]
-        self.compand = arrays["prior.compand"].astype(np.float32)
+        # The weights hold where the companded value steps up; a look-up is faster.
+        steps = np.arange(LATENT_MAX + 1)
+        self.compand = np.searchsorted(arrays["prior.compand"], steps, side="right").astype(np.float32)
 
     def hyper(self, z: np.ndarray, level: int) -> np.ndarray:
         """z (h, w, Z) in steps of 1/32 -> features (2h, 2w, F) float32 integers 0..255."""
@@ -127,7 +129,7 @@ class IntegerPrior:
     def predict(
         self, features: np.ndarray, decoded: list[np.ndarray], level: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (h, w, M) int64 in steps of 1/32 and class (h, w, G) int64 of pass len(decoded).
+        """Mean (h, w, M) int64 in steps of 1/128 and class (h, w, G) int64 of pass len(decoded).
 
         Args:
             decoded: latents (h, w, M) int64 of the passes before, |y| <= LATENT_MAX.
@@ -150,7 +152,7 @@ class IntegerPrior:
         return mean, classes
 
     def _companded(self, y: np.ndarray) -> np.ndarray:
-        """Odd look-up of 16 * asinh(y / 32), for the channels that the context nets see."""
+        """Odd look-up of 16 * asinh(y / 128), for the channels that the context nets see."""
         channels = (self.enter[1].weight.shape[1] - self.enter[0].weight.shape[1]) // 9
         inside = y[:, :, :channels]
         return np.sign(inside).astype(np.float32) * self.compand[np.abs(inside)]

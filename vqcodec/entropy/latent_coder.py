@@ -7,7 +7,6 @@ Inside a pass: bands in order, groups in order, context classes ascending, posit
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from vqcodec.entropy.integer_prior import (
     IntegerPrior,
     Product,
 )
-from vqcodec.entropy.tables import counts_from_codes
+from vqcodec.entropy.tables import combine_rows, counts_from_codes
 from vqcodec.types import LEVEL_MAX
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
@@ -40,7 +39,7 @@ class CodedBand:
     """One band's codebooks and tables.
 
     Attributes:
-        words: (G, K, d) int64 in steps of 1/32.
+        words: (G, K, d) int64 in steps of 1/128, those of the hyper-latent in 1/32.
         tables: models of table g * classes + class.
         classes: tables per group.
         channel: first latent channel; group g takes channel + g, channel + g + G, ...
@@ -74,13 +73,16 @@ class CodedBand:
         return numbers.reshape(-1)
 
 
-def _bands(arrays: Arrays, prefix: str, count: int) -> list[CodedBand]:
+def _bands(arrays: Arrays, prefix: str, count: int, levels: tuple[int, ...]) -> list[CodedBand]:
     bands, channel, group = [], 0, 0
     for i in range(count):
         words = arrays[f"{prefix}.words.{i}"].astype(np.int64)
-        codes = arrays[f"{prefix}.tables.{i}"]
+        rows = arrays[f"{prefix}.tables.{i}"]
+        if rows.shape[1] != sum(levels):
+            raise ValueError("the tables do not fit the context classes")
+        codes = combine_rows(rows, levels)
         counts = counts_from_codes(codes, arrays["powers"]).reshape(-1, codes.shape[-1])
-        bands.append(CodedBand(words, TableSet(counts), codes.shape[1], channel, group))
+        bands.append(CodedBand(words, TableSet(counts.astype(np.int32)), codes.shape[1], channel, group))
         channel += words.shape[0] * words.shape[2]
         group += words.shape[0]
     return bands
@@ -98,14 +100,10 @@ class LatentCoder:
         context_levels = tuple(int(n) for n in arrays["context_levels"])
         count = sum(name.startswith("y.words.") for name in arrays)
         hyper_count = sum(name.startswith("z.words.") for name in arrays)
-        self.bands = _bands(arrays, "y", count)
-        self.hyper_bands = _bands(arrays, "z", hyper_count)
+        self.bands = _bands(arrays, "y", count, context_levels)
+        self.hyper_bands = _bands(arrays, "z", hyper_count, (LEVEL_MAX // LEVELS_PER_CLASS + 1,))
         self.channels = sum(b.channels for b in self.bands)
         self.groups = sum(b.groups for b in self.bands)
-        if any(b.classes != math.prod(context_levels) for b in self.bands):
-            raise ValueError("the tables do not fit the context classes")
-        if any(b.classes != LEVEL_MAX // LEVELS_PER_CLASS + 1 for b in self.hyper_bands):
-            raise ValueError("the tables of the hyper-latent do not fit the levels")
         if any(np.abs(b.words).max() > INPUT_MAX for b in self.hyper_bands):
             raise ValueError("codewords of the hyper-latent break the bounds of exact arithmetic")
         self.prior = IntegerPrior(arrays, self.channels, self.groups, context_levels, product)
@@ -143,7 +141,7 @@ class LatentCoder:
 
     # -- decoding ------------------------------------------------------------------------------
     def decode(self, segments: Sequence[bytes | None], shape: tuple[int, int], level: int) -> np.ndarray:
-        """Latent (h, w, M) int64 in steps of 1/32 of one tile.
+        """Latent (h, w, M) int64 in steps of 1/128 of one tile.
 
         A missing second layer leaves the prior's means; a missing first one leaves zeros.
 

@@ -1,10 +1,11 @@
 """Integer probability tables.
 
-A table of K counts sums to 2**24 with every entry >= 1. The weights file stores one byte per entry,
-a code v on a logarithmic scale, and a shipped table of 256 unsigned integers turns codes to weights:
+A table of K counts sums to 2**24 with every entry >= 1. The weights file stores one row of K bytes for
+each value of each context number, codes on a logarithmic scale; those of a class (u0, u1, ...) add up,
+and a shipped table of 256 unsigned integers turns the sum to weights:
 
-    w_k = POWERS[v_k];  count_k = 1 + floor(w_k * (2**24 - K) / sum w);  the rest goes to the largest
-    (the first of them on a tie)
+    s_k = sum over i of row_i[u_i, k];  v_k = min(s_k - min s, 255);  w_k = POWERS[v_k]
+    count_k = 1 + floor(w_k * (2**24 - K) / sum w);  the rest goes to the largest (the first of them on a tie)
 
 All of it is 64-bit integer arithmetic, so every machine builds the same counts.
 """
@@ -24,11 +25,30 @@ def make_powers() -> np.ndarray:
     return np.round(2.0**31 * np.exp(-CODE_NATS * np.arange(256))).astype(np.uint32)
 
 
+def combine_rows(rows: np.ndarray, levels: tuple[int, ...]) -> np.ndarray:
+    """Rows (..., sum of levels, K) uint8 to the codes (..., product of levels, K) uint8 of all classes.
+
+    Classes count up with the last context number first.
+    """
+    total = np.zeros((*rows.shape[:-2], 1, rows.shape[-1]), dtype=np.int16)
+    start = 0
+    for count in levels:
+        part = rows[..., start : start + count, :].astype(np.int16)
+        start += count
+        total = (total[..., :, None, :] + part[..., None, :, :]).reshape(*rows.shape[:-2], -1, rows.shape[-1])
+    total -= total.min(axis=-1, keepdims=True)
+    return np.minimum(total, 255).astype(np.uint8)
+
+
+def encode_logits(logits: np.ndarray) -> np.ndarray:
+    """Logits (..., K) to codes uint8: 0 for the largest of a row; used at export only."""
+    nats = logits.max(axis=-1, keepdims=True) - logits
+    return np.clip(np.round(nats / CODE_NATS), 0, 255).astype(np.uint8)
+
+
 def encode_probabilities(p: np.ndarray) -> np.ndarray:
     """Probabilities (..., K) to codes uint8; used at export only, where floats are harmless."""
-    top = p.max(axis=-1, keepdims=True)
-    nats = -np.log(np.maximum(p, 1e-30) / top)
-    return np.clip(np.round(nats / CODE_NATS), 0, 255).astype(np.uint8)
+    return encode_logits(np.log(np.maximum(p, 1e-30)))
 
 
 def counts_from_codes(codes: np.ndarray, powers: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ encoder: g_a, h_a, prior, search          decoder: prior, g_s
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ FILE_BUDGET = 20_000_000
 """Bytes that the default weights file may take."""
 PICTURE = 256
 """Side of the picture: large enough that what is done once per picture, not per pixel, vanishes."""
-LOOK_UP_BYTES = 2**15 + 4 * 2**8
+LOOK_UP_BYTES = 4 * 127 + 4 * 2**8
 """Companding table and table of powers, the same in every weights file."""
 
 
@@ -83,16 +82,16 @@ def tensor_bytes(config: ModelConfig) -> int:
     total += 4 * (model.log_gain.numel() + model.g_s.deviation.numel() + len(config.context_levels))
     for layer in model.prior.modules():
         if isinstance(layer, QuantizableConv):
-            rows = 1 if layer.level_bias is None else LEVEL_KNOTS
+            knots = 1 if layer.level_bias is None else LEVEL_KNOTS
             # int8 weights; int32 biases and multipliers, uint8 shifts per output.
-            total += layer.weight.numel() + layer.weight.shape[0] * (4 * rows + 4 + 1)
+            total += layer.weight.numel() + layer.weight.shape[0] * (4 * knots + 4 + 1)
     total += 2 * _parameters(model.prior.linear)
-    for bands, classes, word_bytes in (
-        (config.bands, math.prod(config.context_levels), 2),
+    for bands, rows, word_bytes in (
+        (config.bands, sum(config.context_levels), 4),
         (config.hyper_bands, LEVEL_MAX // LEVELS_PER_CLASS + 1, 1),
     ):
         total += sum(channels * words * word_bytes for _, channels, words in bands)
-        total += sum(channels // size * classes * words for size, channels, words in bands)
+        total += sum(channels // size * rows * words for size, channels, words in bands)
     return total
 
 

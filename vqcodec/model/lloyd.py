@@ -14,6 +14,9 @@ from torch import Tensor
 from vqcodec.model.quantizer import SLOPE, VectorQuantizer
 from vqcodec.model.scalar import SCALE_MAX, SCALE_MIN
 
+TAIL_GROWTH = 1.65
+"""ln of the widest step of a one-dimensional grid."""
+
 
 def _scores(samples: Tensor, words: Tensor, log_p: Tensor) -> Tensor:
     """(G, n, d), (G, K, d), (G, K) -> w |r - c|^2 - w |r|^2 - ln p, shape (G, n, K)."""
@@ -22,16 +25,18 @@ def _scores(samples: Tensor, words: Tensor, log_p: Tensor) -> Tensor:
 
 
 def _line_grid(count: int) -> Tensor:
-    """Start of one-dimensional words, zero first: unit steps for two thirds, then growing by 5 % each.
+    """Start of one-dimensional words, zero first: unit steps to count/3, then growing to reach 3/4 of count.
 
     A uniform grid of 256 ends at 128 steps; the mean of a block moves by more than twice that at the
     highest quality, and a word out of reach costs its whole distance.
     """
     index = torch.arange(count // 2, dtype=torch.float64)
     linear = count // 3
-    tail = torch.cumsum(1.05 ** (index - linear).clamp_min(0), 0)
+    # Steps e^(TAIL_GROWTH * u), u from 0 to 1 over the tail: their mean is 2.5.
+    growth = TAIL_GROWTH / max(count // 2 - linear, 1)
+    tail = torch.cumsum(torch.exp(growth * (index - linear).clamp_min(0)), 0)
     reach = torch.where(index <= linear, index, linear + tail - tail[linear])
-    return torch.cat([reach, -(reach[1:]), -(reach[-1:] * 1.05)]).float()
+    return torch.cat([reach, -(reach[1:]), -(reach[-1:] + math.exp(TAIL_GROWTH))]).float()
 
 
 def class_scales(levels: int) -> Tensor:

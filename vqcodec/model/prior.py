@@ -20,6 +20,7 @@ from vqcodec.model.blocks import LEVEL_KNOTS
 from vqcodec.model.quantized_conv import (
     ACTIVATION_STEP,
     CONTEXT_STEP,
+    HYPER_STEP,
     VALUE_STEP,
     QuantizableConv,
     ste_round,
@@ -94,7 +95,7 @@ class Prior(nn.Module):
         self.channels, self.groups, self.context_levels = channels, groups, context_levels
         outputs = channels + groups * len(context_levels)
         self.hyper1 = QuantizableConv(
-            [(hyper_channels, VALUE_STEP)], 2 * features, 3, relu=True, level_bias=True
+            [(hyper_channels, HYPER_STEP)], 2 * features, 3, relu=True, level_bias=True
         )
         self.hyper2 = QuantizableConv([(2 * features, ACTIVATION_STEP)], 4 * features, 1, relu=True)
         self.hyper3 = QuantizableConv([(features, ACTIVATION_STEP)], features, 3, relu=True, level_bias=True)
@@ -146,7 +147,7 @@ class Prior(nn.Module):
     def predict(
         self, features: Tensor, decoded: list[Tensor], basis: Tensor, exact: bool
     ) -> tuple[Tensor, Tensor]:
-        """Mean (B, M, h, w) and context numbers (B, dims, G, h, w) of pass len(decoded)."""
+        """Mean (B, M, h, w) and context numbers (B, dims, G, h, w), not rounded, of pass len(decoded)."""
         p = len(decoded)
         top = CONTEXT_MAX
         companded = [torch.asinh(y[:, : self.context_channels]) for y in decoded]
@@ -170,7 +171,7 @@ class Prior(nn.Module):
         context = context.reshape(b, len(self.context_levels), self.groups, rows, columns)
         limit = torch.tensor([n - 1 for n in self.context_levels], dtype=out.dtype, device=out.device)
         context = _soft_clamp(context, limit[:, None, None, None])
-        return mean, (ste_round(context) if exact else context)
+        return mean, context
 
 
 def _soft_clamp(x: Tensor, top: Tensor) -> Tensor:

@@ -19,8 +19,11 @@ from vqcodec.model.blocks import LEVEL_KNOTS
 
 ACTIVATION_STEP = 1 / 32
 CONTEXT_STEP = 1 / 16
-VALUE_STEP = 1 / 32
-"""Fixed-point step of means, codewords and z."""
+VALUE_STEP = 1 / 128
+"""Fixed-point step of means, codewords and latents. At 1/32 their rounding cost 1.5 % of the lowest rate,
+where most channels are nothing but their mean."""
+HYPER_STEP = 1 / 32
+"""Fixed-point step of z."""
 WEIGHT_MAX = 127
 WEIGHT_SUM_MAX = 47_000
 BIAS_MAX = 2**22

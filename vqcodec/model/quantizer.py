@@ -84,8 +84,9 @@ class _FreeEnergy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, None]:
         features, residual, table, words, prior, posterior = ctx.saved_tensors
         weight = grad.unsqueeze(-1)
+        # Fresh arrays of this size cost page faults: as few as can be.
         posterior = posterior * weight
-        d_logits = torch.addcmul(-posterior, prior, weight)
+        d_logits = (prior * weight).sub_(posterior)
         d_bias = d_logits.sum(1)
         # The gradients of the logits bear low precision; those of the words are small differences
         # of large numbers and do not.
@@ -164,9 +165,15 @@ class VectorQuantizer(nn.Module):
         return ste_round(words / self.grid) * self.grid if self.grid else words
 
     def arrange(self, context: Tensor) -> list[Tensor]:
-        """context (B, dims, G, h, w) in class units -> hat bases (G, B*h*w, F), one tensor per band."""
+        """context (B, dims, G, h, w) in class units -> hat bases (G, B*h*w, F), one tensor per band.
+
+        On the grid the numbers are rounded to classes, with the gradient of the interpolation between them.
+        """
         flat = context.permute(2, 0, 3, 4, 1).flatten(1, 3)
         parts = [hat_basis(flat[..., i], n) for i, n in enumerate(self.context_levels)]
+        if self.grid:
+            hard = [hat_basis(flat[..., i].detach().round(), n) for i, n in enumerate(self.context_levels)]
+            parts = [p + (h - p).detach() for p, h in zip(parts, hard, strict=True)]
         return list(torch.cat(parts, dim=-1).split([b.groups for b in self.bands]))
 
     def forward(self, residual: Tensor, features: list[Tensor], keep: Tensor | None = None) -> Quantized:

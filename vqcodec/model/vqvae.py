@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
 from vqcodec.model.prior import HyperAnalysis, Prior, join_phases, split_phases
-from vqcodec.model.quantized_conv import VALUE_STEP
+from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE, Band, Quantized, VectorQuantizer
 from vqcodec.model.scalar import ScalarQuantizer
 from vqcodec.model.transforms import AnalysisTransform, SynthesisTransform
@@ -34,12 +34,13 @@ class ModelConfig:
 
     channels: int = 320
     bands: tuple[tuple[int, int, int], ...] = (
-        (1, 4, 256),
-        (1, 44, 128),
-        (2, 128, 256),
+        (1, 4, 512),
+        (1, 20, 160),
+        (1, 48, 72),
+        (2, 104, 256),
         (4, 144, 256),
     )
-    context_levels: tuple[int, ...] = (18, 5)
+    context_levels: tuple[int, ...] = (27, 5)
     context_channels: int = 160
     hyper_channels: int = 32
     hyper_bands: tuple[tuple[int, int, int], ...] = ((4, 32, 256),)
@@ -112,7 +113,7 @@ class Transforms(nn.Module):
     def hyper_latent(self, y: Tensor) -> Tensor:
         """z before quantisation; y (B, M, h, w) is padded to multiples of 4 by repeating its border."""
         h, w = y.shape[-2:]
-        limit = 127 * VALUE_STEP
+        limit = 127 * HYPER_STEP
         return self.h_a(F.pad(y, (0, -w % 4, 0, -h % 4), mode="replicate")).clamp(-limit, limit)
 
 
@@ -197,4 +198,4 @@ class VQVAE(Transforms):
         """Switch the integer grids on or off for training and evaluation."""
         self.exact = exact
         self.quantizer.grid = VALUE_STEP if exact else 0.0
-        self.hyper_quantizer.grid = VALUE_STEP if exact else 0.0
+        self.hyper_quantizer.grid = HYPER_STEP if exact else 0.0

@@ -31,7 +31,7 @@ class TrainConfig:
     crop: int = 160
     late_crop: int = 256
     learning_rate: float = 5e-4
-    fast: float = 20.0
+    fast: float = 40.0
     warmup: int = 200
     exact_from: float = 0.75
     level: float | None = None

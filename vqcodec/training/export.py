@@ -16,11 +16,19 @@ import torch
 from torch import Tensor
 
 from vqcodec.checkpoint import save_weights
+from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS
-from vqcodec.entropy.tables import encode_probabilities, make_powers
+from vqcodec.entropy.tables import encode_logits, encode_probabilities, make_powers
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
-from vqcodec.model.prior import CONTEXT_GAIN, LINEAR_STEP, MEAN_GAIN
-from vqcodec.model.quantized_conv import ACTIVATION_STEP, BIAS_MAX, CONTEXT_STEP, VALUE_STEP, QuantizableConv
+from vqcodec.model.prior import CONTEXT_GAIN, CONTEXT_MAX, LINEAR_STEP, MEAN_GAIN
+from vqcodec.model.quantized_conv import (
+    ACTIVATION_STEP,
+    BIAS_MAX,
+    CONTEXT_STEP,
+    HYPER_STEP,
+    VALUE_STEP,
+    QuantizableConv,
+)
 from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops, load_images
@@ -29,6 +37,7 @@ from vqcodec.types import LEVEL_MAX
 
 PSEUDO_COUNT = 60.0
 """Weight of the model's own distribution of a class, in symbols, against the counts."""
+FITTING_PASSES = 20
 MULTIPLIER_BITS = 15
 
 
@@ -62,20 +71,40 @@ def export_prior(model: VQVAE) -> dict[str, np.ndarray]:
                 arrays[f"prior.{name}.{key}"] = array
     for p, weight in enumerate(prior.linear):
         arrays[f"prior.linear.{p}"] = (weight / LINEAR_STEP).round().to(torch.int16).numpy()
-    latent = np.arange(2**15)
-    companded = np.round(np.arcsinh(latent * VALUE_STEP) / CONTEXT_STEP)
-    arrays["prior.compand"] = np.clip(companded, 0, 127).astype(np.int8)
+    companded = np.round(np.arcsinh(np.arange(LATENT_MAX + 1) * VALUE_STEP) / CONTEXT_STEP)
+    steps = np.searchsorted(companded, np.arange(1, round(CONTEXT_MAX / CONTEXT_STEP) + 1))
+    arrays["prior.compand"] = steps.astype(np.int32)
     return arrays
 
 
-def class_probabilities(quantizer: VectorQuantizer, i: int) -> Tensor:
-    """Model probabilities (G, T, K) of every context class of band i."""
-    grids = torch.meshgrid(*(torch.arange(n) for n in quantizer.context_levels), indexing="ij")
-    logits, start = quantizer.bias[i][:, None], 0
-    for grid, levels in zip(grids, quantizer.context_levels, strict=True):
-        logits = logits + quantizer.table[i][:, start + grid.reshape(-1)]
-        start += levels
-    return logits.softmax(-1)
+@torch.no_grad()
+def table_rows(quantizer: VectorQuantizer, i: int, counts: Tensor, pseudo: float) -> np.ndarray:
+    """Table codes (G, sum of levels, K) uint8 of band i: the model's, fitted to counts (G, T, K).
+
+    Probabilities are products over the context numbers, p(k | u0, u1) ~ exp(row_0[u0, k] + row_1[u1, k]).
+    Iterative proportional fitting finds the maximum-likelihood rows: scale each row until the fitted words
+    of each u_i are those counted. The model's own distribution counts as `pseudo` symbols of every class.
+    """
+    levels = quantizer.context_levels
+    groups, _, words = counts.shape
+    rows = list(quantizer.table[i].double().split(levels, 1))
+    rows[0] = rows[0] + quantizer.bias[i].double()[:, None]
+
+    def probabilities() -> Tensor:
+        total = torch.zeros(groups, 1, words, dtype=torch.float64)
+        for row in rows:
+            total = (total[:, :, None] + row[:, None]).reshape(groups, -1, words)
+        return total.softmax(-1)
+
+    target = counts.double() + pseudo * probabilities()
+    seen = target.sum(-1, keepdim=True)
+    for _ in range(FITTING_PASSES):
+        for j in range(len(levels)):
+            others = [1 + n for n in range(len(levels)) if n != j]
+            wanted = target.reshape(groups, *levels, words).sum(others)
+            fitted = (seen * probabilities()).reshape(groups, *levels, words).sum(others)
+            rows[j] = rows[j] + (wanted / fitted).log()
+    return np.concatenate([encode_logits(row.numpy()) for row in rows], 1)
 
 
 def hyper_probabilities(quantizer: VectorQuantizer, i: int) -> Tensor:
@@ -120,15 +149,21 @@ def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[
     return counts, hyper_counts
 
 
-def blend(counts: Tensor, model: Tensor, pseudo: float = PSEUDO_COUNT) -> np.ndarray:
+def blend(counts: Tensor, model: Tensor, pseudo: float) -> np.ndarray:
     """Counts and model probabilities (G, T, K) to table codes uint8."""
     seen = counts.sum(-1, keepdim=True)
     return encode_probabilities(((counts + pseudo * model) / (seen + pseudo)).double().numpy())
 
 
 @torch.inference_mode()
-def export(model: VQVAE, crops: Crops, batches: int = 250, side: int = 256) -> dict[str, np.ndarray]:
-    """All coding arrays of a model in exact mode."""
+def export(
+    model: VQVAE, crops: Crops, batches: int = 250, side: int = 256, pseudo: float = PSEUDO_COUNT
+) -> dict[str, np.ndarray]:
+    """All coding arrays of a model in exact mode.
+
+    Args:
+        pseudo: weight of the model's own probabilities of a class against the counts, in symbols.
+    """
     model.set_exact(True)
     quantizer = model.quantizer
     if not isinstance(quantizer, VectorQuantizer):
@@ -138,14 +173,13 @@ def export(model: VQVAE, crops: Crops, batches: int = 250, side: int = 256) -> d
     arrays["powers"] = make_powers()
     arrays["context_levels"] = np.array(quantizer.context_levels, dtype=np.int32)
     for i in range(len(quantizer.bands)):
-        arrays[f"y.words.{i}"] = (
-            (quantizer.words[i] / VALUE_STEP).round().clamp(-(2**15) + 1, 2**15 - 1).short().numpy()
-        )
-        arrays[f"y.tables.{i}"] = blend(counts[i], class_probabilities(quantizer, i))
+        words = (quantizer.words[i] / VALUE_STEP).round().clamp(-LATENT_MAX, LATENT_MAX)
+        arrays[f"y.words.{i}"] = words.to(torch.int32).numpy()
+        arrays[f"y.tables.{i}"] = table_rows(quantizer, i, counts[i], pseudo)
     hyper = model.hyper_quantizer
     for i in range(len(hyper.bands)):
-        arrays[f"z.words.{i}"] = (hyper.words[i] / VALUE_STEP).round().clamp(-127, 127).to(torch.int8).numpy()
-        arrays[f"z.tables.{i}"] = blend(hyper_counts[i], hyper_probabilities(hyper, i))
+        arrays[f"z.words.{i}"] = (hyper.words[i] / HYPER_STEP).round().clamp(-127, 127).to(torch.int8).numpy()
+        arrays[f"z.tables.{i}"] = blend(hyper_counts[i], hyper_probabilities(hyper, i), pseudo)
     return arrays
 
 
@@ -156,11 +190,14 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="pictures to count symbols on (the training set)")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--batches", type=int, default=250)
+    parser.add_argument(
+        "--pseudo", type=float, default=PSEUDO_COUNT, help="weight of the model in its tables"
+    )
     parser.add_argument("--name", help="model name, default the output's stem")
     arguments = parser.parse_args()
     model, settings = load_state(arguments.state)
     crops = Crops(load_images(arguments.data, 256), seed=1)
-    arrays = export(model, crops, arguments.batches)
+    arrays = export(model, crops, arguments.batches, pseudo=arguments.pseudo)
     notes = {
         "name": arguments.name or arguments.output.stem,
         "training": json.dumps({k: v for k, v in settings.items() if k not in ("model", "data", "out")}),
