@@ -11,7 +11,8 @@ from vqcodec_cli.ui import spaced
 def models() -> None:
     """Show the installed models.
 
-    Searched are the folders in VQCODEC_MODELS, then the weights in the package.
+    Searched are the folders in VQCODEC_MODELS, the user's own (~/.local/share/vqcodec/models), then the
+    weights in the package.
     """
 
 

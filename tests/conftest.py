@@ -172,6 +172,12 @@ def write_model(path: Path, bitstream_id: bytes, decoder_id: bytes = b"\x01" * 8
     return path
 
 
+@pytest.fixture(autouse=True)
+def no_user_models(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that whoever runs the tests has installed are out of their sight."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "no-user-models"))
+
+
 @pytest.fixture
 def make_model() -> Callable[..., Path]:
     return write_model

@@ -440,3 +440,15 @@ def test_crops_are_spread_over_the_dial_and_repeatable():
         assert float(x.max()) <= 1
         assert (level * 6).long().tolist() == list(range(6))
     assert Crops(pictures(1, 64), seed=0, level=0.25).batch(3, 32)[1].tolist() == [0.25] * 3
+
+
+def test_crops_cut_ahead_are_the_same():
+    """Neither threads nor the number of the first batch change what a batch holds."""
+    plain, ahead = Crops(pictures(3, 100), seed=4), Crops(pictures(3, 100), seed=4, workers=3)
+    shapes = [(6, 48), (6, 48), (2, 64), (6, 48)]
+    for count, side in shapes:
+        for x, again in zip(plain.batch(count, side), ahead.batch(count, side), strict=True):
+            assert torch.equal(x, again)
+    later = Crops(pictures(3, 100), seed=4, first=len(shapes))
+    assert torch.equal(later.batch(6, 48)[0], plain.batch(6, 48)[0])
+    assert not torch.equal(plain.batch(6, 48)[0], plain.batch(6, 48)[0])

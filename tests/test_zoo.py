@@ -74,3 +74,16 @@ def test_real_safetensors_file(tmp_path: Path):
     assert (info.name, info.bitstream_id, info.decoder_id) == ("real", "0" * 16, "")
     assert info.metadata["note"] == "x"
     assert info.file_bytes == path.stat().st_size
+
+
+def test_models_of_the_user_come_before_those_of_the_package(tmp_path, monkeypatch, make_model):
+    monkeypatch.delenv("VQCODEC_MODELS", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert zoo.user_folder() == tmp_path / "vqcodec" / "models"
+    zoo.user_folder().mkdir(parents=True)
+    path = make_model(zoo.user_folder() / "mine.safetensors", b"m" * 8)
+    assert zoo.find_model("mine") == path
+    assert [info.name for info in zoo.list_models()] == ["mine", "default"]
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert zoo.user_folder() == tmp_path / ".local" / "share" / "vqcodec" / "models"

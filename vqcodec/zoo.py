@@ -1,7 +1,8 @@
 """Model names -> weight files, and what a weight file says about itself. Never imports torch.
 
 A model is one safetensors file. Its name is the file's stem; names are looked up in the folders of
-VQCODEC_MODELS (separated like PATH), then among the package's weights. Only the JSON header is read here.
+VQCODEC_MODELS (separated like PATH), in the user's own, then among the package's weights. Only the JSON
+header is read here.
 """
 
 from __future__ import annotations
@@ -34,10 +35,15 @@ class ModelInfo:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
+def user_folder() -> Path:
+    """Where models are installed for this user: `vqcodec/models` in XDG_DATA_HOME, or in ~/.local/share."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "vqcodec" / "models"
+
+
 def model_folders() -> list[Path]:
     """Folders searched for models, first match wins; those that do not exist are included."""
     extra = [Path(entry) for entry in os.environ.get(SEARCH_PATH, "").split(os.pathsep) if entry]
-    return [*extra, Path(str(importlib.resources.files("vqcodec"))) / "weights"]
+    return [*extra, user_folder(), Path(str(importlib.resources.files("vqcodec"))) / "weights"]
 
 
 def find_model(model: str | os.PathLike[str] = DEFAULT_MODEL) -> Path:

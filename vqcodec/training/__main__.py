@@ -1,18 +1,29 @@
 """Train a model: `python -m vqcodec.training --data FOLDER --minutes 60 --out runs/mine`.
 
 Interrupt it at any time; the same command with --resume goes on where the last state was saved.
+
+To specialise the packaged model on pictures of one kind, and use it as `vqcodec compress -m NAME`:
+
+    python -m vqcodec.training --from default --data FOLDER --minutes 55 --out runs/NAME --install NAME
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
+import sys
 from pathlib import Path
 
+from vqcodec.errors import ModelNotFound
 from vqcodec.model.vqvae import ModelConfig
 from vqcodec.training.config import TrainConfig
-from vqcodec.training.evaluate import load_state
+from vqcodec.training.export import export_state
+from vqcodec.training.restore import load_start
 from vqcodec.training.trainer import Trainer, config_of_state
+from vqcodec.zoo import SUFFIX, user_folder
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,24 +42,44 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quantizer", choices=("vector", "scalar"), help="scalar is for comparisons only")
     parser.add_argument("--resume", action="store_true", help="go on from OUT/state.safetensors")
     parser.add_argument(
-        "--from", dest="start", metavar="STATE", help="start from the weights of a state file"
+        "--from", dest="start", metavar="SOURCE", help="start from a state, a weights file or a model's name"
     )
     parser.add_argument(
-        "--resize", action="store_true", help="with --from: this version's model sizes, not those of STATE"
+        "--resize", action="store_true", help="with --from: this version's model sizes, not those of SOURCE"
+    )
+    parser.add_argument(
+        "--install", metavar="NAME", help="at the end export the weights and install them under this name"
     )
     return parser
+
+
+def install(state: Path, data: str, name: str) -> Path:
+    """Export a state under `name` to the user's folder of models, where commands look names up."""
+    target = user_folder() / (name + SUFFIX)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    export_state(state, data, target, name)
+    return target
 
 
 def main() -> None:
     """Entry point."""
     arguments = vars(_parser().parse_args())
-    resume, start, quantizer, resize = (arguments.pop(k) for k in ("resume", "start", "quantizer", "resize"))
+    names = ("resume", "start", "quantizer", "resize", "install")
+    resume, start, quantizer, resize, name = (arguments.pop(k) for k in names)
+    if name is not None and not MODEL_NAME.fullmatch(name):
+        _parser().error("--install needs a name of letters, digits, '.', '_' and '-'")
     given = {k: v for k, v in arguments.items() if v is not None}
     state = Path(given.get("out", TrainConfig.out)) / "state.safetensors"
     if resume:
         given = config_of_state(state) | given
-    elif start and not resize:
-        given = {"model": config_of_state(Path(start))["model"]} | given
+    source = None
+    if start and not resume:
+        try:
+            source = load_start(start)
+        except ModelNotFound as error:
+            _parser().error(str(error))
+        if not resize:
+            given = {"model": source.config} | given
     if quantizer:
         given["model"] = dataclasses.replace(given.get("model", ModelConfig()), quantizer=quantizer)
     config = TrainConfig(**given)
@@ -57,7 +88,9 @@ def main() -> None:
     trainer = Trainer(config)
     if resume:
         trainer.load(state)
-    trainer.run(load_state(Path(start))[0] if start and not resume else None)
+    trainer.run(source)
+    if name and trainer.progress() >= 1:
+        print(f"installed {install(state, config.data, name)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

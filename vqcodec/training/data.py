@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+BATCHES_AHEAD = 3
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
 
 
@@ -26,20 +29,19 @@ def find_images(folder: str | Path) -> list[Path]:
 
 
 def load_images(folder: str | Path, smallest: int, progress: bool = False) -> list[np.ndarray]:
-    """RGB pictures (H, W, 3) uint8 with both sides at least `smallest`; unreadable files are skipped."""
+    """RGB pictures (H, W, 3) uint8 with both sides at least `smallest`; unreadable files are skipped.
+
+    Raises:
+        FileNotFoundError: no picture is large enough.
+    """
     pictures = []
     paths = find_images(folder)
-    for i, path in enumerate(paths):
-        try:
-            with Image.open(path) as image:
-                picture = np.asarray(image.convert("RGB"))
-        except (OSError, ValueError) as error:
-            print(f"skipped {path.name}: {error}", file=sys.stderr)
-            continue
-        if min(picture.shape[:2]) >= smallest:
-            pictures.append(picture)
-        if progress and (i % 50 == 0 or i + 1 == len(paths)):
-            print(f"\rreading pictures {i + 1}/{len(paths)}", end="", file=sys.stderr, flush=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for i, picture in enumerate(pool.map(_read, paths)):
+            if picture is not None and min(picture.shape[:2]) >= smallest:
+                pictures.append(picture)
+            if progress and (i % 50 == 0 or i + 1 == len(paths)):
+                print(f"\rreading pictures {i + 1}/{len(paths)}", end="", file=sys.stderr, flush=True)
     if progress:
         print(file=sys.stderr)
     if not pictures:
@@ -47,44 +49,87 @@ def load_images(folder: str | Path, smallest: int, progress: bool = False) -> li
     return pictures
 
 
+def _read(path: Path) -> np.ndarray | None:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError) as error:
+        print(f"skipped {path.name}: {error}", file=sys.stderr)
+        return None
+
+
 class Crops:
     """Endless random crops with flips; the level of a crop decides how clean its source must be.
 
     Training pictures are lossy themselves. For the upper levels half of the crops are scaled down by
-    1.2 to 1.8 first, which removes most of the source's own coding noise.
+    1.2 to 1.8 first, which removes most of the source's own coding noise. Every crop has a random
+    generator of its own, seeded by (seed, batch, place): threads and resumed runs see the same crops.
     """
 
-    def __init__(self, pictures: list[np.ndarray], seed: int, level: float | None = None) -> None:
+    def __init__(
+        self,
+        pictures: list[np.ndarray],
+        seed: int,
+        level: float | None = None,
+        first: int = 0,
+        workers: int = 0,
+    ) -> None:
+        """first: number of the first batch. workers: threads that cut crops ahead of their use, 0 = none."""
         self.pictures = pictures
+        self.seed = seed
         self.fixed_level = level
-        self.random = np.random.default_rng(seed)
         area = np.array([p.shape[0] * p.shape[1] for p in pictures], dtype=np.float64)
-        self.weight = np.sqrt(area) / np.sqrt(area).sum()
+        self.reach = np.cumsum(np.sqrt(area) / np.sqrt(area).sum())
+        self._number = first
+        self._pool = ThreadPoolExecutor(workers) if workers else None
+        self._ahead: dict[tuple[int, int, int], list[Future[tuple[np.ndarray, float]]]] = {}
 
     def batch(self, count: int, side: int) -> tuple[Tensor, Tensor]:
         """Pictures (count, 3, side, side) in [0, 1] and their levels (count,)."""
-        # Stratified levels: every batch spans the dial.
-        levels = (np.arange(count) + self.random.random(count)) / count
-        if self.fixed_level is not None:
-            levels[:] = self.fixed_level
-        crops = np.stack([self._crop(side, t) for t in levels])
+        number, self._number = self._number, self._number + 1
+        if self._pool is None:
+            samples = [self._sample(number, place, count, side) for place in range(count)]
+        else:
+            futures = self._submit(number, count, side)
+            self._ahead = {key: f for key, f in self._ahead.items() if key[0] > number}
+            for later in range(1, BATCHES_AHEAD + 1):
+                self._submit(number + later, count, side)
+            samples = [future.result() for future in futures]
+        crops = np.stack([crop for crop, _ in samples])
         x = torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
-        return x, torch.from_numpy(levels).float()
+        return x, torch.tensor([level for _, level in samples])
 
-    def _crop(self, side: int, level: float) -> np.ndarray:
-        picture = self.pictures[self.random.choice(len(self.pictures), p=self.weight)]
+    def _submit(self, number: int, count: int, side: int) -> list[Future[tuple[np.ndarray, float]]]:
+        assert self._pool is not None
+        key = number, count, side
+        if key not in self._ahead:
+            places = range(count)
+            self._ahead[key] = [self._pool.submit(self._sample, number, p, count, side) for p in places]
+        return self._ahead[key]
+
+    def _sample(self, number: int, place: int, count: int, side: int) -> tuple[np.ndarray, float]:
+        random = np.random.default_rng((self.seed, number, place))
+        # Stratified levels: every batch spans the dial.
+        level = (place + random.random()) / count
+        if self.fixed_level is not None:
+            level = self.fixed_level
+        return self._crop(random, side, level), level
+
+    def _crop(self, random: np.random.Generator, side: int, level: float) -> np.ndarray:
+        chosen = int(np.searchsorted(self.reach, random.random(), side="right"))
+        picture = self.pictures[min(chosen, len(self.pictures) - 1)]
         height, width = picture.shape[:2]
         factor = 1.0
-        if level > 0.5 and self.random.random() < 0.5:
-            factor = min(self.random.uniform(1.2, 1.8), min(height, width) / side)
+        if level > 0.5 and random.random() < 0.5:
+            factor = min(random.uniform(1.2, 1.8), min(height, width) / side)
         reach = min(round(side * factor), height, width)
-        top = self.random.integers(height - reach + 1)
-        left = self.random.integers(width - reach + 1)
+        top = random.integers(height - reach + 1)
+        left = random.integers(width - reach + 1)
         crop = picture[top : top + reach, left : left + reach]
         if reach != side:
             crop = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.LANCZOS))
-        if self.random.random() < 0.5:
+        if random.random() < 0.5:
             crop = crop[:, ::-1]
-        if self.random.random() < 0.25:
+        if random.random() < 0.25:
             crop = crop.transpose(1, 0, 2)
         return crop

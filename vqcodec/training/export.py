@@ -38,6 +38,8 @@ from vqcodec.types import LEVEL_MAX
 PSEUDO_COUNT = 60.0
 """Weight of the model's own distribution of a class, in symbols, against the counts."""
 FITTING_PASSES = 20
+SIDE = 256
+"""Crops on which symbols are counted."""
 MULTIPLIER_BITS = 15
 
 
@@ -157,7 +159,7 @@ def blend(counts: Tensor, model: Tensor, pseudo: float) -> np.ndarray:
 
 @torch.inference_mode()
 def export(
-    model: VQVAE, crops: Crops, batches: int = 250, side: int = 256, pseudo: float = PSEUDO_COUNT
+    model: VQVAE, crops: Crops, batches: int = 250, side: int = SIDE, pseudo: float = PSEUDO_COUNT
 ) -> dict[str, np.ndarray]:
     """All coding arrays of a model in exact mode.
 
@@ -183,6 +185,21 @@ def export(
     return arrays
 
 
+def export_state(
+    state: Path, data: str, output: Path, name: str, batches: int = 250, pseudo: float = PSEUDO_COUNT
+) -> tuple[bytes, bytes]:
+    """Write the weights file of a training state; counts symbols on the pictures below `data`.
+
+    Returns:
+        bitstream_id and decoder_id.
+    """
+    model, settings = load_state(state)
+    crops = Crops(load_images(data, SIDE), seed=1)
+    arrays = export(model, crops, batches, pseudo=pseudo)
+    kept = {k: v for k, v in settings.items() if k not in ("model", "data", "out")}
+    return save_weights(output, model, arrays, {"name": name, "training": json.dumps(kept)})
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m vqcodec.training.export", description=__doc__)
@@ -195,17 +212,11 @@ def main() -> None:
     )
     parser.add_argument("--name", help="model name, default the output's stem")
     arguments = parser.parse_args()
-    model, settings = load_state(arguments.state)
-    crops = Crops(load_images(arguments.data, 256), seed=1)
-    arrays = export(model, crops, arguments.batches, pseudo=arguments.pseudo)
-    notes = {
-        "name": arguments.name or arguments.output.stem,
-        "training": json.dumps({k: v for k, v in settings.items() if k not in ("model", "data", "out")}),
-    }
-    bitstream_id, decoder_id = save_weights(arguments.output, model, arrays, notes)
-    print(
-        f"{arguments.output} {arguments.output.stat().st_size} bytes, {bitstream_id.hex()} {decoder_id.hex()}"
+    name = arguments.name or arguments.output.stem
+    ids = export_state(
+        arguments.state, arguments.data, arguments.output, name, arguments.batches, arguments.pseudo
     )
+    print(f"{arguments.output} {arguments.output.stat().st_size} bytes, {ids[0].hex()} {ids[1].hex()}")
 
 
 if __name__ == "__main__":

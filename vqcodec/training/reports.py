@@ -18,12 +18,18 @@ class CodebookUse:
     def __init__(self, quantizer: VectorQuantizer) -> None:
         self.quantizer = quantizer
         self.reset()
+        self.reset_recent()
 
     def reset(self) -> None:
-        """Forget everything."""
-        self.counts = [torch.zeros(b.groups, b.words) for b in self.quantizer.bands]
-        self.error = [torch.zeros(b.groups) for b in self.quantizer.bands]
+        """Forget everything but `recent`."""
+        device = self.quantizer.words[0].device
+        self.counts = [torch.zeros(b.groups, b.words, device=device) for b in self.quantizer.bands]
+        self.error = [torch.zeros(b.groups, device=device) for b in self.quantizer.bands]
         self.positions = 0
+
+    def reset_recent(self) -> None:
+        """Forget `recent`, the counts that revival looks at."""
+        self.recent = [torch.zeros_like(c) for c in self.counts]
 
     @torch.no_grad()
     def add(self, output: Output) -> None:
@@ -34,11 +40,10 @@ class CodebookUse:
                 index, residual = result.index[i], result.residual[i]
                 words = self.quantizer.codewords(i)
                 word = words.gather(1, index.unsqueeze(-1).expand(-1, -1, words.shape[-1]))
-                self.error[i] += (residual - word).square().sum((1, 2)).cpu()
+                self.error[i] += (residual - word).square().sum((1, 2))
                 ones = torch.ones_like(index, dtype=torch.float32)
-                self.counts[i] += (
-                    torch.zeros_like(self.counts[i], device=index.device).scatter_add_(1, index, ones).cpu()
-                )
+                for counts in (self.counts[i], self.recent[i]):
+                    counts.scatter_add_(1, index, ones)
 
     def summary(self) -> dict[str, Any]:
         """Per group: perplexity, dead words, w * |r - c|^2 (ideal at high rate: w * d / 12)."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import sys
 import threading
@@ -33,6 +34,8 @@ from vqcodec.training.reports import Averages, CodebookUse
 from vqcodec.training.warm_start import group_samples, take_over
 
 EMA_EVERY = 8
+USE_EVERY = 4
+"""Steps between two looks at the codebooks' use; looking costs about a twentieth of a step."""
 FAST = ("quantizer.words", "quantizer.table", "quantizer.bias")
 MEDIUM = ("log_gain", "level_bias", "modulation", "linear")
 
@@ -156,6 +159,10 @@ class Trainer:
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.started = True
 
+    def _workers(self) -> int:
+        """Threads that cut crops: on a CPU the step itself needs every core."""
+        return 0 if self.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 1))
+
     def progress(self) -> float:
         """Share of the budget used, 0..1."""
         shares = [0.0]
@@ -207,8 +214,10 @@ class Trainer:
         terminal = sys.stderr.isatty()
         crops = Crops(
             load_images(config.data, max(config.crop, config.late_crop), terminal),
-            seed=config.seed + self.step,
+            seed=config.seed,
             level=config.level,
+            first=self.step,
+            workers=self._workers(),
         )
         if not self.started and source is not None:
             self.start_from(source, crops)
@@ -216,7 +225,6 @@ class Trainer:
             self.start(crops)
         quantizer = self.model.quantizer
         use = CodebookUse(quantizer) if isinstance(quantizer, VectorQuantizer) else None
-        alive = CodebookUse(use.quantizer) if use else None
         averages, bad, saved = Averages(), 0, time.monotonic()
         # A polite stop (SIGTERM, Ctrl-C) ends the step that is running and saves.
         stop = threading.Event()
@@ -237,17 +245,17 @@ class Trainer:
             if bad >= 20:
                 raise CollapseError("the loss has not been finite for 20 steps")
             averages.add(level, output, side * side)
-            if use and alive:
-                use.add(output)
-                alive.add(output)
+            if use:
+                if self.step % USE_EVERY == 0:
+                    use.add(output)
                 if config.revive_every and self.step % config.revive_every == 0:
                     if progress < 0.6:
                         samples = [
                             torch.cat([p.residual[i] for p in output.passes], 1)
                             for i in range(len(use.counts))
                         ]
-                        revive_dead_words(alive.quantizer, alive.counts, samples)
-                    alive.reset()
+                        revive_dead_words(use.quantizer, use.recent, samples)
+                    use.reset_recent()
             self.seconds += time.monotonic() - begun
             if self.step % config.log_every == 0:
                 self._log(averages, use, rate, progress, loss, terminal)
