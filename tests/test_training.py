@@ -388,7 +388,7 @@ def test_tables_fit_what_was_counted(trained):
 
 
 def test_evaluation_command(trained, folder, monkeypatch, capsys):
-    arguments = [str(trained / "state.safetensors"), "--data", str(folder / "below"), "--levels", "0,1"]
+    arguments = [str(trained / "state.safetensors"), "--data", str(folder / "below"), "--levels", "0,0.5"]
     monkeypatch.setattr(sys, "argv", ["evaluate", *arguments, "--exact", "--codebooks"])
     evaluate.main()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
