@@ -84,19 +84,25 @@ def rate_constrained_lloyd(samples: Tensor, count: int, passes: int = 20) -> tup
 
 
 @torch.no_grad()
-def start_quantizer(quantizer: VectorQuantizer, samples: list[Tensor]) -> Tensor:
+def start_quantizer(
+    quantizer: VectorQuantizer, samples: list[Tensor], which: list[int] | None = None
+) -> Tensor:
     """Set words, biases and class logits from samples, one (G, n, d) tensor per band.
+
+    Args:
+        which: numbers of the bands to start, all of them by default.
 
     The first context dimension starts as a scale: class i of L holds a density exp(-|c| / b_i) with
     b_i from 0.05 to 40 steps in equal ratios; the bias is the log volume of the word's cell.
 
     Returns:
-        the scale class (groups,) that fits each group's samples: the start of the prior's bias.
+        the scale class (groups,) that fits each started group's samples: the start of the prior's bias.
     """
     levels = quantizer.context_levels[0]
     scales = class_scales(levels).to(samples[0])
     typical = []
-    for i, (band, sample) in enumerate(zip(quantizer.bands, samples, strict=True)):
+    for i in range(len(quantizer.bands)) if which is None else which:
+        band, sample = quantizer.bands[i], samples[i]
         words, _ = rate_constrained_lloyd(sample, band.words)
         distance = torch.cdist(words, words)
         distance.diagonal(dim1=1, dim2=2).fill_(torch.inf)

@@ -122,20 +122,22 @@ class Prior(nn.Module):
                 layer.get_parameter("weight").mul_(0.1)
 
     @torch.no_grad()
-    def start_context(self, typical: Tensor, level_slope: float) -> None:
-        """Start u0 at the class (G,) that fits each group, the other numbers in their middle.
+    def start_context(self, typical: Tensor, level_slope: float, first: int = 0) -> None:
+        """Start u0 at the class (n,) that fits each group, the other numbers in their middle.
 
         Args:
             level_slope: classes by which u0 rises over the whole quality dial.
+            first: number of the first of these groups; those before it are left alone.
         """
         ramp = torch.linspace(-0.5, 0.5, LEVEL_KNOTS)[:, None] * level_slope / CONTEXT_GAIN
         for layer in self.leave:
             start = self.channels
             for i, levels in enumerate(self.context_levels):
                 value = typical if i == 0 else torch.full_like(typical, (levels - 1) / 2)
-                layer.get_parameter("bias")[start : start + self.groups] = value / CONTEXT_GAIN
+                here = slice(start + first, start + first + len(typical))
+                layer.get_parameter("bias")[here] = value / CONTEXT_GAIN
                 if i == 0:
-                    layer.get_parameter("level_bias")[:, start : start + self.groups] = ramp
+                    layer.get_parameter("level_bias")[:, here] = ramp
                 start += self.groups
 
     def hyper(self, z_hat: Tensor, basis: Tensor, exact: bool) -> Tensor:

@@ -32,13 +32,14 @@ PRIOR_LEVELS = 64
 class ModelConfig:
     """Sizes of the model; stored as JSON in the weights file."""
 
-    channels: int = 320
+    channels: int = 448
     bands: tuple[tuple[int, int, int], ...] = (
         (1, 4, 512),
         (1, 20, 160),
         (1, 48, 72),
         (2, 104, 256),
         (4, 144, 256),
+        (4, 128, 128),
     )
     context_levels: tuple[int, ...] = (27, 5)
     context_channels: int = 160

@@ -1,8 +1,9 @@
-"""Start a model from another one's weights, also when its codebooks are cut differently.
+"""Start a model from another one's weights, also when it is larger or its codebooks are cut differently.
 
-Transforms, hyper-latent, gains and the prior's means are taken over; codebooks whose bands or context
-classes differ are started afresh by rate-constrained Lloyd, on the residuals that the other model's
-prior leaves rather than on bare latents.
+What both have is taken over. A layer that grew keeps its old part; old outputs do not look at new inputs, so
+that the model begins as the function that the other one was. Bands that are new or cut differently are
+started by rate-constrained Lloyd, on the residuals that the other model's prior leaves rather than on bare
+latents; only of channels that it does not have there is no better sample than the latent itself.
 """
 
 from __future__ import annotations
@@ -29,22 +30,62 @@ def group_samples(latent: Tensor, quantizer: VectorQuantizer, count: int = 6000)
     return result
 
 
-@torch.no_grad()
-def residuals(model: VQVAE, crops: Crops, batch: int, crop: int) -> Tensor:
-    """Residuals r = y - mu (B, M, h, w) of random crops, the upper levels drawn more often."""
-    quantizer = model.quantizer
-    if not isinstance(quantizer, VectorQuantizer):
+def _vectors(model: VQVAE) -> VectorQuantizer:
+    if not isinstance(model.quantizer, VectorQuantizer):
         raise ValueError("only models with a vector quantiser can be taken over")
+    return model.quantizer
+
+
+@torch.no_grad()
+def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) -> Tensor:
+    """Residuals r = y - mu (B, M, h, w) of random crops, the upper levels drawn more often.
+
+    Channels that only `model` has come with its latents.
+    """
+    bands = _vectors(source).bands
+    old = min(source.config.channels, model.config.channels)
     parts = []
     for _ in range(BATCHES):
         x, level = (v.to(next(model.parameters()).device) for v in crops.batch(batch, crop))
         # Overload costs most where the gains are largest, so the codebooks must see those residuals.
-        output = model(x, level.sqrt())
+        output = source(x, level.sqrt())
         half = -(-crop // 32)
+        latent = model.analyse(x, level.sqrt())[:, :, :half, :half]
         for result in output.passes:
-            bands = zip(result.residual, quantizer.bands, strict=True)
-            parts.append(torch.cat([from_groups(r, b, (batch, half, half)) for r, b in bands], 1))
+            pairs = zip(result.residual, bands, strict=True)
+            left = torch.cat([from_groups(r, b, (batch, half, half)) for r, b in pairs], 1)
+            parts.append(torch.cat([left[:, :old], latent[:, old:]], 1))
     return torch.cat(parts)
+
+
+def kept_bands(model: VQVAE, source: VQVAE) -> list[bool]:
+    """For each band of `model`: is it a band of `source`, of the same channels and context classes?"""
+    mine, theirs = _vectors(model), _vectors(source)
+    same = mine.context_levels == theirs.context_levels
+    result = []
+    for i, band in enumerate(mine.bands):
+        same = same and i < len(theirs.bands) and theirs.bands[i] == band
+        result.append(same)
+    return result
+
+
+def _copy_overlap(new: Tensor, old: Tensor) -> None:
+    """The part that both tensors have; new inputs (second axis) of old outputs get no weight."""
+    region = tuple(slice(0, min(a, b)) for a, b in zip(new.shape, old.shape, strict=True))
+    if new.dim() >= 3:
+        new[region[0]] = 0
+    new[region] = old[region]
+
+
+def _copy_outputs(new: Tensor, old: Tensor, model: VQVAE, source: VQVAE, kept: list[bool]) -> None:
+    """Outputs (last axis) of a prior's last layer: means of common channels, context of kept groups."""
+    means, old_means = model.config.channels, source.config.channels
+    common = min(means, old_means)
+    new[..., :common] = old[..., :common]
+    groups = sum(b.groups for b, k in zip(_vectors(model).bands, kept, strict=True) if k)
+    for number in range(len(model.config.context_levels) if groups else 0):
+        here, there = means + number * model.prior.groups, old_means + number * source.prior.groups
+        new[..., here : here + groups] = old[..., there : there + groups]
 
 
 @torch.no_grad()
@@ -56,24 +97,38 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
 
     Returns:
         names of the parameters that were started afresh, wholly or in part.
+
+    Raises:
+        ValueError: the hyper-latents differ, or either model rounds scalars while codebooks must start.
     """
+    if model.config.hyper_bands != source.config.hyper_bands:
+        raise ValueError("a model of another hyper-latent cannot be taken over")
     old = dict(source.named_parameters())
+    vectors = isinstance(model.quantizer, VectorQuantizer)
+    kept = kept_bands(model, source) if vectors else []
     afresh = []
     for name, parameter in model.named_parameters():
         other = old.get(name)
-        if other is not None and other.shape == parameter.shape:
+        lost = name.startswith("quantizer.") and not (vectors and kept[int(name.rsplit(".", 1)[1])])
+        if lost or other is None or other.dim() != parameter.dim():
+            afresh.append(name)
+        elif vectors and ".leave." in name:
+            # Outputs are the first axis of weights, and the last of biases.
+            weight = other.dim() == 4
+            pair = (parameter.movedim(0, -1), other.movedim(0, -1)) if weight else (parameter, other)
+            _copy_outputs(*pair, model, source, kept)
+            if parameter.shape != other.shape or not all(kept):
+                afresh.append(name)
+        elif other.shape == parameter.shape:
             parameter.copy_(other)
-            continue
-        afresh.append(name)
-        if ".leave." in name and other is not None:
-            # The means come first among a pass's outputs; only the context numbers behind them are new.
-            means = model.config.channels
-            if "level_bias" in name:
-                parameter[:, :means] = other[:, :means]
-            else:
-                parameter[:means] = other[:means]
-    if afresh and isinstance(model.quantizer, VectorQuantizer):
-        sample = residuals(source, crops, batch, crop)
-        typical = start_quantizer(model.quantizer, group_samples(sample, model.quantizer))
-        model.prior.start_context(typical, spread)
+        else:
+            afresh.append(name)
+            # Modulation holds scales and shifts side by side, and starts as the identity.
+            if "modulation" not in name:
+                _copy_overlap(parameter, other)
+    if vectors and not all(kept):
+        sample = group_samples(residuals(model, source, crops, batch, crop), _vectors(model))
+        which = [i for i, k in enumerate(kept) if not k]
+        typical = start_quantizer(_vectors(model), sample, which)
+        model.prior.start_context(typical, spread, model.prior.groups - len(typical))
     return afresh

@@ -1,0 +1,97 @@
+"""Starting from another model: what is kept when the latent grows or its bands are cut differently."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.tiny import TINY, pictures, tiny_model
+from vqcodec.model.quantizer import VectorQuantizer
+from vqcodec.model.vqvae import VQVAE, ModelConfig
+from vqcodec.training.data import Crops
+from vqcodec.training.warm_start import kept_bands, take_over
+
+GROWN = dataclasses.replace(TINY, channels=24, bands=(*TINY.bands, (4, 8, 12)))
+CUT = dataclasses.replace(TINY, bands=((1, 4, 16), (2, 12, 20)))
+
+
+@pytest.fixture(scope="module")
+def source() -> VQVAE:
+    model = tiny_model()
+    model.set_exact(False)
+    return model
+
+
+def started(config: ModelConfig, source: VQVAE) -> tuple[VQVAE, list[str]]:
+    torch.manual_seed(1)
+    model = VQVAE(config).eval()
+    return model, take_over(model, source, Crops(pictures(), seed=2), 2, 64, spread=2.0)
+
+
+def vectors(model: VQVAE) -> VectorQuantizer:
+    assert isinstance(model.quantizer, VectorQuantizer)
+    return model.quantizer
+
+
+def test_the_same_model_is_copied(source):
+    model, afresh = started(TINY, source)
+    assert afresh == []
+    for name, parameter in source.named_parameters():
+        assert torch.equal(model.get_parameter(name), parameter), name
+
+
+def test_old_channels_of_a_grown_latent_stay_what_they_were(source):
+    model, afresh = started(GROWN, source)
+    assert kept_bands(model, source) == [True, True, True, False]
+    assert {"quantizer.words.3", "g_a.tail.weight", "log_gain", "prior.leave.2.bias"} <= set(afresh)
+    assert not {"quantizer.words.2", "h_a.mix.weight", "prior.enter.1.weight", "g_a.head.weight"} & set(
+        afresh
+    )
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    level = torch.tensor([0.7])
+    with torch.no_grad():
+        y, y_old = model.analyse(x, level), source.analyse(x, level)
+        assert torch.allclose(y[:, :16], y_old, atol=1e-5)
+        # The network does not look at the new channels yet, only the linear shortcut does.
+        silent = torch.cat([y_old, torch.zeros_like(y[:, 16:])], 1)
+        assert torch.allclose(model.synthesise(silent, level), source.synthesise(y_old, level), atol=1e-5)
+        z = source.hyper_latent(y_old)
+        assert torch.allclose(model.hyper_latent(y), z, atol=1e-5)
+        basis = source.prior_basis(level)
+        features = source.prior.hyper(z, basis, False)[:, :, :2, :2]
+        decoded_old = [y_old[:, :, ::2, ::2]]
+        decoded = [y[:, :, ::2, ::2]]
+        mean, context = model.prior.predict(features, decoded, basis, False)
+        mean_old, context_old = source.prior.predict(features, decoded_old, basis, False)
+    assert torch.allclose(mean[:, :16], mean_old, atol=1e-5)
+    groups = source.prior.groups
+    assert torch.allclose(context[:, :, :groups], context_old, atol=1e-5)
+    new = vectors(model)
+    assert float(new.words[3].detach().abs().max()) > 0
+
+
+def test_new_channels_hold_more_of_the_picture(source):
+    model, _ = started(GROWN, source)
+    x, _ = Crops(pictures(), seed=5).batch(4, 96)
+    level = torch.full((4,), 0.8)
+    with torch.no_grad():
+        errors = [(m.synthesise(m.analyse(x, level), level) - x).square().mean() for m in (model, source)]
+    assert float(errors[0]) < float(errors[1])
+
+
+def test_bands_cut_differently_start_anew(source):
+    model, afresh = started(CUT, source)
+    assert kept_bands(model, source) == [True, False]
+    assert torch.equal(vectors(model).words[0], vectors(source).words[0])
+    assert "quantizer.words.0" not in afresh
+    assert {"quantizer.words.1", "prior.leave.0.weight"} <= set(afresh)
+    x, level = Crops(pictures(), seed=5).batch(2, 64)
+    with torch.no_grad():
+        assert bool(torch.isfinite(model(x, level).energy).all())
+
+
+def test_another_hyper_latent_is_refused(source):
+    with pytest.raises(ValueError, match="hyper-latent"):
+        started(dataclasses.replace(TINY, hyper_bands=((2, 8, 16),)), source)
