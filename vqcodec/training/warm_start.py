@@ -124,6 +124,9 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
         else:
             afresh.append(name)
             # Modulation holds scales and shifts side by side, and starts as the identity.
+            if name.startswith("g_a.tail."):
+                # New channels start as the linear shortcut alone: a random share of a trained network is noise.
+                parameter.zero_()
             if "modulation" not in name:
                 _copy_overlap(parameter, other)
     if vectors and not all(kept):
