@@ -87,23 +87,29 @@ class PillowCodec:
             return np.asarray(image.convert("RGB"))
 
 
+VQCODEC = "vqcodec"
+
+
 class VqCodec:
     """This project's codec with its weights loaded, through the public interface only.
 
     Args:
         model: name of installed weights, or a path to a weights file.
         tile: tile size of the files, 0 for one tile.
+        effort: the encoder's effort, part of the name where it is not 1.
     """
 
-    name = "vqcodec"
     qualities = (0, 8, 17, 25, 33, 42, 50, 58, 67, 75, 83, 92, 100)
 
-    def __init__(self, model: str = "default", *, tile: int = 1024, device: str = "cpu") -> None:
+    def __init__(
+        self, model: str = "default", *, tile: int = 1024, device: str = "cpu", effort: int = 1
+    ) -> None:
         import vqcodec  # noqa: PLC0415  the other codecs must be measurable without torch
 
         self.codec = vqcodec.load(model, device=device)
         self.version = vqcodec.__version__
-        self.settings: dict[str, Any] = {"metadata": "none", "tile": tile, "device": device}
+        self.name = VQCODEC if effort == 1 else f"{VQCODEC}-e{effort}"
+        self.settings: dict[str, Any] = {"metadata": "none", "tile": tile, "device": device, "effort": effort}
 
     @property
     def versions(self) -> dict[str, str]:
@@ -125,8 +131,9 @@ class VqCodec:
         return dict(getattr(segments, "timings", None) or {})
 
     def encode(self, pixels: Pixels, quality: float) -> bytes:
-        tile = self.settings["tile"]
-        return self.codec.compress(Image.fromarray(pixels), quality=quality, tile=tile, metadata="none")
+        tile, effort = self.settings["tile"], self.settings["effort"]
+        picture = Image.fromarray(pixels)
+        return self.codec.compress(picture, quality=quality, tile=tile, metadata="none", effort=effort)
 
     def decode(self, data: bytes) -> Pixels:
         return np.asarray(self.codec.decompress(data).convert("RGB"))
@@ -152,7 +159,8 @@ PILLOW_CODECS = (
 
 _ANCHORS = {codec.name: codec for codec in PILLOW_CODECS}
 
-CODEC_NAMES = (*_ANCHORS, VqCodec.name)
+DEFAULT_NAMES = (*_ANCHORS, VQCODEC)
+CODEC_NAMES = (*DEFAULT_NAMES, *(f"{VQCODEC}-e{effort}" for effort in range(2, 10)))
 
 
 def make(name: str, *, model: str = "default") -> Codec:
@@ -161,4 +169,9 @@ def make(name: str, *, model: str = "default") -> Codec:
     Raises:
         KeyError: there is no such codec.
     """
-    return VqCodec(model) if name == VqCodec.name else _ANCHORS[name]
+    if name in _ANCHORS:
+        return _ANCHORS[name]
+    family, _, effort = name.partition("-e")
+    if family != VQCODEC or name not in CODEC_NAMES:
+        raise KeyError(name)
+    return VqCodec(model, effort=int(effort or 1))

@@ -113,7 +113,8 @@ def points_table(variants: dict[str, dict[str, Any]]) -> str:
     return table(rows)
 
 
-def _machine(threads: int) -> dict[str, Any]:
+def machine(threads: int) -> dict[str, Any]:
+    """What the figures were taken on."""
     names = {"platform": platform.platform(), "processor": _processor(), "python": platform.python_version()}
     return names | {"torch": torch.__version__, "threads": threads}
 
@@ -160,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "definition": DEFINITION,
         "settings": settings["vector"],
         "model": model,
-        "machine": _machine(args.threads),
+        "machine": machine(args.threads),
         "pictures": [path.name for path in paths],
         "variants": variants,
     }

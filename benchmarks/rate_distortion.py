@@ -119,7 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of lossless pictures")
     parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="result file")
     parser.add_argument(
-        "--codecs", nargs="+", default=codecs.CODEC_NAMES, choices=codecs.CODEC_NAMES, help="default: all"
+        "--codecs",
+        nargs="+",
+        default=codecs.DEFAULT_NAMES,
+        choices=codecs.CODEC_NAMES,
+        help="default: all, vqcodec at effort 1 only",
     )
     parser.add_argument("--qualities", nargs="+", type=_number, metavar="Q", help="default: a grid per codec")
     parser.add_argument("--model", default="default", help="vqcodec weights: a name or a file")

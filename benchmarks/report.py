@@ -51,11 +51,11 @@ def rd_table(results: Results) -> str:
 def bd_table(results: Results, published: Curves | None = None) -> str:
     """PCHIP BD-rate of each tested codec (columns) against each other curve (rows), with its PSNR range.
 
-    vqcodec is the only tested codec once it is among the results; before that every codec is tested against
-    every other.
+    vqcodec, at any effort, is the only tested codec once it is among the results; before that every codec is
+    tested against every other.
     """
     curves = {name: results.curve(name) for name in results.codecs}
-    tested = ["vqcodec"] if "vqcodec" in curves else list(curves)
+    tested = [name for name in curves if name.startswith("vqcodec")] or list(curves)
     anchors: Curves = {**curves, **(published or {})}
     rows = [["BD-rate against", *tested]]
     for anchor, anchor_curve in anchors.items():

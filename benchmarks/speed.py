@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="speed", description=__doc__.split("\n", 1)[0])
     sample = ROOT / "vqcodec" / "samples" / "dog.png"
     parser.add_argument("--image", type=Path, default=sample, help="a lossless picture")
-    parser.add_argument("--codecs", nargs="+", default=codecs.CODEC_NAMES, choices=codecs.CODEC_NAMES)
+    parser.add_argument("--codecs", nargs="+", default=codecs.DEFAULT_NAMES, choices=codecs.CODEC_NAMES)
     parser.add_argument("--model", default="default", help="vqcodec weights: a name or a file")
     parser.add_argument("--bpp", type=float, default=0.5, help="rate at which codecs are compared")
     parser.add_argument("--threads", nargs="+", type=int, default=[1], metavar="N")

@@ -49,6 +49,14 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     callback=options.tile,
     help="Side of independently coded tiles, a multiple of 64; 0 = whole picture.",
 )
+@click.option(
+    "-e",
+    "--effort",
+    type=click.IntRange(1, 9),
+    default=1,
+    show_default=True,
+    help="Search longer for a file that is better for its size; any decoder reads it.",
+)
 @options.metadata
 @options.model
 @click.option("--dry-run", is_flag=True, help="Write nothing, only report sizes.")
@@ -69,6 +77,7 @@ def compress(
     bpp: float | None,
     target_size: int | None,
     tile: int,
+    effort: int,
     metadata: frozenset[str],
     model: str | None,
     device: str,
@@ -97,7 +106,13 @@ def compress(
     else:
         refuse_terminal(jobs, force)
     codecs = Codecs(model, device, reporter)
-    settings: dict[str, Any] = {"quality": quality, "bpp": bpp, "target_size": target_size, "tile": tile}
+    settings: dict[str, Any] = {
+        "quality": quality,
+        "bpp": bpp,
+        "target_size": target_size,
+        "tile": tile,
+        "effort": effort,
+    }
 
     def work(job: Job) -> ImageInfo:
         label = label_of(job.source)

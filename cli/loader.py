@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vqcodec import zoo
-from vqcodec.errors import ModelMismatch
 from vqcodec_cli.ui import Reporter
 
 if TYPE_CHECKING:
@@ -36,11 +35,7 @@ class Codecs:
         """
         if self._model is not None:
             return self._load(self._model)
-        info = zoo.find_by_id(bytes.fromhex(bitstream_id))
-        if info is None:
-            have = ", ".join(f"{known.name} {known.bitstream_id}" for known in zoo.list_models()) or "none"
-            raise ModelMismatch(f"the file needs model {bitstream_id}, installed: {have}")
-        return self._load(str(info.path))
+        return self._load(str(zoo.find_for_file(bytes.fromhex(bitstream_id)).path))
 
     def _load(self, model: str) -> Codec:
         if model not in self._loaded:

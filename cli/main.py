@@ -17,6 +17,7 @@ from vqcodec.errors import VQCodecError
 from vqcodec_cli.compress import compress
 from vqcodec_cli.decompress import decompress
 from vqcodec_cli.info import info
+from vqcodec_cli.inspect import inspect
 from vqcodec_cli.models import models
 from vqcodec_cli.ui import INTERRUPTED, OPERATIONAL, USAGE, Reporter, exit_code
 from vqcodec_cli.verify import verify
@@ -60,7 +61,7 @@ def cli() -> None:
     """A neural image codec: pictures to .vqc files and back."""
 
 
-for command in (compress, decompress, info, verify, models):
+for command in (compress, decompress, info, inspect, verify, models):
     cli.add_command(command)
 
 

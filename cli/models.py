@@ -1,15 +1,19 @@
-"""`vqcodec models`: which weights are installed, and where."""
+"""`vqcodec models`: which weights are installed, where, and installing more."""
 
 from __future__ import annotations
 
+import errno
+import re
+from pathlib import Path
+
 import click
 
-from vqcodec_cli.ui import spaced
+from vqcodec_cli.ui import Reporter, spaced
 
 
 @click.group()
 def models() -> None:
-    """Show the installed models.
+    """Show the installed models, or install one.
 
     Searched are the folders in VQCODEC_MODELS, the user's own (~/.local/share/vqcodec/models), then the
     weights in the package.
@@ -38,3 +42,40 @@ def path(model: str) -> None:
     from vqcodec import zoo  # noqa: PLC0415  as above
 
     click.echo(zoo.find_model(model))
+
+
+@models.command("import")
+@click.argument("file")
+@click.option("--name", help="What to call it: letters, digits, '.', '_', '-'.  [default: as FILE]")
+@click.option("-f", "--force", is_flag=True, help="Replace a model of that name.")
+@click.pass_obj
+def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> None:
+    """Check a weight FILE and copy it to the user's own models, for -m NAME and for files made with it."""
+    from vqcodec import zoo  # noqa: PLC0415  as above
+    from vqcodec.files import write_atomic  # noqa: PLC0415
+
+    source = Path(file)
+    name = _checked_name(source.name.removesuffix(zoo.SUFFIX) if name is None else name, zoo.SUFFIX)
+    target = zoo.user_folder() / (name + zoo.SUFFIX)
+    if target.exists() and not force:
+        raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", str(target))
+    data = source.read_bytes()
+    from vqcodec.segments import SegmentCodec  # noqa: PLC0415  imports torch
+
+    # Loading it is the check: format, fingerprints against content, and tables that can code.
+    model = SegmentCodec.load(source)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(target, data)
+    reporter.line(f"{file} -> {target}  bitstream {model.bitstream_id.hex()}  {spaced(len(data))} B")
+    first = zoo.find_model(name)
+    if not first.samefile(target):
+        reporter.note(None, f"{name} still means {first}, which is searched first")
+
+
+def _checked_name(name: str, suffix: str) -> str:
+    """A name that -m takes for one, and not for an option or a path."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) or name.endswith(suffix):
+        raise click.UsageError(
+            f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-' can (use --name)"
+        )
+    return name

@@ -46,7 +46,7 @@ class FakeSegmentCodec:
         assert pixels.shape[2] == 3
         return pixels
 
-    def encode(self, analysis: Pixels, level: int, tile: int) -> list[list[bytes]]:
+    def encode(self, analysis: Pixels, level: int, tile: int, effort: int = 1) -> list[list[bytes]]:
         height, width, _ = analysis.shape
         step = _step(level)
         coded = []

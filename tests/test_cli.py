@@ -230,7 +230,7 @@ def test_version_and_help(vqcodec):
     assert run.code == 0
     assert run.out.decode().startswith(f"vqcodec {library.__version__}, format 1, torch ")
     assert "130  interrupted" in vqcodec("-h").out.decode()
-    for command in ("compress", "decompress", "info", "verify", "models"):
+    for command in ("compress", "decompress", "info", "inspect", "verify", "models"):
         run = vqcodec(command, "--help")
         assert run.code == 0
         assert b"Usage: vqcodec " + command.encode() in run.out

@@ -15,10 +15,11 @@ from vqcodec import zoo
 from vqcodec.checkpoint import load_weights
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics import psnr
+from vqcodec.restore import restore
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import __main__ as command
 from vqcodec.training import evaluate
-from vqcodec.training.restore import load_start, restore
+from vqcodec.training.sources import load_start
 
 
 @pytest.fixture

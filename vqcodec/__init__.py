@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from vqcodec.batch import BatchReport, FileResult, compress_batch, decompress_batch
     from vqcodec.codec import Codec
     from vqcodec.inspection import probe, verify
-    from vqcodec.loading import features, load
+    from vqcodec.installation import features
+    from vqcodec.loading import load
+    from vqcodec.pillow_plugin import register_pillow_plugin
     from vqcodec.zoo import ModelInfo, list_models
 
 __version__ = "0.1.0"
@@ -39,6 +41,7 @@ __all__ = [
     "list_models",
     "load",
     "probe",
+    "register_pillow_plugin",
     "verify",
 ]
 
@@ -49,10 +52,11 @@ _HOME = {
     "ModelInfo": "vqcodec.zoo",
     "compress_batch": "vqcodec.batch",
     "decompress_batch": "vqcodec.batch",
-    "features": "vqcodec.loading",
+    "features": "vqcodec.installation",
     "list_models": "vqcodec.zoo",
     "load": "vqcodec.loading",
     "probe": "vqcodec.inspection",
+    "register_pillow_plugin": "vqcodec.pillow_plugin",
     "verify": "vqcodec.inspection",
 }
 

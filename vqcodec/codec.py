@@ -30,6 +30,7 @@ from vqcodec.types import LEVEL_MAX, Chunk, Header, ImageInfo, Limits, level_fro
 
 DEFAULT_QUALITY = 50.0
 DEFAULT_TILE = 1024
+EFFORTS = range(1, 10)
 TILE_MAX = TILE_UNIT * TILE_UNITS_MAX
 _BLOCK_TYPES = {"icc": "iCCP", "exif": "eXIF", "xmp": "xMPd"}
 
@@ -45,7 +46,7 @@ class Segments(Protocol):
     def analyse(self, pixels: NDArray[np.uint8]) -> Any:
         """Run everything that does not depend on the level; pixels uint8 (H, W, 3)."""
 
-    def encode(self, analysis: Any, level: int, tile: int) -> list[list[bytes]]:
+    def encode(self, analysis: Any, level: int, tile: int, effort: int = 1) -> list[list[bytes]]:
         """Return [tile][layer] segments."""
 
     def decode(
@@ -84,6 +85,11 @@ class Codec:
         """Fingerprint of the synthesis weights, 16 hex digits."""
         return self._segments.decoder_id.hex()
 
+    @property
+    def segments(self) -> Segments:
+        """The neural and entropy half, for what looks inside it (`vqcodec.atlas`, `vqcodec.bits`)."""
+        return self._segments
+
     def prepare(
         self, image: Any, *, metadata: str | Iterable[str] = "all", limits: Limits = DEFAULT_LIMITS
     ) -> Prepared:
@@ -117,6 +123,7 @@ class Codec:
         metadata: str | Iterable[str] = "all",
         limits: Limits = DEFAULT_LIMITS,
         label: bool = False,
+        effort: int = 1,
     ) -> bytes:
         """Compress a picture to the bytes of a .vqc file.
 
@@ -128,6 +135,7 @@ class Codec:
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
             metadata: as for `prepare`.
             limits: as for `prepare`.
+            effort: 1 to 9; above 1 the encoder searches, slowly, for a file that is better for its size.
             label: also write the model's name and decoder fingerprint (about 40 bytes), for `info` only.
 
         Raises:
@@ -150,13 +158,15 @@ class Codec:
         tiles = -(-picture.width // tile) * -(-picture.height // tile) if tile else 1
         if tiles > DEFAULT_LIMITS.tiles:
             raise ValueError(f"{tiles} tiles are more than a decoder accepts, use larger ones")
+        if effort not in EFFORTS:
+            raise ValueError(f"effort must be 1 to {EFFORTS[-1]}, not {effort}")
         if label:
             ready = replace(ready, chunks=(*self._labels(), *ready.chunks))
         if bpp is not None:
             target_size = int(bpp * picture.width * picture.height / 8)
         if target_size is not None:
-            return self._compress_within(ready, target_size, tile)
-        return self._assemble(ready, level, tile)
+            return self._compress_within(ready, target_size, tile, effort)
+        return self._assemble(ready, level, tile, effort)
 
     def decompress(
         self,
@@ -259,9 +269,11 @@ class Codec:
         )
         return encoded, info
 
-    def encode(self, prepared: Prepared, level: int, tile: int = DEFAULT_TILE) -> list[list[bytes]]:
+    def encode(
+        self, prepared: Prepared, level: int, tile: int = DEFAULT_TILE, effort: int = 1
+    ) -> list[list[bytes]]:
         """Entropy coded segments [tile][layer] of a prepared picture at level 0..252."""
-        return self._segments.encode(prepared.analysis, level, tile)
+        return self._segments.encode(prepared.analysis, level, tile, effort)
 
     def decode(
         self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
@@ -273,7 +285,7 @@ class Codec:
         """
         return self._segments.decode(segments, width=width, height=height, level=level, tile=tile)
 
-    def _assemble(self, ready: Prepared, level: int, tile: int) -> bytes:
+    def _assemble(self, ready: Prepared, level: int, tile: int, effort: int) -> bytes:
         picture = ready.picture
         header = Header(
             width=picture.width,
@@ -285,17 +297,17 @@ class Codec:
             tile=tile,
             layers=self._segments.layers,
         )
-        return write(header, self._segments.encode(ready.analysis, level, tile), ready.chunks)
+        return write(header, self._segments.encode(ready.analysis, level, tile, effort), ready.chunks)
 
-    def _compress_within(self, ready: Prepared, most: int, tile: int) -> bytes:
+    def _compress_within(self, ready: Prepared, most: int, tile: int, effort: int) -> bytes:
         """Bisect for the highest level whose file fits; sizes grow with the level, up to a few bytes."""
-        best = self._assemble(ready, 0, tile)
+        best = self._assemble(ready, 0, tile, effort)
         if len(best) > most:
             raise TargetTooSmall(f"quality 0 already needs {len(best)} bytes, more than the {most} asked for")
         low, high = 0, LEVEL_MAX
         while low < high:
             middle = (low + high + 1) // 2
-            data = self._assemble(ready, middle, tile)
+            data = self._assemble(ready, middle, tile, effort)
             if len(data) <= most:
                 low, best = middle, data
             else:

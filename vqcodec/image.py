@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from vqcodec.bitstream import MAGIC
 from vqcodec.colour import Notes, split_planes, to_srgb
 from vqcodec.errors import UnsupportedImage
 from vqcodec.files import read_source
@@ -132,6 +133,9 @@ def to_pil(
 
 
 def _opened(data: bytes) -> Image.Image:
+    # Also where the Pillow plugin could open it: coding a picture twice is hardly ever meant.
+    if data.startswith(MAGIC):
+        raise UnsupportedImage("is already a .vqc file")
     try:
         return Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
@@ -139,8 +143,7 @@ def _opened(data: bytes) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # plugins raise a dozen unrelated types on other data
-        reason = "is already a .vqc file" if data[:4] == b"\x89VQC" else "not a picture in a known format"
-        raise UnsupportedImage(reason) from error
+        raise UnsupportedImage("not a picture in a known format") from error
 
 
 def _from_pil(image: Image.Image, kinds: frozenset[str], limits: Limits, notes: Notes) -> Picture:

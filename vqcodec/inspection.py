@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from vqcodec import zoo
 from vqcodec.bitstream import parse, tile_count, unpack_alpha, unpack_metadata
@@ -86,19 +87,30 @@ def describe(
     )
 
 
+def read_front(file: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> tuple[Probe, int]:
+    """Read all that stands before the coded picture from a file's position on, and little more.
+
+    Returns:
+        It, and how many bytes were read.
+
+    Raises:
+        OSError, FormatError: as for `probe`.
+    """
+    prefix = file.read(_FIRST_READ)
+    while True:
+        try:
+            return probe_bytes(prefix, limits), len(prefix)
+        except Truncated:
+            # Metadata or a long table of contents: look further, in growing steps, until the file ends.
+            more = file.read(7 * len(prefix))
+            if not more:
+                raise
+            prefix += more
+
+
 def _probe_path(path: Path, limits: Limits) -> tuple[Probe, int]:
     with path.open("rb") as file:
-        prefix = file.read(_FIRST_READ)
-        while True:
-            try:
-                front = probe_bytes(prefix, limits)
-            except Truncated:
-                # Metadata or a long table of contents: look further, in growing steps, until the file ends.
-                more = file.read(7 * len(prefix))
-                if not more:
-                    raise
-                prefix += more
-            else:
-                # A pipe has no size: there, count what is left.
-                size = path.stat().st_size if path.is_file() else len(prefix) + len(file.read())
-                return front, size
+        front, read = read_front(file, limits)
+        # A pipe has no size: there, count what is left.
+        size = path.stat().st_size if path.is_file() else read + len(file.read())
+        return front, size

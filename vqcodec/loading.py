@@ -1,14 +1,11 @@
-"""From a model's name to a ready `Codec`: weights, device, and what this installation can do."""
+"""From a model's name to a ready `Codec`: weights and device."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import warnings
-from typing import Any
 
 from vqcodec import zoo
-from vqcodec.bitstream.header import MAJOR
 from vqcodec.codec import Codec
 
 
@@ -33,6 +30,18 @@ def load(model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, *, device: str = "au
     return Codec(SegmentCodec.load(path, chosen))
 
 
+def check_device(device: str) -> tuple[str, str]:
+    """Split "cuda:1" into ("cuda", "1"), without a look at what is there.
+
+    Raises:
+        ValueError: not auto, cpu, cuda, cuda:N or mps.
+    """
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, not {device!r}")
+    return kind, number
+
+
 def resolve_device(device: str) -> tuple[str, str | None]:
     """Choose a device that exists.
 
@@ -42,9 +51,7 @@ def resolve_device(device: str) -> tuple[str, str | None]:
     Raises:
         ValueError: not auto, cpu, cuda, cuda:N or mps.
     """
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
-        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, not {device!r}")
+    kind, number = check_device(device)
     if kind == "cpu":
         return "cpu", None
     import torch  # noqa: PLC0415  as in `load`
@@ -56,19 +63,3 @@ def resolve_device(device: str) -> tuple[str, str | None]:
     if kind == "mps":
         there = torch.backends.mps.is_available()
     return (device, None) if there else ("cpu", f"device {device} is not available, using the CPU")
-
-
-def features() -> dict[str, Any]:
-    """Versions, devices and models of this installation; imports torch."""
-    import torch  # noqa: PLC0415  as in `load`
-
-    devices = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        devices.append("mps")
-    names = ("torch", "constriction", "pillow", "numpy")
-    return {
-        "format": str(MAJOR),
-        "versions": {name: importlib.metadata.version(name) for name in names},
-        "devices": devices,
-        "models": [info.name for info in zoo.list_models()],
-    }

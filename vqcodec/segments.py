@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,7 +26,11 @@ from vqcodec.errors import CorruptData, ModelNotFound
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE
+from vqcodec.refine import Refiner
 from vqcodec.types import LEVEL_MAX
+
+if TYPE_CHECKING:
+    from vqcodec.codec import Codec
 
 SCALE = round(1 / VALUE_STEP)
 
@@ -79,7 +84,9 @@ class SegmentCodec:
         self.device = device
         self.transforms = weights.transforms
         self.coder = LatentCoder(weights.coding, _product)
+        self._weights = weights
         self._searches: tuple[list[_Search], list[_Search]] | None = None
+        self._refiner: Refiner | None = None
         self._lock = threading.Lock()
         self.timings: dict[str, float] = {}
 
@@ -109,19 +116,30 @@ class SegmentCodec:
         return Analysis(x.to(self.device).float().div_(255), width, height)
 
     @torch.inference_mode()
-    def encode(self, analysis: Analysis, level: int, tile: int) -> list[list[bytes]]:
-        """Segments [tile][layer] at `level` 0..252; `tile` is 0 (whole) or a multiple of 64."""
+    def encode(self, analysis: Analysis, level: int, tile: int, effort: int = 1) -> list[list[bytes]]:
+        """Segments [tile][layer] at `level` 0..252; `tile` is 0 (whole) or a multiple of 64.
+
+        Args:
+            effort: 1 (greedy) to 9, see `vqcodec.refine`.
+        """
         begun = time.perf_counter()
         t = torch.tensor([level / LEVEL_MAX], device=self.device)
         y = self.transforms.analyse(analysis.x, t)
-        transformed = time.perf_counter()
+        timings = {"analysis": time.perf_counter() - begun}
+        target = y
+        if effort > 1:
+            begun = time.perf_counter()
+            target = self._refine().refine(analysis.x, y, t, effort)
+            timings["search"] = time.perf_counter() - begun
+        begun = time.perf_counter()
         result = []
         for rows, columns in tiles(y.shape[2], y.shape[3], tile):
-            result.append(self._encode_tile(y[:, :, rows, columns], level))
-        self.timings = {"analysis": transformed - begun, "coding": time.perf_counter() - transformed}
+            result.append(self._encode_tile(target[:, :, rows, columns], y[:, :, rows, columns], level))
+        self.timings = timings | {"coding": time.perf_counter() - begun}
         return result
 
-    def _encode_tile(self, y: Tensor, level: int) -> list[bytes]:
+    def _encode_tile(self, target: Tensor, y: Tensor, level: int) -> list[bytes]:
+        """Segments of one tile: `target` is what the words shall come near, `y` what z is made from."""
         searches, hyper_searches = self._search()
         z = self.transforms.hyper_latent(y)[0].permute(1, 2, 0)
         z_index, start = [], 0
@@ -129,7 +147,7 @@ class SegmentCodec:
             classes = torch.full((*z.shape[:2], band.groups), level // LEVELS_PER_CLASS, device=z.device)
             z_index.append(search(z[:, :, start : start + band.channels], classes))
             start += band.channels
-        grid = y[0].permute(1, 2, 0)
+        grid = target[0].permute(1, 2, 0)
 
         def choose(p: int, mean: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
             i, j = PHASES[p]
@@ -146,6 +164,13 @@ class SegmentCodec:
 
         segments, _ = self.coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose)
         return segments
+
+    def _refine(self) -> Refiner:
+        # Built on first use: most encodes do without.
+        with self._lock:
+            if self._refiner is None:
+                self._refiner = Refiner(self._weights, self.device)
+            return self._refiner
 
     def _search(self) -> tuple[list[_Search], list[_Search]]:
         # Built on first use: decoding needs none of it.
@@ -207,3 +232,14 @@ def tiles(rows: int, columns: int, tile: int) -> Iterator[tuple[slice, slice]]:
     for top in range(0, rows, step):
         for left in range(0, columns, step):
             yield slice(top, min(top + step, rows)), slice(left, min(left + step, columns))
+
+
+def inside(codec: Codec) -> SegmentCodec:
+    """What a codec that was loaded from weights is made of, for what looks into it.
+
+    Raises:
+        TypeError: it is made of something else.
+    """
+    if not isinstance(codec.segments, SegmentCodec):
+        raise TypeError("only a codec of a weights file can be looked into")
+    return codec.segments

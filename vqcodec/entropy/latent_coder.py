@@ -33,6 +33,9 @@ LEVELS_PER_CLASS = 16
 Choose = Callable[[int, np.ndarray, np.ndarray], list[np.ndarray]]
 """(pass, mean (h, w, M), classes (h, w, G)) -> indices (h, w, G) int64 of each band."""
 
+Observe = Callable[[int | None, int, np.ndarray, np.ndarray], None]
+"""(pass, or None for the hyper-latent; number of the band; indices (G, h, w); their table numbers alike)."""
+
 
 @dataclass(frozen=True)
 class CodedBand:
@@ -61,6 +64,10 @@ class CodedBand:
     def channels(self) -> int:
         """Number of latent channels."""
         return int(self.words.shape[0] * self.words.shape[2])
+
+    def channels_of(self, group: int) -> tuple[int, ...]:
+        """The latent channels that make up a group's vector, in its order."""
+        return tuple(range(self.channel + group, self.channel + self.channels, self.groups))
 
     def look_up(self, index: np.ndarray) -> np.ndarray:
         """Indices (h, w, G) -> codewords (h, w, G*d) in channel order, int64."""
@@ -140,10 +147,17 @@ class LatentCoder:
         return [writer.finish() for writer in writers], latent
 
     # -- decoding ------------------------------------------------------------------------------
-    def decode(self, segments: Sequence[bytes | None], shape: tuple[int, int], level: int) -> np.ndarray:
+    def decode(
+        self,
+        segments: Sequence[bytes | None],
+        shape: tuple[int, int],
+        level: int,
+        observe: Observe | None = None,
+    ) -> np.ndarray:
         """Latent (h, w, M) int64 in steps of 1/128 of one tile.
 
-        A missing second layer leaves the prior's means; a missing first one leaves zeros.
+        A missing second layer leaves the prior's means; a missing first one leaves zeros. `observe` is shown
+        what was read, band by band.
 
         Raises:
             CorruptData: a segment does not decode to exactly its symbols.
@@ -156,10 +170,13 @@ class LatentCoder:
             raise AssertionError("unreachable: layer 0 was checked above")
         rows, columns = -(-shape[0] // 4), -(-shape[1] // 4)
         z_index = []
-        for band in self.hyper_bands:
+        for number, band in enumerate(self.hyper_bands):
             grid = np.full((rows, columns, band.groups), level // LEVELS_PER_CLASS)
-            symbols = first.read(band.table_numbers(grid), band.tables)
-            z_index.append(symbols.reshape(band.groups, rows, columns).transpose(1, 2, 0))
+            tables = band.table_numbers(grid)
+            symbols = first.read(tables, band.tables).reshape(band.groups, rows, columns)
+            z_index.append(symbols.transpose(1, 2, 0))
+            if observe is not None:
+                observe(None, number, symbols, tables.reshape(symbols.shape))
 
         def read(p: int, mean: np.ndarray, classes: np.ndarray) -> np.ndarray | int:
             reader = readers[LAYER_OF_PASS[p]]
@@ -167,10 +184,12 @@ class LatentCoder:
                 return 0
             h, w = classes.shape[:2]
             values = []
-            for band in self.bands:
+            for number, band in enumerate(self.bands):
                 tables = band.table_numbers(classes[:, :, band.group : band.group + band.groups])
                 symbols = reader.read(tables, band.tables).reshape(band.groups, h, w)
                 values.append(band.look_up(symbols.transpose(1, 2, 0)))
+                if observe is not None:
+                    observe(p, number, symbols, tables.reshape(symbols.shape))
             return np.concatenate(values, axis=2)
 
         latent = self._walk(self._z_hat(z_index), shape, level, read)

@@ -65,3 +65,10 @@ def counts_from_codes(codes: np.ndarray, powers: np.ndarray) -> np.ndarray:
 def nats_from_counts(counts: np.ndarray) -> np.ndarray:
     """-ln(count / 2**24) as float32: what a symbol costs; the encoder's search uses it."""
     return (TOTAL_BITS * np.log(2.0) - np.log(counts)).astype(np.float32)
+
+
+def perplexity(counts: np.ndarray) -> np.ndarray:
+    """exp(entropy) of counts (..., K) -> (...): how many equally likely words are as hard to guess."""
+    total = counts.sum(axis=-1, keepdims=True)
+    p = counts / np.maximum(total, 1)
+    return np.exp(-(p * np.log(np.maximum(p, 1e-300))).sum(axis=-1))

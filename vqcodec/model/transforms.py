@@ -5,7 +5,8 @@
 
 with y (B,M,H/16,W/16).
 g_s mirrors it. All heavy convolutions are plain 3x3 at 1/8 and 1/16; the shortcut stays in float32
-under autocast so that bf16 rounding only touches the correction that the network adds.
+under autocast so that bf16 rounding only touches the correction that the network adds. For comparisons
+`shortcut=False` leaves it out of either.
 """
 
 from __future__ import annotations
@@ -20,17 +21,22 @@ from vqcodec.model.blocks import BLOCK, ResidualBlock, dct_filters, level_basis
 class AnalysisTransform(nn.Module):
     """g_a: picture in [0, 1] to the latent y in pixel units (gains are applied by the caller)."""
 
-    def __init__(self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int) -> None:
+    def __init__(
+        self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int, shortcut: bool = True
+    ) -> None:
         super().__init__()
-        filters, _ = dct_filters(channels)
-        self.shortcut = nn.Parameter(filters)
+        filters, deviation = dct_filters(channels)
+        self.has_shortcut = shortcut
+        if shortcut:
+            self.shortcut = nn.Parameter(filters)
         self.head = nn.Conv2d(3 * 64, wide, 3, padding=1)
         self.blocks_wide = nn.ModuleList(ResidualBlock(wide) for _ in range(blocks_wide))
         self.down = nn.Conv2d(4 * wide, deep, 1)
         self.blocks_deep = nn.ModuleList(ResidualBlock(deep) for _ in range(blocks_deep))
         self.tail = nn.Conv2d(deep, channels, 1)
         with torch.no_grad():
-            self.tail.weight.mul_(0.1)
+            # Without the shortcut nothing else gives the channels the energies that g_s and the bands expect.
+            self.tail.weight.mul_(0.1 if shortcut else deviation[:, None, None, None].to(self.tail.weight))
 
     def linear(self, x: Tensor) -> Tensor:
         """The shortcut alone: (B, 3, H, W) -> (B, M, H/16, W/16), float32."""
@@ -46,16 +52,21 @@ class AnalysisTransform(nn.Module):
         h = self.down(F.pixel_unshuffle(h, 2))
         for block in self.blocks_deep:
             h = block(h, basis)
-        return self.linear(x) + self.tail(h).float()
+        y = self.tail(h).float()
+        return self.linear(x) + y if self.has_shortcut else y
 
 
 class SynthesisTransform(nn.Module):
     """g_s: latent in pixel units back to the picture."""
 
-    def __init__(self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int) -> None:
+    def __init__(
+        self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int, shortcut: bool = True
+    ) -> None:
         super().__init__()
         filters, deviation = dct_filters(channels)
-        self.shortcut = nn.Parameter(filters)
+        self.has_shortcut = shortcut
+        if shortcut:
+            self.shortcut = nn.Parameter(filters)
         self.deviation: Tensor
         self.register_buffer("deviation", deviation)
         self.head = nn.Conv2d(channels, deep, 1)
@@ -64,13 +75,16 @@ class SynthesisTransform(nn.Module):
         self.blocks_wide = nn.ModuleList(ResidualBlock(wide) for _ in range(blocks_wide))
         self.tail = nn.Conv2d(wide, 3 * 64, 3, padding=1)
         with torch.no_grad():
-            self.tail.weight.mul_(0.02)
+            self.tail.weight.mul_(0.02 if shortcut else 1.0)
+
+    def linear(self, y: Tensor) -> Tensor:
+        """The shortcut alone: (B, M, h, w) -> (B, 3, 16h, 16w), float32, around 0."""
+        with torch.autocast(y.device.type, enabled=False):
+            return F.conv_transpose2d(y.float(), self.shortcut.float(), stride=BLOCK)
 
     def forward(self, y: Tensor, level: Tensor) -> Tensor:
         """y (B, M, h, w) float32, level (B,) -> picture (B, 3, 16h, 16w) float32, not clamped."""
         basis = level_basis(level)
-        with torch.autocast(y.device.type, enabled=False):
-            linear = F.conv_transpose2d(y.float(), self.shortcut.float(), stride=BLOCK)
         h = y / self.deviation[:, None, None]
         h = self.head(h.contiguous(memory_format=torch.channels_last))
         for block in self.blocks_deep:
@@ -78,4 +92,5 @@ class SynthesisTransform(nn.Module):
         h = F.pixel_shuffle(self.up(h), 2)
         for block in self.blocks_wide:
             h = block(h, basis)
-        return linear + F.pixel_shuffle(self.tail(h), 8).float() + 0.5
+        picture = F.pixel_shuffle(self.tail(h), 8).float()
+        return (self.linear(y) + picture if self.has_shortcut else picture) + 0.5

@@ -9,6 +9,7 @@ the modulation of transforms and prior.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,7 +31,12 @@ PRIOR_LEVELS = 64
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of the model; stored as JSON in the weights file."""
+    """Sizes of the model; stored as JSON in the weights file.
+
+    Attributes:
+        quantizer, shortcut, context_passes: for comparisons only; other models than the default's
+            ("vector", True, 4) cannot be exported. See `AnalysisTransform` and `VQVAE.quantise`.
+    """
 
     channels: int = 448
     bands: tuple[tuple[int, int, int], ...] = (
@@ -50,6 +56,8 @@ class ModelConfig:
     prior_features: int = 128
     prior_width: int = 160
     quantizer: str = "vector"
+    shortcut: bool = True
+    context_passes: int = 4
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -71,6 +79,16 @@ def lambda_of_level(level: Tensor) -> Tensor:
     return LAMBDA_MIN * torch.exp(level * math.log(LAMBDA_MAX / LAMBDA_MIN))
 
 
+def redraw_error(y: Tensor, y_hat: Tensor) -> Tensor:
+    """y with uniform noise as large, at every place, as the quantisation error is there.
+
+    A straight-through gradient is taken at the codeword wherever in the cell y lies; here it is taken all
+    over the cell around y. The noise has the error's mean square, so that the distortion stays the same.
+    """
+    reach = 3**0.5 * (y_hat - y).detach().abs()
+    return y + reach * torch.empty_like(reach).uniform_(-1, 1)
+
+
 @dataclass
 class Output:
     """What `VQVAE.forward` returns; nats, bits and errors are per sample (B,)."""
@@ -90,8 +108,8 @@ class Transforms(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.g_a = AnalysisTransform(config.channels, *config.analysis)
-        self.g_s = SynthesisTransform(config.channels, *config.synthesis)
+        self.g_a = AnalysisTransform(config.channels, *config.analysis, shortcut=config.shortcut)
+        self.g_s = SynthesisTransform(config.channels, *config.synthesis, shortcut=config.shortcut)
         self.h_a = HyperAnalysis(config.channels, config.prior_features, config.hyper_channels)
         # On the CPU even under device "meta", where arithmetic imports torch's compiler: more than a second.
         step = torch.linspace(0, 1, LEVEL_KNOTS, device="cpu")
@@ -127,6 +145,8 @@ class VQVAE(Transforms):
         hyper_bands = tuple(Band(*b) for b in config.hyper_bands)
         if sum(b.channels for b in bands) != config.channels:
             raise ValueError("the bands must cover all latent channels")
+        if config.context_passes not in (2, 4):
+            raise ValueError("the context has two or four passes")
         self.quantizer: VectorQuantizer | ScalarQuantizer
         if config.quantizer == "vector":
             self.quantizer = VectorQuantizer(bands, config.context_levels)
@@ -143,6 +163,8 @@ class VQVAE(Transforms):
             config.prior_width,
         )
         self.exact = False
+        self.cell_noise = False
+        """Replace quantisation by noise on the way to g_s, see `redraw_error`."""
 
     def encode_hyper(self, y: Tensor, prior_basis: Tensor) -> Quantized:
         """Quantised hyper-latent of y (B, M, h, w)."""
@@ -158,10 +180,24 @@ class VQVAE(Transforms):
         """Basis of the level as the prior sees it, on its grid of 1/64."""
         return level_basis((level * PRIOR_LEVELS).round() / PRIOR_LEVELS)
 
-    def quantise(self, y: Tensor, level: Tensor) -> tuple[Tensor, Quantized, list[Quantized]]:
-        """y (B, M, h, w) -> y_hat, the hyper-latent's result and the results of the four passes."""
+    def quantise(
+        self,
+        y: Tensor,
+        level: Tensor,
+        hyper_of: Tensor | None = None,
+        watch: Callable[[Tensor], Tensor] | None = None,
+    ) -> tuple[Tensor, Quantized, list[Quantized]]:
+        """y (B, M, h, w) -> y_hat, the hyper-latent's result and the results of the four passes.
+
+        Args:
+            hyper_of: the latent whose hyper-latent is taken, `y` unless given.
+            watch: called with the quantised latent of every pass; what it returns is decoded and looked at.
+
+        With two context passes the second phase of each pair is coded without looking at the first: a
+        checkerboard, by the same networks.
+        """
         basis = self.prior_basis(level)
-        hyper = self.encode_hyper(y, basis)
+        hyper = self.encode_hyper(y if hyper_of is None else hyper_of, basis)
         h, w = y.shape[-2:]
         y = F.pad(y, (0, w % 2, 0, h % 2))
         keep = F.pad(y.new_ones(y.shape[0], 1, h, w), (0, w % 2, 0, h % 2)) if (h | w) & 1 else None
@@ -171,10 +207,14 @@ class VQVAE(Transforms):
         passes: list[Quantized] = []
         masks = [m[:, 0] for m in split_phases(keep)] if keep is not None else [None] * 4
         for phase, mask in zip(split_phases(y), masks, strict=True):
-            mean, context = self.prior.predict(features, decoded, basis, self.exact)
+            known = decoded
+            if self.config.context_passes == 2 and len(decoded) % 2:
+                known = [*decoded[:-1], torch.zeros_like(decoded[-1])]
+            mean, context = self.prior.predict(features, known, basis, self.exact)
             result = self.quantizer(phase - mean, self.quantizer.arrange(context), mask)
             value = mean + result.value
-            decoded.append(value if mask is None else value * mask.unsqueeze(1))
+            value = value if mask is None else value * mask.unsqueeze(1)
+            decoded.append(value if watch is None else watch(value))
             passes.append(result)
         return join_phases(decoded)[:, :, :h, :w], hyper, passes
 
@@ -188,6 +228,8 @@ class VQVAE(Transforms):
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=autocast):
             y = self.analyse(x, level)
         y_hat, hyper, passes = self.quantise(y, level)
+        if self.cell_noise:
+            y_hat = redraw_error(y, y_hat)
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=autocast):
             picture = self.synthesise(y_hat, level)
         mse = (picture - x).square().mean((1, 2, 3))

@@ -11,19 +11,30 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.vqvae import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
-from vqcodec.training.restore import load_start
+from vqcodec.training.sources import load_start
 from vqcodec.training.trainer import Trainer, config_of_state
 from vqcodec.zoo import SUFFIX, user_folder
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def model_sizes(text: str) -> dict[str, Any]:
+    """Some fields of `ModelConfig` from a JSON object; argparse reports its errors."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("not a JSON object")
+    config = ModelConfig.from_dict(values)
+    return {name: getattr(config, name) for name in values}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     for item in dataclasses.fields(TrainConfig):
         name = "--" + item.name.replace("_", "-")
         if item.name == "model":
+            what = """sizes that differ from the default's, as '{"prior_width": 96}'"""
+            parser.add_argument("--model", type=model_sizes, metavar="JSON", help=what)
             continue
         if isinstance(item.default, bool):
             parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None)
@@ -64,8 +77,8 @@ def install(state: Path, data: str, name: str) -> Path:
 def main() -> None:
     """Entry point."""
     arguments = vars(_parser().parse_args())
-    names = ("resume", "start", "quantizer", "resize", "install")
-    resume, start, quantizer, resize, name = (arguments.pop(k) for k in names)
+    names = ("resume", "start", "model", "quantizer", "resize", "install")
+    resume, start, sizes, quantizer, resize, name = (arguments.pop(k) for k in names)
     if name is not None and not MODEL_NAME.fullmatch(name):
         _parser().error("--install needs a name of letters, digits, '.', '_' and '-'")
     given = {k: v for k, v in arguments.items() if v is not None}
@@ -80,8 +93,9 @@ def main() -> None:
             _parser().error(str(error))
         if not resize:
             given = {"model": source.config} | given
-    if quantizer:
-        given["model"] = dataclasses.replace(given.get("model", ModelConfig()), quantizer=quantizer)
+    sizes = (sizes or {}) | ({"quantizer": quantizer} if quantizer else {})
+    if sizes:
+        given["model"] = dataclasses.replace(given.get("model", ModelConfig()), **sizes)
     config = TrainConfig(**given)
     if not config.data or not (config.minutes or config.steps):
         _parser().error("--data and one of --minutes, --steps are needed")

@@ -21,6 +21,8 @@ class TrainConfig:
         level: fixed level 0..1 for single-rate ablations; None draws it per picture.
         loss_balance: a picture's loss is weighted by lambda ** -loss_balance, so that low rates count.
         energy_weight: weight of the free energy (rate + quantisation) in the loss.
+        cell_noise: train g_a by noise in the cell instead of a straight-through gradient: steps with noise
+            that train all but g_s alternate with hard steps that train all but g_a.
     """
 
     data: str = ""
@@ -37,6 +39,7 @@ class TrainConfig:
     level: float | None = None
     loss_balance: float = 0.4
     energy_weight: float = 1.0
+    cell_noise: bool = False
     revive_every: int = 200
     log_every: int = 100
     save_minutes: float = 5.0

@@ -84,8 +84,14 @@ class Crops:
         self._pool = ThreadPoolExecutor(workers) if workers else None
         self._ahead: dict[tuple[int, int, int], list[Future[tuple[np.ndarray, float]]]] = {}
 
-    def batch(self, count: int, side: int) -> tuple[Tensor, Tensor]:
-        """Pictures (count, 3, side, side) in [0, 1] and their levels (count,)."""
+    def batch(self, count: int, side: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """Pictures (count, 3, side, side) in [0, 1], channels last in memory, and their levels (count,)."""
+        crops, levels = self._bytes(count, side)
+        # A quarter of the bytes travels; what a graphics card can do itself, it does.
+        x = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float().div_(255)
+        return x, torch.tensor(levels, dtype=torch.float32).to(device)
+
+    def _bytes(self, count: int, side: int) -> tuple[np.ndarray, list[float]]:
         number, self._number = self._number, self._number + 1
         if self._pool is None:
             samples = [self._sample(number, place, count, side) for place in range(count)]
@@ -95,9 +101,7 @@ class Crops:
             for later in range(1, BATCHES_AHEAD + 1):
                 self._submit(number + later, count, side)
             samples = [future.result() for future in futures]
-        crops = np.stack([crop for crop, _ in samples])
-        x = torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
-        return x, torch.tensor([level for _, level in samples])
+        return np.stack([crop for crop, _ in samples]), [level for _, level in samples]
 
     def _submit(self, number: int, count: int, side: int) -> list[Future[tuple[np.ndarray, float]]]:
         assert self._pool is not None

@@ -165,7 +165,12 @@ def export(
 
     Args:
         pseudo: weight of the model's own probabilities of a class against the counts, in symbols.
+
+    Raises:
+        ValueError: the model is one for comparisons, which no coder implements.
     """
+    if not model.config.shortcut or model.config.context_passes != 4:
+        raise ValueError("only models with the linear shortcut and four context passes can be exported")
     model.set_exact(True)
     quantizer = model.quantizer
     if not isinstance(quantizer, VectorQuantizer):

@@ -121,7 +121,7 @@ class Trainer:
         """Lloyd start of both quantisers on the latents of real crops at mixed levels."""
         latents, hypers = [], []
         for _ in range(24):
-            x, level = (v.to(self.device) for v in crops.batch(self.config.batch, self.config.crop))
+            x, level = crops.batch(self.config.batch, self.config.crop, self.device)
             y = self.model.analyse(x, level)
             latents.append(y)
             pad = (0, -y.shape[3] % 4, 0, -y.shape[2] % 4)
@@ -182,12 +182,17 @@ class Trainer:
     def train_step(self, x: Tensor, level: Tensor) -> tuple[Any, float]:
         """One optimiser step; returns the model's output and the loss."""
         pixels = x.shape[2] * x.shape[3]
+        noisy = self.config.cell_noise and self.step % 2 == 0
+        self.model.cell_noise = noisy
         output = self.model(x, level, autocast=self.config.bf16)
         weight = lambda_of_level(level)
         energy = output.energy * self.config.energy_weight / (math.log(2) * pixels)
         loss = ((weight / 0.01) ** -self.config.loss_balance * (weight * 255**2 * output.mse + energy)).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self.config.cell_noise:
+            # Noise leaks the latent to g_s, which must learn from codewords; g_a learns from noise alone.
+            (self.model.g_s if noisy else self.model.g_a).zero_grad(set_to_none=True)
         limit = 2 * self.gradient_norm if self.gradient_norm else 1e6
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), limit))
         if math.isfinite(norm):
@@ -211,6 +216,8 @@ class Trainer:
         config = self.config
         self.out.mkdir(parents=True, exist_ok=True)
         torch.set_flush_denormal(True)
+        # The linear shortcut runs in float32 for a reason: TensorFloat-32 keeps 10 bits of a mean of 500.
+        torch.backends.cudnn.allow_tf32 = False
         terminal = sys.stderr.isatty()
         crops = Crops(
             load_images(config.data, max(config.crop, config.late_crop), terminal),
@@ -239,7 +246,7 @@ class Trainer:
             if progress >= 0.9:
                 side = config.late_crop
                 count = max(1, round(config.batch * config.crop**2 / side**2))
-            x, level = (v.to(self.device) for v in crops.batch(count, side))
+            x, level = crops.batch(count, side, self.device)
             output, loss = self.train_step(x, level)
             bad = 0 if math.isfinite(loss) else bad + 1
             if bad >= 20:

@@ -46,7 +46,7 @@ def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) 
     old = min(source.config.channels, model.config.channels)
     parts = []
     for _ in range(BATCHES):
-        x, level = (v.to(next(model.parameters()).device) for v in crops.batch(batch, crop))
+        x, level = crops.batch(batch, crop, next(model.parameters()).device)
         # Overload costs most where the gains are largest, so the codebooks must see those residuals.
         output = source(x, level.sqrt())
         half = -(-crop // 32)
@@ -125,7 +125,7 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
             afresh.append(name)
             # Modulation holds scales and shifts side by side, and starts as the identity.
             if name.startswith("g_a.tail."):
-                # New channels start as the linear shortcut alone: a random share of a trained network is noise.
+                # New channels start as the linear shortcut alone: a trained network at random is noise.
                 parameter.zero_()
             if "modulation" not in name:
                 _copy_overlap(parameter, other)

@@ -7,13 +7,11 @@ starts anew.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from vqcodec.checkpoint import FORMAT, Weights, load_weights
+from vqcodec.checkpoint import Weights
 from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS
 from vqcodec.entropy.tables import CODE_NATS
 from vqcodec.errors import ModelNotFound
@@ -22,10 +20,7 @@ from vqcodec.model.prior import CONTEXT_GAIN, LINEAR_STEP, MEAN_GAIN
 from vqcodec.model.quantized_conv import ACTIVATION_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.training.evaluate import load_state
-from vqcodec.training.trainer import read_metadata
 from vqcodec.types import LEVEL_MAX
-from vqcodec.zoo import find_model
 
 
 def _real(array: np.ndarray) -> Tensor:
@@ -88,15 +83,3 @@ def restore(weights: Weights) -> VQVAE:
     except (KeyError, RuntimeError) as error:
         raise ModelNotFound(f"{weights.name}: the coding arrays do not fit the model: {error}") from error
     return model
-
-
-def load_start(source: str) -> VQVAE:
-    """The model to start training from: a training state, a weights file, or the name of a model.
-
-    Raises:
-        ModelNotFound: there is none.
-    """
-    path = Path(source)
-    if path.is_file() and read_metadata(path).get("format") != FORMAT:
-        return load_state(path)[0]
-    return restore(load_weights(find_model(source)))

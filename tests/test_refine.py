@@ -1,0 +1,96 @@
+"""The encoder's search: better for its size, decodable by all, harmless where it finds nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.tiny import picture
+from vqcodec.codec import Codec
+from vqcodec.metrics import mse
+from vqcodec.model.vqvae import lambda_of_level
+from vqcodec.refine import EFFORT_STEPS, Refiner, parts
+from vqcodec.segments import SegmentCodec
+from vqcodec_cli.main import main
+
+
+def cost(codec: SegmentCodec, x: np.ndarray, level: int, effort: int, tile: int = 0) -> float:
+    """J = lambda 255^2 MSE + bpp of real segments, decoded."""
+    segments = codec.encode(codec.analyse(x), level, tile, effort)
+    height, width = x.shape[:2]
+    decoded = codec.decode(segments, width=width, height=height, level=level, tile=tile)
+    bits = 8 * sum(len(s) for layers in segments for s in layers)
+    weight = float(lambda_of_level(torch.tensor(level / 252)))
+    return weight * mse(x, decoded) + bits / (height * width)
+
+
+def test_effort_lowers_the_cost(tiny_segments):
+    pictures = [picture(150, 170, seed=seed) for seed in (3, 4)]
+    for level in (100, 200):
+        greedy, searched = (sum(cost(tiny_segments, x, level, e) for x in pictures) for e in (1, 8))
+        assert searched < 0.99 * greedy
+
+
+def test_effort_one_is_the_greedy_choice(tiny_weights):
+    codec = SegmentCodec.load(tiny_weights)
+    x = codec.analyse(picture(64, 80))
+    assert codec.encode(x, 100, 0, 1) == codec.encode(x, 100, 0)
+    assert codec._refiner is None
+    assert "search" not in codec.timings
+    codec.encode(x, 100, 0, 2)
+    assert "search" in codec.timings
+
+
+def test_the_search_never_returns_a_target_that_is_worse(tiny_weights, monkeypatch):
+    """Steps in the wrong direction are noticed: the first target, the latent itself, comes back."""
+    codec = SegmentCodec.load(tiny_weights)
+    refiner = codec._refine()
+    evaluate = Refiner._evaluate
+
+    def against(self, *arguments):
+        y_hat, gradient, j = evaluate(self, *arguments)
+        return y_hat, -20 * gradient, j
+
+    x = codec.analyse(picture(96, 96)).x
+    level = torch.tensor([0.6])
+    y = codec.transforms.analyse(x, level)
+    monkeypatch.setattr(Refiner, "_evaluate", against)
+    assert torch.equal(refiner.refine(x, y, level, 5), y)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 40), (530, 24)])
+def test_any_size_and_tile(tiny_segments, size):
+    x = picture(*size)
+    height, width = size
+    for tile in (0, 64):
+        segments = tiny_segments.encode(tiny_segments.analyse(x), 150, tile, 3)
+        decoded = tiny_segments.decode(segments, width=width, height=height, level=150, tile=tile)
+        assert decoded.shape == x.shape
+
+
+def test_parts_fall():
+    for steps in EFFORT_STEPS.values():
+        values = list(parts(steps))
+        assert len(values) == steps
+        assert values == sorted(values, reverse=True)
+    assert list(EFFORT_STEPS) == list(range(1, 10))
+    assert sorted(EFFORT_STEPS.values()) == list(EFFORT_STEPS.values())
+
+
+def test_effort_through_codec_and_command_line(tiny_weights, tiny_segments, tmp_path):
+    x = picture(128, 128, seed=6)
+    codec = Codec(tiny_segments)
+    plain, searched = (codec.compress(x, quality=60, effort=e) for e in (1, 6))
+    assert plain != searched
+    assert codec.decompress(searched).size == (128, 128)
+    for effort in (0, 10):
+        with pytest.raises(ValueError, match="effort must be 1 to 9"):
+            codec.compress(x, effort=effort)
+    Image.fromarray(x).save(tmp_path / "x.png")
+    arguments = ["compress", str(tmp_path / "x.png"), "-q", "60", "-m", str(tiny_weights)]
+    for word in ("1", "6"):
+        assert main([*arguments, "-e", word, "-o", str(tmp_path / f"{word}.vqc")]) == 0
+    assert (tmp_path / "6.vqc").read_bytes() == searched
+    assert main([*arguments, "-e", "10"]) == 2

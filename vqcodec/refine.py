@@ -1,0 +1,107 @@
+"""The encoder's search beyond the greedy choice: move the latent until rate and error stop falling.
+
+The quantiser takes y = g_a(x) for its target and prices an error at w |y - y_hat|^2, whatever g_s makes of it
+and whatever later passes have to pay for it. Here both are asked for: with g the gradient at y_hat of
+
+    D(y_hat) + sum of the free energies of the passes,      D = lambda(t) 255^2 SSE ln 2 in nats,
+
+the target moves a part b of the way to where a quadratic of the quantiser's own curvature has its minimum,
+
+    y <- y + b (y_hat - g / 2w - y),
+
+and everything is quantised again: proximal gradient descent with the quantiser as the proximal step. Were
+the quantiser's price the true one, nothing would move. The hyper-latent stays that of g_a(x). Whatever comes
+out is an ordinary file; the search is the encoder's own business and need not be exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from vqcodec.checkpoint import Weights
+from vqcodec.model.blocks import BLOCK
+from vqcodec.model.prior import join_phases
+from vqcodec.model.quantizer import SLOPE
+from vqcodec.model.vqvae import lambda_of_level
+from vqcodec.restore import restore
+
+EFFORT_STEPS = {1: 0, 2: 1, 3: 2, 4: 3, 5: 5, 6: 7, 7: 10, 8: 14, 9: 20}
+"""Quantisations after the first one, by effort."""
+FIRST_PART, LAST_PART = 0.35, 0.06
+"""The part b at the first and last step; it falls geometrically. Constant parts end up oscillating."""
+WINDOW = 512
+"""Side in pixels of the pieces that are refined one by one; it bounds memory (about 0.4 GB)."""
+
+
+def parts(steps: int) -> Iterator[float]:
+    """The parts b of a search of `steps` steps."""
+    for i in range(steps):
+        yield FIRST_PART * (LAST_PART / FIRST_PART) ** (i / max(steps - 1, 1))
+
+
+class Refiner:
+    """Searches with the real-valued twin of one set of weights."""
+
+    def __init__(self, weights: Weights, device: str = "cpu") -> None:
+        """Build the twin.
+
+        Raises:
+            ModelNotFound: the weights' coding arrays do not fit their configuration.
+        """
+        with torch.inference_mode(False):
+            self.model = restore(weights).to(device).eval().requires_grad_(False)
+        self.model.set_exact(True)
+
+    def refine(self, x: Tensor, y: Tensor, level: Tensor, effort: int) -> Tensor:
+        """A better target than y (1, M, h, w) for the picture x (1, 3, 16h, 16w) at level (1,) in [0, 1].
+
+        Args:
+            effort: 1 (y itself) to 9.
+        """
+        steps = EFFORT_STEPS[effort]
+        if not steps:
+            return y
+        # Callers run in inference mode, whose tensors take no part in gradients; copies made outside it do.
+        with torch.inference_mode(False):
+            x, y = x.clone(), y.clone()
+        result = y.clone()
+        size = WINDOW // BLOCK
+        for top in range(0, y.shape[2], size):
+            for left in range(0, y.shape[3], size):
+                rows, columns = slice(top, top + size), slice(left, left + size)
+                pixels = x[:, :, top * BLOCK : (top + size) * BLOCK, left * BLOCK : (left + size) * BLOCK]
+                result[:, :, rows, columns] = self._window(pixels, y[:, :, rows, columns], level, steps)
+        return result
+
+    def _window(self, x: Tensor, y: Tensor, level: Tensor, steps: int) -> Tensor:
+        best, least = y, math.inf
+        target = y
+        for part in (*parts(steps), 0.0):
+            y_hat, gradient, cost = self._evaluate(x, target, y, level)
+            if cost < least:
+                best, least = target, cost
+            target = target + part * (y_hat - gradient / (2 * SLOPE) - target)
+        return best
+
+    def _evaluate(self, x: Tensor, target: Tensor, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor, float]:
+        """Quantised latent, gradient of the objective there, and J in nats: error plus rate."""
+        h, w = target.shape[-2:]
+        seen: list[Tensor] = []
+
+        def watch(value: Tensor) -> Tensor:
+            seen.append(value.detach().requires_grad_())
+            return seen[-1]
+
+        with torch.inference_mode(False), torch.enable_grad():
+            y_hat, hyper, passes = self.model.quantise(target, level, hyper_of=y, watch=watch)
+            error = self.model.synthesise(y_hat, level).sub(x).square().sum() / 3
+            distortion = lambda_of_level(level) * 255**2 * error * math.log(2)
+            energy = torch.stack([p.energy.sum() for p in passes]).sum()
+            gradients = torch.autograd.grad(distortion.sum() + energy, seen)
+        rate = hyper.rate.sum() + torch.stack([p.rate.sum() for p in passes]).sum()
+        cost = float(distortion.detach().sum() + rate.detach())
+        return y_hat.detach(), join_phases(list(gradients))[:, :, :h, :w], cost

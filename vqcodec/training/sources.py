@@ -1,0 +1,24 @@
+"""What a training run can start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vqcodec.checkpoint import FORMAT, load_weights
+from vqcodec.model.vqvae import VQVAE
+from vqcodec.restore import restore
+from vqcodec.training.evaluate import load_state
+from vqcodec.training.trainer import read_metadata
+from vqcodec.zoo import find_model
+
+
+def load_start(source: str) -> VQVAE:
+    """The model to start training from: a training state, a weights file, or the name of a model.
+
+    Raises:
+        ModelNotFound: there is none.
+    """
+    path = Path(source)
+    if path.is_file() and read_metadata(path).get("format") != FORMAT:
+        return load_state(path)[0]
+    return restore(load_weights(find_model(source)))
