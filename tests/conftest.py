@@ -55,6 +55,9 @@ class FakeSegmentCodec:
             coded.append([_pack(_block_means(part)), _pack((part // step).astype(np.uint8))])
         return coded
 
+    def overloaded(self, analysis: Pixels, level: int) -> bool:
+        return False
+
     def decode(
         self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
     ) -> Pixels:

@@ -317,5 +317,12 @@ def synthesise(model: Model, latent: Integers, width: int, height: int, level: i
     x = shuffle(conv("up", blocks("blocks_deep", conv("head", v / deviation))), 2)
     picture = 0.5 + shuffle(conv("tail", blocks("blocks_wide", x)), 8)
     linear = np.einsum("mcab,mij->ciajb", get("g_s.shortcut"), v)
-    picture = (picture + linear.reshape(picture.shape))[:, :height, :width]
+    linear = linear.reshape(picture.shape)
+    if "g_s.lapping" in model.tensors:
+        for axis in (1, 2):
+            linear = np.moveaxis(linear, axis, -1)
+            around = linear[..., 8:-8].reshape(*linear.shape[:-1], -1, 16) @ get("g_s.lapping").T
+            linear[..., 8:-8] = around.reshape(linear[..., 8:-8].shape)
+            linear = np.moveaxis(linear, -1, axis)
+    picture = (picture + linear)[:, :height, :width]
     return np.rint(picture.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)

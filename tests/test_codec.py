@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -334,3 +335,25 @@ def test_packaged_weights(pixels):
     assert 15 < scores[0] < scores[1]
     assert vqcodec.probe(low).model == "default"
     assert codec.bitstream_id == zoo.describe_model(PACKAGED).bitstream_id
+
+
+@pytest.mark.parametrize("kind", ["bars", "checks", "noise"])
+def test_unusual_pictures_do_not_get_worse_up_the_dial(kind):
+    """Beyond the reach of the codebooks a lower level is taken, and the file says so."""
+    codec = vqcodec.load(device="cpu")
+    stripes = np.tile((np.arange(96) // 4 % 2 * 255).astype(np.uint8), (96, 1))
+    checks = (np.indices((96, 96)).sum(0) % 2 * 255).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
+    picture = {"bars": stripes, "checks": checks, "noise": noise}[kind]
+    errors_then = []
+    for quality in (0, 50, 75, 100):
+        data = codec.compress(picture, quality=quality)
+        decoded = np.asarray(codec.decompress(data), dtype=float)
+        errors_then.append(float(((decoded - picture) ** 2).mean()))
+    assert all(b <= 1.02 * a for a, b in itertools.pairwise(errors_then))
+    assert vqcodec.probe(data).quality < 100
+
+
+def test_photographs_keep_their_level(pixels):
+    codec = vqcodec.load(device="cpu")
+    assert vqcodec.probe(codec.compress(pixels, quality=100)).quality == 100

@@ -31,6 +31,7 @@ TINY = ModelConfig(
     synthesis=(8, 8, 1, 1),
     prior_features=8,
     prior_width=16,
+    lapped=True,
 )
 
 SMALL = ModelConfig(

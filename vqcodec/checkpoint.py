@@ -28,7 +28,7 @@ from vqcodec.model.vqvae import ModelConfig, Transforms
 FORMAT = "vqcodec-weights-2"
 CODING = "coding."
 _DECODER = ("g_s.", "log_gain")
-_FULL_PRECISION = ("log_gain", "g_s.deviation")
+_FULL_PRECISION = ("log_gain", "g_s.deviation", "g_a.lapping", "g_s.lapping")
 
 
 @dataclass(frozen=True)

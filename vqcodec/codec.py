@@ -31,6 +31,8 @@ from vqcodec.types import LEVEL_MAX, Chunk, Header, ImageInfo, Limits, level_fro
 DEFAULT_QUALITY = 50.0
 DEFAULT_TILE = 1024
 EFFORTS = range(1, 10)
+SAFE_STEP = LEVEL_MAX // 12
+"""Distance of the levels that are tried where codewords do not reach."""
 TILE_MAX = TILE_UNIT * TILE_UNITS_MAX
 _BLOCK_TYPES = {"icc": "iCCP", "exif": "eXIF", "xmp": "xMPd"}
 
@@ -48,6 +50,9 @@ class Segments(Protocol):
 
     def encode(self, analysis: Any, level: int, tile: int, effort: int = 1) -> list[list[bytes]]:
         """Return [tile][layer] segments."""
+
+    def overloaded(self, analysis: Any, level: int) -> bool:
+        """Was the picture, encoded at `level`, beyond the reach of the codewords?"""
 
     def decode(
         self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
@@ -285,8 +290,33 @@ class Codec:
         """
         return self._segments.decode(segments, width=width, height=height, level=level, tile=tile)
 
+    def _encode_safely(
+        self, ready: Prepared, level: int, tile: int, effort: int
+    ) -> tuple[int, list[list[bytes]]]:
+        """Encode at `level`, or at the level below it that comes out best if the codewords do not reach.
+
+        Text, single-pixel patterns and noise can lie beyond the codebooks at the upper end of the dial. There
+        a higher level costs more bits for a worse picture.
+        """
+        segments = self._segments.encode(ready.analysis, level, tile, effort)
+        if not self._segments.overloaded(ready.analysis, level):
+            return level, segments
+        place = {"width": ready.picture.width, "height": ready.picture.height, "tile": tile}
+
+        def error(tried: int, coded: list[list[bytes]]) -> float:
+            decoded = self._segments.decode(coded, level=tried, **place)
+            return float(np.square(decoded.astype(np.float32) - ready.picture.pixels).mean())
+
+        best = error(level, segments), level, segments
+        # The same levels whatever was asked for, so that asking for more never gives less.
+        for lower in range(0, level, SAFE_STEP):
+            coded = self._segments.encode(ready.analysis, lower, tile, effort)
+            best = min(best, (error(lower, coded), lower, coded))
+        return best[1], best[2]
+
     def _assemble(self, ready: Prepared, level: int, tile: int, effort: int) -> bytes:
         picture = ready.picture
+        level, segments = self._encode_safely(ready, level, tile, effort)
         header = Header(
             width=picture.width,
             height=picture.height,
@@ -297,7 +327,7 @@ class Codec:
             tile=tile,
             layers=self._segments.layers,
         )
-        return write(header, self._segments.encode(ready.analysis, level, tile, effort), ready.chunks)
+        return write(header, segments, ready.chunks)
 
     def _compress_within(self, ready: Prepared, most: int, tile: int, effort: int) -> bytes:
         """Bisect for the highest level whose file fits; sizes grow with the level, up to a few bytes."""

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,15 +33,22 @@ if TYPE_CHECKING:
     from vqcodec.codec import Codec
 
 SCALE = round(1 / VALUE_STEP)
+OVERLOAD = 400.0
+"""Mean quantisation error of a picture, in nats per position, beyond which its codewords do not reach."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """One picture, padded and on its device, ready to be encoded at any level."""
+    """One picture, padded and on its device, ready to be encoded at any level.
+
+    Attributes:
+        errors: by level, what `SegmentCodec.encode` found: w |y - y_hat|^2 in nats per latent position.
+    """
 
     x: Tensor
     width: int
     height: int
+    errors: dict[int, float] = field(default_factory=dict)
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -132,14 +139,27 @@ class SegmentCodec:
             target = self._refine().refine(analysis.x, y, t, effort)
             timings["search"] = time.perf_counter() - begun
         begun = time.perf_counter()
-        result = []
+        result, error = [], 0.0
         for rows, columns in tiles(y.shape[2], y.shape[3], tile):
-            result.append(self._encode_tile(target[:, :, rows, columns], y[:, :, rows, columns], level))
+            place = (slice(None), slice(None), rows, columns)
+            segments, latent = self._encode_tile(target[place], y[place], level)
+            result.append(segments)
+            error += float(np.square(y[place][0].permute(1, 2, 0).cpu().numpy() - latent / SCALE).sum())
+        analysis.errors[level] = SLOPE * error / (y.shape[2] * y.shape[3])
         self.timings = timings | {"coding": time.perf_counter() - begun}
         return result
 
-    def _encode_tile(self, target: Tensor, y: Tensor, level: int) -> list[bytes]:
-        """Segments of one tile: `target` is what the words shall come near, `y` what z is made from."""
+    def overloaded(self, analysis: Analysis, level: int) -> bool:
+        """Did codewords not reach where the picture's latent lies, when it was encoded at `level`?"""
+        return analysis.errors.get(level, 0.0) > OVERLOAD
+
+    def _encode_tile(self, target: Tensor, y: Tensor, level: int) -> tuple[list[bytes], np.ndarray]:
+        """Segments and latent (h, w, M) in integers of one tile.
+
+        Args:
+            target: what the words shall come near.
+            y: what the hyper-latent is made from.
+        """
         searches, hyper_searches = self._search()
         z = self.transforms.hyper_latent(y)[0].permute(1, 2, 0)
         z_index, start = [], 0
@@ -162,8 +182,7 @@ class SegmentCodec:
                 for band, search in zip(self.coder.bands, searches, strict=True)
             ]
 
-        segments, _ = self.coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose)
-        return segments
+        return self.coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose)
 
     def _refine(self) -> Refiner:
         # Built on first use: most encodes do without.

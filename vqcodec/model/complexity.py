@@ -80,6 +80,8 @@ def tensor_bytes(config: ModelConfig) -> int:
         model = VQVAE(config)
     total = 2 * _parameters(model.g_a, model.g_s, model.h_a) + LOOK_UP_BYTES
     total += 4 * (model.log_gain.numel() + model.g_s.deviation.numel() + len(config.context_levels))
+    # Counted above as half precision.
+    total += 2 * sum(t.lapping.numel() for t in (model.g_a, model.g_s) if t.lapping is not None)
     for layer in model.prior.modules():
         if isinstance(layer, QuantizableConv):
             knots = 1 if layer.level_bias is None else LEVEL_KNOTS

@@ -5,8 +5,8 @@
 
 with y (B,M,H/16,W/16).
 g_s mirrors it. All heavy convolutions are plain 3x3 at 1/8 and 1/16; the shortcut stays in float32
-under autocast so that bf16 rounding only touches the correction that the network adds. For comparisons
-`shortcut=False` leaves it out of either.
+under autocast so that bf16 rounding only touches the correction that the network adds. With `lapped` its
+blocks overlap, see `vqcodec.model.lapping`. For comparisons `shortcut=False` leaves it out of either.
 """
 
 from __future__ import annotations
@@ -16,19 +16,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.model.blocks import BLOCK, ResidualBlock, dct_filters, level_basis
+from vqcodec.model.lapping import lap, pre_filter
 
 
 class AnalysisTransform(nn.Module):
     """g_a: picture in [0, 1] to the latent y in pixel units (gains are applied by the caller)."""
 
     def __init__(
-        self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int, shortcut: bool = True
+        self,
+        channels: int,
+        wide: int,
+        deep: int,
+        blocks_wide: int,
+        blocks_deep: int,
+        shortcut: bool = True,
+        lapped: bool = False,
     ) -> None:
         super().__init__()
         filters, deviation = dct_filters(channels)
         self.has_shortcut = shortcut
         if shortcut:
             self.shortcut = nn.Parameter(filters)
+        self.lapping = nn.Parameter(pre_filter().float()) if shortcut and lapped else None
         self.head = nn.Conv2d(3 * 64, wide, 3, padding=1)
         self.blocks_wide = nn.ModuleList(ResidualBlock(wide) for _ in range(blocks_wide))
         self.down = nn.Conv2d(4 * wide, deep, 1)
@@ -41,7 +50,10 @@ class AnalysisTransform(nn.Module):
     def linear(self, x: Tensor) -> Tensor:
         """The shortcut alone: (B, 3, H, W) -> (B, M, H/16, W/16), float32."""
         with torch.autocast(x.device.type, enabled=False):
-            return F.conv2d(x.float() - 0.5, self.shortcut.float(), stride=BLOCK)
+            x = x.float() - 0.5
+            if self.lapping is not None:
+                x = lap(x, self.lapping)
+            return F.conv2d(x, self.shortcut.float(), stride=BLOCK)
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """x (B, 3, H, W) with H and W multiples of 16, level (B,) -> y (B, M, H/16, W/16)."""
@@ -60,13 +72,21 @@ class SynthesisTransform(nn.Module):
     """g_s: latent in pixel units back to the picture."""
 
     def __init__(
-        self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int, shortcut: bool = True
+        self,
+        channels: int,
+        wide: int,
+        deep: int,
+        blocks_wide: int,
+        blocks_deep: int,
+        shortcut: bool = True,
+        lapped: bool = False,
     ) -> None:
         super().__init__()
         filters, deviation = dct_filters(channels)
         self.has_shortcut = shortcut
         if shortcut:
             self.shortcut = nn.Parameter(filters)
+        self.lapping = nn.Parameter(torch.linalg.inv(pre_filter()).float()) if shortcut and lapped else None
         self.deviation: Tensor
         self.register_buffer("deviation", deviation)
         self.head = nn.Conv2d(channels, deep, 1)
@@ -80,7 +100,8 @@ class SynthesisTransform(nn.Module):
     def linear(self, y: Tensor) -> Tensor:
         """The shortcut alone: (B, M, h, w) -> (B, 3, 16h, 16w), float32, around 0."""
         with torch.autocast(y.device.type, enabled=False):
-            return F.conv_transpose2d(y.float(), self.shortcut.float(), stride=BLOCK)
+            blocks = F.conv_transpose2d(y.float(), self.shortcut.float(), stride=BLOCK)
+            return blocks if self.lapping is None else lap(blocks, self.lapping)
 
     def forward(self, y: Tensor, level: Tensor) -> Tensor:
         """y (B, M, h, w) float32, level (B,) -> picture (B, 3, 16h, 16w) float32, not clamped."""

@@ -34,6 +34,7 @@ class ModelConfig:
     """Sizes of the model; stored as JSON in the weights file.
 
     Attributes:
+        lapped: blocks of the linear shortcut overlap, see `vqcodec.model.lapping`.
         quantizer, shortcut, context_passes: for comparisons only; other models than the default's
             ("vector", True, 4) cannot be exported. See `AnalysisTransform` and `VQVAE.quantise`.
     """
@@ -57,6 +58,7 @@ class ModelConfig:
     prior_width: int = 160
     quantizer: str = "vector"
     shortcut: bool = True
+    lapped: bool = False
     context_passes: int = 4
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,8 +110,9 @@ class Transforms(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.g_a = AnalysisTransform(config.channels, *config.analysis, shortcut=config.shortcut)
-        self.g_s = SynthesisTransform(config.channels, *config.synthesis, shortcut=config.shortcut)
+        linear = {"shortcut": config.shortcut, "lapped": config.lapped}
+        self.g_a = AnalysisTransform(config.channels, *config.analysis, **linear)
+        self.g_s = SynthesisTransform(config.channels, *config.synthesis, **linear)
         self.h_a = HyperAnalysis(config.channels, config.prior_features, config.hyper_channels)
         # On the CPU even under device "meta", where arithmetic imports torch's compiler: more than a second.
         step = torch.linspace(0, 1, LEVEL_KNOTS, device="cpu")

@@ -37,7 +37,7 @@ EMA_EVERY = 8
 USE_EVERY = 4
 """Steps between two looks at the codebooks' use; looking costs about a twentieth of a step."""
 FAST = ("quantizer.words", "quantizer.table", "quantizer.bias")
-MEDIUM = ("log_gain", "level_bias", "modulation", "linear")
+MEDIUM = ("log_gain", "level_bias", "modulation", "linear", "lapping")
 
 
 class CollapseError(RuntimeError):
