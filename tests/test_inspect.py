@@ -206,11 +206,12 @@ def test_patches_show_the_words(tiny_segments):
     every = np.concatenate(patches).astype(int)
     for first, second in combinations(every, 2):
         assert np.abs(first - second).max() > 4
-    # The strongest word of a row takes the whole range of greys, and acts on its own block most of all.
+    # The strongest word of a row takes the whole range of greys, and acts on its own block most of all;
+    # blocks overlap by 8 pixels.
     for row in patches:
         change = np.abs(row.astype(int) - 128)
         assert change.max() >= 127
-        assert change[:, 4:-4, 4:-4].mean() > 4 * change[:, :2].mean()
+        assert change[:, 4:-4, 4:-4].mean() > 2 * change[:, :2].mean()
     silent = replace(band, words=np.zeros_like(band.words))
     assert (np.abs(_patches(tiny_segments, silent, 0, order, 126).astype(int) - 128) <= 1).all()
 
@@ -219,8 +220,8 @@ def test_the_atlas_has_a_row_per_group(tiny):
     page = draw_atlas(tiny, 30)
     assert page.image.height > GROUPS * 89
     pixels = np.asarray(page.image)
-    # The first patch of the first row: not paper, not flat.
-    assert pixels[130:180, 160:215].std() > 1
+    # The patches of the first row: not paper, not flat.
+    assert pixels[130:180, 160:600].std() > 1
     assert not np.array_equal(pixels, np.asarray(draw_atlas(tiny, 90).image))
     with pytest.raises(ValueError, match="quality"):
         draw_atlas(tiny, 101)
