@@ -80,5 +80,6 @@ def test_overlap_saves_error_on_a_smooth_picture():
 def test_filters_are_those_of_the_plain_transform():
     g_a = AnalysisTransform(12, *SIZES[1], lapped=True)
     assert torch.equal(g_a.shortcut, dct_filters(12)[0])
+    assert g_a.lapping is not None
     assert np.allclose(g_a.lapping.detach().numpy(), pre_filter().numpy(), atol=1e-6)
     assert AnalysisTransform(12, *SIZES[1]).lapping is None
