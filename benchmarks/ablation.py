@@ -76,7 +76,7 @@ VARIANTS = (
     Variant("classes-27x1", "context classes 27 x 1", model={"context_levels": (27, 1)}),
     Variant("cell-noise", "g_a trained by noise in the cell", settings={"cell_noise": True}),
     Variant("energy-0.6", "weight of the free energy 0.6", settings={"energy_weight": 0.6}),
-    Variant("lapped", "overlapping blocks in the linear shortcut", model={"lapped": True}),
+    Variant("separate", "no overlap of blocks in the linear shortcut", model={"lapped": False}),
     Variant("no-shortcut", "no linear shortcut beside the networks", model={"shortcut": False}),
     Variant(
         "deep",

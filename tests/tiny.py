@@ -45,6 +45,7 @@ SMALL = ModelConfig(
     synthesis=(16, 32, 1, 1),
     prior_features=16,
     prior_width=16,
+    lapped=False,
 )
 """Wider, with two bands: for what compares or counts parts of a model."""
 

@@ -58,7 +58,7 @@ class ModelConfig:
     prior_width: int = 160
     quantizer: str = "vector"
     shortcut: bool = True
-    lapped: bool = False
+    lapped: bool = True
     context_passes: int = 4
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,6 +68,8 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """Inverse of `to_dict`, also after a trip through JSON."""
+        # Models from before there was the choice did not overlap.
+        values = {"lapped": False} | values
         fixed = {k: _tuples(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fixed)
 
