@@ -11,7 +11,7 @@ from tests.tiny import picture
 from vqcodec.codec import Codec
 from vqcodec.metrics import mse
 from vqcodec.model.vqvae import lambda_of_level
-from vqcodec.refine import EFFORT_STEPS, Refiner, parts
+from vqcodec.refine import EFFORT_STEPS, WINDOW, Refiner, parts, windows
 from vqcodec.segments import SegmentCodec
 from vqcodec_cli.main import main
 
@@ -68,6 +68,16 @@ def test_any_size_and_tile(tiny_segments, size):
         segments = tiny_segments.encode(tiny_segments.analyse(x), 150, tile, 3)
         decoded = tiny_segments.decode(segments, width=width, height=height, level=150, tile=tile)
         assert decoded.shape == x.shape
+
+
+def test_windows_cover_and_are_bounded():
+    for count in (1, 31, 32, 33, 36, 64, 65, 100, 313):
+        pieces = windows(count)
+        assert [p.start for p in pieces[1:]] == [p.stop for p in pieces[:-1]]
+        assert (pieces[0].start, pieces[-1].stop) == (0, count)
+        lengths = [p.stop - p.start for p in pieces]
+        assert max(lengths) * 16 <= WINDOW
+        assert max(lengths) - min(lengths) <= 1
 
 
 def test_parts_fall():

@@ -16,6 +16,7 @@ out is an ordinary file; the search is the encoder's own business and need not b
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -41,6 +42,17 @@ def parts(steps: int) -> Iterator[float]:
     """The parts b of a search of `steps` steps."""
     for i in range(steps):
         yield FIRST_PART * (LAST_PART / FIRST_PART) ** (i / max(steps - 1, 1))
+
+
+def windows(count: int) -> list[slice]:
+    """Cut `count` latent positions in pieces of nearly equal length, none above `WINDOW` pixels."""
+    pieces = -(-count // (WINDOW // BLOCK))
+    edges = [count * i // pieces for i in range(pieces + 1)]
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+
+
+def _pixels(place: slice) -> slice:
+    return slice(place.start * BLOCK, place.stop * BLOCK)
 
 
 class Refiner:
@@ -69,11 +81,9 @@ class Refiner:
         with torch.inference_mode(False):
             x, y = x.clone(), y.clone()
         result = y.clone()
-        size = WINDOW // BLOCK
-        for top in range(0, y.shape[2], size):
-            for left in range(0, y.shape[3], size):
-                rows, columns = slice(top, top + size), slice(left, left + size)
-                pixels = x[:, :, top * BLOCK : (top + size) * BLOCK, left * BLOCK : (left + size) * BLOCK]
+        for rows in windows(y.shape[2]):
+            for columns in windows(y.shape[3]):
+                pixels = x[:, :, _pixels(rows), _pixels(columns)]
                 result[:, :, rows, columns] = self._window(pixels, y[:, :, rows, columns], level, steps)
         return result
 
