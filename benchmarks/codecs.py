@@ -17,6 +17,8 @@ import numpy.typing as npt
 import PIL
 from PIL import Image, features
 
+from vqcodec.types import EFFORT_MAX
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -160,7 +162,7 @@ PILLOW_CODECS = (
 _ANCHORS = {codec.name: codec for codec in PILLOW_CODECS}
 
 DEFAULT_NAMES = (*_ANCHORS, VQCODEC)
-CODEC_NAMES = (*DEFAULT_NAMES, *(f"{VQCODEC}-e{effort}" for effort in range(2, 10)))
+CODEC_NAMES = (*DEFAULT_NAMES, *(f"{VQCODEC}-e{effort}" for effort in range(2, EFFORT_MAX + 1)))
 
 
 def make(name: str, *, model: str = "default") -> Codec:

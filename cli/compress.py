@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vqcodec.batch import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job, run_jobs
-from vqcodec.types import ImageInfo, Limits
+from vqcodec.types import EFFORT_MAX, ImageInfo, Limits
 from vqcodec_cli import options
 from vqcodec_cli.loader import Codecs
 from vqcodec_cli.streams import make_jobs, read_input, refuse_terminal, write_output
@@ -52,7 +52,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 @click.option(
     "-e",
     "--effort",
-    type=click.IntRange(1, 9),
+    type=click.IntRange(1, EFFORT_MAX),
     default=1,
     show_default=True,
     help="Search longer for a file that is better for its size; any decoder reads it.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from pathlib import Path
 
 import click
@@ -55,8 +54,11 @@ def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> Non
     from vqcodec.files import write_atomic  # noqa: PLC0415
 
     source = Path(file)
-    name = _checked_name(source.name.removesuffix(zoo.SUFFIX) if name is None else name, zoo.SUFFIX)
-    target = zoo.user_folder() / (name + zoo.SUFFIX)
+    name = source.name.removesuffix(zoo.SUFFIX) if name is None else name
+    try:
+        target = zoo.install_path(name)
+    except ValueError as error:
+        raise click.UsageError(f"{error} (use --name)") from error
     if target.exists() and not force:
         raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", str(target))
     data = source.read_bytes()
@@ -70,12 +72,3 @@ def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> Non
     first = zoo.find_model(name)
     if not first.samefile(target):
         reporter.note(None, f"{name} still means {first}, which is searched first")
-
-
-def _checked_name(name: str, suffix: str) -> str:
-    """A name that -m takes for one, and not for an option or a path."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) or name.endswith(suffix):
-        raise click.UsageError(
-            f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-' can (use --name)"
-        )
-    return name

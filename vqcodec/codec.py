@@ -26,11 +26,11 @@ from vqcodec.image import Picture, load_picture, to_pil
 from vqcodec.imagesave import encode_image, format_for
 from vqcodec.inspection import DEFAULT_LIMITS, describe, probe
 from vqcodec.metadata import Metadata, parse_kinds
-from vqcodec.types import LEVEL_MAX, Chunk, Header, ImageInfo, Limits, level_from_quality
+from vqcodec.metrics import mse
+from vqcodec.types import EFFORT_MAX, LEVEL_MAX, Chunk, Header, ImageInfo, Limits, level_from_quality
 
 DEFAULT_QUALITY = 50.0
 DEFAULT_TILE = 1024
-EFFORTS = range(1, 10)
 SAFE_STEP = LEVEL_MAX // 12
 """Distance of the levels that are tried where codewords do not reach."""
 TILE_MAX = TILE_UNIT * TILE_UNITS_MAX
@@ -163,8 +163,8 @@ class Codec:
         tiles = -(-picture.width // tile) * -(-picture.height // tile) if tile else 1
         if tiles > DEFAULT_LIMITS.tiles:
             raise ValueError(f"{tiles} tiles are more than a decoder accepts, use larger ones")
-        if effort not in EFFORTS:
-            raise ValueError(f"effort must be 1 to {EFFORTS[-1]}, not {effort}")
+        if not 1 <= effort <= EFFORT_MAX:
+            raise ValueError(f"effort must be 1 to {EFFORT_MAX}, not {effort}")
         if label:
             ready = replace(ready, chunks=(*self._labels(), *ready.chunks))
         if bpp is not None:
@@ -304,8 +304,7 @@ class Codec:
         place = {"width": ready.picture.width, "height": ready.picture.height, "tile": tile}
 
         def error(tried: int, coded: list[list[bytes]]) -> float:
-            decoded = self._segments.decode(coded, level=tried, **place)
-            return float(np.square(decoded.astype(np.float32) - ready.picture.pixels).mean())
+            return mse(self._segments.decode(coded, level=tried, **place), ready.picture.pixels)
 
         best = error(level, segments), level, segments
         # The same levels whatever was asked for, so that asking for more never gives less.

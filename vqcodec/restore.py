@@ -16,11 +16,17 @@ from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS
 from vqcodec.entropy.tables import CODE_NATS
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.blocks import level_basis
-from vqcodec.model.prior import CONTEXT_GAIN, LINEAR_STEP, MEAN_GAIN
-from vqcodec.model.quantized_conv import ACTIVATION_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
+from vqcodec.model.prior import LINEAR_STEP
+from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.types import LEVEL_MAX
+
+
+def hyper_class_basis() -> Tensor:
+    """Basis (16, LEVEL_KNOTS) of the level in the middle of each class of the hyper-latent's tables."""
+    classes = torch.arange(LEVEL_MAX // LEVELS_PER_CLASS + 1)
+    return level_basis(((classes + 0.5) * LEVELS_PER_CLASS / LEVEL_MAX).clamp_max(1))
 
 
 def _real(array: np.ndarray) -> Tensor:
@@ -44,12 +50,9 @@ def _restore_conv(layer: QuantizableConv, arrays: dict[str, np.ndarray], name: s
 
 def _restore_prior(model: VQVAE, arrays: dict[str, np.ndarray]) -> None:
     prior = model.prior
-    last = torch.full((prior.channels + prior.groups * len(prior.context_levels),), CONTEXT_GAIN)
-    last[: prior.channels] = MEAN_GAIN / VALUE_STEP
     for name, layer in prior.named_modules():
         if isinstance(layer, QuantizableConv):
-            factor = torch.tensor(1 / ACTIVATION_STEP) if layer.relu else last
-            _restore_conv(layer, arrays, f"prior.{name}", factor)
+            _restore_conv(layer, arrays, f"prior.{name}", prior.integer_units(layer))
     for p, weight in enumerate(prior.linear):
         weight.copy_(_real(arrays[f"prior.linear.{p}"]) * LINEAR_STEP)
 
@@ -73,9 +76,7 @@ def restore(weights: Weights) -> VQVAE:
             quantizer.table[i].copy_(_real(arrays[f"y.tables.{i}"]) * -CODE_NATS)
             quantizer.bias[i].zero_()
         # The hyper-latent's tables lie between the knots of the level: the closest line through them.
-        kinds = torch.arange(LEVEL_MAX // LEVELS_PER_CLASS + 1)
-        middle = ((kinds + 0.5) * LEVELS_PER_CLASS / LEVEL_MAX).clamp_max(1)
-        closest = torch.linalg.pinv(level_basis(middle))
+        closest = torch.linalg.pinv(hyper_class_basis())
         for i in range(len(hyper.bands)):
             hyper.words[i].copy_(_real(arrays[f"z.words.{i}"]) * HYPER_STEP)
             hyper.table[i].copy_(closest @ (_real(arrays[f"z.tables.{i}"]) * -CODE_NATS))

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 LEVEL_MAX = 252
 """Highest quality level in a header: four steps for each of 63 quality intervals."""
 
+EFFORT_MAX = 9
+"""The encoder's longest search; 1 is none."""
+
 
 def level_from_quality(quality: float) -> int:
     """Map the user's quality dial 0..100 to the level 0..252 stored in the file.

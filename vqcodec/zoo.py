@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from vqcodec.errors import ModelMismatch, ModelNotFound
 SEARCH_PATH = "VQCODEC_MODELS"
 DEFAULT_MODEL = "default"
 SUFFIX = ".safetensors"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _HEADER_MAX = 100 * 2**20
 """The safetensors format's own bound on its header, in bytes."""
 
@@ -38,6 +40,17 @@ class ModelInfo:
 def user_folder() -> Path:
     """Where models are installed for this user: `vqcodec/models` in XDG_DATA_HOME, or in ~/.local/share."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "vqcodec" / "models"
+
+
+def install_path(name: str) -> Path:
+    """Where a model called `name` is installed for this user; its folder need not exist.
+
+    Raises:
+        ValueError: -m would take the name for an option or a path, or a file could not carry it.
+    """
+    if not _NAME.fullmatch(name) or name.endswith(SUFFIX):
+        raise ValueError(f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-' can")
+    return user_folder() / (name + SUFFIX)
 
 
 def model_folders() -> list[Path]:

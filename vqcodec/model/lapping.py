@@ -48,12 +48,11 @@ def pre_filter(scaling: float = SCALING) -> Tensor:
 def lap(x: Tensor, matrix: Tensor) -> Tensor:
     """Apply `matrix` (16, 16) across all block boundaries inside x (B, C, H, W), H and W multiples of 16."""
     half = BLOCK // 2
-    for axis in (2, 3):
-        x = x.transpose(2, 3) if axis == 3 else x
+    for _ in range(2):  # across rows, then across columns
         b, c, h, w = x.shape
         if h > BLOCK:
             around = x[:, :, half:-half].reshape(b, c, -1, BLOCK, w)
             mixed = torch.matmul(matrix, around).reshape(b, c, h - BLOCK, w)
             x = torch.cat([x[:, :, :half], mixed, x[:, :, -half:]], 2)
-        x = x.transpose(2, 3) if axis == 3 else x
+        x = x.transpose(2, 3)
     return x

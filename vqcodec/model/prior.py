@@ -140,6 +140,14 @@ class Prior(nn.Module):
                     layer.get_parameter("level_bias")[:, here] = ramp
                 start += self.groups
 
+    def integer_units(self, layer: QuantizableConv) -> Tensor:
+        """Integers per real unit of each output (O,) of one of its layers, when it runs in integers."""
+        if layer.relu:
+            return torch.full((len(layer.weight),), 1 / ACTIVATION_STEP)
+        units = torch.full((len(layer.weight),), CONTEXT_GAIN)
+        units[: self.channels] = MEAN_GAIN / VALUE_STEP
+        return units
+
     def hyper(self, z_hat: Tensor, basis: Tensor, exact: bool) -> Tensor:
         """h_s: z_hat (B, Z, h, w) -> features (B, F, 2h, 2w)."""
         h = self.hyper1(z_hat, basis, exact)

@@ -19,25 +19,26 @@ from vqcodec.model.blocks import BLOCK, ResidualBlock, dct_filters, level_basis
 from vqcodec.model.lapping import lap, pre_filter
 
 
-class AnalysisTransform(nn.Module):
-    """g_a: picture in [0, 1] to the latent y in pixel units (gains are applied by the caller)."""
+class _WithShortcut(nn.Module):
+    """What both transforms have beside their networks: the filters of the linear shortcut."""
 
-    def __init__(
-        self,
-        channels: int,
-        wide: int,
-        deep: int,
-        blocks_wide: int,
-        blocks_deep: int,
-        shortcut: bool = True,
-        lapped: bool = False,
-    ) -> None:
+    def __init__(self, filters: Tensor, lapping: Tensor, shortcut: bool = True, lapped: bool = False) -> None:
+        """Start from `filters` (M, 3, 16, 16) and, with `lapped`, the matrix `lapping` (16, 16)."""
         super().__init__()
-        filters, deviation = dct_filters(channels)
         self.has_shortcut = shortcut
         if shortcut:
             self.shortcut = nn.Parameter(filters)
-        self.lapping = nn.Parameter(pre_filter().float()) if shortcut and lapped else None
+        self.lapping = nn.Parameter(lapping.float()) if shortcut and lapped else None
+
+
+class AnalysisTransform(_WithShortcut):
+    """g_a: picture in [0, 1] to the latent y in pixel units (gains are applied by the caller)."""
+
+    def __init__(
+        self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int, **linear: bool
+    ) -> None:
+        filters, deviation = dct_filters(channels)
+        super().__init__(filters, pre_filter(), **linear)
         self.head = nn.Conv2d(3 * 64, wide, 3, padding=1)
         self.blocks_wide = nn.ModuleList(ResidualBlock(wide) for _ in range(blocks_wide))
         self.down = nn.Conv2d(4 * wide, deep, 1)
@@ -45,7 +46,8 @@ class AnalysisTransform(nn.Module):
         self.tail = nn.Conv2d(deep, channels, 1)
         with torch.no_grad():
             # Without the shortcut nothing else gives the channels the energies that g_s and the bands expect.
-            self.tail.weight.mul_(0.1 if shortcut else deviation[:, None, None, None].to(self.tail.weight))
+            energies = deviation[:, None, None, None].to(self.tail.weight)
+            self.tail.weight.mul_(0.1 if self.has_shortcut else energies)
 
     def linear(self, x: Tensor) -> Tensor:
         """The shortcut alone: (B, 3, H, W) -> (B, M, H/16, W/16), float32."""
@@ -68,25 +70,14 @@ class AnalysisTransform(nn.Module):
         return self.linear(x) + y if self.has_shortcut else y
 
 
-class SynthesisTransform(nn.Module):
+class SynthesisTransform(_WithShortcut):
     """g_s: latent in pixel units back to the picture."""
 
     def __init__(
-        self,
-        channels: int,
-        wide: int,
-        deep: int,
-        blocks_wide: int,
-        blocks_deep: int,
-        shortcut: bool = True,
-        lapped: bool = False,
+        self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int, **linear: bool
     ) -> None:
-        super().__init__()
         filters, deviation = dct_filters(channels)
-        self.has_shortcut = shortcut
-        if shortcut:
-            self.shortcut = nn.Parameter(filters)
-        self.lapping = nn.Parameter(torch.linalg.inv(pre_filter()).float()) if shortcut and lapped else None
+        super().__init__(filters, torch.linalg.inv(pre_filter()), **linear)
         self.deviation: Tensor
         self.register_buffer("deviation", deviation)
         self.head = nn.Conv2d(channels, deep, 1)
@@ -95,7 +86,7 @@ class SynthesisTransform(nn.Module):
         self.blocks_wide = nn.ModuleList(ResidualBlock(wide) for _ in range(blocks_wide))
         self.tail = nn.Conv2d(wide, 3 * 64, 3, padding=1)
         with torch.no_grad():
-            self.tail.weight.mul_(0.02 if shortcut else 1.0)
+            self.tail.weight.mul_(0.02 if self.has_shortcut else 1.0)
 
     def linear(self, y: Tensor) -> Tensor:
         """The shortcut alone: (B, M, h, w) -> (B, 3, 16h, 16w), float32, around 0."""

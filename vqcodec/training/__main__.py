@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,7 @@ from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
 from vqcodec.training.sources import load_start
 from vqcodec.training.trainer import Trainer, config_of_state
-from vqcodec.zoo import SUFFIX, user_folder
-
-MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+from vqcodec.zoo import install_path
 
 
 def model_sizes(text: str) -> dict[str, Any]:
@@ -66,21 +63,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def install(state: Path, data: str, name: str) -> Path:
-    """Export a state under `name` to the user's folder of models, where commands look names up."""
-    target = user_folder() / (name + SUFFIX)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    export_state(state, data, target, name)
-    return target
-
-
 def main() -> None:
     """Entry point."""
-    arguments = vars(_parser().parse_args())
+    parser = _parser()
+    arguments = vars(parser.parse_args())
     names = ("resume", "start", "model", "quantizer", "resize", "install")
     resume, start, sizes, quantizer, resize, name = (arguments.pop(k) for k in names)
-    if name is not None and not MODEL_NAME.fullmatch(name):
-        _parser().error("--install needs a name of letters, digits, '.', '_' and '-'")
+    target = None
+    if name is not None:
+        try:
+            target = install_path(name)
+        except ValueError as error:
+            parser.error(f"--install needs a name: {error}")
     given = {k: v for k, v in arguments.items() if v is not None}
     state = Path(given.get("out", TrainConfig.out)) / "state.safetensors"
     if resume:
@@ -90,7 +84,7 @@ def main() -> None:
         try:
             source = load_start(start)
         except ModelNotFound as error:
-            _parser().error(str(error))
+            parser.error(str(error))
         if not resize:
             given = {"model": source.config} | given
     sizes = (sizes or {}) | ({"quantizer": quantizer} if quantizer else {})
@@ -98,13 +92,15 @@ def main() -> None:
         given["model"] = dataclasses.replace(given.get("model", ModelConfig()), **sizes)
     config = TrainConfig(**given)
     if not config.data or not (config.minutes or config.steps):
-        _parser().error("--data and one of --minutes, --steps are needed")
+        parser.error("--data and one of --minutes, --steps are needed")
     trainer = Trainer(config)
     if resume:
         trainer.load(state)
     trainer.run(source)
-    if name and trainer.progress() >= 1:
-        print(f"installed {install(state, config.data, name)}", file=sys.stderr)
+    if target is not None and trainer.progress() >= 1:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        export_state(state, config.data, target, target.stem)
+        print(f"installed {target}", file=sys.stderr)
 
 
 if __name__ == "__main__":

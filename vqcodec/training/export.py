@@ -19,10 +19,9 @@ from vqcodec.checkpoint import save_weights
 from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS
 from vqcodec.entropy.tables import encode_logits, encode_probabilities, make_powers
-from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
-from vqcodec.model.prior import CONTEXT_GAIN, CONTEXT_MAX, LINEAR_STEP, MEAN_GAIN
+from vqcodec.model.blocks import LEVEL_KNOTS
+from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
 from vqcodec.model.quantized_conv import (
-    ACTIVATION_STEP,
     BIAS_MAX,
     CONTEXT_STEP,
     HYPER_STEP,
@@ -31,6 +30,7 @@ from vqcodec.model.quantized_conv import (
 )
 from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.restore import hyper_class_basis
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.evaluate import load_state
 from vqcodec.types import LEVEL_MAX
@@ -62,13 +62,9 @@ def _export_conv(layer: QuantizableConv, factor: np.ndarray) -> dict[str, np.nda
 def export_prior(model: VQVAE) -> dict[str, np.ndarray]:
     """Integer arrays of the prior, names as `vqcodec.entropy.integer_prior` reads them."""
     prior, arrays = model.prior, {}
-    hidden = 1 / ACTIVATION_STEP
-    outputs = prior.channels + prior.groups * len(prior.context_levels)
-    last = np.full(outputs, CONTEXT_GAIN)
-    last[: prior.channels] = MEAN_GAIN / VALUE_STEP
     for name, layer in prior.named_modules():
         if isinstance(layer, QuantizableConv):
-            factor = np.full(layer.weight.shape[0], hidden) if layer.relu else last
+            factor = prior.integer_units(layer).double().numpy()
             for key, array in _export_conv(layer, factor).items():
                 arrays[f"prior.{name}.{key}"] = array
     for p, weight in enumerate(prior.linear):
@@ -111,9 +107,7 @@ def table_rows(quantizer: VectorQuantizer, i: int, counts: Tensor, pseudo: float
 
 def hyper_probabilities(quantizer: VectorQuantizer, i: int) -> Tensor:
     """Model probabilities (G, 16, K) of hyper band i in every class of levels."""
-    classes = torch.arange(LEVEL_MAX // LEVELS_PER_CLASS + 1)
-    middle = ((classes + 0.5) * LEVELS_PER_CLASS / LEVEL_MAX).clamp_max(1)
-    logits = torch.einsum("tf,gfk->gtk", level_basis(middle), quantizer.table[i])
+    logits = torch.einsum("tf,gfk->gtk", hyper_class_basis(), quantizer.table[i])
     return (quantizer.bias[i][:, None] + logits).softmax(-1)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vqcodec.entropy.tables import perplexity
 from vqcodec.model.quantizer import SLOPE, VectorQuantizer
 from vqcodec.model.vqvae import Output, lambda_of_level
 
@@ -47,14 +48,13 @@ class CodebookUse:
 
     def summary(self) -> dict[str, Any]:
         """Per group: perplexity, dead words, w * |r - c|^2 (ideal at high rate: w * d / 12)."""
-        perplexity, dead, error = [], [], []
+        perplexities, dead, error = [], [], []
         for counts, squared in zip(self.counts, self.error, strict=True):
-            p = counts / counts.sum(1, keepdim=True).clamp_min(1)
-            perplexity += torch.exp(-(p * p.clamp_min(1e-12).log()).sum(1)).tolist()
+            perplexities += perplexity(counts.cpu().double().numpy()).tolist()
             dead += (counts == 0).sum(1).tolist()
             error += (SLOPE * squared / max(self.positions, 1)).tolist()
         return {
-            "perplexity": [round(v, 2) for v in perplexity],
+            "perplexity": [round(v, 2) for v in perplexities],
             "dead_words": dead,
             "w_error": [round(v, 3) for v in error],
         }
