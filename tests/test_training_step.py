@@ -1,0 +1,49 @@
+"""The step profile: its parts are real parts of a step, and its table says what share each takes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.training_step import main, matrix_rate, measure_step, step_table
+from tests.tiny import pictures, settings
+
+
+def test_parts_of_a_step_are_timed_and_bounded_by_what_they_are_parts_of(tmp_path):
+    for number, pixels in enumerate(pictures(2)):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    result = measure_step(settings(data=str(tmp_path), out=str(tmp_path / "run")), repeats=2)
+    assert set(result["parts_s"]) == {"data", "g_a", "prior", "quantiser", "g_s", "optimiser"}
+    assert all(value > 0 for name, value in result["parts_s"].items() if name != "prior")
+    assert result["rest_s"] == pytest.approx(result["step_s"] - sum(result["parts_s"].values()), abs=1e-3)
+    assert result["machine"]["threads"] == torch.get_num_threads()
+    json.dumps(result)
+
+
+def test_the_table_gives_shares_of_the_step():
+    result = {
+        "step_s": 0.2,
+        "parts_s": {"data": 0.05, "g_a": 0.1},
+        "rest_s": 0.05,
+        "matrix_gmac_per_s": 400.0,
+        "transforms_gmac_per_s": {"g_a": 100.0},
+    }
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in step_table(result).splitlines()]
+    assert rows[2:] == [
+        ["data", "50.0", "25 %", "", ""],
+        ["g_a", "100.0", "50 %", "100", "25 %"],
+        ["rest", "50.0", "25 %", "", ""],
+        ["whole step", "200.0", "100 %", "", ""],
+    ]
+
+
+def test_the_matrix_rate_counts_multiply_accumulates():
+    assert 1e7 < matrix_rate(torch.device("cpu"), side=256) < 1e15
+
+
+def test_a_missing_folder_is_one_line(tmp_path, capsys):
+    assert main(["--data", str(tmp_path / "nowhere")]) == 1
+    assert capsys.readouterr().err.startswith("training_step: ")
