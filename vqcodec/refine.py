@@ -30,18 +30,23 @@ from vqcodec.model.quantizer import SLOPE
 from vqcodec.model.vqvae import lambda_of_level
 from vqcodec.restore import restore
 
-EFFORT_STEPS = {1: 0, 2: 1, 3: 2, 4: 3, 5: 5, 6: 7, 7: 10, 8: 14, 9: 20}
+EFFORT_STEPS = {1: 0, 2: 1, 3: 2, 4: 3, 5: 5, 6: 7, 7: 11, 8: 18, 9: 30}
 """Quantisations after the first one, by effort."""
-FIRST_PART, LAST_PART = 0.35, 0.06
-"""The part b at the first and last step; it falls geometrically. Constant parts end up oscillating."""
+FIRST_PARTS, LAST_PARTS = (0.35, 0.8), (0.06, 0.02)
+"""The part b at the first and last step, of short and of long searches; it falls geometrically. Constant
+parts end up oscillating; a long search gains a fifth more when it starts too boldly (measured)."""
+LONG = 20
+"""Steps from which a search is long; between, the parts go over into each other."""
 WINDOW = 512
 """Side in pixels of the pieces that are refined one by one; it bounds memory (about 0.4 GB)."""
 
 
 def parts(steps: int) -> Iterator[float]:
     """The parts b of a search of `steps` steps."""
+    long = min((steps - 1) / (LONG - 1), 1)
+    first, last = (a * (b / a) ** long for a, b in (FIRST_PARTS, LAST_PARTS))
     for i in range(steps):
-        yield FIRST_PART * (LAST_PART / FIRST_PART) ** (i / max(steps - 1, 1))
+        yield first * (last / first) ** (i / max(steps - 1, 1))
 
 
 def windows(count: int) -> list[slice]:

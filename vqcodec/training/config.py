@@ -17,6 +17,7 @@ class TrainConfig:
         late_crop: crop of the last tenth of the run (the batch shrinks to keep the pixels).
         learning_rate: peak rate of the networks (Adam, warm-up, cosine to zero).
         fast: factor on it for codewords, class logits and biases, which barely move otherwise.
+        slow: factor on it for the linear shortcut and the last layers of both transforms.
         exact_from: share of the run after which prior and codewords are on their integer grids.
         level: fixed level 0..1 for single-rate ablations; None draws it per picture.
         loss_balance: a picture's loss is weighted by lambda ** -loss_balance, so that low rates count.
@@ -34,6 +35,7 @@ class TrainConfig:
     late_crop: int = 256
     learning_rate: float = 5e-4
     fast: float = 40.0
+    slow: float = 0.05
     warmup: int = 200
     exact_from: float = 0.75
     level: float | None = None

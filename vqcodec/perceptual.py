@@ -1,0 +1,172 @@
+"""LPIPS and DISTS in torch: distances between pictures as deep networks see them, as metrics and as losses.
+
+    LPIPS (Zhang et al., 2018)   features normalised over channels, squared differences, learned weights
+    DISTS (Ding et al., 2020)    means and covariances of feature maps, so texture may be resampled
+
+The networks' weights are other people's and do not ship with the package: one command fetches them,
+`python -m vqcodec.training.fetch_perceptual`. Both are differentiable in their inputs; the weights stay.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vqcodec.errors import ModelNotFound
+from vqcodec.zoo import user_folder
+
+FOLDER_VARIABLE = "VQCODEC_PERCEPTUAL"
+FETCH = "python -m vqcodec.training.fetch_perceptual"
+NETWORKS = ("alexnet", "vgg16")
+
+# Channels, kernel, stride and padding of each convolution; (kernel, stride) of each maximum pooling.
+_ALEXNET = ((64, 11, 4, 2), (3, 2), (192, 5, 1, 2), (3, 2), (384, 3, 1, 1), (256, 3, 1, 1), (256, 3, 1, 1))
+_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+"""Channels and number of the convolutions of VGG16's five stages."""
+_LPIPS_SHIFT, _LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+"""Of pictures in [-1, 1], from the LPIPS authors."""
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of pictures in [0, 1], those that VGG16 was trained with."""
+
+
+def weights_folder() -> Path:
+    """Where the weights are looked for: VQCODEC_PERCEPTUAL, or `perceptual` beside the user's models."""
+    given = os.environ.get(FOLDER_VARIABLE)
+    return Path(given) if given else user_folder().parent / "perceptual"
+
+
+def _load(name: str, folder: Path | None) -> dict[str, Tensor]:
+    path = (folder or weights_folder()) / f"{name}.safetensors"
+    if not path.is_file():
+        raise ModelNotFound(f"no perceptual weights at {path}; fetch them with `{FETCH}`")
+    try:
+        return {key: value.float() for key, value in load_file(path).items()}
+    except SafetensorError as error:
+        raise ModelNotFound(f"{path} is not a safetensors file: {error}") from error
+
+
+def _constant(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values)[:, None, None]
+
+
+class _Frozen(nn.Module):
+    """Holds loaded tensors as buffers, so that they follow `.to()` and take no gradient."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        super().__init__()
+        for name, value in tensors.items():
+            self.register_buffer(name.replace(".", "_"), value, persistent=False)
+
+    def convolve(self, x: Tensor, i: int, stride: int = 1, padding: int = 1) -> Tensor:
+        """ReLU of convolution `i`."""
+        weight, bias = self.get_buffer(f"conv{i}_weight"), self.get_buffer(f"conv{i}_bias")
+        return F.relu(F.conv2d(x, weight, bias, stride, padding))
+
+
+class LPIPS(_Frozen):
+    """Learned perceptual distance; 0 for equal pictures, about 1 for unlike ones."""
+
+    def __init__(self, network: str = "alexnet", folder: Path | None = None) -> None:
+        """Load the weights.
+
+        Args:
+            network: "alexnet" (what papers report) or "vgg16" (the better loss).
+            folder: where the weights lie, `weights_folder()` unless given.
+
+        Raises:
+            ModelNotFound: the weights are not there; the message says how to fetch them.
+            ValueError: another network.
+        """
+        if network not in NETWORKS:
+            raise ValueError(f"network must be one of {', '.join(NETWORKS)}, not {network!r}")
+        super().__init__(_load(network, folder))
+        self.network = network
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Five feature maps of pictures x (B, 3, H, W) in [0, 1]."""
+        x = (2 * x - 1 - _constant(_LPIPS_SHIFT).to(x)) / _constant(_LPIPS_SCALE).to(x)
+        result, i = [], 0
+        if self.network == "alexnet":
+            for layer in _ALEXNET:
+                if len(layer) == 2:
+                    x = F.max_pool2d(x, *layer)
+                    continue
+                x = self.convolve(x, i, *layer[2:])
+                result.append(x)
+                i += 1
+            return result
+        for stage, (_, count) in enumerate(_STAGES):
+            x = F.max_pool2d(x, 2) if stage else x
+            for _ in range(count):
+                x = self.convolve(x, i)
+                i += 1
+            result.append(x)
+        return result
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
+        total = x.new_zeros(x.shape[0])
+        for i, (a, b) in enumerate(zip(self.features(x), self.features(y), strict=True)):
+            difference = (_unit(a) - _unit(b)).square()
+            total = total + (difference * self.get_buffer(f"lin{i}_weight")).sum(1).mean((1, 2))
+        return total
+
+
+def _unit(x: Tensor) -> Tensor:
+    # The tiny number inside the root keeps the gradient finite where all features are zero.
+    return x / (x.square().sum(1, keepdim=True).add(1e-20).sqrt() + 1e-10)
+
+
+class DISTS(_Frozen):
+    """Structure and texture distance on VGG16 features; 0 for equal pictures."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Load the weights of VGG16 and of the distance; arguments and errors as for `LPIPS`."""
+        super().__init__(_load("vgg16", folder) | _load("dists", folder))
+        hann = torch.hann_window(5, periodic=False)[1:-1]
+        window = torch.outer(hann, hann)
+        self.window: Tensor
+        self.register_buffer("window", window / window.sum(), persistent=False)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The pictures x (B, 3, H, W) in [0, 1] themselves and five feature maps."""
+        result = [x]
+        x = (x - _constant(_MEAN).to(x)) / _constant(_DEVIATION).to(x)
+        i = 0
+        for stage, (_, count) in enumerate(_STAGES):
+            x = self._pool(x) if stage else x
+            for _ in range(count):
+                x = self.convolve(x, i)
+                i += 1
+            result.append(x)
+        return result
+
+    def _pool(self, x: Tensor) -> Tensor:
+        """Root of the Hann-weighted mean square, at every second place (aliasing-free L2 pooling)."""
+        channels = x.shape[1]
+        window = self.window.expand(channels, 1, -1, -1)
+        return (F.conv2d(x.square(), window, stride=2, padding=1, groups=channels) + 1e-12).sqrt()
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
+        alpha, beta = self.get_buffer("alpha"), self.get_buffer("beta")
+        total = alpha.sum() + beta.sum()
+        similarity, start, tiny = x.new_zeros(x.shape[0]), 0, 1e-6
+        for a, b in zip(self.features(x), self.features(y), strict=True):
+            here = slice(start, start + a.shape[1])
+            start = here.stop
+            mean_a, mean_b = a.mean((2, 3)), b.mean((2, 3))
+            var_a, var_b = a.var((2, 3), correction=0), b.var((2, 3), correction=0)
+            covariance = (a * b).mean((2, 3)) - mean_a * mean_b
+            texture = (2 * mean_a * mean_b + tiny) / (mean_a.square() + mean_b.square() + tiny)
+            structure = (2 * covariance + tiny) / (var_a + var_b + tiny)
+            weights = alpha[0, here, 0, 0], beta[0, here, 0, 0]
+            similarity = similarity + (texture * weights[0] + structure * weights[1]).sum(1)
+        return 1 - similarity / total
