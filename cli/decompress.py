@@ -23,6 +23,13 @@ from vqcodec_cli.ui import Reporter, finish, label_of, summary
 )
 @options.metadata
 @options.model
+@click.option(
+    "--realism",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="0..1",
+    help="0 (default) comes nearest to the original, 1 makes up lost texture. The bits are the same.",
+)
 @click.option("--allow-partial", is_flag=True, help="Decode what is whole of a cut file, and exit with 3.")
 @options.max_pixels
 @options.verbosity
@@ -40,6 +47,7 @@ def decompress(
     metadata: frozenset[str],
     model: str | None,
     device: str,
+    realism: float,
     allow_partial: bool,
     limits: Limits,
     verbose: int,
@@ -69,7 +77,7 @@ def decompress(
         data = read_input(job)
         codec = codecs.for_file(probe(data, limits=limits).bitstream_id)
         picture, info = codec.transcode(
-            data, kind, metadata=metadata, allow_partial=allow_partial, limits=limits
+            data, kind, metadata=metadata, allow_partial=allow_partial, limits=limits, realism=realism
         )
         write_output(job, picture)
         for note in info.notes:

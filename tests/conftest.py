@@ -59,8 +59,17 @@ class FakeSegmentCodec:
         return False
 
     def decode(
-        self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
+        self,
+        segments: Sequence[Sequence[bytes | None]],
+        *,
+        width: int,
+        height: int,
+        level: int,
+        tile: int,
+        realism: float = 0.0,
     ) -> Pixels:
+        if realism:
+            raise ModelNotFound("the fake has no perceptual decoder")
         step = _step(level)
         pixels = np.full((height, width, 3), 128, np.uint8)
         for (top, left, rows, columns), (coarse, fine) in zip(

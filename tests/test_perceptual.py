@@ -9,6 +9,7 @@ import re
 import subprocess
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_pip_checks_the_sums(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append((command, check)))
     seen = []
-    monkeypatch.setattr(fetch_perceptual.Path, "write_text", lambda self, text, encoding: seen.append(text))
+    monkeypatch.setattr(Path, "write_text", lambda self, text, encoding: seen.append(text))
     download(tmp_path)
     assert seen == [f"{name} --hash=sha256:{digest}\n" for name, digest in ARCHIVES.items()]
     assert all(check and "--require-hashes" in command for command, check in calls)

@@ -3,9 +3,10 @@
     coding.*      integer prior, codewords, table codes: the bits depend on every one of them
     g_s.*, log_gain                              what turns latents to pixels
     g_a.*, h_a.*                                 the encoder's own business
+    realism.*                                    optional: a second g_s, tuned for looks (see `--realism`)
 
 Fingerprints are the first 8 bytes of SHA-256 over the sorted tensors (name, dtype, shape, data):
-`bitstream_id` over coding.*, `decoder_id` over g_s.* and log_gain.
+`bitstream_id` over coding.*, `decoder_id` over g_s.* and log_gain, `realism_id` over realism.*.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,18 @@ from vqcodec.model.vqvae import ModelConfig, Transforms
 
 FORMAT = "vqcodec-weights-2"
 CODING = "coding."
+REALISM = "realism."
 _DECODER = ("g_s.", "log_gain")
 _FULL_PRECISION = ("log_gain", "g_s.deviation", "g_a.lapping", "g_s.lapping")
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A loaded weights file."""
+    """A loaded weights file.
+
+    Attributes:
+        realism: the perceptual decoder's parameters, by their names in g_s; empty if there is none.
+    """
 
     name: str
     config: ModelConfig
@@ -41,6 +47,7 @@ class Weights:
     coding: dict[str, np.ndarray]
     bitstream_id: bytes
     decoder_id: bytes
+    realism: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def fingerprint(tensors: Mapping[str, np.ndarray]) -> bytes:
@@ -86,12 +93,60 @@ def save_weights(
         "bitstream_id": bitstream_id.hex(),
         "decoder_id": decoder_id.hex(),
     }
+    _write(path, tensors, metadata)
+    return bitstream_id, decoder_id
+
+
+def _write(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
     temporary = Path(path).with_suffix(".tmp")
     save_file(tensors, temporary, metadata=metadata)
     # safetensors makes its files private; weights are read by whoever runs the codec.
     temporary.chmod(0o644)
     temporary.replace(path)
-    return bitstream_id, decoder_id
+
+
+def add_realism(
+    source: str | os.PathLike[str], tuned: Mapping[str, torch.Tensor], path: str | os.PathLike[str]
+) -> None:
+    """Copy a weights file with `tuned` as its perceptual decoder, replacing one that it had.
+
+    Args:
+        tuned: parameters by their names in g_s.
+
+    Raises:
+        ModelNotFound: the file cannot be read, or g_s has no parameters of these names and shapes.
+    """
+    tensors, metadata = _read(source)
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(REALISM)}
+    added = {REALISM + n: t.detach().to("cpu", torch.float16).contiguous().numpy() for n, t in tuned.items()}
+    for name, tensor in added.items():
+        twin = tensors.get("g_s." + name.removeprefix(REALISM))
+        if twin is None or twin.shape != tensor.shape:
+            raise ModelNotFound(f"{source}: g_s has no parameter like {name.removeprefix(REALISM)}")
+    _write(path, tensors | added, metadata | {"realism_id": fingerprint(added).hex()})
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Tensors and string map of a weights file, checked against its fingerprints.
+
+    Raises:
+        ModelNotFound: missing, unreadable, of another format, or damaged.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = dict(file.metadata() or {})
+            if metadata.get("format") != FORMAT:
+                raise ModelNotFound(f"{path}: not a weights file of format {FORMAT}")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        realism = {name: tensor for name, tensor in tensors.items() if name.startswith(REALISM)}
+        found = [*identities(tensors), *([fingerprint(realism)] if realism else [])]
+        names = ("bitstream_id", "decoder_id", "realism_id")
+        stated = [metadata[name] for name in names[: len(found)]]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise ModelNotFound(f"{path}: cannot load weights: {str(error).splitlines()[0]}") from error
+    if stated != [identity.hex() for identity in found]:
+        raise ModelNotFound(f"{path}: weights do not match their own fingerprints; the file is damaged")
+    return tensors, metadata
 
 
 def load_weights(path: str | os.PathLike[str], device: str = "cpu") -> Weights:
@@ -100,25 +155,26 @@ def load_weights(path: str | os.PathLike[str], device: str = "cpu") -> Weights:
     Raises:
         ModelNotFound: missing, unreadable, of another format, incomplete, or damaged.
     """
+    tensors, metadata = _read(path)
+    groups: dict[str, dict[str, np.ndarray]] = {CODING: {}, REALISM: {}, "": {}}
+    for name, tensor in tensors.items():
+        prefix = next(p for p in groups if name.startswith(p))
+        groups[prefix][name.removeprefix(prefix)] = tensor
     try:
-        with safe_open(path, framework="np") as file:
-            metadata = dict(file.metadata() or {})
-            if metadata.get("format") != FORMAT:
-                raise ModelNotFound(f"{path}: not a weights file of format {FORMAT}")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         config = ModelConfig.from_dict(json.loads(metadata["config"]))
-        ids = identities(tensors)
-        if (metadata["bitstream_id"], metadata["decoder_id"]) != (ids[0].hex(), ids[1].hex()):
-            raise ModelNotFound(f"{path}: weights do not match their own fingerprints; the file is damaged")
         with torch.device("meta"):
             transforms = Transforms(config)
-        state = {n: torch.from_numpy(t).float() for n, t in tensors.items() if not n.startswith(CODING)}
-        transforms.load_state_dict(state, assign=True)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        transforms.load_state_dict(
+            {n: torch.from_numpy(t).float() for n, t in groups[""].items()}, assign=True
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelNotFound(f"{path}: cannot load weights: {reason}") from error
     # torch's stubs leave memory_format out.
     transforms.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     transforms.eval().requires_grad_(False)
-    coding = {n.removeprefix(CODING): t for n, t in tensors.items() if n.startswith(CODING)}
-    return Weights(metadata.get("name", Path(path).stem), config, transforms, coding, *ids)
+    realism = {n: torch.from_numpy(t).float().to(device) for n, t in groups[REALISM].items()}
+    ids = identities(tensors)
+    return Weights(
+        metadata.get("name", Path(path).stem), config, transforms, groups[CODING], *ids, realism=realism
+    )

@@ -55,7 +55,14 @@ class Segments(Protocol):
         """Was the picture, encoded at `level`, beyond the reach of the codewords?"""
 
     def decode(
-        self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
+        self,
+        segments: Sequence[Sequence[bytes | None]],
+        *,
+        width: int,
+        height: int,
+        level: int,
+        tile: int,
+        realism: float = 0.0,
     ) -> NDArray[np.uint8]:
         """Return uint8 (H, W, 3)."""
 
@@ -180,6 +187,7 @@ class Codec:
         metadata: str | Iterable[str] = "all",
         allow_partial: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        realism: float = 0.0,
     ) -> Image.Image:
         """Decompress a .vqc file to a picture of mode L, LA, RGB or RGBA.
 
@@ -191,14 +199,16 @@ class Codec:
             metadata: the blocks to keep. Without icc, pixels are converted to sRGB.
             allow_partial: decode what is whole of a file that ends early; missing layers take their mean.
             limits: bounds checked before anything is allocated.
+            realism: 0 (nearest to the original) to 1 (texture made up where it was lost); the same bits.
 
         Raises:
             OSError: the file cannot be read.
             FormatError: not a .vqc file, damaged, cut short, over the limits, or too new.
             ModelMismatch: the file was written with another model.
-            ValueError: bad `metadata`.
+            ModelNotFound: `realism` is not 0, and the model has no perceptual decoder.
+            ValueError: bad `metadata` or `realism`.
         """
-        return self._decode(read_source(data), metadata, allow_partial, limits)[0]
+        return self._decode(read_source(data), metadata, allow_partial, limits, realism)[0]
 
     def compress_file(self, src: Any, dst: PathLike, **options: Any) -> ImageInfo:
         """Compress `src` to the file `dst`, replacing it atomically; `options` as for `compress`.
@@ -224,6 +234,7 @@ class Codec:
         metadata: str | Iterable[str] = "all",
         allow_partial: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        realism: float = 0.0,
     ) -> ImageInfo:
         """Decompress `src` to the picture file `dst`, replacing it atomically.
 
@@ -234,6 +245,7 @@ class Codec:
             metadata: as for `decompress`.
             allow_partial: as for `decompress`.
             limits: as for `decompress`.
+            realism: as for `decompress`.
 
         Raises:
             ValueError: unknown format, or both are the same file; otherwise as `decompress`.
@@ -246,6 +258,7 @@ class Codec:
             metadata=metadata,
             allow_partial=allow_partial,
             limits=limits,
+            realism=realism,
         )
         write_atomic(dst, encoded)
         return replace(info, seconds=time.perf_counter() - start)
@@ -258,11 +271,12 @@ class Codec:
         metadata: str | Iterable[str] = "all",
         allow_partial: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        realism: float = 0.0,
     ) -> tuple[bytes, ImageInfo]:
         """Decompress to the bytes of a picture file of Pillow format `kind`; the rest as `decompress`."""
         start = time.perf_counter()
         data = read_source(src)
-        image, container, notes = self._decode(data, metadata, allow_partial, limits)
+        image, container, notes = self._decode(data, metadata, allow_partial, limits, realism)
         encoded, more = encode_image(image, kind)
         info = describe(
             container.header,
@@ -281,14 +295,23 @@ class Codec:
         return self._segments.encode(prepared.analysis, level, tile, effort)
 
     def decode(
-        self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
+        self,
+        segments: Sequence[Sequence[bytes | None]],
+        *,
+        width: int,
+        height: int,
+        level: int,
+        tile: int,
+        realism: float = 0.0,
     ) -> NDArray[np.uint8]:
         """Pixels uint8 (H, W, 3) of segments [tile][layer]; None stands for a missing layer.
 
         Raises:
             CorruptData: a segment does not decode.
         """
-        return self._segments.decode(segments, width=width, height=height, level=level, tile=tile)
+        return self._segments.decode(
+            segments, width=width, height=height, level=level, tile=tile, realism=_checked(realism)
+        )
 
     def _encode_safely(
         self, ready: Prepared, level: int, tile: int, effort: int
@@ -349,8 +372,9 @@ class Codec:
         return (*named, Chunk("dECD", self._segments.decoder_id))
 
     def _decode(
-        self, data: bytes, metadata: str | Iterable[str], allow_partial: bool, limits: Limits
+        self, data: bytes, metadata: str | Iterable[str], allow_partial: bool, limits: Limits, realism: float
     ) -> tuple[Image.Image, Container, tuple[str, ...]]:
+        realism = _checked(realism)
         kinds = parse_kinds(metadata)
         container = parse(data, limits, allow_partial=allow_partial)
         header = container.header
@@ -369,11 +393,22 @@ class Codec:
             plane = unpack_alpha(chunks["ALPH"], header)
             alpha = np.frombuffer(plane, np.uint8).reshape(header.height, header.width)
         pixels = self._segments.decode(
-            container.segments, width=header.width, height=header.height, level=header.level, tile=header.tile
+            container.segments,
+            width=header.width,
+            height=header.height,
+            level=header.level,
+            tile=header.tile,
+            realism=realism,
         )
         image, notes = to_pil(pixels, header.gray, alpha, Metadata(**blocks), kinds)
         image.info["vqc_complete"] = container.complete
         return image, container, notes
+
+
+def _checked(realism: float) -> float:
+    if not 0 <= realism <= 1:
+        raise ValueError(f"realism must be from 0 to 1, not {realism}")
+    return float(realism)
 
 
 def _refuse_same(src: Any, dst: PathLike) -> None:

@@ -8,6 +8,7 @@ Tiles cut the latent and the coding contexts; the transforms run over the whole 
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import time
@@ -26,6 +27,7 @@ from vqcodec.errors import CorruptData, ModelNotFound
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE
+from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.refine import Refiner
 from vqcodec.types import LEVEL_MAX
 
@@ -94,6 +96,7 @@ class SegmentCodec:
         self.transforms = weights.transforms
         self.coder = LatentCoder(weights.coding, _product)
         self._weights = weights
+        self._blended: tuple[float, SynthesisTransform] | None = None
         self._searches: tuple[list[_Search], list[_Search]] | None = None
         self._refiner: Refiner | None = None
         self._lock = threading.Lock()
@@ -205,6 +208,23 @@ class SegmentCodec:
                 self._searches = (built[0], built[1])
             return self._searches
 
+    @property
+    def has_realism(self) -> bool:
+        """Is there a perceptual decoder beside the fidelity decoder?"""
+        return bool(self._weights.realism)
+
+    def _decoder(self, realism: float) -> SynthesisTransform:
+        g_s = self.transforms.g_s
+        if realism == 0:
+            return g_s
+        if not self.has_realism:
+            raise ModelNotFound(f"model {self.name!r} has no perceptual decoder, which realism needs")
+        # The last mixture is kept: all files of a batch are decoded alike.
+        with self._lock:
+            if self._blended is None or self._blended[0] != realism:
+                self._blended = realism, _mixed(g_s, self._weights.realism, realism)
+            return self._blended[1]
+
     # -- decoding ------------------------------------------------------------------------------
     def decode_latent(
         self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
@@ -228,23 +248,44 @@ class SegmentCodec:
 
     @torch.inference_mode()
     def decode(
-        self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
+        self,
+        segments: Sequence[Sequence[bytes | None]],
+        *,
+        width: int,
+        height: int,
+        level: int,
+        tile: int,
+        realism: float = 0.0,
     ) -> np.ndarray:
         """Pixels (H, W, 3) uint8. None stands for a layer that is missing.
 
+        Args:
+            realism: 0 is the fidelity decoder, 1 the perceptual one; between, their weights are mixed.
+
         Raises:
             CorruptData: a segment, or their number, is not what the picture needs.
+            ModelNotFound: `realism` is not 0, and the model has no perceptual decoder.
         """
+        g_s = self._decoder(realism)
         begun = time.perf_counter()
         latent = self.decode_latent(segments, width=width, height=height, level=level, tile=tile)
         decoded = time.perf_counter()
         y = torch.from_numpy(latent.transpose(2, 0, 1)[None].astype(np.float32)).to(self.device) / SCALE
         t = torch.tensor([level / LEVEL_MAX], device=self.device)
-        picture = self.transforms.synthesise(y, t)[0, :, :height, :width]
+        picture = g_s(y / self.transforms.gain(t), t)[0, :, :height, :width]
         pixels = picture.clamp_(0, 1).mul_(255).round_().to(torch.uint8).permute(1, 2, 0)
         result = np.ascontiguousarray(pixels.cpu().numpy())
         self.timings = {"coding": decoded - begun, "synthesis": time.perf_counter() - decoded}
         return result
+
+
+def _mixed(g_s: SynthesisTransform, tuned: dict[str, Tensor], share: float) -> SynthesisTransform:
+    """A copy of g_s with `share` of the tuned parameters in its own."""
+    result = copy.deepcopy(g_s)
+    for name, parameter in result.named_parameters():
+        if name in tuned:
+            parameter.data.lerp_(tuned[name], share)
+    return result
 
 
 def tiles(rows: int, columns: int, tile: int) -> Iterator[tuple[slice, slice]]:

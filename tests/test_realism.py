@@ -1,0 +1,235 @@
+"""The perceptual decoder: training moves g_s and nothing else, weights mix, and the bits stay as they are."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from torch import nn
+
+from tests.tiny import picture, pictures
+from vqcodec import Codec, errors
+from vqcodec.checkpoint import add_realism, load_weights
+from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
+from vqcodec.restore import restore
+from vqcodec.segments import SegmentCodec
+from vqcodec.training import perceptual
+from vqcodec.training.adversarial import FROZEN, PerceptualConfig, Players
+from vqcodec.training.perceptual import load, progress_of, run, save, tuned_weights
+from vqcodec_cli.main import main
+
+
+class Difference(nn.Module):
+    """Stands for LPIPS and DISTS: mean absolute difference."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (x - y).abs().mean((1, 2, 3))
+
+
+def config(**changes: object) -> PerceptualConfig:
+    values = {"steps": 6, "batch": 2, "crop": 64, "warmup": 1, "log_every": 2, "device": "cpu", "bf16": False}
+    return PerceptualConfig(**(values | changes))  # type: ignore[arg-type]
+
+
+def players(weights, **changes) -> Players:
+    return Players(config(**changes), restore(load_weights(weights)), (Difference(), Difference()))
+
+
+def batch():
+    x = torch.stack([torch.from_numpy(p[:64, :64].copy()).permute(2, 0, 1) for p in pictures(2)])
+    return x.float() / 255, torch.tensor([0.2, 0.6])
+
+
+@pytest.fixture(scope="module")
+def real_weights(tmp_path_factory, tiny_weights):
+    """The tiny model with a perceptual decoder that is anything but the fidelity decoder."""
+    path = tmp_path_factory.mktemp("realism") / "real.safetensors"
+    torch.manual_seed(0)
+    parameters = load_weights(tiny_weights).transforms.g_s.named_parameters()
+    tuned = {n: p + 0.05 * torch.randn_like(p) for n, p in parameters if not any(f in n for f in FROZEN)}
+    add_realism(tiny_weights, tuned, path)
+    return path
+
+
+# -- discriminator -----------------------------------------------------------------------------
+def test_scores_are_local_and_depend_on_the_condition():
+    torch.manual_seed(0)
+    judge = Discriminator((8, 8, 8, 8)).eval()
+    x, f = torch.rand(2, 1, 3, 256, 64)
+    scores, features = judge(x, f)
+    assert scores.shape == (1, 1, 16, 4)
+    assert [t.shape[2] for t in features] == [128, 64, 32, 16]
+    changed = x.clone()
+    changed[:, :, :16] = 0
+    moved = (judge(changed, f)[0] - scores).abs()[0, 0, :, 0]
+    assert moved[0] > 0
+    assert (moved[8:] == 0).all()
+    assert not torch.equal(judge(x, 1 - f)[0], scores)
+
+
+def test_losses_of_the_game():
+    real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.0])
+    assert float(discriminator_loss(real, fake)) == pytest.approx(0.25 + 0.5)
+    assert float(generator_loss(fake)) == pytest.approx(1.5)
+    a = [torch.ones(2, 3), torch.full((4,), 2.0)]
+    assert float(matching_loss(a, a)) == 0
+    assert float(matching_loss(a, [2 * a[0], a[1]])) == pytest.approx(0.5)
+
+
+# -- training ----------------------------------------------------------------------------------
+@pytest.mark.parametrize("adversarial", [False, True])
+def test_only_the_decoder_and_its_judge_learn(tiny_weights, adversarial):
+    group = players(tiny_weights)
+    before = {n: p.clone() for n, p in group.model.state_dict().items()}
+    linear = {n: p.clone() for n, p in group.g_s.named_parameters() if any(f in n for f in FROZEN)}
+    start = {n: p.detach().clone() for n, p in group.tuned.items()}
+    judge = [p.detach().clone() for p in group.discriminator.parameters()]
+    group.set_rates(0.0)
+    for _ in range(2):
+        log = group.train_step(*batch(), adversarial)
+    assert all(torch.equal(p, before[n]) for n, p in group.model.state_dict().items())
+    assert all(torch.equal(dict(group.g_s.named_parameters())[n], p) for n, p in linear.items())
+    assert linear
+    assert any(not torch.equal(p, start[n]) for n, p in group.tuned.items())
+    now = list(group.discriminator.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(judge, now, strict=True)) != adversarial
+    assert ({"weight", "real", "fake"} <= log.keys()) == adversarial
+    assert all(math.isfinite(value) for value in log.values())
+
+
+def test_the_first_step_starts_at_the_fidelity_decoder(tiny_weights):
+    """Nothing is clipped there, so the price in PSNR is nothing."""
+    group = players(tiny_weights)
+    assert abs(group.train_step(*batch(), False)["psnr_loss"]) < 0.2
+
+
+def test_the_adaptive_weight_balances_gradients(tiny_weights):
+    group = players(tiny_weights, adversarial=0.5)
+    last = group.g_s.tail.weight
+    fixed, game = last.square().sum(), 10 * last.square().sum()
+    assert group._adaptive_weight(fixed, game) == pytest.approx(0.05, rel=1e-3)
+
+
+def photos(folder):
+    for number, pixels in enumerate(pictures(2)):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return str(folder)
+
+
+def test_a_run_logs_both_players_and_resumes_where_it_stopped(tmp_path, tiny_weights, monkeypatch):
+    data = photos(tmp_path)
+    whole = players(tiny_weights, data=data, out=str(tmp_path / "whole"), begin=0.3)
+    run(whole)
+    entries = [json.loads(t) for t in (tmp_path / "whole" / "perceptual.jsonl").read_text().splitlines()]
+    assert [e["step"] for e in entries] == [2, 4, 6]
+    assert "real" not in entries[0]
+    assert {"real", "fake", "weight", "psnr_loss", "lpips", "dists"} <= entries[-1].keys()
+
+    half = players(tiny_weights, data=data, out=str(tmp_path / "half"), begin=0.3)
+    with monkeypatch.context() as patch:
+        patch.setattr(perceptual, "progress_of", lambda c, step, s: 1.0 if step >= 3 else step / 6)
+        run(half)
+    assert half.step == 3
+    again = players(tiny_weights, data=data, out=str(tmp_path / "half"), begin=0.3)
+    run(again, load(again, tmp_path / "half"))
+    assert again.step == 6
+    for name, parameter in whole.tuned.items():
+        assert torch.allclose(parameter, again.tuned[name], atol=1e-6), name
+    saved = tuned_weights(tmp_path / "half" / perceptual.STATE)
+    assert all(torch.equal(saved[n], again.ema[n]) for n in again.ema)
+
+
+def test_progress_is_the_larger_share():
+    assert progress_of(config(steps=10), 5, 100.0) == 0.5
+    assert progress_of(config(steps=None, minutes=1.0), 5, 30.0) == 0.5
+    assert progress_of(config(steps=10, minutes=1.0), 1, 120.0) == 1.0
+
+
+def test_states_are_written_whole(tmp_path, tiny_weights):
+    save(players(tiny_weights), 1.5, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [perceptual.STATE]
+    assert load(players(tiny_weights), tmp_path) == 1.5
+
+
+# -- decoding ----------------------------------------------------------------------------------
+def test_same_file_two_decoders(tiny_weights, real_weights):
+    """Identical indices, other pixels; at 0 the pixels of a model without a perceptual decoder."""
+    plain, both = SegmentCodec.load(tiny_weights), SegmentCodec.load(real_weights)
+    assert (both.bitstream_id, both.decoder_id) == (plain.bitstream_id, plain.decoder_id)
+    assert (both.has_realism, plain.has_realism) == (True, False)
+    data = Codec(plain).compress(picture(96, 80, seed=3), quality=40)
+    assert Codec(both).compress(picture(96, 80, seed=3), quality=40) == data
+    latents = []
+    original = both.decode_latent
+
+    def watch(*args, **kwargs):
+        latents.append(original(*args, **kwargs))
+        return latents[-1]
+
+    both.decode_latent = watch  # type: ignore[method-assign]
+    seen = [np.asarray(Codec(both).decompress(data, realism=r)).astype(int) for r in (0, 0.5, 1)]
+    assert all(np.array_equal(latents[0], latent) for latent in latents[1:])
+    assert np.array_equal(seen[0], np.asarray(Codec(plain).decompress(data)))
+    far, near = (np.abs(seen[i] - seen[0]).mean() for i in (2, 1))
+    assert far > near > 0
+
+
+def test_the_mixture_is_of_weights(tiny_weights, real_weights):
+    codec = SegmentCodec.load(real_weights)
+    tuned = load_weights(real_weights).realism
+    mixed = dict(codec._decoder(0.25).named_parameters())
+    for name, parameter in codec.transforms.g_s.named_parameters():
+        wanted = parameter.lerp(tuned[name], 0.25) if name in tuned else parameter
+        assert torch.allclose(mixed[name], wanted), name
+    assert codec._decoder(0.25) is codec._decoder(0.25)
+    assert codec._decoder(0.0) is codec.transforms.g_s
+
+
+def test_bad_realism_is_refused(tiny_weights, real_weights):
+    data = Codec(SegmentCodec.load(tiny_weights)).compress(picture(32, 32))
+    with pytest.raises(errors.ModelNotFound, match="no perceptual decoder"):
+        Codec(SegmentCodec.load(tiny_weights)).decompress(data, realism=0.5)
+    for realism in (-0.1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="realism must be from 0 to 1"):
+            Codec(SegmentCodec.load(real_weights)).decompress(data, realism=realism)
+
+
+def test_damaged_realism_is_noticed(tmp_path, real_weights):
+    with safe_open(real_weights, framework="np") as file:
+        tensors, notes = {n: file.get_tensor(n) for n in file.keys()}, dict(file.metadata())  # noqa: SIM118
+    name = next(n for n in tensors if n.startswith("realism."))
+    tensors[name] = tensors[name] + np.float16(1)
+    save_file(tensors, tmp_path / "bad.safetensors", metadata=notes)
+    with pytest.raises(errors.ModelNotFound, match="fingerprints"):
+        load_weights(tmp_path / "bad.safetensors")
+
+
+def test_adding_replaces_and_checks(tmp_path, tiny_weights, real_weights):
+    bias = torch.ones_like(load_weights(tiny_weights).transforms.g_s.tail.get_parameter("bias"))
+    add_realism(real_weights, {"tail.bias": bias}, tmp_path / "one.safetensors")
+    assert list(load_weights(tmp_path / "one.safetensors").realism) == ["tail.bias"]
+    for wrong in ({"tail.bais": bias}, {"tail.bias": bias[1:]}):
+        with pytest.raises(errors.ModelNotFound, match="has no parameter like"):
+            add_realism(tiny_weights, wrong, tmp_path / "two.safetensors")
+    assert not (tmp_path / "two.safetensors").exists()
+
+
+def test_realism_on_the_command_line(tmp_path, tiny_weights, real_weights, capsys):
+    Image.fromarray(picture(64, 64)).save(tmp_path / "x.png")
+    file = str(tmp_path / "x.vqc")
+    assert main(["compress", str(tmp_path / "x.png"), "-m", str(tiny_weights), "-o", file]) == 0
+    for realism in ("0", "1"):
+        words = ["decompress", file, "-m", str(real_weights), "--realism", realism]
+        assert main([*words, "-o", str(tmp_path / f"{realism}.png")]) == 0
+    zero, one = (np.asarray(Image.open(tmp_path / f"{r}.png")) for r in (0, 1))
+    assert not np.array_equal(zero, one)
+    capsys.readouterr()
+    assert main(["decompress", file, "-m", str(tiny_weights), "--realism", "1", "-o", f"{file}.png"]) != 0
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["decompress", file, "-m", str(real_weights), "--realism", "2"]) == 2

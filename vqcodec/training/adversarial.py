@@ -1,0 +1,179 @@
+"""One step of the perceptual stage: the decoder learns to show texture, the discriminator to find it out.
+
+Everything that decides the bits is frozen; a copy of the synthesis transform is tuned. For one batch of
+latents and the pictures f that the fidelity decoder makes of them:
+
+    decoder         mse/mse_f + w_l LPIPS + w_d DISTS + w (adversarial + w_m matching)
+    discriminator   hinge loss on (original, f) against (decoded, f), once it has begun
+
+`mse/mse_f` is the error relative to the fidelity decoder's own: it weighs alike at every level of the dial,
+and its price in PSNR can be read off, 10 log10. The weight w is adaptive (Esser et al., 2021): the ratio of
+the gradient norms of the other losses and of the game at the last layer, times `adversarial`.
+
+What is logged shows both players. `real` and `fake` are mean scores; their distance should stay between about
+0.3 and 1.5: near 0 the discriminator has lost and teaches nothing, at 2 and more it sees through everything
+and the decoder's gradient is noise. `weight` is w: ten times more than at the start says that the game's
+gradient is vanishing. `psnr_loss` is the price paid so far in dB.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
+from vqcodec.model.transforms import SynthesisTransform
+from vqcodec.model.vqvae import VQVAE
+
+FROZEN = ("shortcut", "lapping")
+"""Parts of g_s that stay: the linear half is the same for both decoders."""
+WEIGHT_MAX = 100.0
+
+
+@dataclass(frozen=True)
+class PerceptualConfig:
+    """Settings of a run.
+
+    Attributes:
+        level_max: levels are drawn from [0, level_max]; above, nothing is lost that should be made up.
+        lpips, dists, matching, adversarial: weights of the losses; `adversarial` scales the adaptive weight.
+        begin: share of the run before the discriminator and the adversarial losses begin.
+        network: of LPIPS, "alexnet" or "vgg16".
+    """
+
+    data: str = ""
+    out: str = "runs/perceptual"
+    minutes: float | None = None
+    steps: int | None = None
+    batch: int = 4
+    crop: int = 160
+    learning_rate: float = 2e-4
+    discriminator_rate: float = 4e-4
+    warmup: int = 50
+    lpips: float = 1.0
+    dists: float = 2.0
+    adversarial: float = 0.5
+    matching: float = 0.5
+    begin: float = 0.1
+    level_max: float = 0.7
+    network: str = "alexnet"
+    log_every: int = 50
+    save_minutes: float = 5.0
+    seed: int = 0
+    threads: int = 0
+    device: str = "auto"
+    bf16: bool = True
+
+
+class Players:
+    """Both decoders, the discriminator and the optimisers."""
+
+    def __init__(
+        self, config: PerceptualConfig, model: VQVAE, distances: tuple[nn.Module, nn.Module]
+    ) -> None:
+        """distances: LPIPS and DISTS, or what stands for them."""
+        self.config = config
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        device = config.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        model.set_exact(True)
+        self.model = model.to(self.device).eval().requires_grad_(False)
+        self.g_s: SynthesisTransform = copy.deepcopy(model.g_s)
+        self.tuned = {
+            name: parameter.requires_grad_()
+            for name, parameter in self.g_s.named_parameters()
+            if not any(part in name for part in FROZEN)
+        }
+        self.ema = {name: parameter.detach().clone() for name, parameter in self.tuned.items()}
+        self.discriminator = Discriminator().to(self.device)
+        self.lpips, self.dists = (d.to(self.device) for d in distances)
+        rates = (config.learning_rate, config.discriminator_rate)
+        players = (self.tuned.values(), self.discriminator.parameters())
+        self.optimizers = [
+            torch.optim.Adam(p, lr=r, betas=(0.5, 0.9)) for p, r in zip(players, rates, strict=True)
+        ]
+        self.step = 0
+
+    def set_rates(self, progress: float) -> None:
+        """Learning rates at this share of the run: warm-up, then cosine to zero."""
+        factor = min(1.0, (self.step + 1) / self.config.warmup) * 0.5 * (1 + math.cos(math.pi * progress))
+        rates = (self.config.learning_rate, self.config.discriminator_rate)
+        for optimizer, rate in zip(self.optimizers, rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
+    @torch.no_grad()
+    def _latents(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Quantised latent over the gain, which g_s takes, and the fidelity decoder's picture."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+            y = self.model.analyse(x, level)
+        y_hat, _, _ = self.model.quantise(y.float(), level)
+        scaled = y_hat / self.model.gain(level)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+            return scaled, self.model.g_s(scaled, level).float().clamp(0, 1)
+
+    def train_step(self, x: Tensor, level: Tensor, adversarial: bool) -> dict[str, float]:
+        """One step of the decoder and, with `adversarial`, of the discriminator; returns what is logged."""
+        config = self.config
+        scaled, fidelity = self._latents(x, level)
+        floor = (fidelity - x).square().mean((1, 2, 3))
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
+            picture = self.g_s(scaled, level).float()
+            ratio = (picture - x).square().mean((1, 2, 3)) / floor.clamp_min(1e-6)
+            lpips, dists = self.lpips(x, picture).float(), self.dists(x, picture).float()
+            fixed = ratio.mean() + config.lpips * lpips.mean() + config.dists * dists.mean()
+            log = {
+                "psnr_loss": float(10 * ratio.detach().log10().mean()),
+                "lpips": float(lpips.detach().mean()),
+                "dists": float(dists.detach().mean()),
+            }
+            loss = fixed
+            if adversarial:
+                self.discriminator.requires_grad_(False)
+                scores, features = self.discriminator(picture, fidelity)
+                _, real_features = self.discriminator(x, fidelity)
+                game = generator_loss(scores.float()) + config.matching * matching_loss(
+                    real_features, features
+                )
+                weight = self._adaptive_weight(fixed, game)
+                loss = fixed + weight * game
+                log |= {"weight": weight, "game": float(game.detach())}
+        self.optimizers[0].zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.tuned.values(), 1.0)
+        if torch.isfinite(norm):
+            self.optimizers[0].step()
+        if adversarial:
+            log |= self._discriminate(x, picture.detach(), fidelity)
+        self.step += 1
+        decay = min(0.998, 1 - 4 / (self.step + 4))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.ema.values()), list(self.tuned.values()), 1 - decay)
+        return log | {"loss": float(loss.detach())}
+
+    def _adaptive_weight(self, fixed: Tensor, game: Tensor) -> float:
+        last = self.g_s.tail.weight
+        norms = [torch.autograd.grad(part, last, retain_graph=True)[0].norm() for part in (fixed, game)]
+        return min(float(norms[0] / (norms[1] + 1e-6)), WEIGHT_MAX) * self.config.adversarial
+
+    def _discriminate(self, x: Tensor, picture: Tensor, fidelity: Tensor) -> dict[str, float]:
+        self.discriminator.requires_grad_(True)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+            real, fake = (self.discriminator(p, fidelity)[0].float() for p in (x, picture))
+            loss = discriminator_loss(real, fake)
+        self.optimizers[1].zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizers[1].step()
+        return {
+            "real": float(real.detach().mean()),
+            "fake": float(fake.detach().mean()),
+            "discriminator": float(loss.detach()),
+        }

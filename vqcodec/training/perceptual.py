@@ -1,0 +1,171 @@
+"""The perceptual decoder: `python -m vqcodec.training.perceptual --data DIR --minutes 60 --out RUN`.
+
+Tunes a copy of the synthesis transform of a model (`--from`, the packaged one unless given), the bits stay as
+they are; `vqcodec.training.adversarial` says how, and what the log means. Interrupt it at any time; the same
+command with --resume goes on. At the end (or from a state, with --only-add) the tuned weights are added to a
+copy of the model's weights file, `--add-to FILE`, where `--realism` finds them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vqcodec.checkpoint import add_realism
+from vqcodec.errors import ModelNotFound
+from vqcodec.perceptual import DISTS, LPIPS
+from vqcodec.training.adversarial import PerceptualConfig, Players
+from vqcodec.training.data import Crops, load_images
+from vqcodec.training.sources import load_start
+from vqcodec.training.trainer import read_metadata
+from vqcodec.zoo import find_model
+
+STATE = "perceptual.safetensors"
+
+
+def save(players: Players, seconds: float, out: Path) -> None:
+    """Write everything that is needed to go on to `out/perceptual.safetensors`, atomically."""
+    tensors = {f"tuned.{n}": p.detach() for n, p in players.tuned.items()}
+    tensors |= {f"ema.{n}": p for n, p in players.ema.items()}
+    tensors |= {f"discriminator.{n}": t for n, t in players.discriminator.state_dict().items()}
+    for number, optimizer in enumerate(players.optimizers):
+        for place, values in optimizer.state_dict()["state"].items():
+            tensors |= {f"optim{number}.{place}.{key}": value for key, value in values.items()}
+    meta = {
+        "config": json.dumps(dataclasses.asdict(players.config)),
+        "progress": json.dumps({"step": players.step, "seconds": seconds}),
+    }
+    temporary = out / (STATE + ".part")
+    save_file({n: t.contiguous().clone() for n, t in tensors.items()}, temporary, metadata=meta)
+    temporary.replace(out / STATE)
+
+
+@torch.no_grad()
+def load(players: Players, out: Path) -> float:
+    """Inverse of `save`; returns the seconds that were used."""
+    tensors = load_file(out / STATE, device=str(players.device))
+    for name, parameter in players.tuned.items():
+        parameter.copy_(tensors[f"tuned.{name}"])
+        players.ema[name].copy_(tensors[f"ema.{name}"])
+    prefix = "discriminator."
+    players.discriminator.load_state_dict(
+        {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    )
+    for number, optimizer in enumerate(players.optimizers):
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind == f"optim{number}":
+                place, key = rest.split(".")
+                state.setdefault(int(place), {})[key] = tensor
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+    progress = json.loads(read_metadata(out / STATE)["progress"])
+    players.step = progress["step"]
+    return float(progress["seconds"])
+
+
+def progress_of(config: PerceptualConfig, step: int, seconds: float) -> float:
+    """Share of the budget used, 0..1."""
+    shares = [seconds / (60 * config.minutes)] if config.minutes else []
+    shares += [step / config.steps] if config.steps else []
+    return min(max(shares, default=0.0), 1.0)
+
+
+def run(players: Players, seconds: float = 0.0) -> float:
+    """Train until the budget is used up; writes log and state to `out`; returns the seconds used."""
+    config, out = players.config, Path(players.config.out)
+    out.mkdir(parents=True, exist_ok=True)
+    terminal = sys.stderr.isatty()
+    pictures = load_images(config.data, config.crop, terminal)
+    crops = Crops(pictures, seed=config.seed, first=players.step)
+    stop, saved, sums, count = threading.Event(), time.monotonic(), dict[str, float](), 0
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+    while (progress := progress_of(config, players.step, seconds)) < 1 and not stop.is_set():
+        begun = time.monotonic()
+        players.set_rates(progress)
+        x, level = crops.batch(config.batch, config.crop, players.device)
+        figures = players.train_step(x, level * config.level_max, adversarial=progress >= config.begin)
+        sums = {k: sums.get(k, 0.0) + v for k, v in figures.items()}
+        count += 1
+        seconds += time.monotonic() - begun
+        if players.step % config.log_every == 0:
+            means = {k: round(v / count, 4) for k, v in sums.items()}
+            entry = {"step": players.step, "seconds": round(seconds, 1), "progress": round(progress, 4)}
+            with (out / "perceptual.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(entry | means) + "\n")
+            if terminal:
+                print(f"\r{100 * progress:5.1f} % {means}", end="", file=sys.stderr, flush=True)
+            sums, count = {}, 0
+        if time.monotonic() - saved > 60 * config.save_minutes:
+            save(players, seconds, out)
+            saved = time.monotonic()
+    save(players, seconds, out)
+    return seconds
+
+
+def tuned_weights(state: Path) -> dict[str, Tensor]:
+    """The averaged weights of a state, by their names in g_s."""
+    return {n.removeprefix("ema."): t for n, t in load_file(state).items() if n.startswith("ema.")}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m vqcodec.training.perceptual", description=__doc__)
+    for item in dataclasses.fields(PerceptualConfig):
+        name, kind = "--" + item.name.replace("_", "-"), type(item.default)
+        if kind is bool:
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None)
+        else:
+            if item.default is None:
+                kind = int if item.name == "steps" else float
+            parser.add_argument(name, type=kind, default=None)
+    parser.add_argument(
+        "--from", dest="start", default="default", metavar="MODEL", help="name or weights file"
+    )
+    parser.add_argument("--resume", action="store_true", help=f"go on from OUT/{STATE}")
+    parser.add_argument(
+        "--add-to", type=Path, metavar="FILE", help="weights file to write, with both decoders"
+    )
+    parser.add_argument("--only-add", action="store_true", help="no training: add what OUT's state holds")
+    return parser
+
+
+def main() -> int:
+    """Entry point; returns the exit status."""
+    parser = _parser()
+    arguments: dict[str, Any] = vars(parser.parse_args())
+    start, resume, target, only = (arguments.pop(k) for k in ("start", "resume", "add_to", "only_add"))
+    given = {k: v for k, v in arguments.items() if v is not None}
+    out = Path(given.get("out", PerceptualConfig.out))
+    try:
+        source = find_model(start)
+        if not only:
+            if resume:
+                given = json.loads(read_metadata(out / STATE)["config"]) | given
+            config = PerceptualConfig(**given)
+            if not config.data or not (config.minutes or config.steps):
+                parser.error("--data and one of --minutes, --steps are needed")
+            players = Players(config, load_start(str(source)), (LPIPS(config.network), DISTS()))
+            run(players, load(players, out) if resume else 0.0)
+        if target is not None:
+            add_realism(source, tuned_weights(out / STATE), target)
+    except (ModelNotFound, FileNotFoundError) as error:
+        print(f"perceptual: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
