@@ -71,11 +71,17 @@ VARIANTS = (
         "twice the words where groups are single channels",
         model={"bands": tuple((d, c, 2 * k if d == 1 else k) for d, c, k in _BANDS)},
     ),
+    Variant(
+        "two-stages",
+        "two residual stages of half the words each",
+        model={"quantizer": "residual"},
+    ),
     Variant("two-pass", "spatial context in two passes (checkerboard)", model={"context_passes": 2}),
     Variant("classes-18x5", "context classes 18 x 5", model={"context_levels": (18, 5)}),
     Variant("classes-27x1", "context classes 27 x 1", model={"context_levels": (27, 1)}),
     Variant("cell-noise", "g_a trained by noise in the cell", settings={"cell_noise": True}),
     Variant("energy-0.6", "weight of the free energy 0.6", settings={"energy_weight": 0.6}),
+    Variant("slow-1", "shortcut and last layers at the common rate", settings={"slow": 1.0}),
     Variant("separate", "no overlap of blocks in the linear shortcut", model={"lapped": False}),
     Variant("no-shortcut", "no linear shortcut beside the networks", model={"shortcut": False}),
     Variant(

@@ -41,7 +41,7 @@ def players(weights, **changes) -> Players:
     return Players(config(**changes), restore(load_weights(weights)), (Difference(), Difference()))
 
 
-def batch():
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
     x = torch.stack([torch.from_numpy(p[:64, :64].copy()).permute(2, 0, 1) for p in pictures(2)])
     return x.float() / 255, torch.tensor([0.2, 0.6])
 

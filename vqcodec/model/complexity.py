@@ -116,7 +116,7 @@ def _kmac(run: Callable[[], object]) -> float:
 
 def _search_kmac(config: ModelConfig) -> float:
     """Each latent vector meets all words of its group: channels x words at every position."""
-    bands = config.bands if config.quantizer == "vector" else ()
+    bands = config.bands if config.quantizer != "scalar" else ()
     latent = sum(channels * words for _, channels, words in bands) / BLOCK**2
     hyper = sum(channels * words for _, channels, words in config.hyper_bands) / (4 * BLOCK) ** 2
     return (latent + hyper) / 1000

@@ -21,6 +21,7 @@ from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
 from vqcodec.model.prior import HyperAnalysis, Prior, join_phases, split_phases
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE, Band, Quantized, VectorQuantizer
+from vqcodec.model.residual import ResidualQuantizer
 from vqcodec.model.scalar import ScalarQuantizer
 from vqcodec.model.transforms import AnalysisTransform, SynthesisTransform
 
@@ -152,9 +153,11 @@ class VQVAE(Transforms):
             raise ValueError("the bands must cover all latent channels")
         if config.context_passes not in (2, 4):
             raise ValueError("the context has two or four passes")
-        self.quantizer: VectorQuantizer | ScalarQuantizer
+        self.quantizer: VectorQuantizer | ResidualQuantizer | ScalarQuantizer
         if config.quantizer == "vector":
             self.quantizer = VectorQuantizer(bands, config.context_levels)
+        elif config.quantizer == "residual":
+            self.quantizer = ResidualQuantizer(bands, config.context_levels)
         else:
             self.quantizer = ScalarQuantizer(config.channels, config.context_levels)
         self.hyper_quantizer = VectorQuantizer(hyper_bands, (LEVEL_KNOTS,))

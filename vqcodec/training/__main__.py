@@ -49,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
             if item.name == "steps" or isinstance(item.default, int):
                 kind = int  # type: ignore[assignment]
             parser.add_argument(name, type=kind, default=None)
-    parser.add_argument("--quantizer", choices=("vector", "scalar"), help="scalar is for comparisons only")
+    parser.add_argument(
+        "--quantizer",
+        choices=("vector", "residual", "scalar"),
+        help="all but vector are for comparisons only",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from OUT/state.safetensors")
     parser.add_argument(
         "--from", dest="start", metavar="SOURCE", help="start from a state, a weights file or a model's name"

@@ -35,7 +35,7 @@ class TrainConfig:
     late_crop: int = 256
     learning_rate: float = 5e-4
     fast: float = 40.0
-    slow: float = 0.05
+    slow: float = 0.3
     warmup: int = 200
     exact_from: float = 0.75
     level: float | None = None
