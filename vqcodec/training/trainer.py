@@ -41,8 +41,8 @@ FAST = ("quantizer.",)
 MEDIUM = ("level_bias", "modulation", "prior.linear")
 SLOW = ("shortcut", "lapping", "g_a.tail.weight", "g_s.tail.weight")
 """What adds straight to latent or picture: a step of the common rate moves those by about a quantiser step
-at the upper levels, and all else learns under that noise (measured, after 160 steps at a constant rate: J 2, 4
-and 10 % higher in the three thirds of the dial than with a tenth of the rate there)."""
+at the upper levels, and all else learns under that noise (measured after 160 steps at a constant rate: J 2, 4
+and 10 % higher, by thirds of the dial, than with a tenth of the rate there)."""
 
 
 class CollapseError(RuntimeError):
