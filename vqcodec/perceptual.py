@@ -114,7 +114,7 @@ class LPIPS(_Frozen):
         """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
         total = x.new_zeros(x.shape[0])
         for i, (a, b) in enumerate(zip(self.features(x), self.features(y), strict=True)):
-            difference = (_unit(a) - _unit(b)).square()
+            difference = (_unit(a.float()) - _unit(b.float())).square()
             total = total + (difference * self.get_buffer(f"lin{i}_weight")).sum(1).mean((1, 2))
         return total
 
@@ -159,7 +159,9 @@ class DISTS(_Frozen):
         alpha, beta = self.get_buffer("alpha"), self.get_buffer("beta")
         total = alpha.sum() + beta.sum()
         similarity, start, tiny = x.new_zeros(x.shape[0]), 0, 1e-6
-        for a, b in zip(self.features(x), self.features(y), strict=True):
+        for first, second in zip(self.features(x), self.features(y), strict=True):
+            # Under autocast too: a covariance is a small difference of large numbers.
+            a, b = first.float(), second.float()
             here = slice(start, start + a.shape[1])
             start = here.stop
             mean_a, mean_b = a.mean((2, 3)), b.mean((2, 3))
