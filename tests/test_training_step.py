@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from PIL import Image
 
-from benchmarks.training_step import main, matrix_rate, measure_step, step_table
 from tests.tiny import pictures, settings
 
+ROOT = Path(__file__).resolve().parents[1]
 
-def test_parts_of_a_step_are_timed_and_bounded_by_what_they_are_parts_of(tmp_path):
+
+@pytest.fixture
+def profile(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module; it is not installed, and must not hide the installed vqcodec."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
+    return importlib.import_module("benchmarks.training_step")
+
+
+def test_parts_of_a_step_are_timed_and_bounded_by_what_they_are_parts_of(profile, tmp_path):
     for number, pixels in enumerate(pictures(2)):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    result = measure_step(settings(data=str(tmp_path), out=str(tmp_path / "run")), repeats=2)
+    result = profile.measure_step(settings(data=str(tmp_path), out=str(tmp_path / "run")), repeats=2)
     assert set(result["parts_s"]) == {"data", "g_a", "prior", "quantiser", "g_s", "optimiser"}
     assert all(value > 0 for name, value in result["parts_s"].items() if name != "prior")
     assert result["rest_s"] == pytest.approx(result["step_s"] - sum(result["parts_s"].values()), abs=1e-3)
@@ -23,7 +35,7 @@ def test_parts_of_a_step_are_timed_and_bounded_by_what_they_are_parts_of(tmp_pat
     json.dumps(result)
 
 
-def test_the_table_gives_shares_of_the_step():
+def test_the_table_gives_shares_of_the_step(profile):
     result = {
         "step_s": 0.2,
         "parts_s": {"data": 0.05, "g_a": 0.1},
@@ -31,7 +43,9 @@ def test_the_table_gives_shares_of_the_step():
         "matrix_gmac_per_s": 400.0,
         "transforms_gmac_per_s": {"g_a": 100.0},
     }
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in step_table(result).splitlines()]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in profile.step_table(result).splitlines()
+    ]
     assert rows[2:] == [
         ["data", "50.0", "25 %", "", ""],
         ["g_a", "100.0", "50 %", "100", "25 %"],
@@ -40,10 +54,10 @@ def test_the_table_gives_shares_of_the_step():
     ]
 
 
-def test_the_matrix_rate_counts_multiply_accumulates():
-    assert 1e7 < matrix_rate(torch.device("cpu"), side=256) < 1e15
+def test_the_matrix_rate_counts_multiply_accumulates(profile):
+    assert 1e7 < profile.matrix_rate(torch.device("cpu"), side=256) < 1e15
 
 
-def test_a_missing_folder_is_one_line(tmp_path, capsys):
-    assert main(["--data", str(tmp_path / "nowhere")]) == 1
+def test_a_missing_folder_is_one_line(profile, tmp_path, capsys):
+    assert profile.main(["--data", str(tmp_path / "nowhere")]) == 1
     assert capsys.readouterr().err.startswith("training_step: ")
