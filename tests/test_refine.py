@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 
 from tests.tiny import picture
+from vqcodec import refine
 from vqcodec.codec import Codec
 from vqcodec.metrics import mse
 from vqcodec.model.vqvae import lambda_of_level
-from vqcodec.refine import EFFORT_STEPS, WINDOW, Refiner, parts, windows
+from vqcodec.refine import EFFORT_STEPS, HALO, WINDOW, Refiner, parts, trusted, windows
 from vqcodec.segments import SegmentCodec
 from vqcodec_cli.main import main
 
@@ -70,14 +71,32 @@ def test_any_size_and_tile(tiny_segments, size):
         assert decoded.shape == x.shape
 
 
-def test_windows_cover_and_are_bounded():
-    for count in (1, 31, 32, 33, 36, 64, 65, 100, 313):
+def test_effort_lowers_the_cost_of_pictures_in_pieces(tiny_segments, monkeypatch):
+    """Blocks overlap: at the edge of a piece the error means nothing without the neighbours."""
+    x = picture(200, 210, seed=3)
+    greedy, whole = (cost(tiny_segments, x, 200, e) for e in (1, 8))
+    monkeypatch.setattr(refine, "WINDOW", 4)
+    pieces = cost(tiny_segments, x, 200, 8)
+    assert whole < 0.99 * greedy
+    assert pieces - whole < 0.3 * (greedy - whole)
+
+
+def test_windows_cover_are_bounded_and_aligned():
+    for count in (1, 3, 23, 24, 25, 31, 36, 64, 65, 100, 313):
         pieces = windows(count)
-        assert [p.start for p in pieces[1:]] == [p.stop for p in pieces[:-1]]
-        assert (pieces[0].start, pieces[-1].stop) == (0, count)
-        lengths = [p.stop - p.start for p in pieces]
-        assert max(lengths) * 16 <= WINDOW
-        assert max(lengths) - min(lengths) <= 1
+        inner = [piece for piece, _ in pieces]
+        assert [p.start for p in inner[1:]] == [p.stop for p in inner[:-1]]
+        assert (inner[0].start, inner[-1].stop) == (0, count)
+        assert all(0 < p.stop - p.start <= WINDOW for p in inner)
+        assert all(p.start % 4 == 0 and outer.start % 4 == 0 for p, outer in pieces)
+        for p, outer in pieces:
+            assert (outer.start, outer.stop) == (max(p.start - HALO, 0), min(p.stop + HALO, count))
+
+
+def test_only_edges_inside_the_picture_are_not_trusted():
+    mask = trusted((slice(0, 3), slice(4, 8)), (9, 8))
+    assert mask[0, 0].tolist() == [[0, 1, 1, 1], [0, 1, 1, 1], [0, 0, 0, 0]]
+    assert trusted((slice(0, 1), slice(0, 2)), (1, 2)).min() == 1
 
 
 def test_parts_fall():

@@ -37,8 +37,12 @@ FIRST_PARTS, LAST_PARTS = (0.35, 0.8), (0.06, 0.02)
 parts end up oscillating; a long search gains a fifth more when it starts too boldly (measured)."""
 LONG = 20
 """Steps from which a search is long; between, the parts go over into each other."""
-WINDOW = 512
-"""Side in pixels of the pieces that are refined one by one; it bounds memory (about 0.4 GB)."""
+WINDOW = 24
+"""Side in blocks of the pieces that are refined one by one; it bounds memory (about 0.4 GB with the halo)."""
+HALO = 4
+"""Blocks around a piece that are refined with it and then dropped: blocks overlap, and g_s looks further."""
+ALIGNMENT = 4
+"""Pieces begin where a position of the hyper-latent and a 2x2 block of the four passes do."""
 
 
 def parts(steps: int) -> Iterator[float]:
@@ -49,11 +53,32 @@ def parts(steps: int) -> Iterator[float]:
         yield first * (last / first) ** (i / max(steps - 1, 1))
 
 
-def windows(count: int) -> list[slice]:
-    """Cut `count` latent positions in pieces of nearly equal length, none above `WINDOW` pixels."""
-    pieces = -(-count // (WINDOW // BLOCK))
-    edges = [count * i // pieces for i in range(pieces + 1)]
-    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+def windows(count: int) -> list[tuple[slice, slice]]:
+    """Cut `count` latent positions in nearly equal pieces of at most `WINDOW`.
+
+    Returns:
+        each piece, and the piece with its halo, which ends where the picture does.
+    """
+    units = -(-count // ALIGNMENT)
+    pieces = -(-units // (WINDOW // ALIGNMENT))
+    edges = [min(count, ALIGNMENT * (units * i // pieces)) for i in range(pieces)] + [count]
+    return [
+        (slice(a, b), slice(max(a - HALO, 0), min(b + HALO, count))) for a, b in itertools.pairwise(edges)
+    ]
+
+
+def trusted(places: tuple[slice, slice], shape: tuple[int, int]) -> Tensor:
+    """Mask (1, 1, h, w) of a piece of a latent of `shape`: 0 in its outermost blocks inside the picture.
+
+    There the neighbours are missing that g_s needs, and the error says nothing.
+    """
+    axes = []
+    for place, count in zip(places, shape, strict=True):
+        axis = torch.ones(place.stop - place.start)
+        axis[0] = float(place.start == 0)
+        axis[-1] = float(place.stop == count) * axis[-1]
+        axes.append(axis)
+    return torch.outer(*axes)[None, None]
 
 
 def _pixels(place: slice) -> slice:
@@ -86,23 +111,32 @@ class Refiner:
         with torch.inference_mode(False):
             x, y = x.clone(), y.clone()
         result = y.clone()
-        for rows in windows(y.shape[2]):
-            for columns in windows(y.shape[3]):
-                pixels = x[:, :, _pixels(rows), _pixels(columns)]
-                result[:, :, rows, columns] = self._window(pixels, y[:, :, rows, columns], level, steps)
+        for rows, wide in windows(y.shape[2]):
+            for columns, broad in windows(y.shape[3]):
+                mask = trusted((wide, broad), (y.shape[2], y.shape[3])).to(y.device)
+                pixels = x[:, :, _pixels(wide), _pixels(broad)]
+                outer = (slice(None), slice(None), wide, broad)
+                refined = self._window(pixels, result[outer], y[outer], level, steps, mask)
+                inner = [
+                    slice(a.start - b.start, a.stop - b.start) for a, b in ((rows, wide), (columns, broad))
+                ]
+                result[:, :, rows, columns] = refined[:, :, inner[0], inner[1]]
         return result
 
-    def _window(self, x: Tensor, y: Tensor, level: Tensor, steps: int) -> Tensor:
-        best, least = y, math.inf
-        target = y
+    def _window(
+        self, x: Tensor, target: Tensor, y: Tensor, level: Tensor, steps: int, mask: Tensor
+    ) -> Tensor:
+        best, least = target, math.inf
         for part in (*parts(steps), 0.0):
-            y_hat, gradient, cost = self._evaluate(x, target, y, level)
+            y_hat, gradient, cost = self._evaluate(x, target, y, level, mask)
             if cost < least:
                 best, least = target, cost
-            target = target + part * (y_hat - gradient / (2 * SLOPE) - target)
+            target = target + part * mask * (y_hat - gradient / (2 * SLOPE) - target)
         return best
 
-    def _evaluate(self, x: Tensor, target: Tensor, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor, float]:
+    def _evaluate(
+        self, x: Tensor, target: Tensor, y: Tensor, level: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, float]:
         """Quantised latent, gradient of the objective there, and J in nats: error plus rate."""
         h, w = target.shape[-2:]
         seen: list[Tensor] = []
@@ -113,7 +147,8 @@ class Refiner:
 
         with torch.inference_mode(False), torch.enable_grad():
             y_hat, hyper, passes = self.model.quantise(target, level, hyper_of=y, watch=watch)
-            error = self.model.synthesise(y_hat, level).sub(x).square().sum() / 3
+            pixels = mask.clone().repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
+            error = (self.model.synthesise(y_hat, level) - x).mul(pixels).square().sum() / 3
             distortion = lambda_of_level(level) * 255**2 * error * math.log(2)
             energy = torch.stack([p.energy.sum() for p in passes]).sum()
             gradients = torch.autograd.grad(distortion.sum() + energy, seen)
