@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import signal
@@ -397,6 +398,27 @@ def test_evaluation_command(trained, folder, monkeypatch, capsys):
     assert lines[1]["bpp"] < lines[2]["bpp"]
     assert lines[1]["psnr"] < lines[2]["psnr"]
     assert "perplexity" in lines[3]
+
+
+def test_evaluation_without_networks(trained, folder, monkeypatch, capsys):
+    state = str(trained / "state.safetensors")
+    rows = []
+    for more in ([], ["--linear"]):
+        words = ["evaluate", state, "--data", str(folder / "below"), "--levels", "0.5", *more]
+        monkeypatch.setattr(sys, "argv", words)
+        evaluate.main()
+        rows.append(json.loads(capsys.readouterr().out.splitlines()[1]))
+    assert rows[0]["cost"] != rows[1]["cost"]
+    model, _ = evaluate.load_state(trained / "state.safetensors")
+    x, level = torch.rand(1, 3, 32, 32), torch.tensor([0.5])
+    assert not torch.equal(model.g_a(x, level), model.g_a.linear(x))
+    evaluate.silence_networks(model)
+    assert torch.equal(model.g_a(x, level), model.g_a.linear(x))
+    y = torch.rand(1, TINY.channels, 2, 2)
+    assert torch.equal(model.g_s(y, level), model.g_s.linear(y) + 0.5)
+    bare = VQVAE(dataclasses.replace(TINY, shortcut=False))
+    with pytest.raises(ValueError, match="without shortcut"):
+        evaluate.silence_networks(bare)
 
 
 def test_the_scalar_quantiser_trains_and_is_not_exported(folder, tmp_path):

@@ -36,6 +36,22 @@ def load_state(path: Path, weights: str = "ema") -> tuple[VQVAE, dict[str, objec
     return model.eval(), config | progress
 
 
+@torch.no_grad()
+def silence_networks(model: VQVAE) -> None:
+    """Leave the linear shortcuts alone at work: the last layers of both transforms' networks become zero.
+
+    How much worse the model then is, with nothing trained again, bounds what its networks do.
+
+    Raises:
+        ValueError: the model has no shortcut.
+    """
+    if not model.config.shortcut:
+        raise ValueError("a model without shortcut is nothing without its networks")
+    for tail in (model.g_a.tail, model.g_s.tail):
+        for parameter in tail.parameters():
+            parameter.zero_()
+
+
 @torch.inference_mode()
 def evaluate(
     model: VQVAE, paths: list[Path], level: float, use: CodebookUse | None = None
@@ -72,10 +88,13 @@ def main() -> None:
     parser.add_argument(
         "--codebooks", action="store_true", help="per-group perplexity, dead words, w*|r-c|^2"
     )
+    parser.add_argument("--linear", action="store_true", help="with the linear shortcuts alone, no networks")
     parser.add_argument("--limit", type=int, help="use the first N pictures only")
     arguments = parser.parse_args()
     model, settings = load_state(arguments.state, arguments.weights)
     model.set_exact(arguments.exact)
+    if arguments.linear:
+        silence_networks(model)
     paths = find_images(arguments.data)[: arguments.limit]
     print(json.dumps({"step": settings["step"], "seconds": settings["seconds"], "pictures": len(paths)}))
     use = CodebookUse(model.quantizer) if isinstance(model.quantizer, VectorQuantizer) else None
