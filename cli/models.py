@@ -27,6 +27,8 @@ def list_(verbose: bool) -> None:
 
     for info in zoo.list_models():
         ids = f"bitstream {info.bitstream_id or '?'}  decoder {info.decoder_id or '?'}"
+        if "realism_id" in info.metadata:
+            ids += f"  realism {info.metadata['realism_id']}"
         click.echo(f"{info.name}  {ids}  {spaced(info.file_bytes)} B")
         if verbose:
             click.echo(f"  path: {info.path}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import pickle
 import re
 import subprocess
@@ -14,38 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from tests.tiny import HEADS, random_network
 from vqcodec.errors import ModelNotFound
 from vqcodec.perceptual import DISTS, LPIPS, weights_folder
 from vqcodec.training import fetch_perceptual
 from vqcodec.training.fetch_perceptual import ARCHIVES, convert, download, read_arrays
 
-ALEXNET = [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)]
-VGG = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
-HEADS = {"alexnet": (64, 192, 384, 256, 256), "vgg16": (64, 128, 256, 512, 512)}
-
-
-def random_network(name: str) -> dict[str, torch.Tensor]:
-    """Tensors of the right shapes whose activations neither vanish nor explode."""
-    torch.manual_seed(len(name))
-    shapes = ALEXNET if name == "alexnet" else [(o, i, 3) for i, o in itertools.pairwise(VGG)]
-    tensors = {}
-    for n, (o, i, k) in enumerate(shapes):
-        tensors[f"conv{n}.weight"] = torch.randn(o, i, k, k).half() * (2 / (i * k * k)) ** 0.5
-        tensors[f"conv{n}.bias"] = torch.full((o,), 0.1).half()
-    for n, channels in enumerate(HEADS[name]):
-        tensors[f"lin{n}.weight"] = torch.rand(1, channels, 1, 1).half()
-    return tensors
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("perceptual")
-    for name in HEADS:
-        save_file(random_network(name), path / f"{name}.safetensors")
-    save_file({n: torch.rand(1, 1475, 1, 1) for n in ("alpha", "beta")}, path / "dists.safetensors")
-    return path
+def folder(perceptual_weights):
+    return perceptual_weights
 
 
 @pytest.fixture(scope="module")

@@ -46,17 +46,6 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return x.float() / 255, torch.tensor([0.2, 0.6])
 
 
-@pytest.fixture(scope="module")
-def real_weights(tmp_path_factory, tiny_weights):
-    """The tiny model with a perceptual decoder that is anything but the fidelity decoder."""
-    path = tmp_path_factory.mktemp("realism") / "real.safetensors"
-    torch.manual_seed(0)
-    parameters = load_weights(tiny_weights).transforms.g_s.named_parameters()
-    tuned = {n: p + 0.05 * torch.randn_like(p) for n, p in parameters if not any(f in n for f in FROZEN)}
-    add_realism(tiny_weights, tuned, path)
-    return path
-
-
 # -- discriminator -----------------------------------------------------------------------------
 def test_scores_are_local_and_depend_on_the_condition():
     torch.manual_seed(0)
@@ -91,6 +80,8 @@ def test_only_the_decoder_and_its_judge_learn(tiny_weights, adversarial):
     start = {n: p.detach().clone() for n, p in group.tuned.items()}
     judge = [p.detach().clone() for p in group.discriminator.parameters()]
     group.set_rates(0.0)
+    rates = [g["lr"] for o in group.optimizers for g in o.param_groups]
+    assert rates == pytest.approx([1e-4, 3e-5, 2e-4])  # networks, last layer, judge
     for _ in range(2):
         log = group.train_step(*batch(), adversarial)
     assert all(torch.equal(p, before[n]) for n, p in group.model.state_dict().items())
@@ -109,11 +100,24 @@ def test_the_first_step_starts_at_the_fidelity_decoder(tiny_weights):
     assert abs(group.train_step(*batch(), False)["psnr_loss"]) < 0.2
 
 
-def test_the_adaptive_weight_balances_gradients(tiny_weights):
+def test_the_adaptive_weight_balances_gradients_at_the_last_layer(tiny_weights):
     group = players(tiny_weights, adversarial=0.5)
-    last = group.g_s.tail.weight
-    fixed, game = last.square().sum(), 10 * last.square().sum()
-    assert group._adaptive_weight(fixed, game) == pytest.approx(0.05, rel=1e-3)
+    picture = group.g_s.tail.weight * torch.tensor(3.0)
+    fixed = torch.randn_like(picture)
+    assert group._adaptive_weight(picture, fixed, 10 * fixed) == pytest.approx(0.05, rel=1e-3)
+
+
+def test_the_gradient_is_that_of_the_whole_loss(tiny_weights):
+    """The losses' gradients are taken at the picture, and led back from there once."""
+    group, (x, level) = players(tiny_weights, error=0.5, lpips=2.0, dists=3.0), batch()
+    scaled, fidelity = group._latents(x, level)
+    picture = group.g_s(scaled, level)
+    ratio = (picture - x).square().mean((1, 2, 3)) / (fidelity - x).square().mean((1, 2, 3))
+    loss = 0.5 * ratio.mean() + 5.0 * (x - picture).abs().mean((1, 2, 3)).mean()
+    wanted = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(group.tuned.values()))])
+    assert group.train_step(x, level, False)["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
+    taken = torch.cat([p.grad.flatten() for p in group.tuned.values() if p.grad is not None])
+    assert torch.nn.functional.cosine_similarity(wanted, taken, dim=0) > 0.9999  # clipped, so only its way
 
 
 def photos(folder):
@@ -162,7 +166,7 @@ def test_same_file_two_decoders(tiny_weights, real_weights):
     """Identical indices, other pixels; at 0 the pixels of a model without a perceptual decoder."""
     plain, both = SegmentCodec.load(tiny_weights), SegmentCodec.load(real_weights)
     assert (both.bitstream_id, both.decoder_id) == (plain.bitstream_id, plain.decoder_id)
-    assert (both.has_realism, plain.has_realism) == (True, False)
+    assert (len(both.realism_id), plain.realism_id) == (8, b"")
     data = Codec(plain).compress(picture(96, 80, seed=3), quality=40)
     assert Codec(both).compress(picture(96, 80, seed=3), quality=40) == data
     latents = []

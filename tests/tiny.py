@@ -5,14 +5,16 @@ All that the default model has is here too: bands of three sizes, both context n
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vqcodec.checkpoint import save_weights
+from vqcodec.checkpoint import add_realism, load_weights, save_weights
 from vqcodec.model.vqvae import VQVAE, ModelConfig
+from vqcodec.training.adversarial import FROZEN
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops
 from vqcodec.training.export import export
@@ -116,3 +118,30 @@ def random_prior_(model: VQVAE, seed: int, spread: float = 1.0) -> None:
             fan = parameter[0].numel() if name.endswith("weight") else 4.0
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.add_(spread * noise / fan**0.5)
+
+
+def add_random_realism(source: Path, path: Path) -> None:
+    """Copy a weights file with a perceptual decoder that is anything but the fidelity decoder."""
+    torch.manual_seed(0)
+    parameters = load_weights(source).transforms.g_s.named_parameters()
+    tuned = {n: p + 0.05 * torch.randn_like(p) for n, p in parameters if not any(f in n for f in FROZEN)}
+    add_realism(source, tuned, path)
+
+
+_ALEXNET = [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)]
+_VGG = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+HEADS = {"alexnet": (64, 192, 384, 256, 256), "vgg16": (64, 128, 256, 512, 512)}
+"""Networks under LPIPS, and the channels of the five maps that it compares."""
+
+
+def random_network(name: str) -> dict[str, torch.Tensor]:
+    """Tensors of the right shapes for LPIPS whose activations neither vanish nor explode."""
+    torch.manual_seed(len(name))
+    shapes = _ALEXNET if name == "alexnet" else [(o, i, 3) for i, o in itertools.pairwise(_VGG)]
+    tensors = {}
+    for n, (o, i, k) in enumerate(shapes):
+        tensors[f"conv{n}.weight"] = torch.randn(o, i, k, k).half() * (2 / (i * k * k)) ** 0.5
+        tensors[f"conv{n}.bias"] = torch.full((o,), 0.1).half()
+    for n, channels in enumerate(HEADS[name]):
+        tensors[f"lin{n}.weight"] = torch.rand(1, channels, 1, 1).half()
+    return tensors

@@ -39,6 +39,7 @@ class Weights:
 
     Attributes:
         realism: the perceptual decoder's parameters, by their names in g_s; empty if there is none.
+        realism_id: their fingerprint, empty like them.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Weights:
     bitstream_id: bytes
     decoder_id: bytes
     realism: dict[str, torch.Tensor] = field(default_factory=dict)
+    realism_id: bytes = b""
 
 
 def fingerprint(tensors: Mapping[str, np.ndarray]) -> bytes:
@@ -174,7 +176,8 @@ def load_weights(path: str | os.PathLike[str], device: str = "cpu") -> Weights:
     transforms.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     transforms.eval().requires_grad_(False)
     realism = {n: torch.from_numpy(t).float().to(device) for n, t in groups[REALISM].items()}
-    ids = identities(tensors)
-    return Weights(
-        metadata.get("name", Path(path).stem), config, transforms, groups[CODING], *ids, realism=realism
-    )
+    # Checked by _read; hashing them again would add to every start.
+    ids = [bytes.fromhex(metadata[name]) for name in ("bitstream_id", "decoder_id")]
+    realism_id = bytes.fromhex(metadata["realism_id"]) if realism else b""
+    name = metadata.get("name", Path(path).stem)
+    return Weights(name, config, transforms, groups[CODING], ids[0], ids[1], realism, realism_id)

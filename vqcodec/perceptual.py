@@ -10,7 +10,7 @@ The networks' weights are other people's and do not ship with the package: one c
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -26,10 +26,10 @@ FOLDER_VARIABLE = "VQCODEC_PERCEPTUAL"
 FETCH = "python -m vqcodec.training.fetch_perceptual"
 NETWORKS = ("alexnet", "vgg16")
 
-# Channels, kernel, stride and padding of each convolution; (kernel, stride) of each maximum pooling.
-_ALEXNET = ((64, 11, 4, 2), (3, 2), (192, 5, 1, 2), (3, 2), (384, 3, 1, 1), (256, 3, 1, 1), (256, 3, 1, 1))
-_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-"""Channels and number of the convolutions of VGG16's five stages."""
+_ALEXNET = ((4, 2, False), (1, 2, True), (1, 1, True), (1, 1, False), (1, 1, False))
+"""Stride and padding of each convolution, and whether maximum pooling goes before it."""
+_VGG16 = (2, 2, 3, 3, 3)
+"""Convolutions of each stage."""
 _LPIPS_SHIFT, _LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """Of pictures in [-1, 1], from the LPIPS authors."""
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -69,6 +69,17 @@ class _Frozen(nn.Module):
         weight, bias = self.get_buffer(f"conv{i}_weight"), self.get_buffer(f"conv{i}_bias")
         return F.relu(F.conv2d(x, weight, bias, stride, padding))
 
+    def vgg_stages(self, x: Tensor, pool: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        """What VGG16's five stages make of x, with `pool` between them."""
+        result, i = [], 0
+        for stage, count in enumerate(_VGG16):
+            x = pool(x) if stage else x
+            for _ in range(count):
+                x = self.convolve(x, i)
+                i += 1
+            result.append(x)
+        return result
+
 
 class LPIPS(_Frozen):
     """Learned perceptual distance; 0 for equal pictures, about 1 for unlike ones."""
@@ -92,31 +103,25 @@ class LPIPS(_Frozen):
     def features(self, x: Tensor) -> list[Tensor]:
         """Five feature maps of pictures x (B, 3, H, W) in [0, 1]."""
         x = (2 * x - 1 - _constant(_LPIPS_SHIFT).to(x)) / _constant(_LPIPS_SCALE).to(x)
-        result, i = [], 0
-        if self.network == "alexnet":
-            for layer in _ALEXNET:
-                if len(layer) == 2:
-                    x = F.max_pool2d(x, *layer)
-                    continue
-                x = self.convolve(x, i, *layer[2:])
-                result.append(x)
-                i += 1
-            return result
-        for stage, (_, count) in enumerate(_STAGES):
-            x = F.max_pool2d(x, 2) if stage else x
-            for _ in range(count):
-                x = self.convolve(x, i)
-                i += 1
+        if self.network == "vgg16":
+            return self.vgg_stages(x, lambda h: F.max_pool2d(h, 2))
+        result = []
+        for i, (stride, padding, pooled) in enumerate(_ALEXNET):
+            x = self.convolve(F.max_pool2d(x, 3, 2) if pooled else x, i, stride, padding)
             result.append(x)
         return result
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
-        total = x.new_zeros(x.shape[0])
-        for i, (a, b) in enumerate(zip(self.features(x), self.features(y), strict=True)):
+    def compare(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """Distance (B,) of two lists of features."""
+        total = first[0].new_zeros(first[0].shape[0])
+        for i, (a, b) in enumerate(zip(first, second, strict=True)):
             difference = (_unit(a.float()) - _unit(b.float())).square()
             total = total + (difference * self.get_buffer(f"lin{i}_weight")).sum(1).mean((1, 2))
         return total
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
+        return self.compare(self.features(x), self.features(y))
 
 
 def _unit(x: Tensor) -> Tensor:
@@ -137,16 +142,8 @@ class DISTS(_Frozen):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The pictures x (B, 3, H, W) in [0, 1] themselves and five feature maps."""
-        result = [x]
-        x = (x - _constant(_MEAN).to(x)) / _constant(_DEVIATION).to(x)
-        i = 0
-        for stage, (_, count) in enumerate(_STAGES):
-            x = self._pool(x) if stage else x
-            for _ in range(count):
-                x = self.convolve(x, i)
-                i += 1
-            result.append(x)
-        return result
+        normal = (x - _constant(_MEAN).to(x)) / _constant(_DEVIATION).to(x)
+        return [x, *self.vgg_stages(normal, self._pool)]
 
     def _pool(self, x: Tensor) -> Tensor:
         """Root of the Hann-weighted mean square, at every second place (aliasing-free L2 pooling)."""
@@ -154,21 +151,25 @@ class DISTS(_Frozen):
         window = self.window.expand(channels, 1, -1, -1)
         return (F.conv2d(x.square(), window, stride=2, padding=1, groups=channels) + 1e-12).sqrt()
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
+    def compare(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """Distance (B,) of two lists of features."""
         alpha, beta = self.get_buffer("alpha"), self.get_buffer("beta")
         total = alpha.sum() + beta.sum()
-        similarity, start, tiny = x.new_zeros(x.shape[0]), 0, 1e-6
-        for first, second in zip(self.features(x), self.features(y), strict=True):
+        similarity, start, tiny = first[0].new_zeros(first[0].shape[0]), 0, 1e-6
+        for one, other in zip(first, second, strict=True):
             # Under autocast too: a covariance is a small difference of large numbers.
-            a, b = first.float(), second.float()
+            a, b = one.float(), other.float()
             here = slice(start, start + a.shape[1])
             start = here.stop
             mean_a, mean_b = a.mean((2, 3)), b.mean((2, 3))
-            var_a, var_b = a.var((2, 3), correction=0), b.var((2, 3), correction=0)
-            covariance = (a * b).mean((2, 3)) - mean_a * mean_b
+            a, b = a - mean_a[..., None, None], b - mean_b[..., None, None]
+            variances = a.square().mean((2, 3)) + b.square().mean((2, 3))
             texture = (2 * mean_a * mean_b + tiny) / (mean_a.square() + mean_b.square() + tiny)
-            structure = (2 * covariance + tiny) / (var_a + var_b + tiny)
+            structure = (2 * (a * b).mean((2, 3)) + tiny) / (variances + tiny)
             weights = alpha[0, here, 0, 0], beta[0, here, 0, 0]
             similarity = similarity + (texture * weights[0] + structure * weights[1]).sum(1)
         return 1 - similarity / total
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
+        return self.compare(self.features(x), self.features(y))

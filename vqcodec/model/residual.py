@@ -37,6 +37,15 @@ class ResidualQuantizer(nn.Module):
     def grid(self, step: float) -> None:
         self.first.grid = self.second.grid = step
 
+    @property
+    def gradient_dtype(self) -> torch.dtype:
+        """See `VectorQuantizer.gradient_dtype`."""
+        return self.first.gradient_dtype
+
+    @gradient_dtype.setter
+    def gradient_dtype(self, kind: torch.dtype) -> None:
+        self.first.gradient_dtype = self.second.gradient_dtype = kind
+
     def arrange(self, context: Tensor) -> list[Tensor]:
         """See `VectorQuantizer.arrange`."""
         return self.first.arrange(context)

@@ -20,6 +20,7 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.model.vqvae import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
+from vqcodec.training.running import add_option
 from vqcodec.training.sources import load_start
 from vqcodec.training.trainer import Trainer, config_of_state
 from vqcodec.zoo import install_path
@@ -37,18 +38,11 @@ def model_sizes(text: str) -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vqcodec.training", description=__doc__)
     for item in dataclasses.fields(TrainConfig):
-        name = "--" + item.name.replace("_", "-")
         if item.name == "model":
             what = """sizes that differ from the default's, as '{"prior_width": 96}'"""
             parser.add_argument("--model", type=model_sizes, metavar="JSON", help=what)
-            continue
-        if isinstance(item.default, bool):
-            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None)
         else:
-            kind = str if isinstance(item.default, str) else float
-            if item.name == "steps" or isinstance(item.default, int):
-                kind = int  # type: ignore[assignment]
-            parser.add_argument(name, type=kind, default=None)
+            add_option(parser, item)
     parser.add_argument(
         "--quantizer",
         choices=("vector", "residual", "scalar"),

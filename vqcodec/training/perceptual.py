@@ -11,15 +11,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from vqcodec.checkpoint import add_realism
@@ -27,6 +25,7 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.perceptual import DISTS, LPIPS
 from vqcodec.training.adversarial import PerceptualConfig, Players
 from vqcodec.training.data import Crops, load_images
+from vqcodec.training.running import add_option, share_used, stop_event, write_tensors
 from vqcodec.training.sources import load_start
 from vqcodec.training.trainer import read_metadata
 from vqcodec.zoo import find_model
@@ -46,9 +45,7 @@ def save(players: Players, seconds: float, out: Path) -> None:
         "config": json.dumps(dataclasses.asdict(players.config)),
         "progress": json.dumps({"step": players.step, "seconds": seconds}),
     }
-    temporary = out / (STATE + ".part")
-    save_file({n: t.contiguous().clone() for n, t in tensors.items()}, temporary, metadata=meta)
-    temporary.replace(out / STATE)
+    write_tensors(tensors, out / STATE, meta)
 
 
 @torch.no_grad()
@@ -77,9 +74,7 @@ def load(players: Players, out: Path) -> float:
 
 def progress_of(config: PerceptualConfig, step: int, seconds: float) -> float:
     """Share of the budget used, 0..1."""
-    shares = [seconds / (60 * config.minutes)] if config.minutes else []
-    shares += [step / config.steps] if config.steps else []
-    return min(max(shares, default=0.0), 1.0)
+    return share_used(config.minutes, config.steps, seconds, step)
 
 
 def run(players: Players, seconds: float = 0.0) -> float:
@@ -89,15 +84,12 @@ def run(players: Players, seconds: float = 0.0) -> float:
     terminal = sys.stderr.isatty()
     pictures = load_images(config.data, config.crop, terminal)
     crops = Crops(pictures, seed=config.seed, first=players.step)
-    stop, saved, sums, count = threading.Event(), time.monotonic(), dict[str, float](), 0
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+    stop, saved, sums, count = stop_event(), time.monotonic(), dict[str, float](), 0
     while (progress := progress_of(config, players.step, seconds)) < 1 and not stop.is_set():
         begun = time.monotonic()
         players.set_rates(progress)
         x, level = crops.batch(config.batch, config.crop, players.device)
-        figures = players.train_step(x, level * config.level_max, adversarial=progress >= config.begin)
+        figures = players.train_step(x, level**config.level_power, adversarial=progress >= config.begin)
         sums = {k: sums.get(k, 0.0) + v for k, v in figures.items()}
         count += 1
         seconds += time.monotonic() - begun
@@ -124,13 +116,7 @@ def tuned_weights(state: Path) -> dict[str, Tensor]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vqcodec.training.perceptual", description=__doc__)
     for item in dataclasses.fields(PerceptualConfig):
-        name, kind = "--" + item.name.replace("_", "-"), type(item.default)
-        if kind is bool:
-            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None)
-        else:
-            if item.default is None:
-                kind = int if item.name == "steps" else float
-            parser.add_argument(name, type=kind, default=None)
+        add_option(parser, item)
     parser.add_argument(
         "--from", dest="start", default="default", metavar="MODEL", help="name or weights file"
     )

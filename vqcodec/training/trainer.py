@@ -12,16 +12,14 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vqcodec.model.lloyd import class_of_scale, revive_dead_words, start_quantizer
@@ -32,6 +30,7 @@ from vqcodec.model.vqvae import VQVAE, ModelConfig, lambda_of_level
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.reports import Averages, CodebookUse
+from vqcodec.training.running import choose_device, share_used, stop_event, write_tensors
 from vqcodec.training.warm_start import group_samples, take_over
 
 EMA_EVERY = 8
@@ -57,19 +56,13 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
-        device = config.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        self.device = choose_device(config.device)
         self.out = Path(config.out)
         self.model = VQVAE(config.model)
         # torch's stubs leave memory_format out.
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if isinstance(self.model.quantizer, VectorQuantizer) and config.bf16:
+        if isinstance(self.model.quantizer, VectorQuantizer | ResidualQuantizer) and config.bf16:
             self.model.quantizer.gradient_dtype = torch.bfloat16
-        if isinstance(self.model.quantizer, ResidualQuantizer) and config.bf16:
-            for stage in (self.model.quantizer.first, self.model.quantizer.second):
-                stage.gradient_dtype = torch.bfloat16
         self.optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99), fused=True)
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.step, self.seconds = 0, 0.0
@@ -97,12 +90,9 @@ class Trainer:
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optim.{key}.{name}"] = value
-        tensors = {n: v.contiguous().clone() for n, v in tensors.items()}
         progress = {"step": self.step, "seconds": self.seconds, "gradient_norm": self.gradient_norm}
         meta = {"config": json.dumps(self.config.to_dict()), "progress": json.dumps(progress)}
-        temporary = self.out / "state.tmp"
-        save_file(tensors, temporary, metadata=meta)
-        temporary.replace(self.out / "state.safetensors")
+        write_tensors(tensors, self.out / "state.safetensors", meta)
 
     def load(self, path: Path) -> None:
         """Continue from a state of the same model."""
@@ -177,12 +167,7 @@ class Trainer:
 
     def progress(self) -> float:
         """Share of the budget used, 0..1."""
-        shares = [0.0]
-        if self.config.minutes:
-            shares.append(self.seconds / (60 * self.config.minutes))
-        if self.config.steps:
-            shares.append(self.step / self.config.steps)
-        return min(max(shares), 1.0)
+        return share_used(self.config.minutes, self.config.steps, self.seconds, self.step)
 
     def _set_rate(self, progress: float) -> float:
         rate = self.config.learning_rate * min(1.0, (self.step + 1) / self.config.warmup)
@@ -245,11 +230,7 @@ class Trainer:
         quantizer = self.model.quantizer
         use = CodebookUse(quantizer) if isinstance(quantizer, VectorQuantizer) else None
         averages, bad, saved = Averages(), 0, time.monotonic()
-        # A polite stop (SIGTERM, Ctrl-C) ends the step that is running and saves.
-        stop = threading.Event()
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: stop.set())
+        stop = stop_event()
         while (progress := self.progress()) < 1.0 and not stop.is_set():
             begun = time.monotonic()
             self.model.set_exact(progress >= config.exact_from)
