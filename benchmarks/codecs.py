@@ -7,19 +7,13 @@ XMP, so that every file pays for pixels and its own header only) and says precis
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
-import PIL
-from PIL import Image, features
+from PIL import Image
 
+from benchmarks.anchors import ANCHORS, PILLOW_CODECS, Pixels
 from vqcodec.types import EFFORT_MAX
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class Codec(Protocol):
@@ -54,41 +48,6 @@ class Codec(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class PillowCodec:
-    """A codec that Pillow carries.
-
-    Attributes:
-        feature: the name under which `PIL.features` knows the library, for its version.
-        options: keyword arguments of `Image.save` beside quality.
-    """
-
-    name: str
-    format: str
-    feature: str
-    options: Mapping[str, Any]
-    qualities: tuple[float, ...]
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"format": self.format, **self.options}
-
-    @property
-    def versions(self) -> dict[str, str]:
-        return {"pillow": PIL.__version__, self.feature: features.version(self.feature) or "unknown"}
-
-    def encode(self, pixels: Pixels, quality: float) -> bytes:
-        if quality != int(quality):
-            raise ValueError(f"{self.name} takes whole qualities, not {quality}")
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, self.format, quality=int(quality), **self.options)
-        return file.getvalue()
-
-    def decode(self, data: bytes) -> Pixels:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
-
-
 VQCODEC = "vqcodec"
 
 
@@ -99,30 +58,41 @@ class VqCodec:
         model: name of installed weights, or a path to a weights file.
         tile: tile size of the files, 0 for one tile.
         effort: the encoder's effort, part of the name where it is not 1.
+        realism: what decoding mixes, part of the name where it is not 0; the files are the same.
     """
 
     qualities = (0, 8, 17, 25, 33, 42, 50, 58, 67, 75, 83, 92, 100)
 
     def __init__(
-        self, model: str = "default", *, tile: int = 1024, device: str = "cpu", effort: int = 1
+        self,
+        model: str = "default",
+        *,
+        tile: int = 1024,
+        device: str = "cpu",
+        effort: int = 1,
+        realism: float = 0,
     ) -> None:
         import vqcodec  # noqa: PLC0415  the other codecs must be measurable without torch
 
         self.codec = vqcodec.load(model, device=device)
         self.version = vqcodec.__version__
-        self.name = VQCODEC if effort == 1 else f"{VQCODEC}-e{effort}"
+        self.name = VQCODEC + (f"-e{effort}" if effort != 1 else "") + (f"-r{realism:g}" if realism else "")
         self.settings: dict[str, Any] = {"metadata": "none", "tile": tile, "device": device, "effort": effort}
+        if realism:
+            self.settings["realism"] = realism
 
     @property
     def versions(self) -> dict[str, str]:
         import torch  # noqa: PLC0415
 
         # The fingerprints name the weights: results of other weights are other results.
+        realism = {"realism_id": self.codec.realism_id} if "realism" in self.settings else {}
         return {
             "vqcodec": self.version,
             "torch": torch.__version__,
             "bitstream_id": self.codec.bitstream_id,
             "decoder_id": self.codec.decoder_id,
+            **realism,
         }
 
     @property
@@ -138,31 +108,20 @@ class VqCodec:
         return self.codec.compress(picture, quality=quality, tile=tile, metadata="none", effort=effort)
 
     def decode(self, data: bytes) -> Pixels:
-        return np.asarray(self.codec.decompress(data).convert("RGB"))
+        picture = self.codec.decompress(data, realism=self.settings.get("realism", 0.0))
+        return np.asarray(picture.convert("RGB"))
 
 
-_AVIF: dict[str, Any] = {"subsampling": "4:4:4", "speed": 6, "codec": "aom", "max_threads": 1}
+_ANCHORS: dict[str, Codec] = {codec.name: codec for codec in ANCHORS}
 
-PILLOW_CODECS = (
-    PillowCodec(
-        "jpeg",
-        "JPEG",
-        "libjpeg_turbo",
-        {"subsampling": "4:2:0", "optimize": True, "progressive": True},
-        (2, 5, 8, 12, 20, 30, 45, 60, 75, 85, 91, 95),
-    ),
-    PillowCodec("webp", "WEBP", "webp", {"method": 6}, (0, 2, 5, 12, 25, 40, 55, 70, 80, 87, 92, 95)),
-    # libavif >= 1.4 tunes for perceived quality by default; tune=psnr is the fair anchor for PSNR.
-    PillowCodec(
-        "avif-psnr", "AVIF", "avif", {**_AVIF, "advanced": {"tune": "psnr"}}, (2, 10, 20, 32, 45, 60, 74, 84)
-    ),
-    PillowCodec("avif", "AVIF", "avif", _AVIF, (2, 10, 22, 36, 50, 64, 77, 87)),
-)
-
-_ANCHORS = {codec.name: codec for codec in PILLOW_CODECS}
-
-DEFAULT_NAMES = (*_ANCHORS, VQCODEC)
-CODEC_NAMES = (*DEFAULT_NAMES, *(f"{VQCODEC}-e{effort}" for effort in range(2, EFFORT_MAX + 1)))
+DEFAULT_NAMES = (*(codec.name for codec in PILLOW_CODECS), VQCODEC)
+REALISMS = (0.5, 1.0)
+_OPTIONS: dict[str, dict[str, Any]] = {
+    VQCODEC: {},
+    **{f"{VQCODEC}-e{effort}": {"effort": effort} for effort in range(2, EFFORT_MAX + 1)},
+    **{f"{VQCODEC}-r{realism:g}": {"realism": realism} for realism in REALISMS},
+}
+CODEC_NAMES = (*_ANCHORS, *_OPTIONS)
 
 
 def make(name: str, *, model: str = "default") -> Codec:
@@ -173,7 +132,4 @@ def make(name: str, *, model: str = "default") -> Codec:
     """
     if name in _ANCHORS:
         return _ANCHORS[name]
-    family, _, effort = name.partition("-e")
-    if family != VQCODEC or name not in CODEC_NAMES:
-        raise KeyError(name)
-    return VqCodec(model, effort=int(effort or 1))
+    return VqCodec(model, **_OPTIONS[name])

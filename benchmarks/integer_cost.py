@@ -24,15 +24,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.codecs import Pixels
+from benchmarks.anchors import Pixels
 from benchmarks.rate_distortion import read_pixels
 from benchmarks.report import table
 from benchmarks.results import dump
+from vqcodec.analysis import Analysis
 from vqcodec.checkpoint import load_weights
 from vqcodec.errors import VQCodecError
 from vqcodec.metrics import mse, psnr
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
-from vqcodec.segments import Analysis, SegmentCodec
+from vqcodec.segments import SegmentCodec
 from vqcodec.training.data import find_images
 from vqcodec.training.evaluate import load_state
 from vqcodec.types import LEVEL_MAX

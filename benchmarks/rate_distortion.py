@@ -21,13 +21,17 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import codecs, report
-from benchmarks.results import CodecResult, Picture, Point, ResultError, Results, Sample, load
+from benchmarks.anchors import Pixels
+from benchmarks.results import FIGURES, CodecResult, Picture, Point, ResultError, Results, Sample, load
+from benchmarks.similarity import ms_ssim, ssimulacra2
 from vqcodec import metrics
 
 SUFFIXES = {".png", ".ppm", ".bmp", ".tif", ".tiff"}
 """Lossless pictures only: a lossy original would favour the codec it came from."""
 
 SAVE_SECONDS = 5.0
+_MORE = {"ms_ssim": ms_ssim, "ssimulacra2": ssimulacra2}
+"""Figures beside PSNR."""
 
 
 def find_pictures(folder: Path) -> dict[str, Path]:
@@ -42,30 +46,34 @@ def find_pictures(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_pixels(path: Path) -> codecs.Pixels:
+def read_pixels(path: Path) -> Pixels:
     """uint8 RGB pixels (H, W, 3) of a picture file; metadata and colour profile are left behind."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def identify(pixels: codecs.Pixels) -> Picture:
+def identify(pixels: Pixels) -> Picture:
     """Size and hash of a picture's RGB pixels."""
     height, width = pixels.shape[:2]
     return Picture(width, height, hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest())
 
 
-def measure(codec: codecs.Codec, pixels: codecs.Pixels, quality: float) -> Sample:
-    """Compress and decompress one picture once.
+def measure(
+    codec: codecs.Codec, pixels: Pixels, quality: float, figures: Sequence[str] = ("psnr",)
+) -> Sample:
+    """Compress and decompress one picture once; `figures` are those of `FIGURES` that are wanted.
 
     Raises:
-        ValueError: the codec returns a picture of another size.
+        ValueError: the codec returns a picture of another size, or MS-SSIM cannot take one so small.
     """
     data = codec.encode(pixels, quality)
-    psnr = metrics.psnr(pixels, codec.decode(data))
+    decoded = codec.decode(data)
+    psnr = metrics.psnr(pixels, decoded)
+    more = {name: round(_MORE[name](pixels, decoded), 6) for name in figures if name in _MORE}
     height, width = pixels.shape[:2]
     # Rounded here and not when saving, so that a resumed run prints the figures of an uninterrupted one.
     rate = round(metrics.bpp(len(data), width, height), 6)
-    return Sample(len(data), rate, round(psnr, 5) if math.isfinite(psnr) else None)
+    return Sample(len(data), rate, round(psnr, 5) if math.isfinite(psnr) else None, **more)
 
 
 def run(
@@ -73,6 +81,7 @@ def run(
     paths: dict[str, Path],
     codec: codecs.Codec,
     qualities: Sequence[float],
+    figures: Sequence[str] = ("psnr",),
 ) -> Iterator[tuple[int, int]]:
     """Fill `results` with what is missing of one codec; yields (done, all) after each picture.
 
@@ -82,6 +91,9 @@ def run(
     if entry is None or (entry.settings, entry.versions) != (codec.settings, codec.versions):
         entry = results.codecs[codec.name] = CodecResult(codec.settings, codec.versions)
     points = [entry.points.setdefault(quality, Point(quality)) for quality in qualities]
+    more = [figure for figure in figures if figure in _MORE]
+    for point in points:
+        point.images = {n: s for n, s in point.images.items() if all(getattr(s, f) is not None for f in more)}
     done, total = sum(len(point.images) for point in points), len(points) * len(paths)
     yield done, total
     for name, path in paths.items():
@@ -90,7 +102,7 @@ def run(
             continue
         pixels = read_pixels(path)
         for point in missing:
-            point.images[name] = measure(codec, pixels, point.quality)
+            point.images[name] = measure(codec, pixels, point.quality, figures)
             done += 1
             yield done, total
 
@@ -102,13 +114,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         results, paths = _start(args)
         for name in args.codecs:
             codec = codecs.make(name, model=args.model)
-            _run_and_save(results, paths, codec, args.qualities or codec.qualities, args.out)
+            _run_and_save(results, paths, codec, args)
         published = report.load_published(args.published) if args.published else {}
-    except (ResultError, OSError) as error:
+    except (ResultError, OSError, ValueError, ImportError) as error:
         print(f"rate_distortion: {error}", file=sys.stderr)
         return 1
     print(report.rd_table(results))
-    print(report.bd_table(results, published))
+    for figure in args.figures:
+        print(report.bd_table(results, published if figure == "psnr" else {}, figure))
     if args.plot and not report.plot(results, published, args.plot):
         print("rate_distortion: no plot, matplotlib is not installed", file=sys.stderr)
     return 0
@@ -126,6 +139,9 @@ def _parser() -> argparse.ArgumentParser:
         help="default: all, vqcodec at effort 1 only",
     )
     parser.add_argument("--qualities", nargs="+", type=_number, metavar="Q", help="default: a grid per codec")
+    parser.add_argument(
+        "--figures", nargs="+", default=["psnr"], choices=FIGURES, help="default: psnr, which is always taken"
+    )
     parser.add_argument("--model", default="default", help="vqcodec weights: a name or a file")
     parser.add_argument("--published", type=Path, metavar="JSON", help="published curves to compare with")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the curves (needs matplotlib)")
@@ -154,11 +170,11 @@ def _start(args: argparse.Namespace) -> tuple[Results, dict[str, Path]]:
 
 
 def _run_and_save(
-    results: Results, paths: dict[str, Path], codec: codecs.Codec, qualities: Sequence[float], out: Path
+    results: Results, paths: dict[str, Path], codec: codecs.Codec, args: argparse.Namespace
 ) -> None:
-    saved, bar = time.monotonic(), sys.stderr.isatty()
+    saved, bar, out = time.monotonic(), sys.stderr.isatty(), args.out
     try:
-        for done, total in run(results, paths, codec, qualities):
+        for done, total in run(results, paths, codec, args.qualities or codec.qualities, args.figures):
             if bar:
                 filled = 30 * done // total
                 line = f"\r{codec.name:>10} [{'#' * filled:<30}] {done}/{total}"

@@ -14,9 +14,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.results import ResultError, Results, load
+from benchmarks.results import FIGURES, ResultError, Results, load
 from vqcodec.metrics import RatePoint, bd_rate
 
+NAMES = {"psnr": "PSNR, dB", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2"}
 Curves = Mapping[str, list[RatePoint]]
 
 
@@ -38,30 +39,37 @@ def load_published(path: Path) -> dict[str, list[RatePoint]]:
 
 
 def rd_table(results: Results) -> str:
-    """Mean bpp and PSNR of every complete point as a text table."""
-    rows = [["codec", "quality", "bpp", "PSNR dB"]]
+    """Mean bpp and figures of every complete point as a text table."""
+    found = [f for f in FIGURES if f == "psnr" or any(results.curve(name, f) for name in results.codecs)]
+    rows = [["codec", "quality", "bpp", *(NAMES[f] for f in found)]]
     for name, codec in results.codecs.items():
         for quality in sorted(codec.points):
-            mean = codec.points[quality].mean(len(results.dataset))
-            figures = ["-", "-"] if mean is None else [f"{mean.bpp:.4f}", f"{mean.psnr:.3f}"]
-            rows.append([name, f"{quality:g}", *figures])
+            means = [codec.points[quality].mean(len(results.dataset), f) for f in found]
+            rate = "-" if means[0] is None else f"{means[0].bpp:.4f}"
+            values = ["-" if m is None else f"{m.value:.5g}" for m in means]
+            rows.append([name, f"{quality:g}", rate, *values])
     return table(rows)
 
 
-def bd_table(results: Results, published: Curves | None = None) -> str:
-    """PCHIP BD-rate of each tested codec (columns) against each other curve (rows), with its PSNR range.
+def bd_table(results: Results, published: Curves | None = None, figure: str = "psnr") -> str:
+    """The rows of `bd_rows` as a text table."""
+    return table(bd_rows(results, published, figure))
+
+
+def bd_rows(results: Results, published: Curves | None = None, figure: str = "psnr") -> list[list[str]]:
+    """PCHIP BD-rate of each tested codec (columns) against each other curve (rows), with the common range.
 
     vqcodec, at any effort, is the only tested codec once it is among the results; before that every codec is
     tested against every other.
     """
-    curves = {name: results.curve(name) for name in results.codecs}
+    curves = {name: results.curve(name, figure) for name in results.codecs}
     tested = [name for name in curves if name.startswith("vqcodec")] or list(curves)
     anchors: Curves = {**curves, **(published or {})}
-    rows = [["BD-rate against", *tested]]
+    rows = [[f"BD-rate ({NAMES[figure]}) against", *tested]]
     for anchor, anchor_curve in anchors.items():
         if [anchor] != tested:
-            rows.append([anchor, *(_bd_cell(anchor_curve, curves[t], same=anchor == t) for t in tested)])
-    return table(rows)
+            rows.append([anchor, *(_bd_cell(anchor_curve, curves[t], anchor == t, figure) for t in tested)])
+    return rows
 
 
 def plot(results: Results, published: Curves, path: Path) -> bool:
@@ -75,10 +83,10 @@ def plot(results: Results, published: Curves, path: Path) -> bool:
     for name in results.codecs:
         curve = results.curve(name)
         look = {"lw": 2.5, "color": "black"} if name == "vqcodec" else {"lw": 1.2}
-        axes.plot([p.bpp for p in curve], [p.psnr for p in curve], marker="o", ms=3, label=name, **look)
+        axes.plot([p.bpp for p in curve], [p.value for p in curve], marker="o", ms=3, label=name, **look)
     for number, (name, points) in enumerate(published.items()):
         dashes = ("--", ":", "-.")[number % 3]
-        axes.plot([p.bpp for p in points], [p.psnr for p in points], ls=dashes, lw=1, label=name)
+        axes.plot([p.bpp for p in points], [p.value for p in points], ls=dashes, lw=1, label=name)
     axes.set(
         xlabel="bits per pixel (whole files)",
         ylabel="PSNR, 8-bit RGB (dB)",
@@ -92,14 +100,16 @@ def plot(results: Results, published: Curves, path: Path) -> bool:
     return True
 
 
-def _bd_cell(anchor: list[RatePoint], test: list[RatePoint], *, same: bool) -> str:
+def _bd_cell(anchor: list[RatePoint], test: list[RatePoint], same: bool, figure: str) -> str:
     if same:
         return "0"
     try:
         bd = bd_rate(anchor, test)
     except ValueError:  # too few points, or no common PSNR range: there is no figure to show
         return "-"
-    return f"{bd.percent:+.1f} % ({bd.low:.1f} to {bd.high:.1f} dB)"
+    if figure == "psnr":
+        return f"{bd.percent:+.1f} % ({bd.low:.1f} to {bd.high:.1f} dB)"
+    return f"{bd.percent:+.1f} % ({bd.low:.4g} to {bd.high:.4g})"
 
 
 def table(rows: list[list[str]]) -> str:
@@ -126,6 +136,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(rd_table(results))
     print(bd_table(results, published))
+    for figure in FIGURES[1:]:
+        if any(results.curve(name, figure) for name in results.codecs):
+            print(bd_table(results, figure=figure))
     if args.plot and not plot(results, published, args.plot):
         print("report: no plot, matplotlib is not installed", file=sys.stderr)
     return 0

@@ -8,25 +8,29 @@
        {"quality": 50, "bpp": mean, "psnr": mean, "complete": true,
         "images": {"kodim01.png": {"bytes": ..., "bpp": ..., "psnr": ...}, ...}}, ...]}}}
 
-`psnr` is null where a picture came back without any error. A mean stands only where the point is complete and
-finite.
+`ms_ssim` and `ssimulacra2` stand beside `psnr` where they were measured. `psnr` is null where a picture came
+back without any error. A mean stands only where the point is complete and finite.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vqcodec.metrics import RatePoint
 
 SCHEMA = 1
+FIGURES = ("psnr", "ms_ssim", "ssimulacra2")
+"""What a sample may hold; all rise with quality."""
 
 DEFINITION = {
     "bpp": "8 x bytes of the whole file / (width x height)",
     "psnr": "dB, 8-bit RGB, error over all three channels of one picture",
+    "ms_ssim": "pytorch-msssim, RGB, range 255",
+    "ssimulacra2": "the package ssimulacra2",
     "mean": "of the per-picture values",
 }
 
@@ -51,6 +55,12 @@ class Sample:
     bytes: int
     bpp: float
     psnr: float | None
+    ms_ssim: float | None = None
+    ssimulacra2: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Without the figures that were not measured."""
+        return {k: v for k, v in asdict(self).items() if v is not None or k == "psnr"}
 
 
 @dataclass
@@ -60,9 +70,10 @@ class Point:
     quality: float
     images: dict[str, Sample] = field(default_factory=dict)
 
-    def mean(self, pictures: int) -> RatePoint | None:
-        """Mean bpp and PSNR, or None while pictures are missing or where a PSNR is infinite."""
-        finite = [sample.psnr for sample in self.images.values() if sample.psnr is not None]
+    def mean(self, pictures: int, figure: str = "psnr") -> RatePoint | None:
+        """Mean bpp and figure, or None while pictures or their figures are missing, or a PSNR is infinite."""
+        values = [getattr(sample, figure) for sample in self.images.values()]
+        finite = [value for value in values if value is not None]
         if not finite or len(finite) != pictures:
             return None
         rate = sum(sample.bpp for sample in self.images.values()) / pictures
@@ -85,10 +96,10 @@ class Results:
     dataset: dict[str, Picture]
     codecs: dict[str, CodecResult] = field(default_factory=dict)
 
-    def curve(self, codec: str) -> list[RatePoint]:
-        """The complete points of a codec in order of quality."""
+    def curve(self, codec: str, figure: str = "psnr") -> list[RatePoint]:
+        """The complete points of a codec in order of quality, by one of `FIGURES`."""
         points = sorted(self.codecs[codec].points.values(), key=lambda point: point.quality)
-        means = (point.mean(len(self.dataset)) for point in points)
+        means = (point.mean(len(self.dataset), figure) for point in points)
         return [mean for mean in means if mean is not None]
 
     def save(self, path: Path) -> None:
@@ -113,13 +124,14 @@ class Results:
         }
 
     def _point(self, point: Point) -> dict[str, Any]:
-        mean = point.mean(len(self.dataset))
+        means = {figure: point.mean(len(self.dataset), figure) for figure in FIGURES}
+        psnr = means["psnr"]
         return {
             "quality": point.quality,
-            "bpp": None if mean is None else round(mean.bpp, 6),
-            "psnr": None if mean is None else round(mean.psnr, 5),
+            "bpp": None if psnr is None else round(psnr.bpp, 6),
+            **{k: None if m is None else round(m.value, 5) for k, m in means.items() if m or k == "psnr"},
             "complete": len(point.images) == len(self.dataset),
-            "images": {name: vars(sample) for name, sample in sorted(point.images.items())},
+            "images": {name: sample.to_json() for name, sample in sorted(point.images.items())},
         }
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import codecs
+from benchmarks.anchors import PillowCodec
 from benchmarks.rate_distortion import read_pixels
 from benchmarks.report import table
 
@@ -56,7 +57,7 @@ def measure(args: argparse.Namespace, name: str, threads: int) -> dict[str, Any]
         "decode_s": round(decode, 5),
         "encode_parts_s": encode_parts,
         "decode_parts_s": decode_parts,
-        "peak_mib": _peak_mib(),
+        "peak_mib": peak_mib(),
     }
 
 
@@ -86,7 +87,7 @@ def _median_seconds(
 
 def _with_threads(codec: codecs.Codec, threads: int) -> codecs.Codec:
     """Give the codec `threads` threads where it can use them; torch reads the environment by itself."""
-    if isinstance(codec, codecs.PillowCodec) and codec.format == "AVIF":
+    if isinstance(codec, PillowCodec) and codec.format == "AVIF":
         from PIL import AvifImagePlugin  # noqa: PLC0415  absent from older Pillow
 
         AvifImagePlugin.DEFAULT_MAX_THREADS = threads  # decoding has no argument for it
@@ -94,7 +95,8 @@ def _with_threads(codec: codecs.Codec, threads: int) -> codecs.Codec:
     return codec
 
 
-def _peak_mib() -> float | None:
+def peak_mib() -> float | None:
+    """Peak resident memory of this process, None where the system does not say."""
     try:
         import resource  # noqa: PLC0415  not on Windows
     except ImportError:

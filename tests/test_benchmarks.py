@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.tiny import picture
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -65,7 +67,7 @@ def test_rates_are_whole_files_and_means_are_of_pictures(
         assert point[figure] == pytest.approx(sum(values) / 2, abs=1e-5)
     printed = capsys.readouterr()
     assert f"| {point['bpp']:.4f}" in printed.out
-    assert "BD-rate against" in printed.out
+    assert "BD-rate (PSNR, dB) against" in printed.out
     assert "dB)" in printed.out
     assert printed.err == ""  # no progress bar without a terminal
 
@@ -83,9 +85,9 @@ def test_resume_measures_only_what_is_missing(
     measured: list[tuple[str, float]] = []
     measure = benchmarks.measure
 
-    def spy(codec: Any, pixels: Any, quality: float) -> Any:
+    def spy(codec: Any, pixels: Any, quality: float, figures: Any) -> Any:
         measured.append((codec.name, quality))
-        return measure(codec, pixels, quality)
+        return measure(codec, pixels, quality, figures)
 
     monkeypatch.setattr(benchmarks, "measure", spy)
     assert run(benchmarks, pictures, out, "--resume") == whole
@@ -113,6 +115,35 @@ def test_an_interrupted_run_keeps_what_it_has(
     assert [len(point["images"]) for point in kept] == [1, 1, 0]
     assert [point["complete"] for point in kept] == [False, False, False]
     assert kept[0]["bpp"] is None  # a mean over some of the pictures would mislead
+
+
+def test_further_figures_are_measured_where_they_are_missing(
+    benchmarks: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures, out = tmp_path / "large", tmp_path / "out.json"
+    pictures.mkdir()
+    Image.fromarray(picture(192, 208)).save(pictures / "a.png")
+    plain = run(benchmarks, pictures, out)
+    capsys.readouterr()
+    more = run(benchmarks, pictures, out, "--resume", "--figures", "ms_ssim", "ssimulacra2")
+    printed = capsys.readouterr().out
+    assert "BD-rate (MS-SSIM) against" in printed
+    assert "BD-rate (SSIMULACRA2) against" in printed
+    for codec in ("jpeg", "webp"):
+        points = more["codecs"][codec]["points"]
+        for name, most in (("ms_ssim", 1), ("ssimulacra2", 100)):
+            values = [point[name] for point in points]
+            assert values == sorted(values)
+            assert values[-1] < most
+            assert points[0]["images"]["a.png"][name] == pytest.approx(values[0], abs=1e-5)
+        for point in points:
+            for mapping in (point, point["images"]["a.png"]):
+                del mapping["ms_ssim"], mapping["ssimulacra2"]
+    assert more == plain
+    Image.fromarray(picture(100, 208)).save(pictures / "a.png")
+    command = ["--data", str(pictures), "--out", str(out), "--force", "--codecs", "jpeg"]
+    assert benchmarks.main([*command, "--figures", "ms_ssim"]) == 1
+    assert "176 pixels" in capsys.readouterr().err
 
 
 def test_results_are_not_mixed_or_overwritten_by_accident(

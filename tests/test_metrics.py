@@ -53,7 +53,7 @@ def test_bpp_counts_bits_of_the_whole_file() -> None:
 
 def test_bd_rate_of_a_scaled_curve_is_the_scale() -> None:
     anchor = curve([0.1, 0.25, 0.5, 1.1, 2.0], [25.0, 28.0, 31.0, 36.0, 40.5])
-    test = [RatePoint(0.8 * p.bpp, p.psnr) for p in anchor]
+    test = [RatePoint(0.8 * p.bpp, p.value) for p in anchor]
     result = bd_rate(anchor, test)
     assert result.percent == pytest.approx(-20.0)
     assert (result.low, result.high) == (25.0, 40.5)

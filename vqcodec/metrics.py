@@ -60,10 +60,14 @@ def bpp(file_bytes: int, width: int, height: int) -> float:
 
 @dataclass(frozen=True)
 class RatePoint:
-    """One point of a rate-distortion curve."""
+    """One point of a rate-distortion curve.
+
+    Attributes:
+        value: PSNR in dB, or another figure that rises with quality.
+    """
 
     bpp: float
-    psnr: float
+    value: float
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,10 @@ def monotone(points: Iterable[RatePoint]) -> list[RatePoint]:
         ValueError: a rate is not positive, or a value is not finite.
     """
     kept: list[RatePoint] = []
-    for point in sorted(points, key=lambda p: (p.bpp, -p.psnr)):
-        if not (math.isfinite(point.bpp) and math.isfinite(point.psnr) and point.bpp > 0):
+    for point in sorted(points, key=lambda p: (p.bpp, -p.value)):
+        if not (math.isfinite(point.bpp) and math.isfinite(point.value) and point.bpp > 0):
             raise ValueError(f"not a point of a rate-distortion curve: {point}")
-        if not kept or point.psnr > kept[-1].psnr:
+        if not kept or point.value > kept[-1].value:
             kept.append(point)
     return kept
 
@@ -108,8 +112,8 @@ def bd_rate(anchor: Iterable[RatePoint], test: Iterable[RatePoint]) -> BDRate:
     for name, curve in zip(("anchor", "test"), curves, strict=True):
         if len(curve) < 2:
             raise ValueError(f"the {name} curve keeps {len(curve)} point(s); two are needed")
-    low = max(curve[0].psnr for curve in curves)
-    high = min(curve[-1].psnr for curve in curves)
+    low = max(curve[0].value for curve in curves)
+    high = min(curve[-1].value for curve in curves)
     if low >= high:
         raise ValueError(f"the curves share no PSNR range: from {low:.2f} dB to {high:.2f} dB")
     base, other = (_pchip(curve).integrate(low, high) for curve in curves)
@@ -122,4 +126,4 @@ def _pchip(curve: list[RatePoint]) -> Any:
         from scipy.interpolate import PchipInterpolator  # noqa: PLC0415  an extra, wanted here only
     except ImportError as error:
         raise ImportError("bd_rate needs scipy: install vqcodec[bench]") from error
-    return PchipInterpolator([p.psnr for p in curve], [math.log(p.bpp) for p in curve], extrapolate=False)
+    return PchipInterpolator([p.value for p in curve], [math.log(p.bpp) for p in curve], extrapolate=False)

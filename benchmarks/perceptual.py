@@ -1,0 +1,234 @@
+"""Rate against perceived quality: vqcodec with both its decoders, and other codecs at equal bytes.
+
+    python -m benchmarks.perceptual --data kodak/ dev/ --work runs/perceptual --out perceptual.json
+
+Every picture is compressed by vqcodec at each of --qualities. Every other codec gets at least as many bytes
+for it: the smallest of its files, over whole qualities, that is no smaller. What comes out is judged by
+`benchmarks.judges`. The figures of a picture are kept in --work as soon as they are there; the same command
+goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import codecs
+from benchmarks.anchors import Pixels
+from benchmarks.judges import FIGURES, PATCH, Features, Judge, Sight, frechet
+from benchmarks.rate_distortion import find_pictures, identify, read_pixels
+from benchmarks.report import table
+from benchmarks.results import dump
+from vqcodec.errors import ModelNotFound
+from vqcodec.metrics import bpp
+
+SCHEMA = 1
+OURS = ("vqcodec", "vqcodec-r0.5", "vqcodec-r1")
+ANCHORS = ("jpeg", "webp", "avif", "jxl")
+QUALITIES = (9.0, 19.0, 36.0)
+"""About 0.1, 0.15 and 0.3 bpp on Kodak."""
+DEFINITION = {
+    "rates": "per picture, other codecs take at least vqcodec's bytes: the smallest such file over qualities",
+    "means": "of the pictures' values",
+    "frechet": f"of VGG16's relu5_3, means over {PATCH}-px patches of all pictures together",
+    "psnr": "dB, 8-bit RGB",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One codec at one rate: figures of each picture, and patches of each."""
+
+    figures: dict[str, dict[str, float]]
+    patches: dict[str, Features]
+
+
+def match(codec: codecs.Codec, pixels: Pixels, size: int) -> bytes:
+    """The smallest file of at least `size` bytes, over qualities 0 to 100; the largest where all are smaller.
+
+    Rates must rise with quality; where a codec's do not quite, a neighbour of that file may be returned.
+    """
+    low, high = 0, 100
+    best = None
+    while low <= high:
+        middle = (low + high) // 2
+        data = codec.encode(pixels, middle)
+        if len(data) >= size:
+            best, high = data, middle - 1
+        else:
+            low = middle + 1
+    return best if best is not None else codec.encode(pixels, 100)
+
+
+class Bench:
+    """All codecs over all pictures, with a cache in a folder."""
+
+    def __init__(self, names: Sequence[str], qualities: Sequence[float], model: str, work: Path) -> None:
+        self.qualities, self.work = tuple(qualities), work
+        self.reference = codecs.make("vqcodec", model=model)
+        self.codecs = {name: codecs.make(name, model=model) for name in names}
+        work.mkdir(parents=True, exist_ok=True)
+
+    def _settings(self, codec: codecs.Codec, quality: float) -> dict[str, Any]:
+        own = {"settings": codec.settings, "versions": codec.versions}
+        rates = {"rates of": self.reference.versions, "quality": quality}
+        return own | rates | {"torch": torch.__version__}
+
+    def picture(self, name: str, path: Path) -> Iterator[tuple[str, float, dict[str, float], Features]]:
+        """(codec, our quality, figures, patches) of one picture, and ("original", 0, {}, patches) first."""
+        pixels = read_pixels(path)
+        look = cache(lambda: self.judge.look(pixels))  # only where something is left to be judged
+        kept = self._cache(name, "original", {}, pixels)
+        if not kept.exists():
+            _save(kept, {"patches": look().patches})
+        with np.load(kept) as arrays:
+            yield "original", 0.0, {}, arrays["patches"]
+        for label, codec in self.codecs.items():
+            for quality in self.qualities:
+                kept = self._cache(name, f"{label}-{quality:g}", self._settings(codec, quality), pixels)
+                if not kept.exists():
+                    _save(kept, self._measure(codec, quality, pixels, look()))
+                with np.load(kept) as arrays:
+                    figures = json.loads(str(arrays["figures"]))
+                    rate = bpp(int(figures["bytes"]), pixels.shape[1], pixels.shape[0])
+                    yield label, quality, figures | {"bpp": rate}, arrays["patches"]
+
+    @cached_property
+    def judge(self) -> Judge:
+        """The networks."""
+        return Judge()
+
+    def _cache(self, name: str, label: str, settings: dict[str, Any], pixels: Pixels) -> Path:
+        text = json.dumps([SCHEMA, settings, vars(identify(pixels))], sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self.work / f"{Path(name).stem}-{label}-{key}.npz"
+
+    def _measure(
+        self, codec: codecs.Codec, quality: float, pixels: Pixels, original: Sight
+    ) -> dict[str, Any]:
+        data = self.reference.encode(pixels, quality)
+        if codec.name not in OURS:
+            data = match(codec, pixels, len(data))
+        decoded = self.judge.look(codec.decode(data))
+        figures = {"bytes": float(len(data))} | self.judge.judge(original, decoded)
+        return {"figures": json.dumps(figures), "patches": decoded.patches}
+
+
+def _save(path: Path, arrays: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, **arrays)
+    part.replace(path)
+
+
+def summarise(
+    measured: dict[tuple[str, float], Measured], bench: Bench, pictures: Sequence[str]
+) -> dict[str, Any]:
+    """The result file's contents."""
+    truth = np.concatenate([*measured["original", 0.0].patches.values()])
+    result: dict[str, Any] = {
+        "schema": SCHEMA,
+        "definition": DEFINITION,
+        "pictures": list(pictures),
+        "patches": len(truth),
+        "codecs": {},
+    }
+    for name, codec in bench.codecs.items():
+        points = []
+        for quality in bench.qualities:
+            entry = measured[name, quality]
+            rows = list(entry.figures.values())
+            point = {"quality": quality}
+            point |= {k: round(float(np.mean([r[k] for r in rows])), 5) for k in ("bpp", *FIGURES)}
+            point["frechet"] = round(frechet(truth, np.concatenate([*entry.patches.values()])), 4)
+            points.append(point | {"images": entry.figures})
+        result["codecs"][name] = {"settings": codec.settings, "versions": codec.versions, "points": points}
+    return result
+
+
+def rate_table(result: dict[str, Any]) -> str:
+    """Every codec's figures, rate by rate."""
+    rows = [["rate", "codec", "bpp", *FIGURES, "frechet"]]
+    codecs_ = result["codecs"]
+    for i, point in enumerate(next(iter(codecs_.values()))["points"]):
+        for name, codec in codecs_.items():
+            p = codec["points"][i]
+            shown = [f"{p['bpp']:.3f}", *(f"{p[k]:.4g}" for k in (*FIGURES, "frechet"))]
+            rows.append([f"quality {point['quality']:g}", name, *shown])
+    return table(rows)
+
+
+def plot(result: dict[str, Any], path: Path) -> None:
+    """Each figure against the rate, a panel each (needs matplotlib)."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  an extra
+
+    names = (*FIGURES, "frechet")
+    figure = Figure(figsize=(13, 6.5), layout="constrained")
+    panels = figure.subplots(2, 4).flat
+    for name, axes in zip(names, panels, strict=False):
+        for codec, entry in result["codecs"].items():
+            look = {"lw": 2.2} if codec in OURS else {"lw": 1.1, "ls": "--"}
+            points = entry["points"]
+            axes.plot(
+                [p["bpp"] for p in points], [p[name] for p in points], marker="o", ms=3, label=codec, **look
+            )
+        axes.set(title=name, xlabel="bits per pixel")
+        axes.grid(alpha=0.3)
+    handles, labels = panels[0].get_legend_handles_labels()
+    panels[-1].axis("off")
+    panels[-1].legend(handles, labels, loc="center")
+    figure.savefig(path, dpi=110)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="perceptual", description=__doc__.split("\n", 1)[0])
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, metavar="DIR", help="lossless pictures"
+    )
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="cache of what is measured")
+    parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="result file")
+    parser.add_argument("--codecs", nargs="+", default=(*OURS, *ANCHORS), choices=codecs.CODEC_NAMES)
+    parser.add_argument(
+        "--qualities", nargs="+", type=float, default=QUALITIES, metavar="Q", help="of vqcodec"
+    )
+    parser.add_argument("--model", default="default", help="vqcodec weights: a name or a file")
+    parser.add_argument("--plot", type=Path, metavar="PNG")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; returns the exit status."""
+    args = _parser().parse_args(argv)
+    measured: dict[tuple[str, float], Measured] = {}
+    try:
+        paths = {name: path for folder in args.data for name, path in find_pictures(folder).items()}
+        bench = Bench(args.codecs, args.qualities, args.model, args.work)
+        for done, (name, path) in enumerate(paths.items(), 1):
+            for codec, quality, figures, patches in bench.picture(name, path):
+                entry = measured.setdefault((codec, quality), Measured({}, {}))
+                entry.figures[name], entry.patches[name] = figures, patches
+            if sys.stderr.isatty():
+                print(f"\r{done}/{len(paths)} pictures", end="", file=sys.stderr, flush=True)
+        result = summarise(measured, bench, list(paths))
+    except (ModelNotFound, OSError, ValueError, ImportError) as error:
+        print(f"perceptual: {error}", file=sys.stderr)
+        return 1
+    args.out.write_text(dump(result), encoding="utf-8")
+    print(rate_table(result))
+    if args.plot:
+        plot(result, args.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
