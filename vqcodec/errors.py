@@ -7,6 +7,7 @@ VQCodecError
 |   |-- UnsupportedVersion     valid, but needs a newer decoder (version, critical flag or chunk)
 |   `-- LimitExceeded          announces more pixels, tiles or metadata than the limits allow
 |-- TargetTooSmall             even the lowest quality needs more bytes than asked for
+|-- TargetTooHigh              even the highest quality falls short of the PSNR asked for
 |-- UnsupportedImage           an input picture that is refused, or cannot be read
 `-- ModelError
     |-- ModelNotFound          no weights of that name or at that path, or unreadable ones
@@ -42,6 +43,10 @@ class LimitExceeded(FormatError):
 
 class TargetTooSmall(VQCodecError):
     """The smallest file this picture can become is larger than the size asked for."""
+
+
+class TargetTooHigh(VQCodecError):
+    """The best file this picture can become falls short of the PSNR asked for."""
 
 
 class UnsupportedImage(VQCodecError):

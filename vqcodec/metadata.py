@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 KINDS = frozenset({"icc", "exif", "xmp"})
 EXIF_PREFIX = b"Exif\x00\x00"
-_ORIENTATION_TAG = 0x0112
-_SHORT = 3
+_ORIENTATION_TAG, _GPS_TAG = 0x0112, 0x8825
+_SHORT, _LONG = 3, 4
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+"""Bytes of one value of each TIFF type."""
+_XMP_GPS = re.compile(
+    rb"<(exif:GPS\w+)\b[^>]*?(?:/>|>.*?</\1\s*>)|\s+exif:GPS\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')", re.S
+)
+"""Elements and attributes."""
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))[2-8]")
 
 
@@ -33,6 +39,14 @@ class Metadata:
             icc=self.icc if "icc" in kinds else None,
             exif=self.exif if "exif" in kinds else None,
             xmp=self.xmp if "xmp" in kinds else None,
+        )
+
+    def without_gps(self) -> Metadata:
+        """A copy that does not say where the picture was taken."""
+        return Metadata(
+            icc=self.icc,
+            exif=None if self.exif is None else erase_gps(self.exif),
+            xmp=None if self.xmp is None else _XMP_GPS.sub(b"", self.xmp),
         )
 
 
@@ -60,10 +74,43 @@ def clean_exif(block: bytes) -> bytes | None:
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(block[:4])
     if order is None or len(block) < 8:
         return None
-    offset = _orientation_offset(block, order)
+    try:
+        offset = next(_value_offsets(block, order, _ORIENTATION_TAG, _SHORT), None)
+    except struct.error:
+        return block
     if offset is None:
         return block
     return block[:offset] + struct.pack(order + "H", 1) + block[offset + 2 :]
+
+
+def erase_gps(block: bytes) -> bytes | None:
+    """An EXIF block with its GPS directory emptied in place, values zeroed; None where it cannot be followed.
+
+    None, that is no EXIF at all, is the safe answer to a directory that leads out of the block.
+    """
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(block[:4])
+    if order is None:
+        return None
+    erased = bytearray(block)
+    try:
+        for offset in _value_offsets(block, order, _GPS_TAG, _LONG):
+            (start,) = struct.unpack_from(order + "I", block, offset)
+            (count,) = struct.unpack_from(order + "H", block, start)
+            end = start + 2 + 12 * count
+            for entry in range(start + 2, end, 12):
+                _, kind, number = struct.unpack_from(order + "HHI", block, entry)
+                size = _SIZES[kind] * number
+                if size > 4:
+                    (place,) = struct.unpack_from(order + "I", block, entry + 8)
+                    if place + size > len(block):
+                        return None
+                    erased[place : place + size] = bytes(size)
+            if end > len(block):
+                return None
+            erased[start:end] = bytes(end - start)
+    except (struct.error, KeyError):
+        return None
+    return bytes(erased)
 
 
 def clean_xmp(block: bytes) -> bytes:
@@ -78,15 +125,14 @@ def icc_space(profile: bytes) -> str:
     return profile[16:20].decode("latin-1").strip()
 
 
-def _orientation_offset(tiff: bytes, order: str) -> int | None:
-    """Byte offset of the orientation value in the first directory, None if absent or malformed."""
-    try:
-        (start,) = struct.unpack_from(order + "I", tiff, 4)
-        (count,) = struct.unpack_from(order + "H", tiff, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind, number = struct.unpack_from(order + "HHI", tiff, entry)
-            if tag == _ORIENTATION_TAG and kind == _SHORT and number == 1 and entry + 12 <= len(tiff):
-                return entry + 8
-    except struct.error:
-        return None
-    return None
+def _value_offsets(tiff: bytes, order: str, tag: int, kind: int) -> Iterator[int]:
+    """Byte offsets of the values of a tag with one value of a type in the first directory.
+
+    Raises:
+        struct.error: the directory leads out of the block.
+    """
+    (start,) = struct.unpack_from(order + "I", tiff, 4)
+    (count,) = struct.unpack_from(order + "H", tiff, start)
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        if struct.unpack_from(order + "HHI", tiff, entry) == (tag, kind, 1) and entry + 12 <= len(tiff):
+            yield entry + 8
