@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from vqcodec.batch import VQC_SUFFIX, FileResult, Job, run_jobs
-from vqcodec.types import ImageInfo, Limits
+from vqcodec.types import ImageInfo, Limits, Region
 from vqcodec_cli import options
 from vqcodec_cli.loader import Codecs
 from vqcodec_cli.streams import STREAM, make_jobs, read_input, refuse_terminal, write_output
@@ -30,6 +30,9 @@ from vqcodec_cli.ui import Reporter, finish, label_of, summary
     metavar="0..1",
     help="0 (default) comes nearest to the original, 1 makes up lost texture. The bits are the same.",
 )
+@click.option(
+    "--region", callback=options.region, metavar="X,Y,W,H", help="Only this part; only the tiles it needs."
+)
 @click.option("--allow-partial", is_flag=True, help="Decode what is whole of a cut file, and exit with 3.")
 @options.max_pixels
 @options.verbosity
@@ -48,6 +51,7 @@ def decompress(
     model: str | None,
     device: str,
     realism: float,
+    region: Region | None,
     allow_partial: bool,
     limits: Limits,
     verbose: int,
@@ -77,7 +81,13 @@ def decompress(
         data = read_input(job)
         codec = codecs.for_file(probe(data, limits=limits).bitstream_id)
         picture, info = codec.transcode(
-            data, kind, metadata=metadata, allow_partial=allow_partial, limits=limits, realism=realism
+            data,
+            kind,
+            metadata=metadata,
+            allow_partial=allow_partial,
+            limits=limits,
+            realism=realism,
+            region=region,
         )
         write_output(job, picture)
         for note in info.notes:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from vqcodec.metadata import parse_kinds
-from vqcodec.types import Limits
+from vqcodec.types import Limits, Region
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,3 +108,14 @@ def _device(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 
 def _limits(_ctx: click.Context, _param: click.Parameter, value: int) -> Limits:
     return Limits(pixels=value, side=0) if value == 0 else Limits(pixels=value)
+
+
+def region(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Region | None:
+    """Four numbers of the form X,Y,W,H."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", value)
+    if not found:
+        raise click.BadParameter("four whole numbers X,Y,W,H are wanted")
+    x, y, width, height = map(int, found.groups())
+    return x, y, width, height

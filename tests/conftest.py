@@ -38,6 +38,7 @@ class FakeSegmentCodec:
     name = "fake"
     bitstream_id = bytes(range(8))
     decoder_id = bytes(range(8, 16))
+    realism_id = b""
     layers = 2
 
     def analyse(self, pixels: Pixels) -> Pixels:
@@ -67,6 +68,7 @@ class FakeSegmentCodec:
         level: int,
         tile: int,
         realism: float = 0.0,
+        region: tuple[int, int, int, int] | None = None,
     ) -> Pixels:
         if realism:
             raise ModelNotFound("the fake has no perceptual decoder")
@@ -82,7 +84,8 @@ class FakeSegmentCodec:
             elif coarse is not None:
                 means = _unpack(coarse, (-(-rows // 8), -(-columns // 8), 3))
                 target[:] = means.repeat(8, axis=0).repeat(8, axis=1)[:rows, :columns]
-        return pixels
+        x, y, wide, tall = region or (0, 0, width, height)
+        return pixels[y : y + tall, x : x + wide]
 
 
 def _step(level: int) -> int:
@@ -147,6 +150,31 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     write_tiny(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_weights(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Path:
+    """The tiny model with a perceptual decoder."""
+    from tests.tiny import add_random_realism  # noqa: PLC0415  as above
+
+    path = tmp_path_factory.mktemp("realism") / "real.safetensors"
+    add_random_realism(tiny_weights, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def perceptual_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of random weights for LPIPS and DISTS."""
+    import torch  # noqa: PLC0415  as above
+    from safetensors.torch import save_file  # noqa: PLC0415
+
+    from tests.tiny import HEADS, random_network  # noqa: PLC0415
+
+    path = tmp_path_factory.mktemp("perceptual")
+    for name in HEADS:
+        save_file(random_network(name), path / f"{name}.safetensors")
+    save_file({n: torch.rand(1, 1475, 1, 1) for n in ("alpha", "beta")}, path / "dists.safetensors")
     return path
 
 

@@ -44,7 +44,12 @@ def decode(
     """Indices, latent and pixels of a .vqc file."""
     container = parse(data)
     header = container.header
-    where = {"width": header.width, "height": header.height, "level": header.level, "tile": header.tile}
+    where: dict[str, Any] = {
+        "width": header.width,
+        "height": header.height,
+        "level": header.level,
+        "tile": header.tile,
+    }
     symbols: list[NDArray[np.int64]] = []
     read = SegmentReader.read
 

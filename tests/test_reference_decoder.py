@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def ours(both: Both, segments: Sequence[Sequence[bytes | None]], **where: int) -
 def test_same_latent_and_pixels_from_a_file(both: Both, height: int, width: int, level: int, tile: int):
     header = Header(width, height, level, both.codec.bitstream_id, tile=tile)
     file = parse(write(header, coded(both, height, width, level, tile)))
-    where = {"width": width, "height": height, "level": level, "tile": tile}
+    where: dict[str, Any] = {"width": width, "height": height, "level": level, "tile": tile}
     latent = reference.decode_latent(both.model, file.segments, **where)
     assert latent.any()
     assert (latent == ours(both, file.segments, **where)).all()

@@ -14,10 +14,11 @@ from tests.tiny import picture
 from vqcodec.entropy.latent_coder import PHASES
 from vqcodec.entropy.tables import nats_from_counts
 from vqcodec.errors import CorruptData
+from vqcodec.grid import tiles
 from vqcodec.metrics import psnr
 from vqcodec.model.quantized_conv import VALUE_STEP
 from vqcodec.model.quantizer import SLOPE
-from vqcodec.segments import SCALE, SegmentCodec, _Search, tiles
+from vqcodec.segments import SCALE, SegmentCodec, _Search
 
 SIZES = [(1, 1), (5000, 1), (1, 300), (17, 33), (64, 64), (200, 130)]
 """Widths and heights."""

@@ -20,8 +20,9 @@ from vqcodec.codec import Codec
 from vqcodec.entropy.latent_coder import LAYER_OF_PASS, LAYERS, PHASES, LatentCoder, Observe
 from vqcodec.entropy.tables import TOTAL_BITS, perplexity
 from vqcodec.files import Source, read_source
+from vqcodec.grid import tiles
 from vqcodec.model.blocks import BLOCK
-from vqcodec.segments import inside, tiles
+from vqcodec.segments import inside
 from vqcodec.types import DEFAULT_LIMITS, Header, Limits
 
 PASS_NAMES = ("z", "pass 0", "pass 1", "pass 2", "pass 3")

@@ -17,17 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vqcodec import metrics
 from vqcodec.bitstream import pack_alpha, pack_metadata, parse, unpack_alpha, unpack_metadata, write
 from vqcodec.bitstream.container import Container
 from vqcodec.bitstream.header import TILE_UNIT, TILE_UNITS_MAX
-from vqcodec.errors import ModelMismatch, TargetTooSmall
+from vqcodec.errors import ModelMismatch
 from vqcodec.files import PathLike, Source, read_source, same_file, write_atomic
 from vqcodec.image import Picture, load_picture, to_pil
 from vqcodec.imagesave import encode_image, format_for
 from vqcodec.inspection import DEFAULT_LIMITS, describe, probe
 from vqcodec.metadata import Metadata, parse_kinds
-from vqcodec.metrics import mse
-from vqcodec.types import EFFORT_MAX, LEVEL_MAX, Chunk, Header, ImageInfo, Limits, level_from_quality
+from vqcodec.targets import reaching, within
+from vqcodec.types import EFFORT_MAX, LEVEL_MAX, Chunk, Header, ImageInfo, Limits, Region, level_from_quality
 
 DEFAULT_QUALITY = 50.0
 DEFAULT_TILE = 1024
@@ -43,6 +44,7 @@ class Segments(Protocol):
     name: str
     bitstream_id: bytes
     decoder_id: bytes
+    realism_id: bytes
     layers: int
 
     def analyse(self, pixels: NDArray[np.uint8]) -> Any:
@@ -63,8 +65,9 @@ class Segments(Protocol):
         level: int,
         tile: int,
         realism: float = 0.0,
+        region: Region | None = None,
     ) -> NDArray[np.uint8]:
-        """Return uint8 (H, W, 3)."""
+        """Return uint8 (H, W, 3) of the picture, or of a part that lies within it."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +101,22 @@ class Codec:
         return self._segments.decoder_id.hex()
 
     @property
+    def realism_id(self) -> str:
+        """Fingerprint of the perceptual decoder, 16 hex digits; empty if the model has none."""
+        return self._segments.realism_id.hex()
+
+    @property
     def segments(self) -> Segments:
         """The neural and entropy half, for what looks inside it (`vqcodec.atlas`, `vqcodec.bits`)."""
         return self._segments
 
     def prepare(
-        self, image: Any, *, metadata: str | Iterable[str] = "all", limits: Limits = DEFAULT_LIMITS
+        self,
+        image: Any,
+        *,
+        metadata: str | Iterable[str] = "all",
+        limits: Limits = DEFAULT_LIMITS,
+        strip_gps: bool = False,
     ) -> Prepared:
         """Read and analyse a picture once, for several `compress` or `encode` calls.
 
@@ -111,6 +124,7 @@ class Codec:
             image: a path, bytes, a binary file, a PIL image, or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
             metadata: "all", "none" or a list of icc, exif, xmp. Without icc, pixels are converted to sRGB.
             limits: the largest picture and metadata accepted.
+            strip_gps: leave out where the picture was taken, from EXIF and XMP.
 
         Raises:
             OSError: the file cannot be read.
@@ -118,6 +132,8 @@ class Codec:
             ValueError: bad `metadata`.
         """
         picture = load_picture(image, metadata=parse_kinds(metadata), limits=limits)
+        if strip_gps:
+            picture = replace(picture, metadata=picture.metadata.without_gps())
         blocks = [(kind, getattr(picture.metadata, block)) for block, kind in _BLOCK_TYPES.items()]
         chunks = [pack_metadata(kind, raw) for kind, raw in blocks if raw]
         if picture.alpha is not None:
@@ -131,41 +147,46 @@ class Codec:
         quality: float | None = None,
         bpp: float | None = None,
         target_size: int | None = None,
+        psnr: float | None = None,
         tile: int = DEFAULT_TILE,
         metadata: str | Iterable[str] = "all",
         limits: Limits = DEFAULT_LIMITS,
         label: bool = False,
         effort: int = 1,
+        strip_gps: bool = False,
     ) -> bytes:
         """Compress a picture to the bytes of a .vqc file.
 
         Args:
-            image: anything `prepare` takes, or its result (then `metadata` and `limits` were decided there).
-            quality: 0..100, higher is better; 50 unless `bpp` or `target_size` is given.
-            bpp: the highest quality whose whole file has at most this many bits per pixel.
-            target_size: the highest quality whose whole file has at most this many bytes.
+            image: anything `prepare` takes, or its result (its own arguments were decided there).
+            quality: 0..100, higher is better; 50 unless one of the next three is given.
+            bpp: the highest quality, of six tried, whose whole file has at most this many bits per pixel.
+            target_size: the same for this many bytes.
+            psnr: the lowest quality, of six tried, whose PSNR (dB, 8-bit RGB) is at least this.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
             metadata: as for `prepare`.
             limits: as for `prepare`.
+            strip_gps: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches, slowly, for a file that is better for its size.
             label: also write the model's name and decoder fingerprint (about 40 bytes), for `info` only.
 
         Raises:
             OSError, UnsupportedImage: as for `prepare`.
             TargetTooSmall: even quality 0 is larger than `bpp` or `target_size` allows.
-            ValueError: an option out of range, or more than one of quality, bpp and target_size.
+            TargetTooHigh: even quality 100 falls short of `psnr`.
+            ValueError: an option out of range, or more than one of quality, bpp, target_size and psnr.
         """
-        if sum(option is not None for option in (quality, bpp, target_size)) > 1:
-            raise ValueError("give only one of quality, bpp and target_size")
+        if sum(option is not None for option in (quality, bpp, target_size, psnr)) > 1:
+            raise ValueError("give only one of quality, bpp, target_size and psnr")
         if tile % TILE_UNIT or not 0 <= tile <= TILE_MAX:
             raise ValueError(f"tile must be 0 or a multiple of {TILE_UNIT} up to {TILE_MAX}, not {tile}")
         level = level_from_quality(DEFAULT_QUALITY if quality is None else quality)
-        for option, value in (("bpp", bpp), ("target_size", target_size)):
+        for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{option} must be positive, not {value}")
-        ready = (
-            image if isinstance(image, Prepared) else self.prepare(image, metadata=metadata, limits=limits)
-        )
+        ready = image
+        if not isinstance(image, Prepared):
+            ready = self.prepare(image, metadata=metadata, limits=limits, strip_gps=strip_gps)
         picture = ready.picture
         tiles = -(-picture.width // tile) * -(-picture.height // tile) if tile else 1
         if tiles > DEFAULT_LIMITS.tiles:
@@ -177,7 +198,14 @@ class Codec:
         if bpp is not None:
             target_size = int(bpp * picture.width * picture.height / 8)
         if target_size is not None:
-            return self._compress_within(ready, target_size, tile, effort)
+            return within(lambda tried: self._assemble(ready, tried, tile, effort), target_size)
+        if psnr is not None:
+            coded = reaching(
+                lambda tried: self._encode_safely(ready, tried, tile, effort),
+                lambda coded: self._psnr(ready, tile, *coded),
+                psnr,
+            )
+            return self._file(ready, tile, *coded)
         return self._assemble(ready, level, tile, effort)
 
     def decompress(
@@ -188,6 +216,7 @@ class Codec:
         allow_partial: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         realism: float = 0.0,
+        region: Region | None = None,
     ) -> Image.Image:
         """Decompress a .vqc file to a picture of mode L, LA, RGB or RGBA.
 
@@ -200,15 +229,16 @@ class Codec:
             allow_partial: decode what is whole of a file that ends early; missing layers take their mean.
             limits: bounds checked before anything is allocated.
             realism: 0 (nearest to the original) to 1 (texture made up where it was lost); the same bits.
+            region: (x, y, width, height) in pixels; only this part, and only the tiles that it needs.
 
         Raises:
             OSError: the file cannot be read.
             FormatError: not a .vqc file, damaged, cut short, over the limits, or too new.
             ModelMismatch: the file was written with another model.
             ModelNotFound: `realism` is not 0, and the model has no perceptual decoder.
-            ValueError: bad `metadata` or `realism`.
+            ValueError: bad `metadata` or `realism`, or `region` is not within the picture.
         """
-        return self._decode(read_source(data), metadata, allow_partial, limits, realism)[0]
+        return self._decode(read_source(data), metadata, allow_partial, limits, realism, region)[0]
 
     def compress_file(self, src: Any, dst: PathLike, **options: Any) -> ImageInfo:
         """Compress `src` to the file `dst`, replacing it atomically; `options` as for `compress`.
@@ -218,7 +248,7 @@ class Codec:
         """
         _refuse_same(src, dst)
         start = time.perf_counter()
-        given = {key: options.pop(key) for key in ("metadata", "limits") if key in options}
+        given = {k: options.pop(k) for k in ("metadata", "limits", "strip_gps") if k in options}
         ready = self.prepare(src, **given)
         data = self.compress(ready, **options)
         write_atomic(dst, data)
@@ -235,6 +265,7 @@ class Codec:
         allow_partial: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         realism: float = 0.0,
+        region: Region | None = None,
     ) -> ImageInfo:
         """Decompress `src` to the picture file `dst`, replacing it atomically.
 
@@ -246,6 +277,7 @@ class Codec:
             allow_partial: as for `decompress`.
             limits: as for `decompress`.
             realism: as for `decompress`.
+            region: as for `decompress`.
 
         Raises:
             ValueError: unknown format, or both are the same file; otherwise as `decompress`.
@@ -259,6 +291,7 @@ class Codec:
             allow_partial=allow_partial,
             limits=limits,
             realism=realism,
+            region=region,
         )
         write_atomic(dst, encoded)
         return replace(info, seconds=time.perf_counter() - start)
@@ -272,11 +305,12 @@ class Codec:
         allow_partial: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         realism: float = 0.0,
+        region: Region | None = None,
     ) -> tuple[bytes, ImageInfo]:
         """Decompress to the bytes of a picture file of Pillow format `kind`; the rest as `decompress`."""
         start = time.perf_counter()
         data = read_source(src)
-        image, container, notes = self._decode(data, metadata, allow_partial, limits, realism)
+        image, container, notes = self._decode(data, metadata, allow_partial, limits, realism, region)
         encoded, more = encode_image(image, kind)
         info = describe(
             container.header,
@@ -324,21 +358,25 @@ class Codec:
         segments = self._segments.encode(ready.analysis, level, tile, effort)
         if not self._segments.overloaded(ready.analysis, level):
             return level, segments
-        place = {"width": ready.picture.width, "height": ready.picture.height, "tile": tile}
-
-        def error(tried: int, coded: list[list[bytes]]) -> float:
-            return mse(self._segments.decode(coded, level=tried, **place), ready.picture.pixels)
-
-        best = error(level, segments), level, segments
+        best = -self._psnr(ready, tile, level, segments), level, segments
         # The same levels whatever was asked for, so that asking for more never gives less.
         for lower in range(0, level, SAFE_STEP):
             coded = self._segments.encode(ready.analysis, lower, tile, effort)
-            best = min(best, (error(lower, coded), lower, coded))
+            best = min(best, (-self._psnr(ready, tile, lower, coded), lower, coded))
         return best[1], best[2]
 
-    def _assemble(self, ready: Prepared, level: int, tile: int, effort: int) -> bytes:
+    def _psnr(self, ready: Prepared, tile: int, level: int, segments: list[list[bytes]]) -> float:
         picture = ready.picture
-        level, segments = self._encode_safely(ready, level, tile, effort)
+        decoded = self._segments.decode(
+            segments, width=picture.width, height=picture.height, level=level, tile=tile
+        )
+        return metrics.psnr(picture.pixels, decoded)
+
+    def _assemble(self, ready: Prepared, level: int, tile: int, effort: int) -> bytes:
+        return self._file(ready, tile, *self._encode_safely(ready, level, tile, effort))
+
+    def _file(self, ready: Prepared, tile: int, level: int, segments: list[list[bytes]]) -> bytes:
+        picture = ready.picture
         header = Header(
             width=picture.width,
             height=picture.height,
@@ -351,28 +389,19 @@ class Codec:
         )
         return write(header, segments, ready.chunks)
 
-    def _compress_within(self, ready: Prepared, most: int, tile: int, effort: int) -> bytes:
-        """Bisect for the highest level whose file fits; sizes grow with the level, up to a few bytes."""
-        best = self._assemble(ready, 0, tile, effort)
-        if len(best) > most:
-            raise TargetTooSmall(f"quality 0 already needs {len(best)} bytes, more than the {most} asked for")
-        low, high = 0, LEVEL_MAX
-        while low < high:
-            middle = (low + high + 1) // 2
-            data = self._assemble(ready, middle, tile, effort)
-            if len(data) <= most:
-                low, best = middle, data
-            else:
-                high = middle - 1
-        return best
-
     def _labels(self) -> tuple[Chunk, ...]:
         name = self.name.encode("utf-8")
         named = (Chunk("mODL", name),) if 0 < len(name) <= 64 else ()
         return (*named, Chunk("dECD", self._segments.decoder_id))
 
     def _decode(
-        self, data: bytes, metadata: str | Iterable[str], allow_partial: bool, limits: Limits, realism: float
+        self,
+        data: bytes,
+        metadata: str | Iterable[str],
+        allow_partial: bool,
+        limits: Limits,
+        realism: float,
+        region: Region | None,
     ) -> tuple[Image.Image, Container, tuple[str, ...]]:
         realism = _checked(realism)
         kinds = parse_kinds(metadata)
@@ -382,6 +411,8 @@ class Codec:
             raise ModelMismatch(
                 f"the file needs model {header.bitstream_id.hex()}, but {self.name!r} is {self.bitstream_id}"
             )
+        if region is not None:
+            _check_region(region, header)
         chunks = {chunk.type: chunk for chunk in container.chunks}
         blocks = {
             block: unpack_metadata(chunks[kind], limits)
@@ -392,6 +423,9 @@ class Codec:
         if header.alpha:
             plane = unpack_alpha(chunks["ALPH"], header)
             alpha = np.frombuffer(plane, np.uint8).reshape(header.height, header.width)
+            if region is not None:
+                x, y, width, height = region
+                alpha = alpha[y : y + height, x : x + width]
         pixels = self._segments.decode(
             container.segments,
             width=header.width,
@@ -399,6 +433,7 @@ class Codec:
             level=header.level,
             tile=header.tile,
             realism=realism,
+            region=region,
         )
         image, notes = to_pil(pixels, header.gray, alpha, Metadata(**blocks), kinds)
         image.info["vqc_complete"] = container.complete
@@ -409,6 +444,13 @@ def _checked(realism: float) -> float:
     if not 0 <= realism <= 1:
         raise ValueError(f"realism must be from 0 to 1, not {realism}")
     return float(realism)
+
+
+def _check_region(region: Region, header: Header) -> None:
+    x, y, width, height = region
+    inside = x >= 0 and y >= 0 and x + width <= header.width and y + height <= header.height
+    if width <= 0 or height <= 0 or not inside:
+        raise ValueError(f"region {x},{y},{width},{height} is not within {header.width}x{header.height}")
 
 
 def _refuse_same(src: Any, dst: PathLike) -> None:

@@ -16,7 +16,6 @@ out is an ordinary file; the search is the encoder's own business and need not b
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 
@@ -29,6 +28,7 @@ from vqcodec.model.prior import join_phases
 from vqcodec.model.quantizer import SLOPE
 from vqcodec.model.vqvae import lambda_of_level
 from vqcodec.restore import restore
+from vqcodec.windows import Window, cut, within
 
 EFFORT_STEPS = {1: 0, 2: 1, 3: 2, 4: 3, 5: 5, 6: 7, 7: 11, 8: 18, 9: 30}
 """Quantisations after the first one, by effort."""
@@ -53,18 +53,9 @@ def parts(steps: int) -> Iterator[float]:
         yield first * (last / first) ** (i / max(steps - 1, 1))
 
 
-def windows(count: int) -> list[tuple[slice, slice]]:
-    """Cut `count` latent positions in nearly equal pieces of at most `WINDOW`.
-
-    Returns:
-        each piece, and the piece with its halo, which ends where the picture does.
-    """
-    units = -(-count // ALIGNMENT)
-    pieces = -(-units // (WINDOW // ALIGNMENT))
-    edges = [min(count, ALIGNMENT * (units * i // pieces)) for i in range(pieces)] + [count]
-    return [
-        (slice(a, b), slice(max(a - HALO, 0), min(b + HALO, count))) for a, b in itertools.pairwise(edges)
-    ]
+def windows(count: int) -> list[Window]:
+    """Pieces of `count` latent positions, see `WINDOW`, `HALO` and `ALIGNMENT`."""
+    return cut(count, WINDOW, ALIGNMENT, HALO)
 
 
 def trusted(places: tuple[slice, slice], shape: tuple[int, int]) -> Tensor:
@@ -117,10 +108,7 @@ class Refiner:
                 pixels = x[:, :, _pixels(wide), _pixels(broad)]
                 outer = (slice(None), slice(None), wide, broad)
                 refined = self._window(pixels, result[outer], y[outer], level, steps, mask)
-                inner = [
-                    slice(a.start - b.start, a.stop - b.start) for a, b in ((rows, wide), (columns, broad))
-                ]
-                result[:, :, rows, columns] = refined[:, :, inner[0], inner[1]]
+                result[:, :, rows, columns] = refined[:, :, within(rows, wide), within(columns, broad)]
         return result
 
     def _window(

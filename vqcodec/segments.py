@@ -3,33 +3,38 @@
     encode:  pixels --g_a, gain--> y --per tile--> z, then pass by pass: argmin w|r-c|^2 - ln p --> segments
     decode:  segments --per tile--> y_hat (integers) --g_s--> pixels
 
-Tiles cut the latent and the coding contexts; the transforms run over the whole picture, so no seam exists.
+Tiles cut the latent and the coding contexts. The transforms run over the whole picture, or over windows of it
+that overlap as far as they see (`vqcodec.windows`), so no seam exists.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vqcodec.analysis import Analysis
 from vqcodec.checkpoint import Weights, load_weights
 from vqcodec.entropy.latent_coder import LAYERS, LEVELS_PER_CLASS, PHASES, LatentCoder
 from vqcodec.entropy.tables import nats_from_counts
-from vqcodec.errors import CorruptData, ModelNotFound
+from vqcodec.errors import ModelNotFound
+from vqcodec.grid import LatentGrid, tiles
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.refine import Refiner
-from vqcodec.types import LEVEL_MAX
+from vqcodec.types import LEVEL_MAX, Region
+from vqcodec.windows import SIDE, cut, within
 
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
@@ -39,20 +44,6 @@ OVERLOAD = 600.0
 """Mean quantisation error of a picture, in nats per position, beyond which its codewords do not reach.
 
 At the top of the dial photographs have 30 to 460; stripes, checks and text thousands."""
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """One picture, padded and on its device, ready to be encoded at any level.
-
-    Attributes:
-        errors: by level, what `SegmentCodec.encode` found: w |y - y_hat|^2 in nats per latent position.
-    """
-
-    x: Tensor
-    width: int
-    height: int
-    errors: dict[int, float] = field(default_factory=dict)
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -92,6 +83,7 @@ class SegmentCodec:
     def __init__(self, weights: Weights, device: str = "cpu") -> None:
         self.name = weights.name
         self.bitstream_id, self.decoder_id = weights.bitstream_id, weights.decoder_id
+        self.realism_id = weights.realism_id
         self.device = device
         self.transforms = weights.transforms
         self.coder = LatentCoder(weights.coding, _product)
@@ -122,10 +114,11 @@ class SegmentCodec:
         padded = pixels
         for axis, side in enumerate((height, width)):
             missing = -side % BLOCK
+            if not missing:
+                continue
             pads = [(0, missing) if a == axis else (0, 0) for a in range(3)]
             padded = np.pad(padded, pads, mode="reflect" if side > missing else "edge")
-        x = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)))[None]
-        return Analysis(x.to(self.device).float().div_(255), width, height)
+        return Analysis(padded, width, height, self.device)
 
     @torch.inference_mode()
     def encode(self, analysis: Analysis, level: int, tile: int, effort: int = 1) -> list[list[bytes]]:
@@ -134,25 +127,54 @@ class SegmentCodec:
         Args:
             effort: 1 (greedy) to 9, see `vqcodec.refine`.
         """
-        begun = time.perf_counter()
         t = torch.tensor([level / LEVEL_MAX], device=self.device)
-        y = self.transforms.analyse(analysis.x, t)
-        timings = {"analysis": time.perf_counter() - begun}
-        target = y
-        if effort > 1:
+        timings: dict[str, float] = defaultdict(float)
+        coded: dict[tuple[int, int], list[bytes]] = {}
+        error = 0.0
+        for top, left, target, y in self._latents(analysis, t, tile, effort, timings):
             begun = time.perf_counter()
-            target = self._refine().refine(analysis.x, y, t, effort)
-            timings["search"] = time.perf_counter() - begun
+            for rows, columns in tiles(y.shape[2], y.shape[3], tile):
+                place = (slice(None), slice(None), rows, columns)
+                segments, latent = self._encode_tile(target[place], y[place], level)
+                coded[top + rows.start, left + columns.start] = segments
+                error += float(np.square(y[place][0].permute(1, 2, 0).cpu().numpy() - latent / SCALE).sum())
+            timings["coding"] += time.perf_counter() - begun
+        analysis.errors[level] = SLOPE * error / math.prod(analysis.shape)
+        self.timings = dict(timings)
+        return [coded[place] for place in sorted(coded)]
+
+    def _latents(
+        self, analysis: Analysis, t: Tensor, tile: int, effort: int, timings: dict[str, float]
+    ) -> Iterator[tuple[int, int, Tensor, Tensor]]:
+        """(top, left, target, y) of parts of the latent that hold whole tiles.
+
+        A search goes over the whole latent at once, and so does coding in tiles larger than a window.
+        """
         begun = time.perf_counter()
-        result, error = [], 0.0
-        for rows, columns in tiles(y.shape[2], y.shape[3], tile):
-            place = (slice(None), slice(None), rows, columns)
-            segments, latent = self._encode_tile(target[place], y[place], level)
-            result.append(segments)
-            error += float(np.square(y[place][0].permute(1, 2, 0).cpu().numpy() - latent / SCALE).sum())
-        analysis.errors[level] = SLOPE * error / (y.shape[2] * y.shape[3])
-        self.timings = timings | {"coding": time.perf_counter() - begun}
-        return result
+        height, width = analysis.shape
+        unit = tile // BLOCK or max(height, width)
+        if effort > 1 or unit > SIDE:
+            y = torch.empty((1, self.coder.channels, height, width), device=self.device)
+            for rows, columns, part in self._analysed(analysis, t, 1):
+                y[:, :, rows, columns] = part
+            timings["analysis"] += time.perf_counter() - begun
+            begun = time.perf_counter()
+            target = self._refine().refine(analysis.x, y, t, effort) if effort > 1 else y
+            timings["search"] += time.perf_counter() - begun
+            yield 0, 0, target, y
+            return
+        for rows, columns, y in self._analysed(analysis, t, unit):
+            timings["analysis"] += time.perf_counter() - begun
+            yield rows.start, columns.start, y, y
+            begun = time.perf_counter()
+
+    def _analysed(self, analysis: Analysis, t: Tensor, unit: int) -> Iterator[tuple[slice, slice, Tensor]]:
+        """g_a by windows that begin at multiples of `unit` blocks: rows, columns and their latent."""
+        height, width = analysis.shape
+        for rows, tall in cut(height, SIDE, unit):
+            for columns, wide in cut(width, SIDE, unit):
+                y = self.transforms.analyse(analysis.window(tall, wide), t)
+                yield rows, columns, y[:, :, within(rows, tall), within(columns, wide)]
 
     def overloaded(self, analysis: Analysis, level: int) -> bool:
         """Did codewords not reach where the picture's latent lies, when it was encoded at `level`?"""
@@ -208,16 +230,11 @@ class SegmentCodec:
                 self._searches = (built[0], built[1])
             return self._searches
 
-    @property
-    def has_realism(self) -> bool:
-        """Is there a perceptual decoder beside the fidelity decoder?"""
-        return bool(self._weights.realism)
-
     def _decoder(self, realism: float) -> SynthesisTransform:
         g_s = self.transforms.g_s
         if realism == 0:
             return g_s
-        if not self.has_realism:
+        if not self.realism_id:
             raise ModelNotFound(f"model {self.name!r} has no perceptual decoder, which realism needs")
         # The last mixture is kept: all files of a batch are decoded alike.
         with self._lock:
@@ -234,17 +251,8 @@ class SegmentCodec:
         Raises:
             CorruptData: a segment, or their number, is not what the picture needs.
         """
-        shape = (-(-height // BLOCK), -(-width // BLOCK))
-        places = list(tiles(*shape, tile))
-        if len(places) != len(segments):
-            raise CorruptData(f"{len(segments)} tiles where the picture has {len(places)}")
-        if any(len(layers) != LAYERS for layers in segments):
-            raise CorruptData(f"every tile must have {LAYERS} layers")
-        latent = np.zeros((*shape, self.coder.channels), dtype=np.int64)
-        for (rows, columns), layers in zip(places, segments, strict=True):
-            size = (rows.stop - rows.start, columns.stop - columns.start)
-            latent[rows, columns] = self.coder.decode(layers, size, level)
-        return latent
+        grid = LatentGrid(self.coder, segments, (-(-height // BLOCK), -(-width // BLOCK)), level, tile)
+        return grid.window(slice(0, grid.shape[0]), slice(0, grid.shape[1]))
 
     @torch.inference_mode()
     def decode(
@@ -256,10 +264,12 @@ class SegmentCodec:
         level: int,
         tile: int,
         realism: float = 0.0,
+        region: Region | None = None,
     ) -> np.ndarray:
         """Pixels (H, W, 3) uint8. None stands for a layer that is missing.
 
         Args:
+            region: a part within the picture; only the tiles that it needs are decoded.
             realism: 0 is the fidelity decoder, 1 the perceptual one; between, their weights are mixed.
 
         Raises:
@@ -267,15 +277,34 @@ class SegmentCodec:
             ModelNotFound: `realism` is not 0, and the model has no perceptual decoder.
         """
         g_s = self._decoder(realism)
-        begun = time.perf_counter()
-        latent = self.decode_latent(segments, width=width, height=height, level=level, tile=tile)
-        decoded = time.perf_counter()
-        y = torch.from_numpy(latent.transpose(2, 0, 1)[None].astype(np.float32)).to(self.device) / SCALE
+        grid = LatentGrid(self.coder, segments, (-(-height // BLOCK), -(-width // BLOCK)), level, tile)
         t = torch.tensor([level / LEVEL_MAX], device=self.device)
-        picture = g_s(y / self.transforms.gain(t), t)[0, :, :height, :width]
-        pixels = picture.clamp_(0, 1).mul_(255).round_().to(torch.uint8).permute(1, 2, 0)
-        result = np.ascontiguousarray(pixels.cpu().numpy())
-        self.timings = {"coding": decoded - begun, "synthesis": time.perf_counter() - decoded}
+        gain = self.transforms.gain(t)
+        x, y, wide, tall = region or (0, 0, width, height)
+        result = np.empty((tall, wide, 3), np.uint8)
+        timings = {"coding": 0.0, "synthesis": 0.0}
+        for rows, high in cut(grid.shape[0], span=slice(y // BLOCK, -(-(y + tall) // BLOCK))):
+            for columns, broad in cut(grid.shape[1], span=slice(x // BLOCK, -(-(x + wide) // BLOCK))):
+                begun = time.perf_counter()
+                latent = grid.window(high, broad)
+                decoded = time.perf_counter()
+                y_hat = torch.from_numpy(latent.transpose(2, 0, 1)[None].astype(np.float32))
+                picture = g_s(y_hat.to(self.device) / SCALE / gain, t)[0]
+                # What of the window's pixels is asked for: without the halo, the padding, and the rest.
+                here = [
+                    slice(max(BLOCK * inner.start, first), min(BLOCK * inner.stop, first + size))
+                    for inner, first, size in ((rows, y, tall), (columns, x, wide))
+                ]
+                seen = [
+                    within(part, slice(BLOCK * outer.start, 0))
+                    for part, outer in zip(here, (high, broad), strict=True)
+                ]
+                pixels = picture[:, seen[0], seen[1]].clamp(0, 1).mul_(255).round_().to(torch.uint8)
+                target = within(here[0], slice(y, 0)), within(here[1], slice(x, 0))
+                result[target] = pixels.permute(1, 2, 0).cpu().numpy()
+                timings["coding"] += decoded - begun
+                timings["synthesis"] += time.perf_counter() - decoded
+        self.timings = timings
         return result
 
 
@@ -286,14 +315,6 @@ def _mixed(g_s: SynthesisTransform, tuned: dict[str, Tensor], share: float) -> S
         if name in tuned:
             parameter.data.lerp_(tuned[name], share)
     return result
-
-
-def tiles(rows: int, columns: int, tile: int) -> Iterator[tuple[slice, slice]]:
-    """Latent tiles, row by row; `tile` in pixels, 0 = whole."""
-    step = tile // BLOCK or max(rows, columns)
-    for top in range(0, rows, step):
-        for left in range(0, columns, step):
-            yield slice(top, min(top + step, rows)), slice(left, min(left + step, columns))
 
 
 def inside(codec: Codec) -> SegmentCodec:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+Region = tuple[int, int, int, int]
+"""A part of a picture: x, y, width, height in pixels."""
 LEVEL_MAX = 252
 """Highest quality level in a header: four steps for each of 63 quality intervals."""
 

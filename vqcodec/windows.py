@@ -1,0 +1,51 @@
+"""Windows over a latent, so that pictures of any size pass through the transforms in bounded memory.
+
+Convolutions and overlapping blocks see a bounded neighbourhood. A window that is worked on with a halo as
+wide as that, and cut back afterwards, holds what the whole picture would have given.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+SIDE = 192
+"""Largest side of a transform's window in blocks of 16 pixels; 3072 pixels, about half a gigabyte at work."""
+HALO = 10
+"""Blocks that a transform of the default size sees around one: 6 by its deep convolutions, 3 by those at 1/8,
+half a block by its last layer and half by the overlap."""
+
+Window = tuple[slice, slice]
+"""A piece along one axis, and the piece with its halo, which ends where the picture does."""
+
+
+def cut(
+    count: int, side: int = SIDE, unit: int = 1, halo: int = HALO, span: slice | None = None
+) -> list[Window]:
+    """Cut `count` positions, or a span of them, into nearly equal pieces of at most `side`.
+
+    Args:
+        unit: pieces begin at multiples of it, counted from the start of the span.
+
+    Raises:
+        ValueError: `side` is less than `unit`.
+    """
+    if not 0 < unit <= side:
+        raise ValueError(f"pieces of {side} cannot begin at multiples of {unit}")
+    start, stop = (span.start, span.stop) if span else (0, count)
+    units = -(-(stop - start) // unit)
+    pieces = -(-units // (side // unit))
+    edges = [min(stop, start + unit * (units * i // pieces)) for i in range(pieces)] + [stop]
+    return [
+        (slice(a, b), slice(max(a - halo, 0), min(b + halo, count))) for a, b in itertools.pairwise(edges)
+    ]
+
+
+def within(inner: slice, outer: slice, scale: int = 1) -> slice:
+    """Where `inner` lies in an array that begins with `outer`, of `scale` elements for each position."""
+    return slice(scale * (inner.start - outer.start), scale * (inner.stop - outer.start))
+
+
+def overlap(a: slice, b: slice) -> slice | None:
+    """What two slices share, None if nothing."""
+    start, stop = max(a.start, b.start), min(a.stop, b.stop)
+    return slice(start, stop) if start < stop else None
