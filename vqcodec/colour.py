@@ -16,6 +16,11 @@ _GRAY = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"}
 _PROFILE_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
 
 
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """The image in this mode; itself where it has it, since `convert` would copy all pixels."""
+    return image if image.mode == mode else image.convert(mode)
+
+
 def split_planes(
     image: Image.Image, notes: Notes
 ) -> tuple[Image.Image, NDArray[np.uint8] | None, bytes | None]:
@@ -45,7 +50,7 @@ def split_planes(
         alpha = None
     if image.mode in ("CMYK", "LAB"):
         return _from_print(image, icc, notes), alpha, None
-    image = image.convert("L" if mode in _GRAY else "RGB")
+    image = in_mode(image, "L" if mode in _GRAY else "RGB")
     if mode in ("P", "PA"):
         image = _gray_if_equal(image)
     if icc is not None and icc_space(icc) != _PROFILE_SPACES[image.mode]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from vqcodec.entropy.latent_coder import LAYERS, LatentCoder
 from vqcodec.errors import CorruptData
@@ -45,8 +46,8 @@ class LatentGrid:
         self._left = list(zip(places, segments, strict=True))
         self._decoded: list[tuple[tuple[slice, slice], np.ndarray]] = []
 
-    def window(self, rows: slice, columns: slice) -> np.ndarray:
-        """Latent (h, w, M) in steps of 1/128, int64; tiles that end above `rows` are forgotten.
+    def window(self, rows: slice, columns: slice, kind: npt.DTypeLike = np.int64) -> np.ndarray:
+        """Latent (h, w, M) in steps of 1/128 as numbers of a kind; tiles that end above `rows` are forgotten.
 
         Raises:
             CorruptData: a segment does not decode.
@@ -62,9 +63,7 @@ class LatentGrid:
             else:
                 waiting.append((place, layers))
         self._left = waiting
-        result = np.zeros(
-            (rows.stop - rows.start, columns.stop - columns.start, self._coder.channels), np.int64
-        )
+        result = np.zeros((rows.stop - rows.start, columns.stop - columns.start, self._coder.channels), kind)
         for place, latent in self._decoded:
             shared = tuple(map(overlap, place, (rows, columns)))
             if shared[0] and shared[1]:

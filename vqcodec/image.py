@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from vqcodec.bitstream import MAGIC
-from vqcodec.colour import Notes, split_planes, to_srgb
+from vqcodec.colour import Notes, in_mode, split_planes, to_srgb
 from vqcodec.errors import UnsupportedImage
 from vqcodec.files import read_source
 from vqcodec.metadata import EXIF_PREFIX, KINDS, Metadata, clean_exif, clean_xmp
@@ -27,6 +27,8 @@ DEFAULT_LIMITS = Limits()
 FORMAT_SIDE = 65_535
 """Longest side a .vqc header may announce."""
 
+_STRIP = 512
+"""Rows that are taken over from Pillow at a time."""
 _TIFF_KEPT = (
     ExifTags.Base.ImageDescription,
     ExifTags.Base.Make,
@@ -162,9 +164,19 @@ def _from_pil(image: Image.Image, kinds: frozenset[str], limits: Limits, notes: 
         notes.append("16-bit samples reduced to 8 bits")
     if icc is not None and "icc" not in kinds:
         base, icc = to_srgb(base, icc, notes), None
-    pixels = np.asarray(base.convert("RGB"))
+    pixels = _pixels(in_mode(base, "RGB"))
     kept = _bounded(Metadata(icc, blocks.exif, blocks.xmp).only(kinds), limits, notes)
     return Picture(pixels, base.mode == "L", alpha, kept, tuple(notes))
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) of an RGB image, strip by strip: at once, Pillow would need them twice on the way."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _STRIP):
+        bottom = min(top + _STRIP, height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return pixels
 
 
 def _frames_left_out(image: Image.Image) -> Notes:
@@ -200,6 +212,9 @@ def _deep_colour(image: Image.Image) -> bool:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
+        # Where nothing has to be turned, exif_transpose copies all pixels.
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image
         return ImageOps.exif_transpose(image)
     except MemoryError:
         raise

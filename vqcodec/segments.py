@@ -286,9 +286,9 @@ class SegmentCodec:
         for rows, high in cut(grid.shape[0], span=slice(y // BLOCK, -(-(y + tall) // BLOCK))):
             for columns, broad in cut(grid.shape[1], span=slice(x // BLOCK, -(-(x + wide) // BLOCK))):
                 begun = time.perf_counter()
-                latent = grid.window(high, broad)
+                latent = grid.window(high, broad, np.float32)
                 decoded = time.perf_counter()
-                y_hat = torch.from_numpy(latent.transpose(2, 0, 1)[None].astype(np.float32))
+                y_hat = torch.from_numpy(np.ascontiguousarray(latent.transpose(2, 0, 1)[None]))
                 picture = g_s(y_hat.to(self.device) / SCALE / gain, t)[0]
                 # What of the window's pixels is asked for: without the halo, the padding, and the rest.
                 here = [
