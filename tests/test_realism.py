@@ -22,6 +22,7 @@ from vqcodec.segments import SegmentCodec
 from vqcodec.training import perceptual
 from vqcodec.training.adversarial import FROZEN, PerceptualConfig, Players
 from vqcodec.training.perceptual import load, progress_of, run, save, tuned_weights
+from vqcodec.zoo import find_model
 from vqcodec_cli.main import main
 
 
@@ -237,3 +238,15 @@ def test_realism_on_the_command_line(tmp_path, tiny_weights, real_weights, capsy
     assert main(["decompress", file, "-m", str(tiny_weights), "--realism", "1", "-o", f"{file}.png"]) != 0
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["decompress", file, "-m", str(real_weights), "--realism", "2"]) == 2
+
+
+def test_the_package_ships_both_decoders():
+    path = find_model("default")
+    assert path.stat().st_size < 32e6
+    codec = Codec(SegmentCodec.load(path))
+    assert len(codec.realism_id) == 16
+    pixels = picture(64, 96, seed=1)
+    data = codec.compress(pixels, quality=20)
+    zero, one = (np.asarray(codec.decompress(data, realism=r)).astype(float) for r in (0, 1))
+    assert 0.5 < np.abs(zero - one).mean() < 20
+    assert np.abs(one - pixels).mean() < 30
