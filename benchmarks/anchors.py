@@ -39,42 +39,30 @@ class PillowCodec:
         return {"pillow": PIL.__version__, self.feature: features.version(self.feature) or "unknown"}
 
     def encode(self, pixels: Pixels, quality: float) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, self.format, **self._target(quality), **self.options)
+        return file.getvalue()
+
+    def _target(self, quality: float) -> dict[str, Any]:
         if quality != int(quality):
             raise ValueError(f"{self.name} takes whole qualities, not {quality}")
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, self.format, quality=int(quality), **self.options)
-        return file.getvalue()
+        return {"quality": int(quality)}
 
     def decode(self, data: bytes) -> Pixels:
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
 
 
-@dataclass(frozen=True)
-class Jpeg2000:
-    """JPEG 2000 by Pillow (OpenJPEG), irreversible wavelet; the quality is the PSNR in dB that it aims at."""
-
-    name: str = "jpeg2000"
-    qualities: tuple[float, ...] = (25, 27, 29, 31, 33, 35, 37, 39, 41, 43)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"format": "JPEG2000", "irreversible": True, "quality_mode": "dB"}
+class Jpeg2000(PillowCodec):
+    """JPEG 2000, irreversible wavelet; the quality is the PSNR in dB that it aims at."""
 
     @property
     def versions(self) -> dict[str, str]:
-        return {"pillow": PIL.__version__, "openjpeg": features.version("jpg_2000") or "unknown"}
+        return {"pillow": PIL.__version__, "openjpeg": features.version(self.feature) or "unknown"}
 
-    def encode(self, pixels: Pixels, quality: float) -> bytes:
-        file = io.BytesIO()
+    def _target(self, quality: float) -> dict[str, Any]:
         # 0 dB would mean lossless.
-        options = {"irreversible": True, "quality_mode": "dB", "quality_layers": [max(quality, 1)]}
-        Image.fromarray(pixels).save(file, "JPEG2000", **options)
-        return file.getvalue()
-
-    def decode(self, data: bytes) -> Pixels:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
+        return {"quality_layers": [max(quality, 1)]}
 
 
 @dataclass(frozen=True)
@@ -136,4 +124,11 @@ PILLOW_CODECS = (
     PillowCodec("avif", "AVIF", "avif", _AVIF, (2, 10, 22, 36, 50, 64, 77, 87)),
 )
 
-ANCHORS = (*PILLOW_CODECS, Jpeg2000(), JpegXl())
+_JPEG2000 = Jpeg2000(
+    "jpeg2000",
+    "JPEG2000",
+    "jpg_2000",
+    {"irreversible": True, "quality_mode": "dB"},
+    (25, 27, 29, 31, 33, 35, 37, 39, 41, 43),
+)
+ANCHORS = (*PILLOW_CODECS, _JPEG2000, JpegXl())

@@ -116,6 +116,8 @@ _ANCHORS: dict[str, Codec] = {codec.name: codec for codec in ANCHORS}
 
 DEFAULT_NAMES = (*(codec.name for codec in PILLOW_CODECS), VQCODEC)
 REALISMS = (0.5, 1.0)
+ONE_FILE = (VQCODEC, *(f"{VQCODEC}-r{realism:g}" for realism in REALISMS))
+"""Decoders of the same file."""
 _OPTIONS: dict[str, dict[str, Any]] = {
     VQCODEC: {},
     **{f"{VQCODEC}-e{effort}": {"effort": effort} for effort in range(2, EFFORT_MAX + 1)},
@@ -133,3 +135,25 @@ def make(name: str, *, model: str = "default") -> Codec:
     if name in _ANCHORS:
         return _ANCHORS[name]
     return VqCodec(model, **_OPTIONS[name])
+
+
+def match(codec: Codec, pixels: Pixels, size: int) -> bytes:
+    """The smallest file of at least `size` bytes, over qualities 0 to 100; the largest where all are smaller.
+
+    Rates must rise with quality; where a codec's do not quite, a neighbour of that file may be returned.
+    """
+    low, high = 0, 100
+    best = None
+    while low <= high:
+        middle = (low + high) // 2
+        data = codec.encode(pixels, middle)
+        if len(data) >= size:
+            best, high = data, middle - 1
+        else:
+            low = middle + 1
+    return best if best is not None else codec.encode(pixels, 100)
+
+
+def at_equal_bytes(codec: Codec, pixels: Pixels, ours: bytes) -> bytes:
+    """The file that a codec is compared by: ours if it decodes that, else one of at least as many bytes."""
+    return ours if codec.name in ONE_FILE else match(codec, pixels, len(ours))

@@ -18,7 +18,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks import codecs
 from benchmarks.anchors import Pixels
-from benchmarks.perceptual import match
 from benchmarks.rate_distortion import read_pixels
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics import bpp, psnr
@@ -63,18 +62,22 @@ def cut(pixels: Pixels, place: Place, side: int, scale: int) -> Image.Image:
 
 
 def row(
-    path: Path, place: Place, names: Sequence[str], quality: float, model: str, size: tuple[int, int]
+    path: Path,
+    place: Place,
+    reference: codecs.Codec,
+    used: Sequence[codecs.Codec],
+    quality: float,
+    size: tuple[int, int],
 ) -> list[tuple[str, Image.Image]]:
     """(caption, crop) of the original and of each codec; `size` is the side of a crop and its scale."""
     pixels = read_pixels(path)
     height, width = pixels.shape[:2]
-    data = codecs.make(codecs.VQCODEC, model=model).encode(pixels, quality)
+    ours = reference.encode(pixels, quality)
     cells = [(f"original, {place.name}", cut(pixels, place, *size))]
-    for name in names:
-        codec = codecs.make(name, model=model)
-        file = data if name.startswith(codecs.VQCODEC) else match(codec, pixels, len(data))
+    for codec in used:
+        file = codecs.at_equal_bytes(codec, pixels, ours)
         decoded = codec.decode(file)
-        caption = f"{name}\n{bpp(len(file), width, height):.3f} bpp  {psnr(pixels, decoded):.2f} dB"
+        caption = f"{codec.name}\n{bpp(len(file), width, height):.3f} bpp  {psnr(pixels, decoded):.2f} dB"
         cells.append((caption, cut(decoded, place, *size)))
     return cells
 
@@ -115,7 +118,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         size = args.side, args.scale
-        rows = [row(args.data / at.name, at, args.codecs, args.quality, args.model, size) for at in args.at]
+        reference = codecs.make(codecs.VQCODEC, model=args.model)
+        used = [codecs.make(name, model=args.model) for name in args.codecs]
+        rows = [row(args.data / at.name, at, reference, used, args.quality, size) for at in args.at]
         page(rows).save(args.out)
     except (ModelNotFound, OSError, ValueError, ImportError) as error:
         print(f"crops: {error}", file=sys.stderr)

@@ -14,6 +14,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from vqcodec.files import write_atomic
+
 ADDRESS = "http://r0k.us/graphics/kodak/kodak/"
 SUMS = Path(__file__).with_name("kodak.sha256")
 TIMEOUT = 30.0
@@ -67,9 +69,7 @@ def fetch(
         found = hashlib.sha256(data).hexdigest()
         if found != wanted:
             raise DatasetError(f"{address}{name} is another file than expected (SHA-256 {found})")
-        part = path.with_name(name + ".part")
-        part.write_bytes(data)
-        part.replace(path)
+        write_atomic(path, data)
         fetched.append(name)
     return fetched
 

@@ -24,7 +24,6 @@ from PIL import Image
 
 from benchmarks import codecs, report
 from benchmarks.anchors import Pixels
-from benchmarks.perceptual import match
 from benchmarks.rate_distortion import find_pictures, read_pixels
 from benchmarks.results import ResultError, Results, load
 from vqcodec.errors import ModelNotFound
@@ -124,12 +123,11 @@ def _lossless(pixels: Pixels) -> str:
 
 
 def picture_entry(
-    path: Path, rates: Sequence[float], used: Sequence[codecs.Codec], model: str
+    path: Path, rates: Sequence[float], reference: codecs.Codec, used: Sequence[codecs.Codec]
 ) -> dict[str, Any]:
     """What the viewer needs of one picture: every codec at each rate, as data addresses."""
     pixels = read_pixels(path)
     height, width = pixels.shape[:2]
-    reference = codecs.make(codecs.VQCODEC, model=model)
     entry: dict[str, Any] = {
         "name": path.name,
         "width": width,
@@ -140,7 +138,7 @@ def picture_entry(
     for rate in rates:
         ours, cells = reference.encode(pixels, rate), {}
         for codec in used:
-            data = ours if codec.name.startswith(codecs.VQCODEC) else match(codec, pixels, len(ours))
+            data = codecs.at_equal_bytes(codec, pixels, ours)
             decoded = codec.decode(data)
             native = NATIVE.get(codec.name)
             said = (
@@ -192,8 +190,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         paths = find_pictures(args.data) if args.data else {}
         if args.pictures:
             paths = {name: args.data / name for name in args.pictures}
-        used = [codecs.make(name, model=args.model) for name in args.codecs] if paths else []
-        entries = [picture_entry(path, args.rates, used, args.model) for path in paths.values()]
+        entries = []
+        if paths:  # without, no weights are needed
+            reference = codecs.make(codecs.VQCODEC, model=args.model)
+            used = [codecs.make(name, model=args.model) for name in args.codecs]
+            entries = [picture_entry(path, args.rates, reference, used) for path in paths.values()]
         versions = {k: v for codec in results.codecs.values() for k, v in codec.versions.items()}
         said = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
         args.out.write_text(build(f"Measured with {said}.", sections, entries), encoding="utf-8")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,10 +31,10 @@ from benchmarks.rate_distortion import find_pictures, identify, read_pixels
 from benchmarks.report import table
 from benchmarks.results import dump
 from vqcodec.errors import ModelNotFound
+from vqcodec.files import write_atomic
 from vqcodec.metrics import bpp
 
 SCHEMA = 1
-OURS = ("vqcodec", "vqcodec-r0.5", "vqcodec-r1")
 ANCHORS = ("jpeg", "webp", "avif", "jxl")
 QUALITIES = (9.0, 19.0, 36.0)
 """About 0.1, 0.15 and 0.3 bpp on Kodak."""
@@ -53,23 +54,6 @@ class Measured:
     patches: dict[str, Features]
 
 
-def match(codec: codecs.Codec, pixels: Pixels, size: int) -> bytes:
-    """The smallest file of at least `size` bytes, over qualities 0 to 100; the largest where all are smaller.
-
-    Rates must rise with quality; where a codec's do not quite, a neighbour of that file may be returned.
-    """
-    low, high = 0, 100
-    best = None
-    while low <= high:
-        middle = (low + high) // 2
-        data = codec.encode(pixels, middle)
-        if len(data) >= size:
-            best, high = data, middle - 1
-        else:
-            low = middle + 1
-    return best if best is not None else codec.encode(pixels, 100)
-
-
 class Bench:
     """All codecs over all pictures, with a cache in a folder."""
 
@@ -87,7 +71,9 @@ class Bench:
     def picture(self, name: str, path: Path) -> Iterator[tuple[str, float, dict[str, float], Features]]:
         """(codec, our quality, figures, patches) of one picture, and ("original", 0, {}, patches) first."""
         pixels = read_pixels(path)
-        look = cache(lambda: self.judge.look(pixels))  # only where something is left to be judged
+        # Only where something is left to be judged.
+        look = cache(lambda: self.judge.look(pixels))
+        ours = cache(lambda quality: self.reference.encode(pixels, quality))
         kept = self._cache(name, "original", {}, pixels)
         if not kept.exists():
             _save(kept, {"patches": look().patches})
@@ -97,7 +83,7 @@ class Bench:
             for quality in self.qualities:
                 kept = self._cache(name, f"{label}-{quality:g}", self._settings(codec, quality), pixels)
                 if not kept.exists():
-                    _save(kept, self._measure(codec, quality, pixels, look()))
+                    _save(kept, self._measure(codec, pixels, ours(quality), look()))
                 with np.load(kept) as arrays:
                     figures = json.loads(str(arrays["figures"]))
                     rate = bpp(int(figures["bytes"]), pixels.shape[1], pixels.shape[0])
@@ -113,22 +99,17 @@ class Bench:
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self.work / f"{Path(name).stem}-{label}-{key}.npz"
 
-    def _measure(
-        self, codec: codecs.Codec, quality: float, pixels: Pixels, original: Sight
-    ) -> dict[str, Any]:
-        data = self.reference.encode(pixels, quality)
-        if codec.name not in OURS:
-            data = match(codec, pixels, len(data))
+    def _measure(self, codec: codecs.Codec, pixels: Pixels, ours: bytes, original: Sight) -> dict[str, Any]:
+        data = codecs.at_equal_bytes(codec, pixels, ours)
         decoded = self.judge.look(codec.decode(data))
         figures = {"bytes": float(len(data))} | self.judge.judge(original, decoded)
         return {"figures": json.dumps(figures), "patches": decoded.patches}
 
 
 def _save(path: Path, arrays: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez(file, **arrays)
-    part.replace(path)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    write_atomic(path, file.getvalue())
 
 
 def summarise(
@@ -177,7 +158,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     panels = figure.subplots(2, 4).flat
     for name, axes in zip(names, panels, strict=False):
         for codec, entry in result["codecs"].items():
-            look = {"lw": 2.2} if codec in OURS else {"lw": 1.1, "ls": "--"}
+            look = {"lw": 2.2} if codec in codecs.ONE_FILE else {"lw": 1.1, "ls": "--"}
             points = entry["points"]
             axes.plot(
                 [p["bpp"] for p in points], [p[name] for p in points], marker="o", ms=3, label=codec, **look
@@ -197,7 +178,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="cache of what is measured")
     parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="result file")
-    parser.add_argument("--codecs", nargs="+", default=(*OURS, *ANCHORS), choices=codecs.CODEC_NAMES)
+    parser.add_argument(
+        "--codecs", nargs="+", default=(*codecs.ONE_FILE, *ANCHORS), choices=codecs.CODEC_NAMES
+    )
     parser.add_argument(
         "--qualities", nargs="+", type=float, default=QUALITIES, metavar="Q", help="of vqcodec"
     )
