@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +166,7 @@ def run_jobs(
     return BatchReport(tuple(results[number] for number in sorted(results)))
 
 
-def _run_here(jobs: Iterable[Job], task: Task) -> Iterator[tuple[int, FileResult]]:
+def _run_here(jobs: Iterable[Job], task: Task) -> Generator[tuple[int, FileResult]]:
     for number, job in enumerate(jobs):
         yield number, task(job)
 

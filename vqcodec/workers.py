@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
@@ -54,7 +54,7 @@ def worker_count(jobs: int, files: int) -> int:
     return max(1, min(jobs or cores(), files))
 
 
-def run_in_workers(jobs: Iterable[Job], task: Task, count: int) -> Iterator[tuple[int, FileResult]]:
+def run_in_workers(jobs: Iterable[Job], task: Task, count: int) -> Generator[tuple[int, FileResult]]:
     """Do `task` for each job in `count` processes; closing the iterator stops them.
 
     Args:
@@ -70,32 +70,32 @@ def run_in_workers(jobs: Iterable[Job], task: Task, count: int) -> Iterator[tupl
     """
     waiting = enumerate(jobs)
     threads = max(1, cores() // count)
-    workers: dict[Connection, _Worker] = {}
+    workers: list[_Worker] = []
     try:
         while True:
-            # One worker more for each job that waits, also in place of one that died.
+            # At the start, and in place of one that died.
             while len(workers) < count and (job := next(waiting, None)) is not None:
-                worker = _Worker(task, threads)
-                workers[worker.connection] = worker
-                worker.give(*job)
+                workers.append(_Worker(task, threads))
+                workers[-1].give(*job)
             if not workers:
                 return
-            for connection in wait(list(workers)):
-                worker = workers[connection]  # type: ignore[index]  wait returns what it was given
+            heard = wait([worker.connection for worker in workers])
+            for worker in [worker for worker in workers if worker.connection in heard]:
                 result = worker.receive()
-                if result is not None:
-                    number = worker.number
-                    job = None if worker.dead else next(waiting, None)
-                    if job is not None:
-                        worker.give(*job)
-                    else:
-                        del workers[worker.connection]
-                        worker.dismiss()
-                    yield number, result
+                if result is None:
+                    continue
+                number = worker.number
+                job = None if worker.dead else next(waiting, None)
+                if job is None:
+                    workers.remove(worker)
+                    worker.dismiss()
+                else:
+                    worker.give(*job)
+                yield number, result
     finally:
-        for worker in workers.values():
+        for worker in workers:
             worker.process.terminate()
-        for worker in workers.values():
+        for worker in workers:
             worker.dismiss()
 
 
@@ -134,13 +134,14 @@ class _Worker:
         if message is None:
             self._ready = True
             return None
+        result: FileResult | None
         result, raised, trace = message
-        for failure in (raised, result and result.error):
-            if failure is not None:
-                failure.__cause__ = _WorkerTraceback(trace)
+        failure = raised or (result.error if result else None)
+        if failure is not None:
+            failure.__cause__ = _WorkerTraceback(trace)
         if raised is not None:
             raise raised
-        return result  # type: ignore[no-any-return]
+        return result
 
     def dismiss(self) -> None:
         """Close the pipe, which ends an idle worker, and wait for its end."""
