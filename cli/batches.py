@@ -55,6 +55,8 @@ def convert(
     """
 
     def progress(result: FileResult) -> None:
+        if reporter.bar is not None:
+            reporter.bar.step()
         name = "-" if result.source is None else str(result.source)
         found = {"file": name, "output": None if result.output is None else str(result.output)}
         if result.error is not None:
@@ -72,8 +74,6 @@ def convert(
                 tell(result, result.info)
         if flags.as_json:
             reporter.json(found)
-        if reporter.bar is not None:
-            reporter.bar.step()
 
     reporter.bar = bar_for(len(jobs), wanted=flags.progress and not reporter.quiet)
     try:

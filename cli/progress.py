@@ -20,10 +20,8 @@ class Bar:
         self._columns = 0
 
     def step(self) -> None:
-        """One file more is done."""
+        """One file more is done; its line will draw the bar."""
         self._done += 1
-        self.clear()
-        self.draw()
 
     def draw(self) -> None:
         """Show the bar, unless it is too early or there is nothing left to wait for."""
