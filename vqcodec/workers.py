@@ -84,14 +84,14 @@ def run_in_workers(jobs: Iterable[Job], task: Task, count: int) -> Generator[tup
                 result = worker.receive()
                 if result is None:
                     continue
-                number = worker.number
+                yield worker.number, result
+                # Only now: who stops at this result wants no further file begun.
                 job = None if worker.dead else next(waiting, None)
                 if job is None:
                     workers.remove(worker)
                     worker.dismiss()
                 else:
                     worker.give(*job)
-                yield number, result
     finally:
         for worker in workers:
             worker.process.terminate()
