@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,10 +22,9 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.quantizer import machine
+from benchmarks.processes import figures_of, machine
 from benchmarks.report import table
 from benchmarks.results import dump
-from benchmarks.speed import ROOT, THREAD_VARIABLES
 
 SCHEMA = 1
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif")
@@ -79,13 +76,6 @@ def measure(action: str, way: str, source: Path, target: Path, model: str, jobs:
     return {"seconds": round(time.perf_counter() - begun, 2)}
 
 
-def _child(words: list[str], threads: int) -> dict[str, Any]:
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
-    command = [sys.executable, "-m", "benchmarks.batch", *words]
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE)
-    return dict(json.loads(done.stdout))
-
-
 def _bytes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -106,7 +96,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             row: dict[str, Any] = {"action": action}
             for way in WAYS:
                 words = [action, way, str(source), str(root / f"{action}-{way}"), "--model", args.model]
-                row[f"{way}_s"] = _child([*words, "--threads", str(args.threads)], args.threads)["seconds"]
+                row[f"{way}_s"] = figures_of(
+                    "benchmarks.batch", [*words, "--threads", str(args.threads)], args.threads
+                )["seconds"]
                 print(f"{action} {way} done", file=sys.stderr)
             row["faster"] = round(row["loop_s"] / row["batch_s"], 3)
             rows.append(row)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +11,10 @@ from PIL import Image
 
 from tests.tiny import picture
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-    return importlib.import_module("benchmarks.batch")
+def benchmark(bench):
+    return bench("batch")
 
 
 @pytest.fixture
@@ -47,12 +42,13 @@ def test_crops(benchmark, data, tmp_path):
 
 
 def test_both_ways(benchmark, data, tmp_path, tiny_weights, monkeypatch, capsys):
-    def here(words: list[str], threads: int) -> dict[str, float]:
+    def here(module: str, words: list[str], threads: int) -> dict[str, float]:
+        assert module == "benchmarks.batch"
         assert benchmark.main(words) == 0
         assert words[-1] == str(threads)
         return dict(json.loads(capsys.readouterr().out))
 
-    monkeypatch.setattr(benchmark, "_child", here)
+    monkeypatch.setattr(benchmark, "figures_of", here)
     words = ["--data", str(data), "--count", "3", "--side", "64", "--model", str(tiny_weights)]
     assert benchmark.main([*words, "--threads", "1", "--out", str(tmp_path / "batch.json")]) == 0
     result = json.loads((tmp_path / "batch.json").read_text())
