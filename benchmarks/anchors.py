@@ -54,15 +54,18 @@ class PillowCodec:
 
 
 class Jpeg2000(PillowCodec):
-    """JPEG 2000, irreversible wavelet; the quality is the PSNR in dB that it aims at."""
+    """JPEG 2000, irreversible wavelet; the quality is the rate that it aims at, in 25ths of a bit per pixel.
+
+    Aiming at a PSNR instead would spend a fifth more bits: OpenJPEG then holds every component to it.
+    """
 
     @property
     def versions(self) -> dict[str, str]:
         return {"pillow": PIL.__version__, "openjpeg": features.version(self.feature) or "unknown"}
 
     def _target(self, quality: float) -> dict[str, Any]:
-        # 0 dB would mean lossless.
-        return {"quality_layers": [max(quality, 1)]}
+        # As a ratio to 24 bits per pixel; quality 0 stands for the least that makes sense.
+        return {"quality_layers": [24 * 25 / max(quality, 0.5)]}
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ _JPEG2000 = Jpeg2000(
     "jpeg2000",
     "JPEG2000",
     "jpg_2000",
-    {"irreversible": True, "mct": 1, "quality_mode": "dB"},
-    (25, 27, 29, 31, 33, 35, 37, 39, 41, 43),
+    {"irreversible": True, "mct": 1, "quality_mode": "rates"},
+    (2, 3, 5, 8, 12, 18, 25, 37, 50, 75),
 )
 ANCHORS = (*PILLOW_CODECS, _JPEG2000, JpegXl())

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.tiny import picture
+from vqcodec.metrics import RatePoint, bd_rate
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -260,3 +261,14 @@ def test_figures_in_the_readmes_are_those_of_the_result_files(bench: Callable[[s
     assert "| old |" not in new
     assert new.startswith("a\n<!-- figures: dial -->\n| quality")
     assert new.endswith("<!-- end of figures -->\n| b |\n")
+
+
+@pytest.mark.parametrize("name", ["jpeg", "jpeg2000", "webp", "avif", "avif-psnr", "jxl"])
+def test_other_codecs_do_as_well_as_in_an_independent_measurement(
+    bench: Callable[[str], ModuleType], name: str
+) -> None:
+    folder = ROOT / "benchmarks"
+    elsewhere = json.loads((folder / "published_kodak.json").read_text(encoding="utf-8"))["measured"][name]
+    pairs = zip(elsewhere["bpp"], elsewhere["psnr"], strict=True)
+    ours = bench("results").load(folder / "results" / "kodak.json").curve(name)
+    assert abs(bd_rate([RatePoint(*pair) for pair in pairs], ours).percent) < 3
