@@ -1,4 +1,4 @@
-"""Pixels <-> segments: transforms and the encoder's search (torch) around the exact coder (numpy).
+"""Pixels <-> segments: transforms (torch) around the exact coder (numpy).
 
     encode:  pixels --g_a, gain--> y --per tile--> z, then pass by pass: argmin w|r-c|^2 - ln p --> segments
     decode:  segments --per tile--> y_hat (integers) --g_s--> pixels
@@ -24,22 +24,20 @@ from torch import Tensor
 
 from vqcodec.analysis import Analysis
 from vqcodec.checkpoint import Weights, load_weights
-from vqcodec.entropy.latent_coder import LAYERS, LEVELS_PER_CLASS, PHASES, LatentCoder
-from vqcodec.entropy.tables import nats_from_counts
+from vqcodec.entropy.latent_coder import LAYERS, LatentCoder
 from vqcodec.errors import ModelNotFound
 from vqcodec.grid import LatentGrid, tiles
 from vqcodec.model.blocks import BLOCK
-from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.refine import Refiner
+from vqcodec.search import SCALE, TileSearch
 from vqcodec.types import LEVEL_MAX, Region
 from vqcodec.windows import SIDE, cut, within
 
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
 
-SCALE = round(1 / VALUE_STEP)
 OVERLOAD = 600.0
 """Mean quantisation error of a picture, in nats per position, beyond which its codewords do not reach.
 
@@ -49,30 +47,6 @@ At the top of the dial photographs have 30 to 460; stripes, checks and text thou
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Matrix product on torch's threads; exact even in bfloat16, which holds every factor."""
     return torch.mm(torch.from_numpy(a), torch.from_numpy(b)).numpy()
-
-
-class _Search:
-    """argmin of w |r - c|^2 - ln p over one band's words, for all groups and positions at once."""
-
-    def __init__(self, words: np.ndarray, counts: np.ndarray, step: float, device: str) -> None:
-        groups, count, _ = words.shape
-        real = torch.from_numpy(words).to(device, torch.float32) * step
-        self.words = (-2 * SLOPE * real).transpose(1, 2).contiguous()
-        nats = torch.from_numpy(nats_from_counts(counts)).to(device).reshape(groups, -1, count)
-        self.cost = (nats + SLOPE * real.square().sum(-1)[:, None]).flatten(0, 1)
-        self.first = torch.arange(groups, device=device)[:, None] * nats.shape[1]
-
-    def __call__(self, residual: Tensor, classes: Tensor) -> np.ndarray:
-        """residual (h, w, d*G) and classes (h, w, G) -> indices (h, w, G) int64; ties to the lowest."""
-        h, w, _ = residual.shape
-        groups = self.words.shape[0]
-        r = residual.reshape(h * w, -1, groups).permute(2, 0, 1)
-        table = (self.first + classes.reshape(h * w, groups).T).reshape(-1)
-        cost = torch.bmm(r, self.words)
-        cost.add_(self.cost.index_select(0, table).view_as(cost))
-        # numpy's argmin is several times faster than torch's on a CPU; both give the first minimum.
-        index = cost.numpy().argmin(-1) if cost.device.type == "cpu" else cost.argmin(-1).cpu().numpy()
-        return index.T.reshape(h, w, groups)
 
 
 class SegmentCodec:
@@ -89,7 +63,7 @@ class SegmentCodec:
         self.coder = LatentCoder(weights.coding, _product)
         self._weights = weights
         self._blended: tuple[float, SynthesisTransform] | None = None
-        self._searches: tuple[list[_Search], list[_Search]] | None = None
+        self._search: TileSearch | None = None
         self._refiner: Refiner | None = None
         self._lock = threading.Lock()
         self.timings: dict[str, float] = {}
@@ -130,12 +104,12 @@ class SegmentCodec:
         t = torch.tensor([level / LEVEL_MAX], device=self.device)
         timings: dict[str, float] = defaultdict(float)
         coded: dict[tuple[int, int], list[bytes]] = {}
-        error = 0.0
+        error, search = 0.0, self._searcher()
         for top, left, target, y in self._latents(analysis, t, tile, effort, timings):
             begun = time.perf_counter()
             for rows, columns in tiles(y.shape[2], y.shape[3], tile):
                 place = (slice(None), slice(None), rows, columns)
-                segments, latent = self._encode_tile(target[place], y[place], level)
+                segments, latent = search.encode(target[place], y[place], level)
                 coded[top + rows.start, left + columns.start] = segments
                 error += float(np.square(y[place][0].permute(1, 2, 0).cpu().numpy() - latent / SCALE).sum())
             timings["coding"] += time.perf_counter() - begun
@@ -180,37 +154,6 @@ class SegmentCodec:
         """Did codewords not reach where the picture's latent lies, when it was encoded at `level`?"""
         return analysis.errors.get(level, 0.0) > OVERLOAD
 
-    def _encode_tile(self, target: Tensor, y: Tensor, level: int) -> tuple[list[bytes], np.ndarray]:
-        """Segments and latent (h, w, M) in integers of one tile.
-
-        Args:
-            target: what the words shall come near.
-            y: what the hyper-latent is made from.
-        """
-        searches, hyper_searches = self._search()
-        z = self.transforms.hyper_latent(y)[0].permute(1, 2, 0)
-        z_index, start = [], 0
-        for band, search in zip(self.coder.hyper_bands, hyper_searches, strict=True):
-            classes = torch.full((*z.shape[:2], band.groups), level // LEVELS_PER_CLASS, device=z.device)
-            z_index.append(search(z[:, :, start : start + band.channels], classes))
-            start += band.channels
-        grid = target[0].permute(1, 2, 0)
-
-        def choose(p: int, mean: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
-            i, j = PHASES[p]
-            mu = torch.from_numpy(mean.astype(np.float32)).to(self.device) / SCALE
-            residual = grid[i::2, j::2] - mu
-            kinds = torch.from_numpy(classes).to(self.device)
-            return [
-                search(
-                    residual[:, :, band.channel : band.channel + band.channels],
-                    kinds[:, :, band.group : band.group + band.groups],
-                )
-                for band, search in zip(self.coder.bands, searches, strict=True)
-            ]
-
-        return self.coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose)
-
     def _refine(self) -> Refiner:
         # Built on first use: most encodes do without.
         with self._lock:
@@ -218,17 +161,12 @@ class SegmentCodec:
                 self._refiner = Refiner(self._weights, self.device)
             return self._refiner
 
-    def _search(self) -> tuple[list[_Search], list[_Search]]:
+    def _searcher(self) -> TileSearch:
         # Built on first use: decoding needs none of it.
         with self._lock:
-            if self._searches is None:
-                kinds = ((self.coder.bands, VALUE_STEP), (self.coder.hyper_bands, HYPER_STEP))
-                built = [
-                    [_Search(b.words, b.tables.counts, step, self.device) for b in bands]
-                    for bands, step in kinds
-                ]
-                self._searches = (built[0], built[1])
-            return self._searches
+            if self._search is None:
+                self._search = TileSearch(self.coder, self.transforms, self.device)
+            return self._search
 
     def _decoder(self, realism: float) -> SynthesisTransform:
         g_s = self.transforms.g_s
