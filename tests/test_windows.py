@@ -57,7 +57,7 @@ def test_the_halo_is_as_wide_as_the_default_model_sees():
         assert max(int(i.max()) for i in torch.nonzero(moved, as_tuple=True)) - middle <= HALO
 
 
-@pytest.mark.parametrize("tile", [0, 64, 128])
+@pytest.mark.parametrize("tile", [0, 64, 128, 192])
 def test_windows_give_what_the_whole_gives(tiny_segments, monkeypatch, tile):
     pixels = picture(32 * 16 - 5, 27 * 16 - 9, seed=2)
     analysis = tiny_segments.analyse(pixels)

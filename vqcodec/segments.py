@@ -120,35 +120,35 @@ class SegmentCodec:
     def _latents(
         self, analysis: Analysis, t: Tensor, tile: int, effort: int, timings: dict[str, float]
     ) -> Iterator[tuple[int, int, Tensor, Tensor]]:
-        """(top, left, target, y) of parts of the latent that hold whole tiles.
-
-        A search goes over the whole latent at once, and so does coding in tiles larger than a window.
-        """
-        begun = time.perf_counter()
+        """(top, left, target, y) of parts of the latent that hold whole tiles, or a whole search."""
         height, width = analysis.shape
-        unit = tile // BLOCK or max(height, width)
-        if effort > 1 or unit > SIDE:
-            y = torch.empty((1, self.coder.channels, height, width), device=self.device)
-            for rows, columns, part in self._analysed(analysis, t, 1):
-                y[:, :, rows, columns] = part
-            timings["analysis"] += time.perf_counter() - begun
-            begun = time.perf_counter()
-            target = self._refine().refine(analysis.x, y, t, effort) if effort > 1 else y
-            timings["search"] += time.perf_counter() - begun
-            yield 0, 0, target, y
-            return
-        for rows, columns, y in self._analysed(analysis, t, unit):
-            timings["analysis"] += time.perf_counter() - begun
-            yield rows.start, columns.start, y, y
-            begun = time.perf_counter()
+        unit = tile // BLOCK if tile and effort == 1 else max(height, width)
+        for rows, _ in cut(height, max(SIDE, unit), unit):
+            for columns, _ in cut(width, max(SIDE, unit), unit):
+                begun = time.perf_counter()
+                y = self._analysed(analysis, t, rows, columns)
+                timings["analysis"] += time.perf_counter() - begun
+                target = y
+                if effort > 1:
+                    begun = time.perf_counter()
+                    target = self._refine().refine(analysis.x, y, t, effort)
+                    timings["search"] += time.perf_counter() - begun
+                yield rows.start, columns.start, target, y
 
-    def _analysed(self, analysis: Analysis, t: Tensor, unit: int) -> Iterator[tuple[slice, slice, Tensor]]:
-        """g_a by windows that begin at multiples of `unit` blocks: rows, columns and their latent."""
-        height, width = analysis.shape
-        for rows, tall in cut(height, SIDE, unit):
-            for columns, wide in cut(width, SIDE, unit):
+    def _analysed(self, analysis: Analysis, t: Tensor, rows: slice, columns: slice) -> Tensor:
+        """g_a for a part of the latent (1, M, h, w), by windows."""
+        part = None
+        for upright, tall in cut(analysis.shape[0], SIDE, span=rows):
+            for across, wide in cut(analysis.shape[1], SIDE, span=columns):
                 y = self.transforms.analyse(analysis.window(tall, wide), t)
-                yield rows, columns, y[:, :, within(rows, tall), within(columns, wide)]
+                y = y[:, :, within(upright, tall), within(across, wide)]
+                if (upright, across) == (rows, columns):
+                    return y
+                if part is None:
+                    part = y.new_empty((*y.shape[:2], rows.stop - rows.start, columns.stop - columns.start))
+                part[:, :, within(upright, rows), within(across, columns)] = y
+        assert part is not None
+        return part
 
     def overloaded(self, analysis: Analysis, level: int) -> bool:
         """Did codewords not reach where the picture's latent lies, when it was encoded at `level`?"""
