@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from vqcodec.batch import VQC_SUFFIX, FileResult, Job, run_jobs
+from vqcodec.bitstream.header import LAYERS
 from vqcodec.types import ImageInfo, Limits, Region
 from vqcodec_cli import options
 from vqcodec_cli.loader import Codecs
@@ -33,6 +34,12 @@ from vqcodec_cli.ui import Reporter, finish, label_of, summary
 @click.option(
     "--region", callback=options.region, metavar="X,Y,W,H", help="Only this part; only the tiles it needs."
 )
+@click.option(
+    "--preview",
+    type=click.IntRange(1, LAYERS),
+    metavar="N",
+    help=f"Picture from the file's first N layers of {LAYERS}; reads no more than its beginning.",
+)
 @click.option("--allow-partial", is_flag=True, help="Decode what is whole of a cut file, and exit with 3.")
 @options.max_pixels
 @options.verbosity
@@ -52,6 +59,7 @@ def decompress(
     device: str,
     realism: float,
     region: Region | None,
+    preview: int | None,
     allow_partial: bool,
     limits: Limits,
     verbose: int,
@@ -78,7 +86,9 @@ def decompress(
         from vqcodec.inspection import probe  # noqa: PLC0415  keep the start of the command line quick
 
         label = label_of(job.source)
-        data = read_input(job)
+        # A preview reads the beginning of a file only; a pipe cannot be looked at twice.
+        partly = preview is not None and job.source is not None and job.source.is_file()
+        data = job.source if partly and job.source else read_input(job)
         codec = codecs.for_file(probe(data, limits=limits).bitstream_id)
         picture, info = codec.transcode(
             data,
@@ -88,6 +98,7 @@ def decompress(
             limits=limits,
             realism=realism,
             region=region,
+            preview=preview,
         )
         write_output(job, picture)
         for note in info.notes:

@@ -172,13 +172,16 @@ class Codec:
             limits: a `Limits` with bounds that are checked before anything is allocated.
             realism: 0 (nearest to the original) to 1 (texture made up where it was lost); the same bits.
             region: (x, y, width, height) in pixels; only this part, and only the tiles that it needs.
+            preview: 1 or 2, how many of the file's layers to use. 1 is the coarse layer of the whole picture,
+                a quarter of its blocks and a guess at the others; no more than the beginning of the file that
+                holds it is read, and need be there. 2 is everything.
 
         Raises:
             OSError: the file cannot be read.
             FormatError: not a .vqc file, damaged, cut short, over the limits, or too new.
             ModelMismatch: the file was written with another model.
             ModelNotFound: `realism` is not 0, and the model has no perceptual decoder.
-            ValueError: bad `metadata` or `realism`, or `region` is not within the picture.
+            ValueError: bad `metadata`, `realism` or `preview`, or `region` is not within the picture.
         """
         return decode(self._segments, data, DecodeOptions(**options)).image
 
@@ -230,7 +233,7 @@ class Codec:
         info = describe(
             found.container.header,
             found.container.chunks,
-            found.read,
+            found.size,
             complete=found.container.complete,
             seconds=time.perf_counter() - start,
             notes=(*found.notes, *more),

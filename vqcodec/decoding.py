@@ -15,9 +15,11 @@ from PIL import Image
 
 from vqcodec.bitstream import parse, unpack_alpha, unpack_metadata
 from vqcodec.bitstream.container import Container
+from vqcodec.bitstream.header import LAYERS
 from vqcodec.errors import ModelMismatch
 from vqcodec.files import Source, read_source
 from vqcodec.image import to_pil
+from vqcodec.inspection import read_layers
 from vqcodec.interface import Segments
 from vqcodec.metadata import CHUNK_TYPES, Metadata, parse_kinds
 from vqcodec.types import DEFAULT_LIMITS, Header, Limits, Region
@@ -31,6 +33,7 @@ class DecodeKeywords(TypedDict, total=False):
     limits: Limits
     realism: float
     region: Region | None
+    preview: int | None
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class DecodeOptions:
     """How a file is decoded; `Codec.decompress` says what each option means.
 
     Raises:
-        ValueError: bad `metadata` or `realism`.
+        ValueError: bad `metadata`, `realism` or `preview`.
     """
 
     metadata: str | Iterable[str] = "all"
@@ -46,16 +49,24 @@ class DecodeOptions:
     limits: Limits = DEFAULT_LIMITS
     realism: float = 0.0
     region: Region | None = None
+    preview: int | None = None
 
     def __post_init__(self) -> None:
         # Parsed once: an iterable may not be there to be read again.
         object.__setattr__(self, "metadata", parse_kinds(self.metadata))
         object.__setattr__(self, "realism", checked_realism(self.realism))
+        if self.preview is not None and self.preview not in range(1, LAYERS + 1):
+            raise ValueError(f"preview must be from 1 to {LAYERS}, not {self.preview}")
 
     @property
     def kinds(self) -> frozenset[str]:
         """The metadata blocks to keep."""
         return parse_kinds(self.metadata)
+
+    @property
+    def layers(self) -> int | None:
+        """How many layers to read where these are not all."""
+        return None if self.preview == LAYERS else self.preview
 
 
 @dataclass(frozen=True)
@@ -64,13 +75,13 @@ class Decoded:
 
     Attributes:
         container: what it was made from.
-        read: bytes that the source had.
+        size: bytes that the source has.
         notes: remarks for people.
     """
 
     image: Image.Image
     container: Container
-    read: int
+    size: int
     notes: tuple[str, ...]
 
 
@@ -81,8 +92,13 @@ def decode(segments: Segments, source: Source, options: DecodeOptions) -> Decode
         OSError, FormatError, ModelMismatch, ModelNotFound: as for `Codec.decompress`.
         ValueError: `region` is not within the picture.
     """
-    data = read_source(source)
-    container = parse(data, options.limits, allow_partial=options.allow_partial)
+    layers = options.layers
+    if layers is None:
+        data = read_source(source)
+        size = len(data)
+    else:
+        data, size = read_layers(source, layers, options.limits)
+    container = parse(data, options.limits, allow_partial=options.allow_partial, layers=layers)
     header = container.header
     if header.bitstream_id != segments.bitstream_id:
         raise ModelMismatch(
@@ -110,7 +126,7 @@ def decode(segments: Segments, source: Source, options: DecodeOptions) -> Decode
     )
     image, notes = to_pil(pixels, header.gray, alpha, Metadata(**blocks), kinds)
     image.info["vqc_complete"] = container.complete
-    return Decoded(image, container, len(data), (*container.warnings, *notes))
+    return Decoded(image, container, size, (*container.warnings, *notes))
 
 
 def checked_realism(realism: float) -> float:
