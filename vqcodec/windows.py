@@ -12,7 +12,8 @@ SIDE = 80
 """Largest side of a transform's window in blocks of 16 pixels.
 
 With its halo it is 1600 pixels wide, a plane of which takes less than the 32 MiB from which on the C library
-gives every array back to the system; 192 blocks, of less halo, took a quarter longer and 0.7 GB more."""
+gives every array back to the system; with 192 blocks, of less halo, 36 megapixels took a quarter longer and
+0.6 GB more."""
 HALO = 10
 """Blocks that a transform of the default size sees around one: 6 by its deep convolutions, 3 by those at 1/8,
 half a block by its last layer and half by the overlap."""
