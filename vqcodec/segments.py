@@ -83,16 +83,8 @@ class SegmentCodec:
 
     # -- encoding ------------------------------------------------------------------------------
     def analyse(self, pixels: np.ndarray) -> Analysis:
-        """Pad pixels (H, W, 3) uint8 to whole blocks: mirrored, or repeated where too small for that."""
-        height, width = pixels.shape[:2]
-        padded = pixels
-        for axis, side in enumerate((height, width)):
-            missing = -side % BLOCK
-            if not missing:
-                continue
-            pads = [(0, missing) if a == axis else (0, 0) for a in range(3)]
-            padded = np.pad(padded, pads, mode="reflect" if side > missing else "edge")
-        return Analysis(padded, width, height, self.device)
+        """Take over pixels (H, W, 3) uint8. The transforms depend on the level, so `encode` runs them."""
+        return Analysis(pixels, self.device)
 
     @torch.inference_mode()
     def encode(self, analysis: Analysis, level: int, tile: int, effort: int = 1) -> list[list[bytes]]:
