@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -24,10 +23,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.quantizer import DEFINITION, NEVER, judge, machine
+from benchmarks.processes import ROOT, environment, machine
+from benchmarks.quantizer import DEFINITION, NEVER, judge
 from benchmarks.report import table
 from benchmarks.results import dump
-from benchmarks.speed import ROOT, THREAD_VARIABLES
 from vqcodec.model.complexity import measure
 from vqcodec.model.vqvae import ModelConfig
 from vqcodec.training.config import TrainConfig
@@ -141,9 +140,7 @@ def train(config: TrainConfig) -> Path:
         if _progress(state)["step"] >= (config.steps or 0):
             return state
         command.append("--resume")
-    threads = dict.fromkeys(THREAD_VARIABLES, str(config.threads))
-    # -m puts the working directory on the path: run from the root whatever directory we were started in.
-    child = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **threads})
+    child = subprocess.Popen(command, cwd=ROOT, env=environment(config.threads))
     try:
         status = child.wait()
     except KeyboardInterrupt:

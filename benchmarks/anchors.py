@@ -128,7 +128,7 @@ _JPEG2000 = Jpeg2000(
     "jpeg2000",
     "JPEG2000",
     "jpg_2000",
-    {"irreversible": True, "quality_mode": "dB"},
+    {"irreversible": True, "mct": 1, "quality_mode": "dB"},
     (25, 27, 29, 31, 33, 35, 37, 39, 41, 43),
 )
 ANCHORS = (*PILLOW_CODECS, _JPEG2000, JpegXl())

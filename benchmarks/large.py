@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,25 +19,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from benchmarks.quantizer import machine
+from benchmarks.processes import figures_of, machine, peak_mib
 from benchmarks.rate_distortion import read_pixels
 from benchmarks.report import table
 from benchmarks.results import dump
-from benchmarks.speed import ROOT, THREAD_VARIABLES, peak_mib
+from benchmarks.speed import enlarge
 
 SCHEMA = 1
-
-
-def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:
-    """A square of `side` pixels, filled with a picture (H, W, 3) and its mirror images."""
-    for axis in (0, 1):
-        twice = np.concatenate([pixels, np.flip(pixels, axis)], axis)
-        times = -(-side // twice.shape[axis])
-        pixels = np.concatenate([twice] * times, axis).take(range(side), axis)
-    return pixels
 
 
 def measure(action: str, source: Path, target: Path, options: dict[str, Any], model: str) -> dict[str, Any]:
@@ -55,13 +43,6 @@ def measure(action: str, source: Path, target: Path, options: dict[str, Any], mo
     return {"seconds": round(time.perf_counter() - begun, 3), "peak_mib": peak_mib()}
 
 
-def _child(words: list[str], threads: int) -> dict[str, Any]:
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
-    command = [sys.executable, "-m", "benchmarks.large", *words]
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE)
-    return dict(json.loads(done.stdout))
-
-
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """All sizes; the result file's contents."""
     pixels, rows = read_pixels(args.image), []
@@ -74,7 +55,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             for action, source, target in (("compress", raw, coded), ("decompress", coded, back)):
                 words = [action, str(source.resolve()), str(target.resolve()), "--model", args.model]
                 options = ["--quality", str(args.quality), "--tile", str(args.tile)]
-                figures = _child([*words, *options], args.threads)
+                figures = figures_of("benchmarks.large", [*words, *options], args.threads)
                 entry |= {f"{action}_s": figures["seconds"], f"{action}_mib": figures["peak_mib"]}
             entry["bpp"] = round(8 * coded.stat().st_size / side**2, 4)
             rows.append(entry)

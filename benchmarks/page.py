@@ -22,10 +22,10 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks import codecs, report
+from benchmarks import codecs, commands, report, speed
 from benchmarks.anchors import Pixels
 from benchmarks.rate_distortion import find_pictures, read_pixels
-from benchmarks.results import ResultError, Results, load
+from benchmarks.results import FIGURES, ResultError, Results, load
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics import RatePoint, bpp, psnr
 
@@ -84,11 +84,16 @@ def curves_section(results: Results, published: report.Curves) -> str:
     first = sorted(curves, key=lambda name: not name.startswith("vqcodec"))  # ours takes the strongest colour
     plot = svg({name: curves[name] for name in first}, published)
     count = len(results.dataset)
+    more = "".join(
+        html_table(report.bd_rows(results, figure=figure))
+        for figure in FIGURES[1:]
+        if any(results.curve(name, figure) for name in results.codecs)
+    )
     about = f"Mean of {count} pictures, whole files, PSNR on 8-bit RGB. Dashed: published by others."
     return (
         f"<section><h2>Rate and distortion</h2><figure>{plot}<figcaption>{about}</figcaption></figure>"
-        "<h2>BD-rate</h2><p>Bits more (+) or fewer (-) at equal PSNR, and the range of PSNR it holds for.</p>"
-        f"{html_table(report.bd_rows(results, published))}</section>"
+        "<h2>BD-rate</h2><p>Bits more (+) or fewer (-) at equal quality, and the range of it.</p>"
+        f"{html_table(report.bd_rows(results, published))}{more}</section>"
     )
 
 
@@ -98,18 +103,20 @@ def speed_section(path: Path) -> str:
     Raises:
         ResultError: it is not one.
     """
-    rows = [["codec", "threads", "pixels", "bpp", "encode s", "decode s", "peak MiB"]]
     try:
-        for run in json.loads(path.read_text(encoding="utf-8"))["runs"]:
-            figures = (run["bpp"], run["encode_s"], run["decode_s"], run["peak_mib"])
-            sizes = (str(run["threads"]), str(run["pixels"]))
-            rows.append([run["codec"], *sizes, *(f"{value:.4g}" for value in figures)])
+        result = json.loads(path.read_text(encoding="utf-8"))
+        tables = [speed.speed_rows(result["runs"]), speed.part_rows(result["runs"])]
+        if "commands" in result:
+            tables.append(commands.rows(result))
     except (ValueError, KeyError, TypeError) as error:
         raise ResultError(f"{path}: not a result file of benchmarks.speed ({error!r})") from error
-    return (
-        "<section><h2>Speed</h2><p>In process, weights loaded, each figure from a fresh process.</p>"
-        f"{html_table(rows)}</section>"
+    heads = (
+        "In process, weights loaded, each from a fresh process; in brackets, how many times as long we take.",
+        "Where vqcodec's time goes, in seconds.",
+        "Whole processes, from the start of Python to the file.",
     )
+    parts = [f"<p>{head}</p>{html_table(rows)}" for head, rows in zip(heads, tables, strict=False)]
+    return f"<section><h2>Speed</h2>{''.join(parts)}</section>"
 
 
 def _embed(data: bytes, kind: str) -> str:

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,9 +20,9 @@ from typing import Any
 
 import torch
 
+from benchmarks.processes import ROOT, environment, machine
 from benchmarks.report import table
 from benchmarks.results import dump
-from benchmarks.speed import ROOT, THREAD_VARIABLES
 from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.training.data import find_images
 from vqcodec.training.evaluate import evaluate, load_state
@@ -61,9 +59,7 @@ def train(variant: str, work: Path, args: argparse.Namespace) -> Path:
         if json.loads(read_metadata(state)["progress"])["step"] >= args.steps:
             return state
         command.append("--resume")
-    threads = dict.fromkeys(THREAD_VARIABLES, str(args.threads))
-    # -m puts the working directory on the path: run from the root whatever directory we were started in.
-    subprocess.run(command, cwd=ROOT, env={**os.environ, **threads}, check=True)
+    subprocess.run(command, cwd=ROOT, env=environment(args.threads), check=True)
     return state
 
 
@@ -111,20 +107,6 @@ def points_table(variants: dict[str, dict[str, Any]]) -> str:
             [f"{vector['level']:g}", *figures, f"{100 * (vector['cost'] / scalar['cost'] - 1):+.1f} %"]
         )
     return table(rows)
-
-
-def machine(threads: int) -> dict[str, Any]:
-    """What the figures were taken on."""
-    names = {"platform": platform.platform(), "processor": _processor(), "python": platform.python_version()}
-    return names | {"torch": torch.__version__, "threads": threads}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,20 +1,25 @@
 """Rate-distortion curves: every codec, every quality, every picture of a folder, whole files, 8-bit RGB PSNR.
 
-    python -m benchmarks.rate_distortion --data kodak/ --out kodak.json
+    python -m benchmarks.rate_distortion --data kodak/ --out kodak.json --jobs 2 --plot kodak.png
     python -m benchmarks.rate_distortion --data kodak/ --out kodak.json --resume --codecs vqcodec
 
 The result file is also the cache: with --resume whatever is already there for the same pictures, settings and
-versions is kept.
+versions is kept. --jobs measures several pictures at a time, in processes that share the cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import math
+import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +27,7 @@ from PIL import Image
 
 from benchmarks import codecs, report
 from benchmarks.anchors import Pixels
+from benchmarks.processes import environment
 from benchmarks.results import FIGURES, CodecResult, Picture, Point, ResultError, Results, Sample, load
 from benchmarks.similarity import ms_ssim, ssimulacra2
 from vqcodec import metrics
@@ -76,16 +82,28 @@ def measure(
     return Sample(len(data), rate, round(psnr, 5) if math.isfinite(psnr) else None, **more)
 
 
+def measure_picture(
+    codec: codecs.Codec, path: Path, qualities: Sequence[float], figures: Sequence[str]
+) -> Iterator[tuple[float, Sample]]:
+    """Read one picture and measure it at each quality."""
+    pixels = read_pixels(path)
+    for quality in qualities:
+        yield quality, measure(codec, pixels, quality, figures)
+
+
 def run(
     results: Results,
     paths: dict[str, Path],
     codec: codecs.Codec,
     qualities: Sequence[float],
     figures: Sequence[str] = ("psnr",),
+    pool: Executor | None = None,
+    model: str = "default",
 ) -> Iterator[tuple[int, int]]:
-    """Fill `results` with what is missing of one codec; yields (done, all) after each picture.
+    """Fill `results` with what is missing of one codec; yields (done, all) after each step.
 
-    Points of other settings or versions of this codec are dropped.
+    Points of other settings or versions of this codec are dropped. The workers of a `pool` make the codec
+    themselves, from its name and `model`.
     """
     entry = results.codecs.get(codec.name)
     if entry is None or (entry.settings, entry.versions) != (codec.settings, codec.versions):
@@ -96,15 +114,52 @@ def run(
         point.images = {n: s for n, s in point.images.items() if all(getattr(s, f) is not None for f in more)}
     done, total = sum(len(point.images) for point in points), len(points) * len(paths)
     yield done, total
-    for name, path in paths.items():
-        missing = [point for point in points if name not in point.images]
-        if not missing:
-            continue
-        pixels = read_pixels(path)
-        for point in missing:
-            point.images[name] = measure(codec, pixels, point.quality, figures)
-            done += 1
-            yield done, total
+    wanted = {name: [p.quality for p in points if name not in p.images] for name in paths}
+    for name, quality, sample in _samples(
+        codec, {n: (paths[n], q) for n, q in wanted.items() if q}, figures, pool, model
+    ):
+        entry.points[quality].images[name] = sample
+        done += 1
+        yield done, total
+
+
+def _samples(
+    codec: codecs.Codec,
+    wanted: dict[str, tuple[Path, list[float]]],
+    figures: Sequence[str],
+    pool: Executor | None,
+    model: str,
+) -> Iterator[tuple[str, float, Sample]]:
+    """(name, quality, sample) of whatever is wanted, as it comes."""
+    if pool is None:
+        for name, (path, qualities) in wanted.items():
+            for quality, sample in measure_picture(codec, path, qualities, figures):
+                yield name, quality, sample
+        return
+    waiting = {
+        pool.submit(_measure_apart, codec.name, model, path, qualities, figures): name
+        for name, (path, qualities) in wanted.items()
+    }
+    for finished in as_completed(waiting):
+        for quality, sample in finished.result():
+            yield waiting[finished], quality, sample
+
+
+@functools.cache
+def _made(name: str, model: str) -> codecs.Codec:
+    return codecs.make(name, model=model)
+
+
+def _measure_apart(
+    name: str, model: str, path: Path, qualities: Sequence[float], figures: Sequence[str]
+) -> list[tuple[float, Sample]]:
+    """`measure_picture` in a worker process."""
+    return list(measure_picture(_made(name, model), path, qualities, figures))
+
+
+def _share_cores(jobs: int) -> None:
+    """Give this worker its share of the cores; torch reads these when it is first imported, by a codec."""
+    os.environ.update(environment(max(1, (os.cpu_count() or 1) // jobs)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -112,9 +167,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         results, paths = _start(args)
-        for name in args.codecs:
-            codec = codecs.make(name, model=args.model)
-            _run_and_save(results, paths, codec, args)
+        with ExitStack() as stack:
+            pool = None
+            if args.jobs > 1:
+                context = multiprocessing.get_context("spawn")
+                pool = stack.enter_context(
+                    ProcessPoolExecutor(args.jobs, context, initializer=_share_cores, initargs=(args.jobs,))
+                )
+            for name in args.codecs:
+                _run_and_save(results, paths, codecs.make(name, model=args.model), args, pool)
         published = report.load_published(args.published) if args.published else {}
     except (ResultError, OSError, ValueError, ImportError) as error:
         print(f"rate_distortion: {error}", file=sys.stderr)
@@ -136,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=codecs.DEFAULT_NAMES,
         choices=codecs.CODEC_NAMES,
-        help="default: all, vqcodec at effort 1 only",
+        help="default: all others, and vqcodec at effort 1",
     )
     parser.add_argument("--qualities", nargs="+", type=_number, metavar="Q", help="default: a grid per codec")
     parser.add_argument(
@@ -145,6 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="default", help="vqcodec weights: a name or a file")
     parser.add_argument("--published", type=Path, metavar="JSON", help="published curves to compare with")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the curves (needs matplotlib)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="pictures at a time")
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--resume", action="store_true", help="keep what the result file already holds")
     either.add_argument("--force", action="store_true", help="replace the result file")
@@ -170,11 +232,16 @@ def _start(args: argparse.Namespace) -> tuple[Results, dict[str, Path]]:
 
 
 def _run_and_save(
-    results: Results, paths: dict[str, Path], codec: codecs.Codec, args: argparse.Namespace
+    results: Results,
+    paths: dict[str, Path],
+    codec: codecs.Codec,
+    args: argparse.Namespace,
+    pool: Executor | None,
 ) -> None:
     saved, bar, out = time.monotonic(), sys.stderr.isatty(), args.out
     try:
-        for done, total in run(results, paths, codec, args.qualities or codec.qualities, args.figures):
+        qualities = args.qualities or codec.qualities
+        for done, total in run(results, paths, codec, qualities, args.figures, pool, args.model):
             if bar:
                 filled = 30 * done // total
                 line = f"\r{codec.name:>10} [{'#' * filled:<30}] {done}/{total}"

@@ -1,18 +1,20 @@
-"""Time and memory that a picture takes: vqcodec and the anchors side by side, at about one file size.
+"""Time and memory that a picture takes: vqcodec and the other codecs side by side, at about one file size.
 
-    python -m benchmarks.speed --image photo.png --bpp 0.5 --threads 1 4 --out speed.json
+    python -m benchmarks.speed --image photo.png --bpp 0.5 --sides 256 4096 --threads 1 2 --out speed.json
 
-Every figure comes from a fresh process with its own thread count: load the codec, pick the quality whose file
-is nearest to --bpp, warm up, then take the median of the repeats. Loading the weights is reported apart.
-Times are wall-clock seconds of in-process calls, from pixels to file bytes and back; memory is the peak
-resident size of the whole process.
+In process: every figure comes from a fresh process with its own thread count: load the codec, pick the
+quality whose file of the photograph is nearest to --bpp, call once, then take the median of the repeats, from
+pixels to file bytes and back. For --sides the photograph is mirrored side by side until it fills a square, or
+cut. Memory is the peak resident size of the whole process. vqcodec's time is split by its parts.
+
+Commands (--commands): whole processes that read a file and write one, with everything that starting takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -22,32 +24,51 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import codecs
-from benchmarks.anchors import PillowCodec
+import numpy as np
+from PIL import Image
+
+from benchmarks import codecs, commands
+from benchmarks.anchors import PillowCodec, Pixels
+from benchmarks.processes import ROOT, figures_of, machine, peak_mib
 from benchmarks.rate_distortion import read_pixels
 from benchmarks.report import table
+from benchmarks.results import dump
 
-ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = 2
+BUDGET = 20.0
+"""Seconds after which no further repeat begins."""
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:
+    """A square of `side` pixels, filled with a picture (H, W, 3) and its mirror images."""
+    for axis in (0, 1):
+        twice = np.concatenate([pixels, np.flip(pixels, axis)], axis)
+        times = -(-side // twice.shape[axis])
+        pixels = np.concatenate([twice] * times, axis).take(range(side), axis)
+    return pixels
 
 
-def measure(args: argparse.Namespace, name: str, threads: int) -> dict[str, Any]:
-    """All figures of one codec in this process."""
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """All figures of one codec, thread count and size in this process."""
+    name, threads, side = args.codecs[0], args.threads[0], args.sides[0]
     started = time.perf_counter()
-    codec = _with_threads(codecs.make(name, model=args.model), threads)
+    codec = _with_threads(codecs.make(name, model=args.model, device=args.devices[0]), threads)
     loaded = time.perf_counter() - started
     pixels = read_pixels(args.image)
-    area = pixels.shape[0] * pixels.shape[1]
     scale = range(int(codec.qualities[0]), int(codec.qualities[-1]) + 1)
+    area = pixels.shape[0] * pixels.shape[1]
     quality = nearest_quality(lambda q: 8 * len(codec.encode(pixels, q)) / area, scale, args.bpp)
+    codec.decode(codec.encode(pixels, quality))
+    if side:
+        pixels = np.ascontiguousarray(enlarge(pixels, side))
+        area = side * side
     data = codec.encode(pixels, quality)
-    codec.decode(data)
     encode, encode_parts = _median_seconds(lambda: codec.encode(pixels, quality), codec, args.repeats)
     decode, decode_parts = _median_seconds(lambda: codec.decode(data), codec, args.repeats)
-    return {
+    figures = {
         "codec": name,
         "versions": codec.versions,
+        "device": args.devices[0],
         "threads": threads,
         "quality": quality,
         "bpp": round(8 * len(data) / area, 4),
@@ -59,6 +80,7 @@ def measure(args: argparse.Namespace, name: str, threads: int) -> dict[str, Any]
         "decode_parts_s": decode_parts,
         "peak_mib": peak_mib(),
     }
+    return figures | (_png_seconds(pixels) if isinstance(codec, codecs.VqCodec) else {})
 
 
 def nearest_quality(rate: Callable[[float], float], qualities: Sequence[float], target: float) -> float:
@@ -76,13 +98,24 @@ def _median_seconds(
     """Median wall-clock seconds, and the median of each part for a codec that splits its time."""
     totals: list[float] = []
     parts: dict[str, list[float]] = {}
-    for _ in range(repeats):
+    while len(totals) < repeats and sum(totals) < BUDGET:
         started = time.perf_counter()
         call()
         totals.append(time.perf_counter() - started)
         for part, seconds in getattr(codec, "timings", {}).items():
             parts.setdefault(part, []).append(seconds)
     return statistics.median(totals), {k: round(statistics.median(v), 5) for k, v in parts.items()}
+
+
+def _png_seconds(pixels: Pixels) -> dict[str, float]:
+    """What reading and writing the picture itself takes, which no figure of a codec holds."""
+    file = io.BytesIO()
+    started = time.perf_counter()
+    Image.fromarray(pixels).save(file, "PNG")
+    written = time.perf_counter()
+    np.asarray(Image.open(file).convert("RGB"))
+    read = time.perf_counter()
+    return {"png_write_s": round(written - started, 5), "png_read_s": round(read - written, 5)}
 
 
 def _with_threads(codec: codecs.Codec, threads: int) -> codecs.Codec:
@@ -95,37 +128,49 @@ def _with_threads(codec: codecs.Codec, threads: int) -> codecs.Codec:
     return codec
 
 
-def peak_mib() -> float | None:
-    """Peak resident memory of this process, None where the system does not say."""
-    try:
-        import resource  # noqa: PLC0415  not on Windows
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+def _in_fresh_process(
+    args: argparse.Namespace, name: str, threads: int, side: int, device: str
+) -> dict[str, Any]:
+    words = ["--child", "--image", str(args.image.resolve()), "--codecs", name, "--sides", str(side)]
+    words += ["--threads", str(threads), "--devices", device, "--model", args.model]
+    words += ["--bpp", str(args.bpp), "--repeats", str(args.repeats)]
+    return figures_of("benchmarks.speed", words, threads)
 
 
-def _in_fresh_process(args: argparse.Namespace, name: str, threads: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.speed", "--child", "--image", str(args.image.resolve())]
-    command += ["--codecs", name, "--threads", str(threads), "--model", args.model]
-    command += ["--bpp", str(args.bpp), "--repeats", str(args.repeats)]
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
-    # -m puts the working directory on the path: run from the root whatever directory we were started in.
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    figures: dict[str, Any] = json.loads(done.stdout)
-    return figures
+def speed_rows(runs: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Times in process; behind each time of another codec, how many times as long vqcodec takes."""
+    rows = [["codec", "device", "threads", "MP", "bpp", "encode s", "decode s", "peak MiB", "load s"]]
+    place = ("device", "threads", "pixels")
+    ours = {tuple(f[k] for k in place[1:]): f for f in reversed(runs) if f["codec"] == codecs.VQCODEC}
+    for f in runs:
+        own = ours.get(tuple(f[k] for k in place[1:]))
+        times = []
+        for key in ("encode_s", "decode_s"):
+            ratio = f" (x{own[key] / f[key]:.3g})" if own and f["codec"] not in codecs.ONE_FILE else ""
+            times.append(f"{f[key]:.3g}{ratio}")
+        sizes = [f["device"], str(f["threads"]), f"{f['pixels'] / 1e6:.3g}", f"{f['bpp']:.3f}"]
+        rows.append([f["codec"], *sizes, *times, str(f["peak_mib"]), f"{f['load_s']:.2f}"])
+    return rows
 
 
-def _table(figures: Sequence[dict[str, Any]]) -> str:
-    times_head = ["encode s", "decode s", "encode MP/s", "decode MP/s"]
-    rows = [["codec", "threads", "bpp", *times_head, "peak MiB", "load s"]]
-    for f in figures:
-        mega = f["pixels"] / 1e6
-        speeds = [f"{mega / f['encode_s']:.2f}", f"{mega / f['decode_s']:.2f}"]
-        times = [f"{f['encode_s']:.4f}", f"{f['decode_s']:.4f}"]
-        rest = [str(f["peak_mib"]), f"{f['load_s']:.2f}"]
-        rows.append([f["codec"], str(f["threads"]), f"{f['bpp']:.3f}", *times, *speeds, *rest])
-    return table(rows)
+def part_rows(runs: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Where vqcodec's time goes, in seconds."""
+    rows = [["device", "threads", "MP", "encode", "decode", "PNG read", "PNG write"]]
+    for f in runs:
+        if f["encode_parts_s"]:
+            split = [
+                ", ".join(f"{part} {seconds:.3g}" for part, seconds in f[key].items())
+                for key in ("encode_parts_s", "decode_parts_s")
+            ]
+            png = [f"{f[key]:.3g}" for key in ("png_read_s", "png_write_s")]
+            rows.append([f["device"], str(f["threads"]), f"{f['pixels'] / 1e6:.3g}", *split, *png])
+    return rows
+
+
+def _devices() -> list[str]:
+    import torch  # noqa: PLC0415  the children of other codecs do without
+
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,22 +181,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--codecs", nargs="+", default=codecs.DEFAULT_NAMES, choices=codecs.CODEC_NAMES)
     parser.add_argument("--model", default="default", help="vqcodec weights: a name or a file")
     parser.add_argument("--bpp", type=float, default=0.5, help="rate at which codecs are compared")
+    parser.add_argument("--sides", nargs="+", type=int, default=[0], help="squares; 0 = the picture as it is")
     parser.add_argument("--threads", nargs="+", type=int, default=[1], metavar="N")
+    parser.add_argument("--devices", nargs="+", help="for vqcodec; default: cpu, and cuda where present")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--commands", action="store_true", help="time whole processes as well")
     parser.add_argument("--out", type=Path, metavar="JSON", help="write the figures here as well")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.child:
-        print(json.dumps(measure(args, args.codecs[0], args.threads[0])))
+        print(json.dumps(measure(args)))
         return 0
+    runs: list[dict[str, Any]] = []
+    result: dict[str, Any] = {"schema": SCHEMA, "machine": machine(max(args.threads)), "runs": runs}
+    places = [
+        (name, threads, side, device)
+        for side in args.sides
+        for threads in args.threads
+        for name in args.codecs
+        for device in (args.devices or _devices() if name.startswith(codecs.VQCODEC) else ["cpu"])
+    ]
     try:
-        runs = [_in_fresh_process(args, name, threads) for threads in args.threads for name in args.codecs]
+        for place in places:
+            runs.append(_in_fresh_process(args, *place))
+            if sys.stderr.isatty():
+                print(f"\r{len(runs)}/{len(places)}", end="", file=sys.stderr, flush=True)
+        if args.commands:
+            result |= commands.run(args.image, args.codecs, args.model, max(args.threads), args.repeats)
     except subprocess.CalledProcessError as error:  # its own message is on stderr already
         print(f"speed: a measurement ended with status {error.returncode}", file=sys.stderr)
         return 1
-    print(_table(runs))
+    print(table(speed_rows(runs)))
+    print(table(part_rows(runs)))
+    if args.commands:
+        print(table(commands.rows(result)))
     if args.out:
-        args.out.write_text(json.dumps({"schema": 1, "runs": runs}, indent=1) + "\n", encoding="utf-8")
+        args.out.write_text(dump(result), encoding="utf-8")
     return 0
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.quantizer import machine
+from benchmarks.processes import machine
 from benchmarks.report import table
 from benchmarks.results import dump
 from vqcodec.model.complexity import measure

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqcodec.batch import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job, run_jobs
+from vqcodec.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job
 from vqcodec.types import EFFORT_MAX, ImageInfo, Limits
 from vqcodec_cli import options
+from vqcodec_cli.batches import Flags, convert
+from vqcodec_cli.help import help_all
 from vqcodec_cli.loader import Codecs
 from vqcodec_cli.streams import make_jobs, read_input, refuse_terminal, write_output
-from vqcodec_cli.ui import Reporter, finish, label_of, summary
+from vqcodec_cli.ui import Reporter, label_of, summary
 
 if TYPE_CHECKING:
     from vqcodec.codec import Codec, Prepared
@@ -25,7 +27,11 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @options.output
 @click.option(
-    "--ext", callback=options.suffixes, metavar="LIST", help="With -r: suffixes to take, e.g. png,jpg."
+    "--ext",
+    callback=options.suffixes,
+    metavar="LIST",
+    hidden=True,
+    help="With -r: suffixes to take, e.g. png,jpg.",
 )
 @click.option(
     "-q", "--quality", type=click.FloatRange(0, 100), help="0..100, higher is better.  [default: 50]"
@@ -53,6 +59,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     default=1024,
     show_default=True,
     callback=options.tile,
+    hidden=True,
     help="Side of independently coded tiles, a multiple of 64; 0 = whole picture.",
 )
 @click.option(
@@ -67,8 +74,9 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 @click.option("--strip-gps", is_flag=True, help="Leave out where the picture was taken.")
 @options.model
 @click.option("--dry-run", is_flag=True, help="Write nothing, only report sizes.")
-@click.option("--compare", is_flag=True, help="Decode again and report PSNR.")
+@click.option("--compare", is_flag=True, hidden=True, help="Decode again and report PSNR and MS-SSIM.")
 @options.verbosity
+@help_all
 @click.pass_obj
 def compress(
     reporter: Reporter,
@@ -78,7 +86,10 @@ def compress(
     force: bool,
     skip_existing: bool,
     recursive: bool,
+    jobs: int,
     fail_fast: bool,
+    no_progress: bool,
+    as_json: bool,
     ext: tuple[str, ...] | None,
     quality: float | None,
     bpp: float | None,
@@ -103,19 +114,20 @@ def compress(
     reporter.configure(verbose, quiet)
     if sum(value is not None for value in (quality, bpp, target_size, psnr)) > 1:
         raise click.UsageError("-q, --bpp, --target-size and --psnr exclude each other")
-    if force and skip_existing:
-        raise click.UsageError("-f and --skip-existing exclude each other")
     if ext is not None and not recursive:
         raise click.UsageError("--ext needs -r")
-    jobs = make_jobs(
+    flags = Flags(force, skip_existing, fail_fast, as_json, not no_progress)
+    planned = make_jobs(
         inputs, output, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=ext or INPUT_SUFFIXES
     )
     if dry_run:
-        jobs = [Job(job.source, None) for job in jobs]
-    else:
-        refuse_terminal(jobs, force)
+        planned = [Job(job.source, None) for job in planned]
+    flags.check(planned, to_stdout=not dry_run)
+    if not dry_run:
+        refuse_terminal(planned, force)
     codecs = Codecs(model, device, reporter)
-    settings: dict[str, Any] = {
+    workers = codecs.workers(jobs, len(planned))
+    settings = {
         "quality": quality,
         "bpp": bpp,
         "target_size": target_size,
@@ -123,48 +135,66 @@ def compress(
         "tile": tile,
         "effort": effort,
     }
+    kept = {"metadata": metadata, "strip_gps": strip_gps}
+    work = _Compress(codecs, kept, settings, dry_run=dry_run, compare=compare)
 
-    def work(job: Job) -> ImageInfo:
-        label = label_of(job.source)
-        data = read_input(job)
-        codec = codecs.for_encoding()
-        start = time.perf_counter()
-        ready = codec.prepare(data, metadata=metadata, strip_gps=strip_gps)
-        coded = codec.compress(ready, **settings)
-        info = replace(_info(coded), seconds=time.perf_counter() - start, notes=ready.picture.notes)
-        if not dry_run:
-            write_output(job, coded)
-        for note in info.notes:
-            reporter.note(label, note)
-        target = "(dry run)" if dry_run else label_of(job.output, "<stdout>")
-        extra = [_psnr(codec, ready, coded)] if compare else []
-        reporter.line(summary(info, label, target, "enc", extra))
+    def tell(result: FileResult, info: ImageInfo) -> None:
+        label = label_of(result.source)
+        target = "(dry run)" if dry_run else label_of(result.output, "<stdout>")
+        reporter.line(summary(info, label, target, "enc", _scores(info)))
         chunks = ", ".join(f"{kind} {size} B" for kind, size in info.metadata.items()) or "no chunks"
         reporter.detail(label, f"level {info.level}, {info.tiles} tiles, {chunks}")
-        return info
 
-    def progress(result: FileResult) -> None:
-        if result.error is not None:
-            reporter.failure(label_of(result.source), result.error)
-        elif result.skipped:
-            reporter.line(f"{result.source} skipped, {result.output} exists")
-
-    report = run_jobs(
-        jobs, work, overwrite=force, skip_existing=skip_existing, stop_on_error=fail_fast, progress=progress
-    )
-    return finish(report, reporter, len(jobs))
+    return convert(planned, work, tell, flags, reporter, workers)
 
 
-def _info(coded: bytes) -> ImageInfo:
-    from vqcodec.inspection import probe  # noqa: PLC0415  keep the start of the command line quick
+@dataclass(frozen=True)
+class Compared(ImageInfo):
+    """With what --compare measures: dB, and MS-SSIM unless the picture is too small for it."""
 
-    return probe(coded, limits=_NO_LIMITS)
+    psnr: float | None = None
+    ms_ssim: float | None = None
 
 
-def _psnr(codec: Codec, ready: Prepared, coded: bytes) -> str:
+@dataclass
+class _Compress:
+    """The work on one file; sent to worker processes."""
+
+    codecs: Codecs
+    kept: dict[str, Any]
+    settings: dict[str, Any]
+    dry_run: bool
+    compare: bool
+
+    def __call__(self, job: Job) -> ImageInfo:
+        from vqcodec.inspection import probe  # noqa: PLC0415  keep the start of the command line quick
+
+        data = read_input(job)
+        codec = self.codecs.for_encoding()
+        start = time.perf_counter()
+        ready = codec.prepare(data, **self.kept)
+        coded = codec.compress(ready, **self.settings)
+        seconds = time.perf_counter() - start
+        info = replace(probe(coded, limits=_NO_LIMITS), seconds=seconds, notes=ready.picture.notes)
+        if not self.dry_run:
+            write_output(job, coded)
+        return _compared(info, codec, ready, coded) if self.compare else info
+
+
+def _compared(info: ImageInfo, codec: Codec, ready: Prepared, coded: bytes) -> Compared:
     import numpy as np  # noqa: PLC0415  as above
 
     from vqcodec.metrics import psnr  # noqa: PLC0415
+    from vqcodec.similarity import SMALLEST, ms_ssim  # noqa: PLC0415
 
+    original = ready.picture.pixels
     decoded: Any = np.asarray(codec.decompress(coded, limits=_NO_LIMITS).convert("RGB"))
-    return f"PSNR {psnr(ready.picture.pixels, decoded):.2f} dB"
+    alike = ms_ssim(original, decoded) if min(original.shape[:2]) >= SMALLEST else None
+    return Compared(**vars(info), psnr=psnr(original, decoded), ms_ssim=alike)
+
+
+def _scores(info: ImageInfo) -> list[str]:
+    if not isinstance(info, Compared):
+        return []
+    scores = [f"PSNR {info.psnr:.2f} dB"]
+    return scores if info.ms_ssim is None else [*scores, f"MS-SSIM {info.ms_ssim:.4f}"]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import click
 
-from vqcodec.batch import VQC_SUFFIX, FileResult, Job, run_jobs
 from vqcodec.bitstream.header import LAYERS
+from vqcodec.jobs import VQC_SUFFIX, FileResult, Job
 from vqcodec.types import ImageInfo, Limits, Region
 from vqcodec_cli import options
+from vqcodec_cli.batches import Flags, convert
+from vqcodec_cli.help import help_all
 from vqcodec_cli.loader import Codecs
 from vqcodec_cli.streams import STREAM, make_jobs, read_input, refuse_terminal, write_output
-from vqcodec_cli.ui import Reporter, finish, label_of, summary
+from vqcodec_cli.ui import Reporter, label_of, summary
 
 
 @click.command()
@@ -43,6 +48,7 @@ from vqcodec_cli.ui import Reporter, finish, label_of, summary
 @click.option("--allow-partial", is_flag=True, help="Decode what is whole of a cut file, and exit with 3.")
 @options.max_pixels
 @options.verbosity
+@help_all
 @click.pass_obj
 def decompress(
     reporter: Reporter,
@@ -52,7 +58,10 @@ def decompress(
     force: bool,
     skip_existing: bool,
     recursive: bool,
+    jobs: int,
     fail_fast: bool,
+    no_progress: bool,
+    as_json: bool,
     picture_format: str | None,
     metadata: frozenset[str],
     model: str | None,
@@ -71,51 +80,53 @@ def decompress(
     given. - reads stdin and writes stdout.
     """
     reporter.configure(verbose, quiet)
-    if force and skip_existing:
-        raise click.UsageError("-f and --skip-existing exclude each other")
+    flags = Flags(force, skip_existing, fail_fast, as_json, not no_progress)
     to_stdout = output == STREAM or (output is None and STREAM in inputs)
     if to_stdout and picture_format is None:
         raise click.UsageError("writing to stdout needs --format")
     suffix = "." + (picture_format or "png").lower().lstrip(".")
     kind = _format(None if to_stdout else output, suffix if output is None else picture_format)
-    jobs = make_jobs(inputs, output, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
-    refuse_terminal(jobs, force)
+    planned = make_jobs(inputs, output, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
+    flags.check(planned, to_stdout=True)
+    refuse_terminal(planned, force)
     codecs = Codecs(model, device, reporter)
+    workers = codecs.workers(jobs, len(planned))
+    settings = {
+        "metadata": metadata,
+        "allow_partial": allow_partial,
+        "limits": limits,
+        "realism": realism,
+        "region": region,
+        "preview": preview,
+    }
+    work = _Decompress(codecs, kind, limits, settings)
 
-    def work(job: Job) -> ImageInfo:
+    def tell(result: FileResult, info: ImageInfo) -> None:
+        target = label_of(result.output, "<stdout>")
+        reporter.line(summary(info, label_of(result.source), target, "dec"))
+
+    return convert(planned, work, tell, flags, reporter, workers)
+
+
+@dataclass
+class _Decompress:
+    """The work on one file; sent to worker processes."""
+
+    codecs: Codecs
+    kind: str
+    limits: Limits
+    settings: dict[str, Any]
+
+    def __call__(self, job: Job) -> ImageInfo:
         from vqcodec.inspection import probe  # noqa: PLC0415  keep the start of the command line quick
 
-        label = label_of(job.source)
         # A preview reads the beginning of a file only; a pipe cannot be looked at twice.
-        partly = preview is not None and job.source is not None and job.source.is_file()
+        partly = self.settings["preview"] is not None and job.source is not None and job.source.is_file()
         data = job.source if partly and job.source else read_input(job)
-        codec = codecs.for_file(probe(data, limits=limits).bitstream_id)
-        picture, info = codec.transcode(
-            data,
-            kind,
-            metadata=metadata,
-            allow_partial=allow_partial,
-            limits=limits,
-            realism=realism,
-            region=region,
-            preview=preview,
-        )
+        codec = self.codecs.for_file(probe(data, limits=self.limits).bitstream_id)
+        picture, info = codec.transcode(data, self.kind, **self.settings)
         write_output(job, picture)
-        for note in info.notes:
-            reporter.note(label, note)
-        reporter.line(summary(info, label, label_of(job.output, "<stdout>"), "dec"))
         return info
-
-    def progress(result: FileResult) -> None:
-        if result.error is not None:
-            reporter.failure(label_of(result.source), result.error)
-        elif result.skipped:
-            reporter.line(f"{result.source} skipped, {result.output} exists")
-
-    report = run_jobs(
-        jobs, work, overwrite=force, skip_existing=skip_existing, stop_on_error=fail_fast, progress=progress
-    )
-    return finish(report, reporter, len(jobs))
 
 
 def _format(path: str | None, name: str | None) -> str:

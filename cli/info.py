@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict
 
 import click
 
 from vqcodec.files import Source
 from vqcodec.types import ImageInfo, Limits
 from vqcodec_cli import options
+from vqcodec_cli.help import help_all
 from vqcodec_cli.streams import inspect_each
-from vqcodec_cli.ui import Reporter, spaced
+from vqcodec_cli.ui import Reporter, info_object, spaced
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per file.")
+@options.as_json
 @options.max_pixels
 @options.verbosity
+@help_all
 @click.pass_obj
 def info(
     reporter: Reporter, inputs: tuple[str, ...], as_json: bool, limits: Limits, verbose: int, quiet: bool
@@ -35,13 +35,13 @@ def info(
     def show(name: str, source: Source) -> None:
         found = probe(source, limits=limits)
         if as_json:
-            click.echo(json.dumps({"file": name, **asdict(found), "bpp": found.bpp}))
+            reporter.json({"file": name, **info_object(found)})
         elif verbose:
             click.echo("\n".join(_listing(name, found)))
         else:
             click.echo(_line(name, found))
 
-    return inspect_each(inputs, show, reporter)
+    return inspect_each(inputs, show, reporter, as_json=as_json)
 
 
 def _line(name: str, found: ImageInfo) -> str:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqcodec.batch import VQC_SUFFIX
 from vqcodec.files import Source, read_source, write_atomic
+from vqcodec.jobs import VQC_SUFFIX
 from vqcodec.types import Limits
 from vqcodec_cli import options
+from vqcodec_cli.help import help_all
 from vqcodec_cli.loader import Codecs
 from vqcodec_cli.streams import STREAM, inspect_each
 from vqcodec_cli.ui import Reporter, spaced
@@ -40,6 +41,7 @@ _QUALITY = 50.0
 @options.model
 @options.max_pixels
 @options.verbosity
+@help_all
 @click.pass_obj
 def inspect(
     reporter: Reporter,

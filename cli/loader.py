@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from vqcodec import zoo
+from vqcodec.workers import worker_count
 from vqcodec_cli.ui import Reporter
 
 if TYPE_CHECKING:
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Codecs:
-    """Codecs of one run of a command, each loaded once."""
+    """Codecs of one run of a command, each loaded once; survives pickling until the first is."""
 
     def __init__(self, model: str | None, device: str, reporter: Reporter) -> None:
         self._model = model
@@ -20,6 +22,18 @@ class Codecs:
         self._device: str | None = None
         self._reporter = reporter
         self._loaded: dict[str, Codec] = {}
+
+    def workers(self, wanted: int, files: int) -> int:
+        """Worker processes for `files` files when -j asks for `wanted`; settles on a device if several."""
+        count = worker_count(wanted, files)
+        if count == 1:
+            return 1
+        from vqcodec.loading import device_for_workers  # noqa: PLC0415  imports numpy and Pillow
+
+        self._device, note = device_for_workers(self._wanted)
+        if note:
+            self._reporter.note(None, note)
+        return count if self._device == "cpu" else 1
 
     def for_encoding(self) -> Codec:
         """The model of -m, or the default."""
@@ -45,5 +59,7 @@ class Codecs:
                 self._device, note = loading.resolve_device(self._wanted)
                 if note:
                     self._reporter.note(None, note)
+            # Pillow's remarks on odd but readable files are of no use to people converting them.
+            warnings.filterwarnings("ignore", module="PIL")
             self._loaded[model] = loading.load(model, device=self._device)
         return self._loaded[model]

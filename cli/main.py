@@ -6,7 +6,6 @@ import importlib.metadata
 import os
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
 
 import click
@@ -14,8 +13,10 @@ import click
 from vqcodec import __version__
 from vqcodec.bitstream.header import MAJOR
 from vqcodec.errors import VQCodecError
+from vqcodec.installation import devices
 from vqcodec_cli.compress import compress
 from vqcodec_cli.decompress import decompress
+from vqcodec_cli.help import help_all
 from vqcodec_cli.info import info
 from vqcodec_cli.inspect import inspect
 from vqcodec_cli.models import models
@@ -43,7 +44,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
             parts.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             parts.append(f"{name} missing")
-    click.echo(", ".join(parts))
+    click.echo(", ".join([*parts, f"devices {' '.join(devices())}"]))
     ctx.exit()
 
 
@@ -55,8 +56,9 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     is_eager=True,
     expose_value=False,
     callback=_print_version,
-    help="Show versions and exit.",
+    help="Show versions and devices, and exit.",
 )
+@help_all
 def cli() -> None:
     """A neural image codec: pictures to .vqc files and back."""
 
@@ -68,8 +70,6 @@ for command in (compress, decompress, info, inspect, verify, models):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; expected errors become one line on stderr."""
     reporter = Reporter()
-    # Pillow's remarks on odd but readable files are of no use to people converting them.
-    warnings.filterwarnings("ignore", module="PIL")
     try:
         code = cli.main(args=argv, prog_name="vqcodec", standalone_mode=False, obj=reporter)
         sys.stdout.flush()

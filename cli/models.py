@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
+from vqcodec_cli.help import help_all
 from vqcodec_cli.ui import Reporter, spaced
 
 
 @click.group()
+@help_all
 def models() -> None:
     """Show the installed models, or install one.
 

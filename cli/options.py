@@ -31,11 +31,30 @@ def output(function: F) -> F:
             click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary to a terminal."),
             click.option("--skip-existing", is_flag=True, help="Leave inputs whose output exists alone."),
             click.option("-r", "--recursive", is_flag=True, help="Search folders."),
-            click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
+            click.option(
+                "-j",
+                "--jobs",
+                type=click.IntRange(min=0),
+                default=1,
+                show_default=True,
+                metavar="N",
+                help="Worker processes for many files on a CPU; 0 = one for each core. Results come as they "
+                "finish.",
+            ),
+            click.option("--fail-fast", is_flag=True, hidden=True, help="Stop at the first failure."),
+            click.option("--no-progress", is_flag=True, hidden=True, help="No progress bar on a terminal."),
+            as_json,
         )
     ):
         function = decorate(function)
     return function
+
+
+def as_json(function: F) -> F:
+    """--json."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="One JSON object per file on stdout, of failures too."
+    )(function)
 
 
 def model(function: F) -> F:
@@ -72,6 +91,7 @@ def max_pixels(function: F) -> F:
         default=Limits().pixels,
         show_default=True,
         callback=_limits,
+        hidden=True,
         help="Refuse larger pictures; 0 = unlimited.",
     )(function)
 

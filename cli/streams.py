@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from vqcodec.batch import Job, plan
 from vqcodec.errors import VQCodecError
 from vqcodec.files import Source, write_atomic
-from vqcodec_cli.ui import Reporter, combine, exit_code
+from vqcodec.jobs import Job, plan
+from vqcodec_cli.ui import Reporter, combine, exit_code, failed_object
 
 STREAM = "-"
 
@@ -67,8 +67,14 @@ def write_output(job: Job, data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def inspect_each(inputs: Sequence[str], look: Callable[[str, Source], None], reporter: Reporter) -> int:
-    """Call `look(name, source)` for every input, report failures and return the exit code."""
+def inspect_each(
+    inputs: Sequence[str],
+    look: Callable[[str, Source], None],
+    reporter: Reporter,
+    *,
+    as_json: bool = False,
+) -> int:
+    """Call `look(name, source)` for every input, report failures (also as JSON) and return the exit code."""
     codes = []
     for name in inputs:
         try:
@@ -77,6 +83,8 @@ def inspect_each(inputs: Sequence[str], look: Callable[[str, Source], None], rep
             raise  # our own output's reader went away, no file is to blame
         except (VQCodecError, OSError, MemoryError) as error:
             reporter.failure(name, error)
+            if as_json:
+                reporter.json({"file": name, **failed_object(error, name)})
             codes.append(exit_code(error))
     return combine(codes)
 

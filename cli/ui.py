@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import sys
+import json
+import math
 import traceback
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from vqcodec.batch import BatchReport
 from vqcodec.errors import FormatError, ModelError, UnsupportedImage
 from vqcodec.types import ImageInfo
+from vqcodec_cli.progress import Bar
 
 OPERATIONAL, USAGE, BAD_DATA, BAD_MODEL, INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -22,6 +26,7 @@ class Reporter:
     def __init__(self) -> None:
         self.verbosity = 0
         self.quiet = False
+        self.bar: Bar | None = None
 
     def configure(self, verbose: int, quiet: bool) -> None:
         """Take over a command's flags."""
@@ -30,7 +35,11 @@ class Reporter:
     def line(self, text: str) -> None:
         """A summary line."""
         if not self.quiet:
-            click.echo(text, err=True)
+            self._echo(text, err=True)
+
+    def json(self, found: dict[str, Any]) -> None:
+        """A line of JSON on stdout."""
+        self._echo(json.dumps(found, allow_nan=False), err=False)
 
     def note(self, label: str | None, text: str) -> None:
         """Something worth knowing that is no error."""
@@ -43,13 +52,20 @@ class Reporter:
 
     def error(self, label: str | None, reason: str) -> None:
         """One line `vqcodec: LABEL: reason`."""
-        click.echo(_prefixed(label, reason), err=True)
+        self._echo(_prefixed(label, reason), err=True)
 
     def failure(self, label: str | None, error: BaseException) -> None:
         """The line of an exception, after its traceback with -vv."""
         if self.verbosity >= 2:
-            traceback.print_exception(error, file=sys.stderr)
+            self._echo("".join(traceback.format_exception(error)).rstrip(), err=True)
         self.error(label, explain(error, label))
+
+    def _echo(self, text: str, *, err: bool) -> None:
+        if self.bar is not None:
+            self.bar.clear()
+        click.echo(text, err=err)
+        if self.bar is not None:
+            self.bar.draw()
 
 
 def exit_code(error: BaseException) -> int:
@@ -68,6 +84,17 @@ def explain(error: BaseException, label: str | None = None) -> str:
     if isinstance(error, MemoryError):
         return "out of memory"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def info_object(info: ImageInfo) -> dict[str, Any]:
+    """What --json tells about a file that is fine; infinite figures, which JSON lacks, become null."""
+    fields = {"status": "ok", **asdict(info), "bpp": info.bpp}
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()}
+
+
+def failed_object(error: BaseException, name: str) -> dict[str, Any]:
+    """What --json tells about a file called `name` that is not."""
+    return {"status": "failed", "error": explain(error, name), "code": exit_code(error)}
 
 
 def finish(report: BatchReport, reporter: Reporter, planned: int) -> int:

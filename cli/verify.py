@@ -7,22 +7,26 @@ import click
 from vqcodec.files import Source, read_source
 from vqcodec.types import Limits
 from vqcodec_cli import options
+from vqcodec_cli.help import help_all
 from vqcodec_cli.loader import Codecs
 from vqcodec_cli.streams import inspect_each
-from vqcodec_cli.ui import Reporter
+from vqcodec_cli.ui import Reporter, info_object
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--decode", is_flag=True, help="Decode the picture as well; needs the model.")
+@options.as_json
 @options.model
 @options.max_pixels
 @options.verbosity
+@help_all
 @click.pass_obj
 def verify(
     reporter: Reporter,
     inputs: tuple[str, ...],
     decode: bool,
+    as_json: bool,
     model: str | None,
     device: str,
     limits: Limits,
@@ -43,6 +47,9 @@ def verify(
         found = check(data, limits=limits)
         if decode:
             codecs.for_file(found.bitstream_id).decompress(data, limits=limits)
-        reporter.line(f"{name}: OK")
+        if as_json:
+            reporter.json({"file": name, **info_object(found)})
+        else:
+            reporter.line(f"{name}: OK")
 
-    return inspect_each(inputs, verify_one, reporter)
+    return inspect_each(inputs, verify_one, reporter, as_json=as_json)

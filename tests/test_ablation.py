@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +26,6 @@ from vqcodec.training.evaluate import evaluate, load_state
 from vqcodec.training.export import export
 from vqcodec.training.trainer import Trainer
 
-ROOT = Path(__file__).resolve().parents[1]
 STEPS, HALF = 16, 8
 SHARED = {
     "batch": 2,
@@ -40,10 +39,8 @@ SHARED = {
 
 
 @pytest.fixture
-def ablation(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module; it is not installed, and must not hide the installed vqcodec."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-    return importlib.import_module("benchmarks.ablation")
+def ablation(bench: Callable[[str], ModuleType]) -> ModuleType:
+    return bench("ablation")
 
 
 @pytest.fixture

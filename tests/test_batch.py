@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import vqcodec
-from vqcodec.batch import FileResult, plan
 from vqcodec.errors import UnsupportedImage
+from vqcodec.jobs import FileResult, plan
 
 
 @pytest.fixture

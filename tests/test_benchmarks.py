@@ -1,8 +1,7 @@
 """The benchmark scripts on tiny generated pictures; vqcodec itself is left out, so no weights are needed."""
 
-import importlib
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,10 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def benchmarks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module benchmarks.rate_distortion; it is not installed, and must not hide the installed vqcodec."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-    return importlib.import_module("benchmarks.rate_distortion")
+def benchmarks(bench: Callable[[str], ModuleType]) -> ModuleType:
+    return bench("rate_distortion")
 
 
 @pytest.fixture
@@ -185,8 +182,10 @@ def test_plot(benchmarks: ModuleType, pictures: Path, tmp_path: Path) -> None:
         assert min(image.size) > 300
 
 
-def test_speed_compares_at_one_rate(benchmarks: ModuleType, pictures: Path, tmp_path: Path) -> None:
-    speed = importlib.import_module("benchmarks.speed")
+def test_speed_compares_at_one_rate(
+    bench: Callable[[str], ModuleType], pictures: Path, tmp_path: Path
+) -> None:
+    speed = bench("speed")
     out = tmp_path / "speed.json"
     command = ["--image", str(pictures / "a.png"), "--codecs", "jpeg", "webp", "--bpp", "5", "--repeats", "2"]
     assert speed.main([*command, "--out", str(out)]) == 0
@@ -198,9 +197,66 @@ def test_speed_compares_at_one_rate(benchmarks: ModuleType, pictures: Path, tmp_
         assert 0 < figures["decode_s"] < 10
 
 
-def test_bisection_finds_the_nearest_rate(benchmarks: ModuleType) -> None:
-    speed = importlib.import_module("benchmarks.speed")
+def test_bisection_finds_the_nearest_rate(bench: Callable[[str], ModuleType]) -> None:
+    speed = bench("speed")
     scale = range(101)
     for target, quality in ((-1.0, 0), (0.0, 0), (0.26, 5), (0.24, 5), (1.0, 10), (99.0, 99), (1e6, 100)):
         rates = [q * q / 100 if q <= 10 else float(q) for q in scale]
         assert speed.nearest_quality(lambda q, rates=rates: rates[q], scale, target) == quality
+
+
+def test_several_pictures_at_a_time_give_the_same_file(
+    benchmarks: ModuleType, pictures: Path, tmp_path: Path
+) -> None:
+    assert run(benchmarks, pictures, tmp_path / "two.json", "--jobs", "2") == run(
+        benchmarks, pictures, tmp_path / "one.json"
+    )
+
+
+def test_speed_splits_our_time_and_compares_sizes_and_commands(
+    bench: Callable[[str], ModuleType], tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "a.png", tmp_path / "speed.json"
+    Image.fromarray(picture(64, 96)).save(source)
+    words = ["--image", str(source), "--model", str(tiny_weights), "--codecs", "jpeg", "vqcodec"]
+    words += ["--sides", "0", "80", "--repeats", "1", "--commands", "--devices", "cpu", "--out", str(out)]
+    assert bench("speed").main(words) == 0
+    result = json.loads(out.read_text())
+    assert [(run["codec"], run["pixels"]) for run in result["runs"]] == [
+        ("jpeg", 64 * 96),
+        ("vqcodec", 64 * 96),
+        ("jpeg", 80 * 80),
+        ("vqcodec", 80 * 80),
+    ]
+    for run in result["runs"]:
+        ours = run["codec"] == "vqcodec"
+        assert run.get("png_read_s", 0) > 0 or not ours
+        for action, parts in (
+            ("encode", {"prior", "analysis", "coding"}),
+            ("decode", {"prior", "synthesis"}),
+        ):
+            split = run[f"{action}_parts_s"]
+            assert (parts <= set(split)) == ours
+            assert all(seconds >= 0 for seconds in split.values())
+            assert sum(split.values()) <= run[f"{action}_s"]
+    jpeg, own = result["runs"][2:]
+    printed = capsys.readouterr().out
+    assert f"(x{own['encode_s'] / jpeg['encode_s']:.3g})" in printed
+    assert {entry["codec"] for entry in result["commands"]} == {"jpeg", "vqcodec"}
+    assert set(result["starts"]) == {"--version", "--help", "info"}
+    assert "| vqcodec info" in printed
+
+
+def test_figures_in_the_readmes_are_those_of_the_result_files(bench: Callable[[str], ModuleType]) -> None:
+    readme = bench("readme")
+    marks = 0
+    for path in readme.FILES:
+        text = path.read_text(encoding="utf-8")
+        marks += text.count("<!-- figures: ")
+        assert readme.filled(text) == text, "run python -m benchmarks.readme"
+    assert marks >= 4
+    old = "a\n<!-- figures: dial -->\n| old |\n<!-- end of figures -->\n| b |\n"
+    new = readme.filled(old)
+    assert "| old |" not in new
+    assert new.startswith("a\n<!-- figures: dial -->\n| quality")
+    assert new.endswith("<!-- end of figures -->\n| b |\n")

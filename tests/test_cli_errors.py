@@ -298,7 +298,17 @@ def run_process(*arguments: object, **options) -> subprocess.CompletedProcess[by
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["info", "{}"], ["verify", "{}"], ["models", "list"], ["-V"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--help-all"],
+        ["compress", "-h"],
+        ["info", "{}"],
+        ["info", "--json", "{}"],
+        ["verify", "{}"],
+        ["models", "list"],
+        ["-V"],
+    ],
 )
 def test_quick_commands_import_nothing_heavy(coded, arguments):
     words = [coded if word == "{}" else word for word in arguments]

@@ -1,9 +1,8 @@
 """The benchmarks that compare variants of the model, on tiny models trained for a few steps."""
 
 import dataclasses
-import importlib
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +19,6 @@ from vqcodec.training.data import Crops, find_images, load_images
 from vqcodec.training.evaluate import evaluate, load_state
 from vqcodec.training.trainer import Trainer
 
-ROOT = Path(__file__).resolve().parents[1]
 STEPS = 16  # the EMA, which is what gets judged, follows every eighth step
 
 
@@ -60,10 +58,8 @@ def work(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
 
 
 @pytest.fixture
-def benchmark_module(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> ModuleType:
-    """The module benchmarks.NAME; it is not installed, and must not hide the installed vqcodec."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-    return importlib.import_module(f"benchmarks.{request.param}")
+def benchmark_module(bench: Callable[[str], ModuleType], request: pytest.FixtureRequest) -> ModuleType:
+    return bench(request.param)
 
 
 @pytest.mark.parametrize("benchmark_module", ["quantizer"], indirect=True)

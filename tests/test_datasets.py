@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
+from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
 FILES = {"a.png": b"first", "b.png": b"second"}
 SUMS = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
 
 
 @pytest.fixture
-def datasets(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-    return importlib.import_module("benchmarks.datasets")
+def datasets(bench):
+    return bench("datasets")
 
 
 def test_the_sums_of_kodak_are_there(datasets):
@@ -68,3 +64,21 @@ def test_a_complete_folder_needs_no_network(datasets, tmp_path, monkeypatch, cap
     monkeypatch.setattr(datasets, "known_sums", lambda: SUMS)
     assert datasets.main(["kodak", "--out", str(tmp_path)]) == 0
     assert "2 pictures" in capsys.readouterr().out
+
+
+def test_pages_are_drawn_again_alike_and_held_out_ones_differ(bench, tmp_path):
+    documents = bench("documents")
+    for name, *words in (("one",), ("two",), ("held", "--held-out"), ("seed", "--seed", "1")):
+        assert documents.main(["--out", str(tmp_path / name), "--count", "2", *words]) == 0
+    pages = {
+        name: [(tmp_path / name / f"page000{i}.png").read_bytes() for i in range(2)]
+        for name in ("one", "two", "held", "seed")
+    }
+    assert pages["one"] == pages["two"]
+    assert len({page for name in ("one", "held", "seed") for page in pages[name]}) == 6
+    assert not {*documents.FONTS} & {*documents.HELD_FONTS}
+    with Image.open(tmp_path / "one" / "page0000.png") as image:
+        assert (image.mode, image.size) == ("RGB", (576, 576))
+        shades = image.convert("L").histogram()
+    assert sum(shades[:128]) > 5000  # ink
+    assert sum(shades[220:]) > 150_000  # paper

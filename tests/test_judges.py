@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,12 @@ from PIL import Image
 
 from tests.tiny import picture
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture
-def module(monkeypatch, perceptual_weights):
-    """Imports a module of benchmarks/, which is not installed."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
+def module(bench, monkeypatch, perceptual_weights):
+    """As `bench`, where the networks of LPIPS and DISTS are found."""
     monkeypatch.setenv("VQCODEC_PERCEPTUAL", str(perceptual_weights))
-    return lambda name: importlib.import_module(f"benchmarks.{name}")
+    return bench
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +10,10 @@ from PIL import Image
 
 from tests.tiny import picture
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture
-def large(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-    return importlib.import_module("benchmarks.large")
+def large(bench):
+    return bench("large")
 
 
 def test_a_picture_is_mirrored_without_seams(large):

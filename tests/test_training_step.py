@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -14,14 +12,10 @@ from PIL import Image
 
 from tests.tiny import pictures, settings
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture
-def profile(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module; it is not installed, and must not hide the installed vqcodec."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-    return importlib.import_module("benchmarks.training_step")
+def profile(bench: Callable[[str], ModuleType]) -> ModuleType:
+    return bench("training_step")
 
 
 def test_parts_of_a_step_are_timed_and_bounded_by_what_they_are_parts_of(profile, tmp_path):

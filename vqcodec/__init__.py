@@ -16,10 +16,11 @@ from vqcodec import errors
 from vqcodec.types import ImageInfo, Limits
 
 if TYPE_CHECKING:
-    from vqcodec.batch import BatchReport, FileResult, compress_batch, decompress_batch
+    from vqcodec.batch import BatchReport, compress_batch, decompress_batch
     from vqcodec.codec import Codec
     from vqcodec.inspection import probe, verify
     from vqcodec.installation import features
+    from vqcodec.jobs import FileResult
     from vqcodec.loading import load
     from vqcodec.pillow_plugin import register_pillow_plugin
     from vqcodec.zoo import ModelInfo, list_models
@@ -48,7 +49,7 @@ __all__ = [
 _HOME = {
     "BatchReport": "vqcodec.batch",
     "Codec": "vqcodec.codec",
-    "FileResult": "vqcodec.batch",
+    "FileResult": "vqcodec.jobs",
     "ModelInfo": "vqcodec.zoo",
     "compress_batch": "vqcodec.batch",
     "decompress_batch": "vqcodec.batch",

@@ -1,4 +1,4 @@
-"""Many files, one after the other: where each result goes, going on after a failure, and a report.
+"""Many files in one call: going on after a failure, over several processes, and a report.
 
     paths --plan--> jobs --run_jobs(work)--> BatchReport
 
@@ -8,55 +8,27 @@ the same steps with work of its own.
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import contextlib
+import warnings
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vqcodec.errors import VQCodecError
-from vqcodec.files import PathLike, same_file
+from vqcodec import zoo
+from vqcodec.files import PathLike
+from vqcodec.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job, Task, Work, plan
 from vqcodec.types import ImageInfo
+from vqcodec.workers import run_in_workers, worker_count
 
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
 
-VQC_SUFFIX = ".vqc"
-INPUT_SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".qoi"),
-)
-"""What is taken for a picture when a folder is searched."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One file to convert. None stands for a stream: standard input or output."""
-
-    source: Path | None
-    output: Path | None
-    make_parents: bool = False
-
-
-@dataclass(frozen=True)
-class FileResult:
-    """What became of one job: `info` when done, `error` when failed, neither when skipped."""
-
-    source: Path | None
-    output: Path | None
-    info: ImageInfo | None = None
-    error: Exception | None = None
-
-    @property
-    def skipped(self) -> bool:
-        """Whether the output was there already."""
-        return self.info is None and self.error is None
+Progress = Callable[[FileResult], None]
 
 
 @dataclass(frozen=True)
 class BatchReport:
-    """Results in the order of the inputs."""
+    """Results in the order of the inputs; prints as a table."""
 
     results: tuple[FileResult, ...]
 
@@ -75,17 +47,39 @@ class BatchReport:
         """Files left alone because their output exists."""
         return tuple(result for result in self.results if result.skipped)
 
+    def __str__(self) -> str:
+        rows = [("file", "size", "quality", "bytes", "bpp", "seconds", "result")]
+        rows += map(_row, self.results)
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(
+                # Names and results to the left, numbers to the right.
+                cell.ljust(width) if i in (0, len(row) - 1) else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        counts = f"{len(self.done)} done, {len(self.skipped)} skipped, {len(self.failed)} failed"
+        infos = [result.info for result in self.results if result.info is not None]
+        pixels = sum(info.width * info.height for info in infos)
+        size = sum(info.file_bytes for info in infos)
+        total = f", {size} bytes, {8 * size / pixels:.3f} bpp" if pixels else ""
+        return "\n".join([*lines, counts + total])
+
 
 def compress_batch(
     paths: Iterable[PathLike],
     output_dir: PathLike | None = None,
     *,
     codec: Codec | None = None,
+    model: str = zoo.DEFAULT_MODEL,
+    device: str = "auto",
+    jobs: int = 1,
     recursive: bool = True,
     overwrite: bool = False,
     skip_existing: bool = False,
     on_error: str = "continue",
-    progress: Callable[[FileResult], None] | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> BatchReport:
     """Compress many pictures.
@@ -93,25 +87,27 @@ def compress_batch(
     Args:
         paths: files, and folders to be searched for pictures.
         output_dir: mirrors the tree below each folder; None writes beside the sources.
-        codec: a `Codec`; None loads the default model.
+        codec: a `Codec` to work with in this process, instead of loading `model`.
+        model: as for `vqcodec.load`.
+        device: as for `vqcodec.load`.
+        jobs: worker processes, for a CPU; 0 = one for each core. They share the cores between them, load the
+            model once each (about 400 MB) and are not used on a GPU. As always with processes in Python, a
+            script that asks for them must do so below `if __name__ == "__main__":`.
         recursive: search folders; otherwise they fail.
         overwrite: replace outputs that exist instead of failing for these files.
         skip_existing: leave sources whose output exists alone.
-        on_error: "continue" with the next file, or "raise".
-        progress: called after each file.
+        on_error: "continue" with the next file, or "raise" (and leave files undone that others work on).
+        progress: called in this process after each file, in the order in which they finish.
         options: as for `Codec.compress`.
 
     Raises:
-        ValueError: two inputs would become the same output, or a bad option.
+        ModelNotFound: no such model.
+        ValueError: two inputs would become the same output, a bad option, or both `codec` and `jobs`.
         OSError: a folder cannot be read.
     """
-    jobs = plan(paths, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=INPUT_SUFFIXES)
-    loaded = codec or _default_codec()
-
-    def work(job: Job) -> ImageInfo:
-        return loaded.compress_file(job.source, job.output or "", **options)
-
-    return _run_library(jobs, work, overwrite, skip_existing, on_error, progress)
+    planned = plan(paths, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=INPUT_SUFFIXES)
+    work = _CodecWork("compress_file", codec, model, device, options)
+    return _run(planned, work, jobs, overwrite, skip_existing, on_error, progress)
 
 
 def decompress_batch(
@@ -119,126 +115,114 @@ def decompress_batch(
     output_dir: PathLike | None = None,
     *,
     codec: Codec | None = None,
+    model: str = zoo.DEFAULT_MODEL,
+    device: str = "auto",
+    jobs: int = 1,
     suffix: str = ".png",
     recursive: bool = True,
     overwrite: bool = False,
     skip_existing: bool = False,
     on_error: str = "continue",
-    progress: Callable[[FileResult], None] | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> BatchReport:
     """Decompress many .vqc files to pictures with `suffix`; the rest as `compress_batch`.
 
     `options` as for `Codec.decompress_file`.
     """
-    jobs = plan(paths, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
-    loaded = codec or _default_codec()
-
-    def work(job: Job) -> ImageInfo:
-        return loaded.decompress_file(job.source or "", job.output or "", **options)
-
-    return _run_library(jobs, work, overwrite, skip_existing, on_error, progress)
-
-
-def plan(
-    paths: Iterable[PathLike],
-    output_dir: PathLike | None,
-    suffix: str,
-    *,
-    recursive: bool,
-    suffixes: Sequence[str],
-) -> list[Job]:
-    """Decide the output of every input. Missing files, and folders unless `recursive`, fail at their turn.
-
-    Args:
-        paths: files and folders.
-        output_dir: None = beside the sources.
-        suffix: replaces that of the sources if it is one of `suffixes`, otherwise is appended.
-        recursive: search folders for files that end in one of `suffixes`, in sorted order.
-        suffixes: lower case, with their dots.
-
-    Raises:
-        ValueError: two inputs would become the same output.
-        OSError: a folder cannot be read.
-    """
-    jobs = []
-    for path in map(Path, paths):
-        if path.is_dir() and recursive:
-            files, root = list(_walk(path, suffixes)), path
-        else:
-            files, root = [path], path.parent
-        for file in files:
-            base = file if output_dir is None else Path(output_dir) / file.relative_to(root)
-            known = file.suffix.lower() in suffixes
-            output = base.with_suffix(suffix) if known else base.with_name(base.name + suffix)
-            jobs.append(Job(file, output, make_parents=output_dir is not None))
-    _refuse_collisions(jobs)
-    return jobs
+    planned = plan(paths, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
+    work = _CodecWork("decompress_file", codec, model, device, options)
+    return _run(planned, work, jobs, overwrite, skip_existing, on_error, progress)
 
 
 def run_jobs(
-    jobs: Iterable[Job],
-    work: Callable[[Job], ImageInfo],
+    jobs: Sequence[Job],
+    work: Work,
     *,
+    workers: int = 1,
     overwrite: bool = False,
     skip_existing: bool = False,
     stop_on_error: bool = False,
-    progress: Callable[[FileResult], None] | None = None,
+    progress: Progress | None = None,
 ) -> BatchReport:
     """Do `work` for each job; an expected failure of one file does not stop the others.
 
     Programming errors (TypeError, ValueError, ...) are not caught.
+
+    Args:
+        workers: processes to do it in, for work that survives pickling; 1 = this one.
+        progress: called after each file, in the order in which they finish.
     """
-    results: list[FileResult] = []
-    for job in jobs:
-        result = _run_one(job, work, overwrite, skip_existing)
-        results.append(result)
-        if progress is not None:
-            progress(result)
-        if stop_on_error and result.error is not None:
-            break
-    return BatchReport(tuple(results))
+    task = Task(work, overwrite, skip_existing)
+    results: dict[int, FileResult] = {}
+    running = run_in_workers(jobs, task, workers) if workers > 1 else _run_here(jobs, task)
+    with contextlib.closing(running):  # stops the workers, also where `progress` raises
+        for number, result in running:
+            results[number] = result
+            if progress is not None:
+                progress(result)
+            if stop_on_error and result.error is not None:
+                break
+    return BatchReport(tuple(results[number] for number in sorted(results)))
 
 
-def _run_one(job: Job, work: Callable[[Job], ImageInfo], overwrite: bool, skip_existing: bool) -> FileResult:
-    try:
-        if job.source is not None and job.source.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "is a directory (use -r to search it)", str(job.source))
-        if job.output is not None:
-            if job.source is not None and same_file(job.source, job.output):
-                raise FileExistsError(errno.EEXIST, "would overwrite its own source", str(job.output))
-            if job.output.is_file():
-                if skip_existing:
-                    return FileResult(job.source, job.output)
-                if not overwrite:
-                    raise FileExistsError(
-                        errno.EEXIST, "exists already (use -f to overwrite)", str(job.output)
-                    )
-            if job.make_parents and (job.source is None or job.source.exists()):
-                job.output.parent.mkdir(parents=True, exist_ok=True)
-        return FileResult(job.source, job.output, work(job))
-    except (
-        VQCodecError,
-        OSError,
-        MemoryError,
-        RuntimeError,
-    ) as error:  # torch reports exhaustion as RuntimeError
-        return FileResult(job.source, job.output, error=error)
+def _run_here(jobs: Iterable[Job], task: Task) -> Generator[tuple[int, FileResult]]:
+    for number, job in enumerate(jobs):
+        yield number, task(job)
 
 
-def _run_library(
-    jobs: Sequence[Job],
-    work: Callable[[Job], ImageInfo],
+@dataclass
+class _CodecWork:
+    """A method of `Codec` as work; in a worker the codec is loaded for its first file."""
+
+    method: str
+    codec: Codec | None
+    model: str
+    device: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Codec:
+        """The codec, loaded once."""
+        if self.codec is None:
+            from vqcodec.loading import load  # noqa: PLC0415  imports torch
+
+            self.codec = load(self.model, device=self.device)
+        return self.codec
+
+    def __call__(self, job: Job) -> ImageInfo:
+        info: ImageInfo = getattr(self.load(), self.method)(job.source, job.output, **self.options)
+        return info
+
+
+def _run(
+    planned: Sequence[Job],
+    work: _CodecWork,
+    jobs: int,
     overwrite: bool,
     skip_existing: bool,
     on_error: str,
-    progress: Callable[[FileResult], None] | None,
+    progress: Progress | None,
 ) -> BatchReport:
     if on_error not in ("continue", "raise"):
         raise ValueError(f"on_error must be continue or raise, not {on_error!r}")
+    if work.codec is not None and jobs != 1:
+        raise ValueError("a codec cannot be sent to other processes: give model= instead, or jobs=1")
+    workers = worker_count(jobs, len(planned))
+    if workers > 1:
+        from vqcodec.loading import device_for_workers  # noqa: PLC0415  imports numpy and Pillow
+
+        zoo.find_model(work.model)
+        work.device, note = device_for_workers(work.device)
+        if note:
+            warnings.warn(note, RuntimeWarning, stacklevel=3)
+        if work.device != "cpu":
+            workers = 1
+    if workers == 1:
+        work.load()
     report = run_jobs(
-        jobs,
+        planned,
         work,
+        workers=workers,
         overwrite=overwrite,
         skip_existing=skip_existing,
         stop_on_error=on_error == "raise",
@@ -250,27 +234,17 @@ def _run_library(
     return report
 
 
-def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), suffixes)
-        elif Path(entry.name).suffix.lower() in suffixes and entry.is_file():
-            yield Path(entry.path)
-
-
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    """Raise ValueError if two jobs have one output; names that differ in case only are not looked for."""
-    seen: dict[Path, Path | None] = {}
-    for job in jobs:
-        if job.output is None:
-            continue
-        key = job.output.absolute()
-        if key in seen:
-            raise ValueError(f"{seen[key]} and {job.source} would both become {job.output}")
-        seen[key] = job.source
-
-
-def _default_codec() -> Codec:
-    from vqcodec.loading import load  # noqa: PLC0415  imports torch
-
-    return load()
+def _row(result: FileResult) -> tuple[str, str, str, str, str, str, str]:
+    name, info = str(result.source), result.info
+    if info is None:
+        lines = str(result.error).splitlines() or [type(result.error).__name__]
+        return name, "", "", "", "", "", "skipped" if result.error is None else f"failed: {lines[0]}"
+    return (
+        name,
+        f"{info.width}x{info.height}",
+        f"{info.quality:.0f}",
+        str(info.file_bytes),
+        f"{info.bpp:.3f}",
+        "" if info.seconds is None else f"{info.seconds:.2f}",
+        str(result.output),
+    )

@@ -28,17 +28,22 @@ def features() -> dict[str, Any]:
             shows a device, "mps" on Apple's own processors. That a device works, only `load` finds out.
         "models": names of the installed models.
     """
-    devices = ["cpu"]
-    if _torch_has_cuda() and _cuda_is_visible() and _nvidia_devices():
-        devices.append("cuda")
-    if sys.platform == "darwin" and platform.machine() == "arm64":
-        devices.append("mps")
     return {
         "format": str(MAJOR),
         "versions": {"vqcodec": __version__} | {name: _version(name) for name in _LIBRARIES},
-        "devices": devices,
+        "devices": devices(),
         "models": [info.name for info in zoo.list_models()],
     }
+
+
+def devices() -> list[str]:
+    """The "devices" of `features`."""
+    found = ["cpu"]
+    if _torch_has_cuda() and _cuda_is_visible() and _nvidia_devices():
+        found.append("cuda")
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        found.append("mps")
+    return found
 
 
 def _version(name: str) -> str | None:

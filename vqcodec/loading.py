@@ -7,6 +7,7 @@ import warnings
 
 from vqcodec import zoo
 from vqcodec.codec import Codec
+from vqcodec.installation import devices
 
 
 def load(model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, *, device: str = "auto") -> Codec:
@@ -63,3 +64,10 @@ def resolve_device(device: str) -> tuple[str, str | None]:
     if kind == "mps":
         there = torch.backends.mps.is_available()
     return (device, None) if there else ("cpu", f"device {device} is not available, using the CPU")
+
+
+def device_for_workers(device: str) -> tuple[str, str | None]:
+    """As `resolve_device`, but without the seconds of importing torch where "auto" can only mean the CPU."""
+    if device == "auto" and "cuda" not in devices():
+        return "cpu", None
+    return resolve_device(device)

@@ -1,0 +1,145 @@
+"""Files to convert: where each result goes, and one of them done or failed. Knows no codec."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vqcodec.errors import VQCodecError
+from vqcodec.files import PathLike, same_file
+from vqcodec.types import ImageInfo
+
+VQC_SUFFIX = ".vqc"
+INPUT_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".qoi"),
+)
+"""What is taken for a picture when a folder is searched."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to convert. None stands for a stream: standard input or output."""
+
+    source: Path | None
+    output: Path | None
+    make_parents: bool = False
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What became of one job: `info` when done, `error` when failed, neither when skipped."""
+
+    source: Path | None
+    output: Path | None
+    info: ImageInfo | None = None
+    error: Exception | None = None
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the output was there already."""
+        return self.info is None and self.error is None
+
+
+Work = Callable[[Job], ImageInfo]
+"""Converts one file."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to do with every job: the work, and the rule for outputs that exist."""
+
+    work: Work
+    overwrite: bool = False
+    skip_existing: bool = False
+
+    def __call__(self, job: Job) -> FileResult:
+        """Do one job; expected failures go into the result, programming errors are raised."""
+        try:
+            if _prepare(job, self.overwrite, self.skip_existing):
+                return FileResult(job.source, job.output, self.work(job))
+            return FileResult(job.source, job.output)
+        except (VQCodecError, OSError, MemoryError, RuntimeError) as error:
+            # RuntimeError is how torch reports exhaustion.
+            return FileResult(job.source, job.output, error=error)
+
+
+def plan(
+    paths: Iterable[PathLike],
+    output_dir: PathLike | None,
+    suffix: str,
+    *,
+    recursive: bool,
+    suffixes: Sequence[str],
+) -> list[Job]:
+    """Decide the output of every input. Missing files, and folders unless `recursive`, fail at their turn.
+
+    Args:
+        paths: files and folders.
+        output_dir: None = beside the sources.
+        suffix: replaces that of the sources if it is one of `suffixes`, otherwise is appended.
+        recursive: search folders for files that end in one of `suffixes`, in sorted order.
+        suffixes: lower case, with their dots.
+
+    Raises:
+        ValueError: two inputs would become the same output.
+        OSError: a folder cannot be read.
+    """
+    jobs = []
+    for path in map(Path, paths):
+        if path.is_dir() and recursive:
+            files, root = list(_walk(path, suffixes)), path
+        else:
+            files, root = [path], path.parent
+        for file in files:
+            base = file if output_dir is None else Path(output_dir) / file.relative_to(root)
+            known = file.suffix.lower() in suffixes
+            output = base.with_suffix(suffix) if known else base.with_name(base.name + suffix)
+            jobs.append(Job(file, output, make_parents=output_dir is not None))
+    _refuse_collisions(jobs)
+    return jobs
+
+
+def _prepare(job: Job, overwrite: bool, skip_existing: bool) -> bool:
+    """Is the job to be done? Makes the output's folder if so.
+
+    Raises:
+        OSError: the source is a folder, or the output may not be written.
+    """
+    if job.source is not None and job.source.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a directory (use -r to search it)", str(job.source))
+    if job.output is None:
+        return True
+    if job.source is not None and same_file(job.source, job.output):
+        raise FileExistsError(errno.EEXIST, "would overwrite its own source", str(job.output))
+    if job.output.is_file():
+        if skip_existing:
+            return False
+        if not overwrite:
+            raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", str(job.output))
+    if job.make_parents and (job.source is None or job.source.exists()):
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+    return True
+
+
+def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path), suffixes)
+        elif Path(entry.name).suffix.lower() in suffixes and entry.is_file():
+            yield Path(entry.path)
+
+
+def _refuse_collisions(jobs: Sequence[Job]) -> None:
+    """Raise ValueError if two jobs have one output; names that differ in case only are not looked for."""
+    seen: dict[Path, Path | None] = {}
+    for job in jobs:
+        if job.output is None:
+            continue
+        key = job.output.absolute()
+        if key in seen:
+            raise ValueError(f"{seen[key]} and {job.source} would both become {job.output}")
+        seen[key] = job.source
