@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vqcodec.bitstream.header import LAYERS
 from vqcodec.jobs import VQC_SUFFIX, FileResult, Job
 from vqcodec.types import ImageInfo, Limits, Region
 from vqcodec_cli import options
@@ -38,6 +39,12 @@ from vqcodec_cli.ui import Reporter, label_of, summary
 @click.option(
     "--region", callback=options.region, metavar="X,Y,W,H", help="Only this part; only the tiles it needs."
 )
+@click.option(
+    "--preview",
+    type=click.IntRange(1, LAYERS),
+    metavar="N",
+    help=f"Picture from the file's first N layers of {LAYERS}; reads no more than its beginning.",
+)
 @click.option("--allow-partial", is_flag=True, help="Decode what is whole of a cut file, and exit with 3.")
 @options.max_pixels
 @options.verbosity
@@ -61,6 +68,7 @@ def decompress(
     device: str,
     realism: float,
     region: Region | None,
+    preview: int | None,
     allow_partial: bool,
     limits: Limits,
     verbose: int,
@@ -89,6 +97,7 @@ def decompress(
         "limits": limits,
         "realism": realism,
         "region": region,
+        "preview": preview,
     }
     work = _Decompress(codecs, kind, limits, settings)
 
@@ -111,7 +120,9 @@ class _Decompress:
     def __call__(self, job: Job) -> ImageInfo:
         from vqcodec.inspection import probe  # noqa: PLC0415  keep the start of the command line quick
 
-        data = read_input(job)
+        # A preview reads the beginning of a file only; a pipe cannot be looked at twice.
+        partly = self.settings["preview"] is not None and job.source is not None and job.source.is_file()
+        data = job.source if partly and job.source else read_input(job)
         codec = self.codecs.for_file(probe(data, limits=self.limits).bitstream_id)
         picture, info = codec.transcode(data, self.kind, **self.settings)
         write_output(job, picture)

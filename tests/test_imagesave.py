@@ -77,6 +77,20 @@ def test_jpeg_drops_blocks_over_its_segment_size(pixels):
     assert load_picture(data).metadata.exif is not None
 
 
+def test_the_picture_is_left_as_it_was_and_not_copied(pixels, monkeypatch):
+    image, _ = to_pil(pixels, False, None, Metadata(icc=SRGB, exif=exif()))
+    info = dict(image.info)
+    monkeypatch.setattr(Image.Image, "copy", None)  # 100 megapixels once more would be 400 MB
+    for kind in ("PNG", "PPM", "TIFF"):
+        encode_image(image, kind)
+    assert image.info == info
+    wide = Image.new("L", (20_000, 1))
+    wide.info["icc_profile"] = SRGB
+    with pytest.raises(UnsupportedImage):
+        encode_image(wide, "WEBP")
+    assert wide.info == {"icc_profile": SRGB}
+
+
 def test_too_large_for_the_format():
     with pytest.raises(UnsupportedImage, match="cannot write this picture as WEBP"):
         encode_image(Image.new("L", (20_000, 1)), "WEBP")

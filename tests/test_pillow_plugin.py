@@ -163,8 +163,12 @@ def test_thumbnail_draft_and_parser(plugin, codec, pixels):
     data = codec.compress(np.tile(pixels, (4, 4, 1)), quality=100)
     image = Image.open(io.BytesIO(data))
     assert image.draft("L", (10, 10)) is None
+    assert image.draft("RGB", (10, 10)) is None
     image.thumbnail((40, 40))
     assert image.size == (40, 27)
+    whole = codec.decompress(data)
+    whole.thumbnail((40, 40))
+    assert image.tobytes() == whole.tobytes()  # not from the coarse layer, which looks poor
     parser = ImageFile.Parser()
     for start in range(0, len(data), 1000):
         parser.feed(data[start : start + 1000])

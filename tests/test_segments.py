@@ -18,7 +18,8 @@ from vqcodec.grid import tiles
 from vqcodec.metrics import psnr
 from vqcodec.model.quantized_conv import VALUE_STEP
 from vqcodec.model.quantizer import SLOPE
-from vqcodec.segments import SCALE, SegmentCodec, _Search
+from vqcodec.search import SCALE, BandSearch
+from vqcodec.segments import SegmentCodec
 
 SIZES = [(1, 1), (5000, 1), (1, 300), (17, 33), (64, 64), (200, 130)]
 """Widths and heights."""
@@ -153,7 +154,7 @@ def test_the_search_finds_the_cheapest_word(tiny_segments):
     random = np.random.default_rng(0)
     generator = torch.Generator().manual_seed(0)
     for band in tiny_segments.coder.bands:
-        search = _Search(band.words, band.tables.counts, VALUE_STEP, "cpu")
+        search = BandSearch(band.words, band.tables.counts, VALUE_STEP, "cpu")
         residual = torch.randn(5, 6, band.channels, generator=generator) * 3
         classes = random.integers(band.classes, size=(5, 6, band.groups))
         index = search(residual, torch.from_numpy(classes))
@@ -167,7 +168,7 @@ def test_the_search_finds_the_cheapest_word(tiny_segments):
 
 def test_the_search_takes_the_lowest_of_equals():
     words = np.array([[[0], [32], [0], [32]]])
-    search = _Search(words, np.full((1, 4), 2**22), 1 / 32, "cpu")
+    search = BandSearch(words, np.full((1, 4), 2**22), 1 / 32, "cpu")
     residual = torch.tensor([0.0, 1.0, 0.5]).reshape(1, 3, 1)
     assert search(residual, torch.zeros(1, 3, 1, dtype=torch.long)).ravel().tolist() == [0, 1, 0]
 

@@ -10,8 +10,9 @@ import vqcodec.segments
 from tests.tiny import picture
 from vqcodec.errors import CorruptData
 from vqcodec.grid import LatentGrid, tiles
+from vqcodec.model.blocks import BLOCK
 from vqcodec.model.vqvae import VQVAE, ModelConfig
-from vqcodec.windows import HALO, cut, overlap, within
+from vqcodec.windows import HALO, SIDE, cut, overlap, within
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,22 @@ def test_pieces_cover_everything_once(count, side, unit):
         assert list(range(count))[outer][within(inner, outer)] == list(range(count))[inner]
     with pytest.raises(ValueError, match="multiples of 9"):
         cut(10, 8, 9)
+
+
+def test_a_window_is_small_enough_to_be_reused():
+    """From 32 MiB on, glibc gives an array's memory back when it is freed, and gets it zeroed again."""
+    assert 3 * 4 * (BLOCK * (SIDE + 2 * HALO)) ** 2 < 2**25
+
+
+@pytest.mark.parametrize("size", [(200, 130), (65, 95), (16, 17), (3, 5)])
+def test_parts_are_padded_as_the_whole_is(tiny_segments, size):
+    analysis = tiny_segments.analyse(picture(size[0], size[1], seed=1))
+    rows, columns = analysis.shape
+    for i in range(rows):
+        for j in range(columns):
+            part = analysis.window(slice(i, rows), slice(j, j + 1))
+            assert torch.equal(part, analysis.x[:, :, BLOCK * i :, BLOCK * j : BLOCK * j + BLOCK])
+    assert analysis.pixels.shape == (*size, 3)  # no second copy of a big picture
 
 
 def test_overlap():
@@ -57,7 +74,7 @@ def test_the_halo_is_as_wide_as_the_default_model_sees():
         assert max(int(i.max()) for i in torch.nonzero(moved, as_tuple=True)) - middle <= HALO
 
 
-@pytest.mark.parametrize("tile", [0, 64, 128])
+@pytest.mark.parametrize("tile", [0, 64, 128, 192])
 def test_windows_give_what_the_whole_gives(tiny_segments, monkeypatch, tile):
     pixels = picture(32 * 16 - 5, 27 * 16 - 9, seed=2)
     analysis = tiny_segments.analyse(pixels)
@@ -71,7 +88,16 @@ def test_windows_give_what_the_whole_gives(tiny_segments, monkeypatch, tile):
         return cut(count, side, unit, span=span)
 
     monkeypatch.setattr(vqcodec.segments, "cut", small)
+    sizes = []
+    analyse = tiny_segments.transforms.analyse
+
+    def watch(x, t):
+        sizes.append(max(x.shape[2:]) // 16)
+        return analyse(x, t)
+
+    monkeypatch.setattr(tiny_segments.transforms, "analyse", watch)
     pieces = tiny_segments.encode(analysis, 120, tile)
+    assert max(sizes) <= 8 + 2 * HALO < 32  # tiles larger than a window are analysed by windows too
     assert len(pieces) == len(whole)
     again = tiny_segments.decode(pieces, **place)
     # Rounding in another order may choose another word where two are as good; windows of one file agree.

@@ -13,24 +13,32 @@ from vqcodec.model.blocks import BLOCK
 
 @dataclass(frozen=True)
 class Analysis:
-    """One picture, padded to whole blocks, ready to be encoded at any level.
+    """One picture, ready to be encoded at any level; it is padded to whole blocks as its parts are asked for.
 
     Attributes:
-        pixels: uint8 (16h, 16w, 3).
+        pixels: uint8 (height, width, 3).
         device: where the transforms run.
         errors: by level, what `SegmentCodec.encode` found: w |y - y_hat|^2 in nats per latent position.
     """
 
     pixels: np.ndarray
-    width: int
-    height: int
     device: str = "cpu"
     errors: dict[int, float] = field(default_factory=dict)
 
     @property
+    def width(self) -> int:
+        """Columns of pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Rows of pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the latent."""
-        return self.pixels.shape[0] // BLOCK, self.pixels.shape[1] // BLOCK
+        return -(-self.height // BLOCK), -(-self.width // BLOCK)
 
     @property
     def x(self) -> Tensor:
@@ -38,7 +46,20 @@ class Analysis:
         return self.window(slice(0, self.shape[0]), slice(0, self.shape[1]))
 
     def window(self, rows: slice, columns: slice) -> Tensor:
-        """The blocks of some rows and columns as (1, 3, ., .) in [0, 1] on the device."""
-        top, bottom, left, right = (BLOCK * n for n in (rows.start, rows.stop, columns.start, columns.stop))
-        part = np.ascontiguousarray(self.pixels[top:bottom, left:right].transpose(2, 0, 1))
-        return torch.from_numpy(part)[None].to(self.device).float().div_(255)
+        """The blocks of some rows and columns as (1, 3, ., .) in [0, 1] on the device.
+
+        Behind its right and lower edge the picture is mirrored, or repeated where it is too small for that.
+        """
+        part = _padded(_padded(self.pixels, 0, rows), 1, columns)
+        planes = np.ascontiguousarray(part.transpose(2, 0, 1))
+        return torch.from_numpy(planes)[None].to(self.device).float().div_(255)
+
+
+def _padded(pixels: np.ndarray, axis: int, blocks: slice) -> np.ndarray:
+    """The pixels of some blocks along an axis."""
+    size, start, stop = pixels.shape[axis], BLOCK * blocks.start, BLOCK * blocks.stop
+    if stop <= size:
+        return pixels[start:stop] if axis == 0 else pixels[:, start:stop]
+    index = np.arange(start, stop)
+    mirrored = 2 * (size - 1) - index if size > -size % BLOCK else np.full_like(index, size - 1)
+    return pixels.take(np.where(index < size, index, mirrored), axis)

@@ -43,7 +43,7 @@ def split_planes(
     if mode in ("I", "F") or mode.startswith("I;16"):
         image, alpha = _narrow(image, notes)
     elif image.has_transparency_data:
-        image = image.convert("LA" if mode in _GRAY else "RGBA")
+        image = in_mode(image, "LA" if mode in _GRAY else "RGBA")
         alpha = np.asarray(image.getchannel("A"))
         image = image.convert("L" if mode in _GRAY else "RGB")
     if alpha is not None and bool((alpha == 255).all()):

@@ -151,9 +151,13 @@ def _opened(data: bytes) -> Image.Image:
 def _from_pil(image: Image.Image, kinds: frozenset[str], limits: Limits, notes: Notes) -> Picture:
     _check_size(image, limits)
     try:
-        deep = _deep_colour(image)
+        # What Pillow's decoder knows of the samples as they are stored; `load` drops it.
+        stored = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
+        deep = image.mode in ("RGB", "RGBA", "LA") and re.search(";16|;48|;64", stored) is not None
         image.load()
         upright = _upright(image)
+        if image.mode == "RGBA" and "LA;16" in stored:
+            upright = upright.convert("LA")  # Pillow has no other mode for 16 bit gray with alpha
         blocks = _metadata(image)
         base, alpha, icc = split_planes(upright, notes)
     except (UnsupportedImage, MemoryError):
@@ -201,13 +205,6 @@ def _check_size(image: Image.Image, limits: Limits) -> None:
         raise UnsupportedImage(f"{width}x{height} pixels: a side is longer than {side}")
     if limits.pixels and width * height > limits.pixels:
         raise UnsupportedImage(f"{width}x{height} pixels are more than the limit of {limits.pixels}")
-
-
-def _deep_colour(image: Image.Image) -> bool:
-    """Whether Pillow's decoder cuts 16 bit colour to 8; to be asked before `load` drops the tiles."""
-    return image.mode in ("RGB", "RGBA", "LA") and any(
-        re.search(";16|;48|;64", str(tile[3])) is not None for tile in getattr(image, "tile", ())
-    )
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -72,16 +72,18 @@ def encode_image(image: Image.Image, kind: str) -> tuple[bytes, tuple[str, ...]]
         notes.append(f"{kind} has no alpha channel, flattened on white")
     options = dict(_OPTIONS[kind]) | _metadata_options(image, kind, notes)
     buffer = io.BytesIO()
-    # A copy with an empty info: the options alone decide what is kept, not each plugin's own defaults.
-    bare = image.copy()
-    bare.info = {}
+    # With an empty info the options alone decide what is kept, not each plugin's own defaults. It is put
+    # aside because a copy of the picture would need its memory once more.
+    info, image.info = image.info, {}
     try:
-        bare.save(buffer, kind, **options)
+        image.save(buffer, kind, **options)
     except MemoryError:
         raise
     except Exception as error:  # plugins raise KeyError, OSError, ValueError or RuntimeError here
         reason = " ".join(str(error).split())
         raise UnsupportedImage(f"cannot write this picture as {kind} ({reason})") from error
+    finally:
+        image.info = info
     return buffer.getvalue(), tuple(notes)
 
 

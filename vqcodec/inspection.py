@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -31,8 +32,11 @@ def probe(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
         data = read_source(source)
         front, size = probe_bytes(data, limits), len(data)
     else:
-        front, size = _probe_path(Path(source), limits)
-    return describe(front.header, front.chunks, size, complete=size >= front.file_bytes)
+        with Path(source).open("rb") as file:
+            front, prefix = read_front(file, limits)
+            size = _size(file, len(prefix))
+    info = describe(front.header, front.chunks, size, complete=size >= front.file_bytes)
+    return replace(info, preview_bytes=front.layer_ends)
 
 
 def verify(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
@@ -87,11 +91,11 @@ def describe(
     )
 
 
-def read_front(file: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> tuple[Probe, int]:
+def read_front(file: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> tuple[Probe, bytes]:
     """Read all that stands before the coded picture from a file's position on, and little more.
 
     Returns:
-        It, and how many bytes were read.
+        It, and the bytes that were read.
 
     Raises:
         OSError, FormatError: as for `probe`.
@@ -99,7 +103,7 @@ def read_front(file: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> tuple[Probe,
     prefix = file.read(_FIRST_READ)
     while True:
         try:
-            return probe_bytes(prefix, limits), len(prefix)
+            return probe_bytes(prefix, limits), prefix
         except Truncated:
             # Metadata or a long table of contents: look further, in growing steps, until the file ends.
             more = file.read(7 * len(prefix))
@@ -108,9 +112,30 @@ def read_front(file: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> tuple[Probe,
             prefix += more
 
 
-def _probe_path(path: Path, limits: Limits) -> tuple[Probe, int]:
-    with path.open("rb") as file:
-        front, read = read_front(file, limits)
-        # A pipe has no size: there, count what is left.
-        size = path.stat().st_size if path.is_file() else read + len(file.read())
-        return front, size
+def read_layers(source: Source, layers: int, limits: Limits = DEFAULT_LIMITS) -> tuple[bytes, int]:
+    """The beginning of a file that holds its first `layers` layers; of a path or file, little more is read.
+
+    Returns:
+        It, or what there is of it; and the size of the whole source in bytes.
+
+    Raises:
+        OSError, FormatError: as for `probe`.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        with Path(source).open("rb") as file:
+            return read_layers(file, layers, limits)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source), len(source)
+    front, data = read_front(source, limits)
+    data += source.read(max(0, front.layer_ends[layers - 1] - len(data)))
+    return data, _size(source, len(data))
+
+
+def _size(file: IO[bytes], read: int) -> int:
+    """Bytes of a file of which `read` have been read; what is left of a pipe is counted."""
+    if not file.seekable():
+        return read + len(file.read())
+    here = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(here)
+    return read + end - here

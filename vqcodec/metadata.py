@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 KINDS = frozenset({"icc", "exif", "xmp"})
+CHUNK_TYPES = {"icc": "iCCP", "exif": "eXIF", "xmp": "xMPd"}
+"""The chunk of a .vqc file that holds each kind."""
 EXIF_PREFIX = b"Exif\x00\x00"
 _ORIENTATION_TAG, _GPS_TAG = 0x0112, 0x8825
 _SHORT, _LONG = 3, 4

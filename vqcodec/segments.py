@@ -1,4 +1,4 @@
-"""Pixels <-> segments: transforms and the encoder's search (torch) around the exact coder (numpy).
+"""Pixels <-> segments: transforms (torch) around the exact coder (numpy).
 
     encode:  pixels --g_a, gain--> y --per tile--> z, then pass by pass: argmin w|r-c|^2 - ln p --> segments
     decode:  segments --per tile--> y_hat (integers) --g_s--> pixels
@@ -24,22 +24,20 @@ from torch import Tensor
 
 from vqcodec.analysis import Analysis
 from vqcodec.checkpoint import Weights, load_weights
-from vqcodec.entropy.latent_coder import LAYERS, LEVELS_PER_CLASS, PHASES, LatentCoder
-from vqcodec.entropy.tables import nats_from_counts
+from vqcodec.entropy.latent_coder import LAYERS, LatentCoder
 from vqcodec.errors import ModelNotFound
 from vqcodec.grid import LatentGrid, tiles
 from vqcodec.model.blocks import BLOCK
-from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.refine import Refiner
+from vqcodec.search import SCALE, TileSearch
 from vqcodec.types import LEVEL_MAX, Region
 from vqcodec.windows import SIDE, cut, within
 
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
 
-SCALE = round(1 / VALUE_STEP)
 OVERLOAD = 600.0
 """Mean quantisation error of a picture, in nats per position, beyond which its codewords do not reach.
 
@@ -49,30 +47,6 @@ At the top of the dial photographs have 30 to 460; stripes, checks and text thou
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Matrix product on torch's threads; exact even in bfloat16, which holds every factor."""
     return torch.mm(torch.from_numpy(a), torch.from_numpy(b)).numpy()
-
-
-class _Search:
-    """argmin of w |r - c|^2 - ln p over one band's words, for all groups and positions at once."""
-
-    def __init__(self, words: np.ndarray, counts: np.ndarray, step: float, device: str) -> None:
-        groups, count, _ = words.shape
-        real = torch.from_numpy(words).to(device, torch.float32) * step
-        self.words = (-2 * SLOPE * real).transpose(1, 2).contiguous()
-        nats = torch.from_numpy(nats_from_counts(counts)).to(device).reshape(groups, -1, count)
-        self.cost = (nats + SLOPE * real.square().sum(-1)[:, None]).flatten(0, 1)
-        self.first = torch.arange(groups, device=device)[:, None] * nats.shape[1]
-
-    def __call__(self, residual: Tensor, classes: Tensor) -> np.ndarray:
-        """residual (h, w, d*G) and classes (h, w, G) -> indices (h, w, G) int64; ties to the lowest."""
-        h, w, _ = residual.shape
-        groups = self.words.shape[0]
-        r = residual.reshape(h * w, -1, groups).permute(2, 0, 1)
-        table = (self.first + classes.reshape(h * w, groups).T).reshape(-1)
-        cost = torch.bmm(r, self.words)
-        cost.add_(self.cost.index_select(0, table).view_as(cost))
-        # numpy's argmin is several times faster than torch's on a CPU; both give the first minimum.
-        index = cost.numpy().argmin(-1) if cost.device.type == "cpu" else cost.argmin(-1).cpu().numpy()
-        return index.T.reshape(h, w, groups)
 
 
 class SegmentCodec:
@@ -89,7 +63,7 @@ class SegmentCodec:
         self.coder = LatentCoder(weights.coding, _product)
         self._weights = weights
         self._blended: tuple[float, SynthesisTransform] | None = None
-        self._searches: tuple[list[_Search], list[_Search]] | None = None
+        self._search: TileSearch | None = None
         self._refiner: Refiner | None = None
         self._lock = threading.Lock()
         self.timings: dict[str, float] = {}
@@ -109,16 +83,8 @@ class SegmentCodec:
 
     # -- encoding ------------------------------------------------------------------------------
     def analyse(self, pixels: np.ndarray) -> Analysis:
-        """Pad pixels (H, W, 3) uint8 to whole blocks: mirrored, or repeated where too small for that."""
-        height, width = pixels.shape[:2]
-        padded = pixels
-        for axis, side in enumerate((height, width)):
-            missing = -side % BLOCK
-            if not missing:
-                continue
-            pads = [(0, missing) if a == axis else (0, 0) for a in range(3)]
-            padded = np.pad(padded, pads, mode="reflect" if side > missing else "edge")
-        return Analysis(padded, width, height, self.device)
+        """Take over pixels (H, W, 3) uint8. The transforms depend on the level, so `encode` runs them."""
+        return Analysis(pixels, self.device)
 
     @torch.inference_mode()
     def encode(self, analysis: Analysis, level: int, tile: int, effort: int = 1) -> list[list[bytes]]:
@@ -130,12 +96,12 @@ class SegmentCodec:
         t = torch.tensor([level / LEVEL_MAX], device=self.device)
         timings: dict[str, float] = defaultdict(float)
         coded: dict[tuple[int, int], list[bytes]] = {}
-        error = 0.0
+        error, search = 0.0, self._searcher()
         for top, left, target, y in self._latents(analysis, t, tile, effort, timings):
             begun = time.perf_counter()
             for rows, columns in tiles(y.shape[2], y.shape[3], tile):
                 place = (slice(None), slice(None), rows, columns)
-                segments, latent = self._encode_tile(target[place], y[place], level)
+                segments, latent = search.encode(target[place], y[place], level)
                 coded[top + rows.start, left + columns.start] = segments
                 error += float(np.square(y[place][0].permute(1, 2, 0).cpu().numpy() - latent / SCALE).sum())
             timings["coding"] += time.perf_counter() - begun
@@ -146,70 +112,39 @@ class SegmentCodec:
     def _latents(
         self, analysis: Analysis, t: Tensor, tile: int, effort: int, timings: dict[str, float]
     ) -> Iterator[tuple[int, int, Tensor, Tensor]]:
-        """(top, left, target, y) of parts of the latent that hold whole tiles.
-
-        A search goes over the whole latent at once, and so does coding in tiles larger than a window.
-        """
-        begun = time.perf_counter()
+        """(top, left, target, y) of parts of the latent that hold whole tiles, or a whole search."""
         height, width = analysis.shape
-        unit = tile // BLOCK or max(height, width)
-        if effort > 1 or unit > SIDE:
-            y = torch.empty((1, self.coder.channels, height, width), device=self.device)
-            for rows, columns, part in self._analysed(analysis, t, 1):
-                y[:, :, rows, columns] = part
-            timings["analysis"] += time.perf_counter() - begun
-            begun = time.perf_counter()
-            target = self._refine().refine(analysis.x, y, t, effort) if effort > 1 else y
-            timings["search"] += time.perf_counter() - begun
-            yield 0, 0, target, y
-            return
-        for rows, columns, y in self._analysed(analysis, t, unit):
-            timings["analysis"] += time.perf_counter() - begun
-            yield rows.start, columns.start, y, y
-            begun = time.perf_counter()
+        unit = tile // BLOCK if tile and effort == 1 else max(height, width)
+        for rows, _ in cut(height, max(SIDE, unit), unit):
+            for columns, _ in cut(width, max(SIDE, unit), unit):
+                begun = time.perf_counter()
+                y = self._analysed(analysis, t, rows, columns)
+                timings["analysis"] += time.perf_counter() - begun
+                target = y
+                if effort > 1:
+                    begun = time.perf_counter()
+                    target = self._refine().refine(analysis.x, y, t, effort)
+                    timings["search"] += time.perf_counter() - begun
+                yield rows.start, columns.start, target, y
 
-    def _analysed(self, analysis: Analysis, t: Tensor, unit: int) -> Iterator[tuple[slice, slice, Tensor]]:
-        """g_a by windows that begin at multiples of `unit` blocks: rows, columns and their latent."""
-        height, width = analysis.shape
-        for rows, tall in cut(height, SIDE, unit):
-            for columns, wide in cut(width, SIDE, unit):
+    def _analysed(self, analysis: Analysis, t: Tensor, rows: slice, columns: slice) -> Tensor:
+        """g_a for a part of the latent (1, M, h, w), by windows."""
+        part = None
+        for upright, tall in cut(analysis.shape[0], SIDE, span=rows):
+            for across, wide in cut(analysis.shape[1], SIDE, span=columns):
                 y = self.transforms.analyse(analysis.window(tall, wide), t)
-                yield rows, columns, y[:, :, within(rows, tall), within(columns, wide)]
+                y = y[:, :, within(upright, tall), within(across, wide)]
+                if (upright, across) == (rows, columns):
+                    return y
+                if part is None:
+                    part = y.new_empty((*y.shape[:2], rows.stop - rows.start, columns.stop - columns.start))
+                part[:, :, within(upright, rows), within(across, columns)] = y
+        assert part is not None
+        return part
 
     def overloaded(self, analysis: Analysis, level: int) -> bool:
         """Did codewords not reach where the picture's latent lies, when it was encoded at `level`?"""
         return analysis.errors.get(level, 0.0) > OVERLOAD
-
-    def _encode_tile(self, target: Tensor, y: Tensor, level: int) -> tuple[list[bytes], np.ndarray]:
-        """Segments and latent (h, w, M) in integers of one tile.
-
-        Args:
-            target: what the words shall come near.
-            y: what the hyper-latent is made from.
-        """
-        searches, hyper_searches = self._search()
-        z = self.transforms.hyper_latent(y)[0].permute(1, 2, 0)
-        z_index, start = [], 0
-        for band, search in zip(self.coder.hyper_bands, hyper_searches, strict=True):
-            classes = torch.full((*z.shape[:2], band.groups), level // LEVELS_PER_CLASS, device=z.device)
-            z_index.append(search(z[:, :, start : start + band.channels], classes))
-            start += band.channels
-        grid = target[0].permute(1, 2, 0)
-
-        def choose(p: int, mean: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
-            i, j = PHASES[p]
-            mu = torch.from_numpy(mean.astype(np.float32)).to(self.device) / SCALE
-            residual = grid[i::2, j::2] - mu
-            kinds = torch.from_numpy(classes).to(self.device)
-            return [
-                search(
-                    residual[:, :, band.channel : band.channel + band.channels],
-                    kinds[:, :, band.group : band.group + band.groups],
-                )
-                for band, search in zip(self.coder.bands, searches, strict=True)
-            ]
-
-        return self.coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose)
 
     def _refine(self) -> Refiner:
         # Built on first use: most encodes do without.
@@ -218,17 +153,12 @@ class SegmentCodec:
                 self._refiner = Refiner(self._weights, self.device)
             return self._refiner
 
-    def _search(self) -> tuple[list[_Search], list[_Search]]:
+    def _searcher(self) -> TileSearch:
         # Built on first use: decoding needs none of it.
         with self._lock:
-            if self._searches is None:
-                kinds = ((self.coder.bands, VALUE_STEP), (self.coder.hyper_bands, HYPER_STEP))
-                built = [
-                    [_Search(b.words, b.tables.counts, step, self.device) for b in bands]
-                    for bands, step in kinds
-                ]
-                self._searches = (built[0], built[1])
-            return self._searches
+            if self._search is None:
+                self._search = TileSearch(self.coder, self.transforms, self.device)
+            return self._search
 
     def _decoder(self, realism: float) -> SynthesisTransform:
         g_s = self.transforms.g_s

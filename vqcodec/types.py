@@ -70,7 +70,15 @@ class Chunk:
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """Result of `probe`, `compress_file` and `decompress_file`."""
+    """Result of `probe`, `compress_file` and `decompress_file`.
+
+    Attributes:
+        file_bytes: size of the file, or of what there is of it.
+        metadata: chunk types and their bytes.
+        complete: nothing that was asked for is missing.
+        preview_bytes: bytes of the file's beginning that a preview from 1, 2, ... layers needs; only `probe`
+            and `compress_file` tell.
+    """
 
     width: int
     height: int
@@ -88,6 +96,7 @@ class ImageInfo:
     version: str = "1.0"
     complete: bool = True
     notes: tuple[str, ...] = ()
+    preview_bytes: tuple[int, ...] = ()
 
     @property
     def bpp(self) -> float:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from vqcodec.bitstream.chunks import read_chunks, read_count, write_chunks
 from vqcodec.bitstream.fields import VARINT_MAX, Cursor, encode_varint, where
-from vqcodec.bitstream.header import CODER_WORD_BYTES, MAGIC, read_header, tile_count, write_header
+from vqcodec.bitstream.header import CODER_WORD_BYTES, LAYERS, MAGIC, read_header, tile_count, write_header
 from vqcodec.errors import CorruptData, Truncated
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits
 
@@ -34,7 +34,7 @@ class Container:
     Attributes:
         segments: [tile][layer]; None for a segment that the data does not (wholly) contain.
         file_bytes: size of the complete file, by its table of contents.
-        complete: no segment is missing.
+        complete: no segment that was asked for is missing.
         warnings: remarks for people, one line each.
     """
 
@@ -51,13 +51,18 @@ class Probe(NamedTuple):
 
     Attributes:
         data_offset: offset of the first segment.
-        file_bytes: size of the complete file, by its table of contents.
+        layer_ends: offset at which each layer ends; the last one is the size of the complete file.
     """
 
     header: Header
     chunks: tuple[Chunk, ...]
     data_offset: int
-    file_bytes: int
+    layer_ends: tuple[int, ...]
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the complete file, by its table of contents."""
+        return self.layer_ends[-1]
 
 
 def write(header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Sequence[Chunk] = ()) -> bytes:
@@ -92,39 +97,54 @@ def write(header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Se
 
 
 def parse(
-    data: bytes, limits: Limits = DEFAULT_LIMITS, *, allow_partial: bool = False, strict: bool = True
+    data: bytes,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    allow_partial: bool = False,
+    strict: bool = True,
+    layers: int | None = None,
 ) -> Container:
     """Read a file and check its structure and all of its checksums; no segment is decoded.
 
     Args:
         allow_partial: accept data that ends after its table of contents; what is missing becomes None.
         strict: refuse bytes after the end of the file instead of warning about them.
+        layers: read the first so many layers of every tile. If that is not all of them, the others become
+            None, and nothing behind these is needed or looked at.
 
     Raises:
         CorruptData: damaged, or not a .vqc file; a wholly present segment with a wrong checksum always is.
         LimitExceeded: announces more than `limits` allow.
         Truncated: the data ends early (with `allow_partial`: before the end of the table of contents).
         UnsupportedVersion: needs a newer decoder.
+        ValueError: `layers` is not 1 to the number of layers.
     """
     view = memoryview(data)
-    header, chunks, lengths, offset, file_bytes = _read_front(view, limits, whole=not allow_partial)
-    if len(view) < file_bytes and not allow_partial:
-        what = f"the file has {file_bytes} bytes but the data ends after {len(view)}"
-        raise Truncated(where("segments", offset, what))
+    front = _read_front(view, limits, None if allow_partial else layers or LAYERS)
+    header, tiles = front.header, tile_count(front.header)
+    wanted = header.layers if layers is None else layers
+    if not 1 <= wanted <= header.layers:
+        raise ValueError(f"layers must be from 1 to {header.layers}, not {wanted}")
+    end = front.layer_ends[wanted - 1]
+    if len(view) < end and not allow_partial:
+        what = f"the file has {end} bytes" if wanted == header.layers else f"{end} bytes are needed"
+        raise Truncated(where("segments", front.offset, f"{what} but the data ends after {len(view)}"))
     warnings: tuple[str, ...] = ()
-    if len(view) > file_bytes:
-        extra = where("end of file", file_bytes, f"{len(view) - file_bytes} more bytes follow")
+    if wanted < header.layers:
+        view = view[:end]
+    elif len(view) > end:
+        extra = where("end of file", end, f"{len(view) - end} more bytes follow")
         if strict:
             raise CorruptData(extra)
         warnings = (extra,)
-    tiles = tile_count(header)
-    segments = _read_segments(Cursor(view, offset), lengths, tiles)
+    segments = _read_segments(Cursor(view, front.offset), front.lengths, tiles)
     by_tile = tuple(tuple(segments[tile::tiles]) for tile in range(tiles))
-    complete = len(view) >= file_bytes
+    complete = len(view) >= end
     if not complete:
-        missing = sum(segment is None for segment in segments)
-        warnings += (f"the data ends early: {missing} of {len(segments)} segments are missing",)
-    return Container(header, chunks, by_tile, file_bytes, complete, warnings)
+        asked = segments[: wanted * tiles]
+        missing = sum(segment is None for segment in asked)
+        warnings += (f"the data ends early: {missing} of {len(asked)} segments are missing",)
+    return Container(header, front.chunks, by_tile, front.layer_ends[-1], complete, warnings)
 
 
 def probe(prefix: bytes, limits: Limits = DEFAULT_LIMITS) -> Probe:
@@ -134,21 +154,25 @@ def probe(prefix: bytes, limits: Limits = DEFAULT_LIMITS) -> Probe:
         CorruptData, LimitExceeded, UnsupportedVersion: as for `parse`.
         Truncated: the prefix is too short; try again with more of the file.
     """
-    header, chunks, _, offset, file_bytes = _read_front(memoryview(prefix), limits, whole=False)
-    return Probe(header, chunks, offset, file_bytes)
+    front = _read_front(memoryview(prefix), limits, None)
+    return Probe(front.header, front.chunks, front.offset, front.layer_ends)
 
 
 class _Front(NamedTuple):
-    """All before the segments; `lengths` in bytes and in file order, `offset` of the first segment."""
+    """All before the segments; `lengths` in bytes and in file order, `offset` of the first segment.
+
+    `layer_ends` as in `Probe`.
+    """
 
     header: Header
     chunks: tuple[Chunk, ...]
     lengths: list[int]
     offset: int
-    file_bytes: int
+    layer_ends: tuple[int, ...]
 
 
-def _read_front(view: memoryview, limits: Limits, *, whole: bool) -> _Front:
+def _read_front(view: memoryview, limits: Limits, whole: int | None) -> _Front:
+    """whole: the data must hold so many layers, None if not even the first."""
     cursor = Cursor(view)
     header, has_chunks = read_header(cursor, limits)
     count = read_count(cursor) if has_chunks else 0
@@ -159,10 +183,10 @@ def _read_front(view: memoryview, limits: Limits, *, whole: bool) -> _Front:
     entries = tiles * header.layers
     word = CODER_WORD_BYTES[header.coder_id]
     # A few header bytes may announce a million tiles. Nothing is built per tile until the data proves long
-    # enough to hold them: a length byte each, and in a whole file a checksum each and a word each in layer 0.
+    # enough to hold them: a length byte each, and in whole layers a checksum each and a word each in layer 0.
     least = entries + CRC_BYTES
-    if whole:
-        least += entries * CRC_BYTES + tiles * word
+    if whole is not None:
+        least += whole * tiles * CRC_BYTES + tiles * word
     cursor.require(least, f"table of contents and segments of {tiles} tiles")
 
     start = cursor.offset
@@ -179,7 +203,10 @@ def _read_front(view: memoryview, limits: Limits, *, whole: bool) -> _Front:
     at = cursor.offset
     if cursor.uint(CRC_BYTES, "header CRC") != crc:
         raise CorruptData(where("header CRC", at, "wrong checksum of header and table of contents"))
-    return _Front(header, chunks, lengths, cursor.offset, cursor.offset + sum(lengths) + entries * CRC_BYTES)
+    ends = (
+        cursor.offset + sum(lengths[:count]) + count * CRC_BYTES for count in range(tiles, entries + 1, tiles)
+    )
+    return _Front(header, chunks, lengths, cursor.offset, tuple(ends))
 
 
 def _read_segments(cursor: Cursor, lengths: Sequence[int], tiles: int) -> list[bytes | None]:

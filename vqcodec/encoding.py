@@ -1,0 +1,105 @@
+"""A picture -> the bytes of a .vqc file: analysed once, then coded at as many levels as it takes.
+
+image --prepare--> Prepared --FileEncoder.encode--> level, segments --FileEncoder.file--> bytes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vqcodec import metrics
+from vqcodec.bitstream import pack_alpha, pack_metadata, write
+from vqcodec.image import Picture, load_picture
+from vqcodec.interface import Segments
+from vqcodec.metadata import CHUNK_TYPES, parse_kinds
+from vqcodec.types import LEVEL_MAX, Chunk, Header, Limits
+
+SAFE_STEP = LEVEL_MAX // 12
+"""Distance of the levels that are tried where codewords do not reach."""
+
+Coded = tuple[int, list[list[bytes]]]
+"""The level that a picture was coded at, and its segments [tile][layer]."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture after the analysis transform, ready to be coded at any number of qualities."""
+
+    picture: Picture
+    analysis: Any
+    chunks: tuple[Chunk, ...]
+
+
+def prepare(
+    segments: Segments, image: Any, metadata: str | Iterable[str], limits: Limits, strip_gps: bool
+) -> Prepared:
+    """Read and analyse a picture; arguments and errors are those of `Codec.prepare`."""
+    picture = load_picture(image, metadata=parse_kinds(metadata), limits=limits)
+    if strip_gps:
+        picture = replace(picture, metadata=picture.metadata.without_gps())
+    blocks = [(kind, getattr(picture.metadata, block)) for block, kind in CHUNK_TYPES.items()]
+    chunks = [pack_metadata(kind, raw) for kind, raw in blocks if raw]
+    if picture.alpha is not None:
+        chunks.append(pack_alpha(picture.alpha.tobytes(), picture.width, picture.height))
+    return Prepared(picture, segments.analyse(picture.pixels), tuple(chunks))
+
+
+def labels(segments: Segments) -> tuple[Chunk, ...]:
+    """The chunks that name a model and its decoder."""
+    name = segments.name.encode("utf-8")
+    named = (Chunk("mODL", name),) if 0 < len(name) <= 64 else ()
+    return (*named, Chunk("dECD", segments.decoder_id))
+
+
+class FileEncoder:
+    """A prepared picture on its way to a file."""
+
+    def __init__(self, segments: Segments, ready: Prepared, tile: int, effort: int) -> None:
+        """tile and effort as for `Codec.compress`, checked there."""
+        self._segments, self._ready, self._tile, self._effort = segments, ready, tile, effort
+
+    def encode(self, level: int) -> Coded:
+        """Encode at `level`, or at the level below it that comes out best if the codewords do not reach.
+
+        Text, single-pixel patterns and noise can lie beyond the codebooks at the upper end of the dial. There
+        a higher level costs more bits for a worse picture.
+        """
+        coded = self._encode(level)
+        if not self._segments.overloaded(self._ready.analysis, level):
+            return coded
+        best = -self.psnr(coded), coded
+        # The same levels whatever was asked for, so that asking for more never gives less.
+        for lower in range(0, level, SAFE_STEP):
+            coded = self._encode(lower)
+            best = min(best, (-self.psnr(coded), coded))
+        return best[1]
+
+    def psnr(self, coded: Coded) -> float:
+        """PSNR in dB, 8-bit RGB, of what decodes from it."""
+        level, segments = coded
+        picture = self._ready.picture
+        decoded = self._segments.decode(
+            segments, width=picture.width, height=picture.height, level=level, tile=self._tile
+        )
+        return metrics.psnr(picture.pixels, decoded)
+
+    def file(self, coded: Coded) -> bytes:
+        """The bytes of the .vqc file."""
+        level, segments = coded
+        picture = self._ready.picture
+        header = Header(
+            width=picture.width,
+            height=picture.height,
+            level=level,
+            bitstream_id=self._segments.bitstream_id,
+            gray=picture.gray,
+            alpha=picture.alpha is not None,
+            tile=self._tile,
+            layers=self._segments.layers,
+        )
+        return write(header, segments, self._ready.chunks)
+
+    def _encode(self, level: int) -> Coded:
+        return level, self._segments.encode(self._ready.analysis, level, self._tile, self._effort)

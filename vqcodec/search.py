@@ -1,0 +1,83 @@
+"""The encoder's greedy choice of codewords, tile by tile: argmin of w |r - c|^2 - ln p, pass by pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS, PHASES, LatentCoder
+from vqcodec.entropy.tables import nats_from_counts
+from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
+from vqcodec.model.quantizer import SLOPE
+from vqcodec.model.vqvae import Transforms
+
+SCALE = round(1 / VALUE_STEP)
+"""Steps of the integer latent in one of the real one."""
+
+
+class BandSearch:
+    """argmin of w |r - c|^2 - ln p over one band's words, for all groups and positions at once."""
+
+    def __init__(self, words: np.ndarray, counts: np.ndarray, step: float, device: str) -> None:
+        """words (G, K, d) in steps of `step`, counts (G * classes, K) of their tables."""
+        groups, count, _ = words.shape
+        real = torch.from_numpy(words).to(device, torch.float32) * step
+        self.words = (-2 * SLOPE * real).transpose(1, 2).contiguous()
+        nats = torch.from_numpy(nats_from_counts(counts)).to(device).reshape(groups, -1, count)
+        self.cost = (nats + SLOPE * real.square().sum(-1)[:, None]).flatten(0, 1)
+        self.first = torch.arange(groups, device=device)[:, None] * nats.shape[1]
+
+    def __call__(self, residual: Tensor, classes: Tensor) -> np.ndarray:
+        """residual (h, w, d*G) and classes (h, w, G) -> indices (h, w, G) int64; ties to the lowest."""
+        h, w, _ = residual.shape
+        groups = self.words.shape[0]
+        r = residual.reshape(h * w, -1, groups).permute(2, 0, 1)
+        table = (self.first + classes.reshape(h * w, groups).T).reshape(-1)
+        cost = torch.bmm(r, self.words)
+        cost.add_(self.cost.index_select(0, table).view_as(cost))
+        # numpy's argmin is several times faster than torch's on a CPU; both give the first minimum.
+        index = cost.numpy().argmin(-1) if cost.device.type == "cpu" else cost.argmin(-1).cpu().numpy()
+        return index.T.reshape(h, w, groups)
+
+
+class TileSearch:
+    """Codes tiles of a latent with the words that are nearest to it for their price."""
+
+    def __init__(self, coder: LatentCoder, transforms: Transforms, device: str) -> None:
+        self._coder, self._transforms, self._device = coder, transforms, device
+        self._searches, self._hyper_searches = (
+            [BandSearch(b.words, b.tables.counts, step, device) for b in bands]
+            for bands, step in ((coder.bands, VALUE_STEP), (coder.hyper_bands, HYPER_STEP))
+        )
+
+    def encode(self, target: Tensor, y: Tensor, level: int) -> tuple[list[bytes], np.ndarray]:
+        """Segments and latent (h, w, M) in integers of one tile.
+
+        Args:
+            target: what the words shall come near, (1, M, h, w).
+            y: what the hyper-latent is made from, alike.
+            level: 0..252.
+        """
+        z = self._transforms.hyper_latent(y)[0].permute(1, 2, 0)
+        z_index, start = [], 0
+        for band, search in zip(self._coder.hyper_bands, self._hyper_searches, strict=True):
+            classes = torch.full((*z.shape[:2], band.groups), level // LEVELS_PER_CLASS, device=z.device)
+            z_index.append(search(z[:, :, start : start + band.channels], classes))
+            start += band.channels
+        grid = target[0].permute(1, 2, 0)
+
+        def choose(p: int, mean: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
+            i, j = PHASES[p]
+            mu = torch.from_numpy(mean.astype(np.float32)).to(self._device) / SCALE
+            residual = grid[i::2, j::2] - mu
+            kinds = torch.from_numpy(classes).to(self._device)
+            return [
+                search(
+                    residual[:, :, band.channel : band.channel + band.channels],
+                    kinds[:, :, band.group : band.group + band.groups],
+                )
+                for band, search in zip(self._coder.bands, self._searches, strict=True)
+            ]
+
+        return self._coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose)
