@@ -78,7 +78,7 @@ def plot(results: Results, published: Curves, path: Path) -> bool:
         from matplotlib.figure import Figure  # noqa: PLC0415  an extra
     except ImportError:
         return False
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = Figure(figsize=(10, 6), layout="constrained")
     axes = figure.subplots()
     for name in results.codecs:
         curve = results.curve(name)
@@ -95,7 +95,7 @@ def plot(results: Results, published: Curves, path: Path) -> bool:
         ylim=(22, 44),
     )
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right center")
     figure.savefig(path, dpi=120)
     return True
 

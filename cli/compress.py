@@ -134,6 +134,8 @@ def compress(
         "psnr": psnr,
         "tile": tile,
         "effort": effort,
+        # Only here: a worker has no terminal.
+        "progress": reporter.part if workers == 1 else None,
     }
     kept = {"metadata": metadata, "strip_gps": strip_gps}
     work = _Compress(codecs, kept, settings, dry_run=dry_run, compare=compare)

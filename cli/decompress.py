@@ -98,6 +98,8 @@ def decompress(
         "realism": realism,
         "region": region,
         "preview": preview,
+        # Only here: a worker has no terminal.
+        "progress": reporter.part if workers == 1 else None,
     }
     work = _Decompress(codecs, kind, limits, settings)
 

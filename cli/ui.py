@@ -32,6 +32,11 @@ class Reporter:
         """Take over a command's flags."""
         self.verbosity, self.quiet = verbose, quiet
 
+    def part(self, done: int, parts: int) -> None:
+        """So many parts of a file are done: of interest where it is the only one."""
+        if self.bar is not None and self.bar.single:
+            self.bar.part(done, parts)
+
     def line(self, text: str) -> None:
         """A summary line."""
         if not self.quiet:

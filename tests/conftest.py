@@ -22,6 +22,7 @@ from PIL import Image
 from vqcodec import loading
 from vqcodec.codec import Codec
 from vqcodec.errors import CorruptData, ModelNotFound
+from vqcodec.types import TileProgress
 from vqcodec_cli.main import main
 
 if TYPE_CHECKING:
@@ -49,13 +50,22 @@ class FakeSegmentCodec:
         assert pixels.shape[2] == 3
         return pixels
 
-    def encode(self, analysis: Pixels, level: int, tile: int, effort: int = 1) -> list[list[bytes]]:
+    def encode(
+        self,
+        analysis: Pixels,
+        level: int,
+        tile: int,
+        effort: int = 1,
+        progress: TileProgress | None = None,
+    ) -> list[list[bytes]]:
         height, width, _ = analysis.shape
         step = _step(level)
         coded = []
         for top, left, rows, columns in _tiles(width, height, tile):
             part = analysis[top : top + rows, left : left + columns].astype(np.int64)
             coded.append([_pack(_block_means(part)), _pack((part // step).astype(np.uint8))])
+            if progress is not None:
+                progress(len(coded), sum(1 for _ in _tiles(width, height, tile)))
         return coded
 
     def overloaded(self, analysis: Pixels, level: int) -> bool:
@@ -71,6 +81,7 @@ class FakeSegmentCodec:
         tile: int,
         realism: float = 0.0,
         region: tuple[int, int, int, int] | None = None,
+        progress: TileProgress | None = None,
     ) -> Pixels:
         if realism:
             raise ModelNotFound("the fake has no perceptual decoder")
@@ -86,6 +97,8 @@ class FakeSegmentCodec:
             elif coarse is not None:
                 means = _unpack(coarse, (-(-rows // 8), -(-columns // 8), 3))
                 target[:] = means.repeat(8, axis=0).repeat(8, axis=1)[:rows, :columns]
+            if progress is not None:
+                progress(1, 1)
         x, y, wide, tall = region or (0, 0, width, height)
         return pixels[y : y + tall, x : x + wide]
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from vqcodec_cli import progress
 
@@ -30,9 +31,24 @@ def test_bar_on_a_terminal(vqcodec, photo, tmp_path, monkeypatch):
     assert names == [line.split(" ")[0] for line in quiet.split("\n")]
     for words in (["--no-progress"], ["--quiet"]):
         assert "\r" not in vqcodec("compress", *copies, "-f", *words).err
-    assert "\r" not in vqcodec("compress", copies[0], "-f").err
     monkeypatch.setattr(progress, "DELAY", 1000)
     assert "\r" not in vqcodec("compress", *copies, "-f").err
+
+
+def test_bar_of_a_single_file_counts_its_parts(vqcodec, photo, tmp_path, monkeypatch):
+    large, parts = tmp_path / "large.png", 6
+    with Image.open(photo) as image:
+        image.resize((192, 100)).save(large)
+    monkeypatch.setattr(progress, "DELAY", 0)
+    words = ("compress", large, "-o", tmp_path / "x.vqc", "--tile", "64", "-f")
+    assert "\r" not in vqcodec(*words).err  # no terminal
+    monkeypatch.setattr("vqcodec_cli.progress.sys.stderr.isatty", lambda: True, raising=False)
+    shown = vqcodec(*words).err
+    assert all(f"] {done}/{parts}  0:0" in shown for done in range(1, parts))
+    assert f"{parts}/{parts}" not in shown
+    line = shown.rstrip("\n").rsplit("\r", 1)[-1]
+    assert line.startswith(f"{large} -> ")  # the bar is wiped
+    assert "\r" not in vqcodec(*words, "--no-progress").err
 
 
 def complete(words: str, shell: str = "bash") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny import picture
+from vqcodec.codec import Codec
 from vqcodec.entropy.latent_coder import PHASES
 from vqcodec.entropy.tables import nats_from_counts
 from vqcodec.errors import CorruptData
@@ -20,6 +22,7 @@ from vqcodec.model.quantized_conv import VALUE_STEP
 from vqcodec.model.quantizer import SLOPE
 from vqcodec.search import SCALE, BandSearch
 from vqcodec.segments import SegmentCodec
+from vqcodec.windows import cut
 
 SIZES = [(1, 1), (5000, 1), (1, 300), (17, 33), (64, 64), (200, 130)]
 """Widths and heights."""
@@ -295,3 +298,13 @@ def test_threads_share_one_codec(tiny_weights):
         wanted_segments, wanted_pixels = work(alone, *job)
         assert segments == wanted_segments
         assert np.array_equal(pixels, wanted_pixels)
+
+
+def test_progress_counts_tiles_one_way_and_windows_the_other(tiny_segments, monkeypatch):
+    codec, told = Codec(tiny_segments), []
+    data = codec.compress(picture(130, 200), tile=64, progress=lambda *parts: told.append(parts))
+    assert told == [(done, 12) for done in range(1, 13)]
+    told.clear()
+    monkeypatch.setattr("vqcodec.segments.cut", functools.partial(cut, side=5))
+    codec.decompress(data, progress=lambda *parts: told.append(parts))
+    assert told == [(done, 6) for done in range(1, 7)]

@@ -27,7 +27,7 @@ from vqcodec.imagesave import encode_image, format_for
 from vqcodec.inspection import DEFAULT_LIMITS, describe, probe
 from vqcodec.interface import Segments
 from vqcodec.targets import reaching, within
-from vqcodec.types import EFFORT_MAX, ImageInfo, Limits, level_from_quality
+from vqcodec.types import EFFORT_MAX, ImageInfo, Limits, TileProgress, level_from_quality
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing has it from Python 3.11 on
@@ -107,6 +107,7 @@ class Codec:
         label: bool = False,
         effort: int = 1,
         strip_gps: bool = False,
+        progress: TileProgress | None = None,
     ) -> bytes:
         """Compress a picture to the bytes of a .vqc file.
 
@@ -122,6 +123,7 @@ class Codec:
             strip_gps: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches, slowly, for a file that is better for its size.
             label: also write the model's name and decoder fingerprint (about 40 bytes), for `info` only.
+            progress: called with (tiles done, tiles) after each; anew for every quality that is tried.
 
         Raises:
             OSError, UnsupportedImage: as for `prepare`.
@@ -148,7 +150,7 @@ class Codec:
             raise ValueError(f"effort must be 1 to {EFFORT_MAX}, not {effort}")
         if label:
             ready = replace(ready, chunks=(*labels(self._segments), *ready.chunks))
-        encoder = FileEncoder(self._segments, ready, tile, effort)
+        encoder = FileEncoder(self._segments, ready, tile, effort, progress)
         if bpp is not None:
             target_size = int(bpp * picture.width * picture.height / 8)
         if target_size is not None:
@@ -175,6 +177,7 @@ class Codec:
             preview: 1 or 2, how many of the file's layers to use. 1 is the coarse layer of the whole picture,
                 a quarter of its blocks and a guess at the others; no more than the beginning of the file that
                 holds it is read, and need be there. 2 is everything.
+            progress: called with (parts done, parts) of the picture after each part.
 
         Raises:
             OSError: the file cannot be read.

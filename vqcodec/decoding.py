@@ -22,7 +22,7 @@ from vqcodec.image import to_pil
 from vqcodec.inspection import read_layers
 from vqcodec.interface import Segments
 from vqcodec.metadata import CHUNK_TYPES, Metadata, parse_kinds
-from vqcodec.types import DEFAULT_LIMITS, Header, Limits, Region
+from vqcodec.types import DEFAULT_LIMITS, Header, Limits, Region, TileProgress
 
 
 class DecodeKeywords(TypedDict, total=False):
@@ -34,6 +34,7 @@ class DecodeKeywords(TypedDict, total=False):
     realism: float
     region: Region | None
     preview: int | None
+    progress: TileProgress | None
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class DecodeOptions:
     realism: float = 0.0
     region: Region | None = None
     preview: int | None = None
+    progress: TileProgress | None = None
 
     def __post_init__(self) -> None:
         # Parsed once: an iterable may not be there to be read again.
@@ -123,6 +125,7 @@ def decode(segments: Segments, source: Source, options: DecodeOptions) -> Decode
         tile=header.tile,
         realism=options.realism,
         region=options.region,
+        progress=options.progress,
     )
     image, notes = to_pil(pixels, header.gray, alpha, Metadata(**blocks), kinds)
     image.info["vqc_complete"] = container.complete

@@ -14,7 +14,7 @@ from vqcodec.bitstream import pack_alpha, pack_metadata, write
 from vqcodec.image import Picture, load_picture
 from vqcodec.interface import Segments
 from vqcodec.metadata import CHUNK_TYPES, parse_kinds
-from vqcodec.types import LEVEL_MAX, Chunk, Header, Limits
+from vqcodec.types import LEVEL_MAX, Chunk, Header, Limits, TileProgress
 
 SAFE_STEP = LEVEL_MAX // 12
 """Distance of the levels that are tried where codewords do not reach."""
@@ -56,9 +56,17 @@ def labels(segments: Segments) -> tuple[Chunk, ...]:
 class FileEncoder:
     """A prepared picture on its way to a file."""
 
-    def __init__(self, segments: Segments, ready: Prepared, tile: int, effort: int) -> None:
-        """tile and effort as for `Codec.compress`, checked there."""
+    def __init__(
+        self,
+        segments: Segments,
+        ready: Prepared,
+        tile: int,
+        effort: int,
+        progress: TileProgress | None = None,
+    ) -> None:
+        """tile, effort and progress as for `Codec.compress`, checked there."""
         self._segments, self._ready, self._tile, self._effort = segments, ready, tile, effort
+        self._progress = progress
 
     def encode(self, level: int) -> Coded:
         """Encode at `level`, or at the level below it that comes out best if the codewords do not reach.
@@ -102,4 +110,5 @@ class FileEncoder:
         return write(header, segments, self._ready.chunks)
 
     def _encode(self, level: int) -> Coded:
-        return level, self._segments.encode(self._ready.analysis, level, self._tile, self._effort)
+        analysis = self._ready.analysis
+        return level, self._segments.encode(analysis, level, self._tile, self._effort, self._progress)

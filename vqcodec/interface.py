@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.types import Region
+from vqcodec.types import Region, TileProgress
 
 
 class Segments(Protocol):
@@ -23,7 +23,9 @@ class Segments(Protocol):
     def analyse(self, pixels: NDArray[np.uint8]) -> Any:
         """Run everything that does not depend on the level; pixels uint8 (H, W, 3)."""
 
-    def encode(self, analysis: Any, level: int, tile: int, effort: int = 1) -> list[list[bytes]]:
+    def encode(
+        self, analysis: Any, level: int, tile: int, effort: int = 1, progress: TileProgress | None = None
+    ) -> list[list[bytes]]:
         """Return [tile][layer] segments."""
 
     def overloaded(self, analysis: Any, level: int) -> bool:
@@ -39,5 +41,6 @@ class Segments(Protocol):
         tile: int,
         realism: float = 0.0,
         region: Region | None = None,
+        progress: TileProgress | None = None,
     ) -> NDArray[np.uint8]:
         """Return uint8 (H, W, 3) of the picture, or of a part that lies within it."""

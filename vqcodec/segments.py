@@ -32,7 +32,7 @@ from vqcodec.model.quantizer import SLOPE
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.refine import Refiner
 from vqcodec.search import SCALE, TileSearch
-from vqcodec.types import LEVEL_MAX, Region
+from vqcodec.types import LEVEL_MAX, Region, TileProgress
 from vqcodec.windows import SIDE, cut, within
 
 if TYPE_CHECKING:
@@ -87,16 +87,24 @@ class SegmentCodec:
         return Analysis(pixels, self.device)
 
     @torch.inference_mode()
-    def encode(self, analysis: Analysis, level: int, tile: int, effort: int = 1) -> list[list[bytes]]:
+    def encode(
+        self,
+        analysis: Analysis,
+        level: int,
+        tile: int,
+        effort: int = 1,
+        progress: TileProgress | None = None,
+    ) -> list[list[bytes]]:
         """Segments [tile][layer] at `level` 0..252; `tile` is 0 (whole) or a multiple of 64.
 
         Args:
             effort: 1 (greedy) to 9, see `vqcodec.refine`.
+            progress: told after every tile.
         """
         t = torch.tensor([level / LEVEL_MAX], device=self.device)
         timings: dict[str, float] = defaultdict(float)
         coded: dict[tuple[int, int], list[bytes]] = {}
-        error, search = 0.0, self._searcher()
+        error, search, count = 0.0, self._searcher(), sum(1 for _ in tiles(*analysis.shape, tile))
         for top, left, target, y in self._latents(analysis, t, tile, effort, timings):
             begun = time.perf_counter()
             for rows, columns in tiles(y.shape[2], y.shape[3], tile):
@@ -104,6 +112,8 @@ class SegmentCodec:
                 segments, latent = search.encode(target[place], y[place], level)
                 coded[top + rows.start, left + columns.start] = segments
                 error += float(np.square(y[place][0].permute(1, 2, 0).cpu().numpy() - latent / SCALE).sum())
+                if progress is not None:
+                    progress(len(coded), count)
             timings["coding"] += time.perf_counter() - begun
         analysis.errors[level] = SLOPE * error / math.prod(analysis.shape)
         self.timings = dict(timings)
@@ -195,12 +205,14 @@ class SegmentCodec:
         tile: int,
         realism: float = 0.0,
         region: Region | None = None,
+        progress: TileProgress | None = None,
     ) -> np.ndarray:
         """Pixels (H, W, 3) uint8. None stands for a layer that is missing.
 
         Args:
             region: a part within the picture; only the tiles that it needs are decoded.
             realism: 0 is the fidelity decoder, 1 the perceptual one; between, their weights are mixed.
+            progress: told after every window.
 
         Raises:
             CorruptData: a segment, or their number, is not what the picture needs.
@@ -213,8 +225,10 @@ class SegmentCodec:
         x, y, wide, tall = region or (0, 0, width, height)
         result = np.empty((tall, wide, 3), np.uint8)
         timings = {"coding": 0.0, "synthesis": 0.0}
-        for rows, high in cut(grid.shape[0], span=slice(y // BLOCK, -(-(y + tall) // BLOCK))):
-            for columns, broad in cut(grid.shape[1], span=slice(x // BLOCK, -(-(x + wide) // BLOCK))):
+        down = cut(grid.shape[0], span=slice(y // BLOCK, -(-(y + tall) // BLOCK)))
+        across = cut(grid.shape[1], span=slice(x // BLOCK, -(-(x + wide) // BLOCK)))
+        for i, (rows, high) in enumerate(down):
+            for j, (columns, broad) in enumerate(across):
                 begun = time.perf_counter()
                 latent = grid.window(high, broad, np.float32)
                 decoded = time.perf_counter()
@@ -234,6 +248,8 @@ class SegmentCodec:
                 result[target] = pixels.permute(1, 2, 0).cpu().numpy()
                 timings["coding"] += decoded - begun
                 timings["synthesis"] += time.perf_counter() - decoded
+                if progress is not None:
+                    progress(i * len(across) + j + 1, len(down) * len(across))
         self.timings = timings
         return result
 

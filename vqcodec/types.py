@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Region = tuple[int, int, int, int]
 """A part of a picture: x, y, width, height in pixels."""
+TileProgress = Callable[[int, int], None]
+"""Called with the parts of a picture that are done, and their number, after each part."""
+
 LEVEL_MAX = 252
 """Highest quality level in a header: four steps for each of 63 quality intervals."""
 
