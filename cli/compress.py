@@ -73,6 +73,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 @options.metadata
 @click.option("--strip-gps", is_flag=True, help="Leave out where the picture was taken.")
 @options.model
+@options.batch_size
 @click.option("--dry-run", is_flag=True, help="Write nothing, only report sizes.")
 @click.option("--compare", is_flag=True, hidden=True, help="Decode again and report PSNR and MS-SSIM.")
 @options.verbosity
@@ -101,6 +102,7 @@ def compress(
     strip_gps: bool,
     model: str | None,
     device: str,
+    batch_size: int | None,
     dry_run: bool,
     compare: bool,
     verbose: int,
@@ -125,7 +127,7 @@ def compress(
     flags.check(planned, to_stdout=not dry_run)
     if not dry_run:
         refuse_terminal(planned, force)
-    codecs = Codecs(model, device, reporter)
+    codecs = Codecs(model, device, reporter, batch_size)
     workers = codecs.workers(jobs, len(planned))
     settings = {
         "quality": quality,

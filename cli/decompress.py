@@ -29,6 +29,7 @@ from vqcodec_cli.ui import Reporter, label_of, summary
 )
 @options.metadata
 @options.model
+@options.batch_size
 @click.option(
     "--realism",
     type=click.FloatRange(0, 1),
@@ -66,6 +67,7 @@ def decompress(
     metadata: frozenset[str],
     model: str | None,
     device: str,
+    batch_size: int | None,
     realism: float,
     region: Region | None,
     preview: int | None,
@@ -89,7 +91,7 @@ def decompress(
     planned = make_jobs(inputs, output, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
     flags.check(planned, to_stdout=True)
     refuse_terminal(planned, force)
-    codecs = Codecs(model, device, reporter)
+    codecs = Codecs(model, device, reporter, batch_size)
     workers = codecs.workers(jobs, len(planned))
     settings = {
         "metadata": metadata,

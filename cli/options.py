@@ -57,6 +57,17 @@ def as_json(function: F) -> F:
     )(function)
 
 
+def batch_size(function: F) -> F:
+    """--batch-size."""
+    return click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        hidden=True,
+        metavar="N",
+        help="Tiles of a picture that go through the network at once.  [default: 1 on a CPU, else 8]",
+    )(function)
+
+
 def model(function: F) -> F:
     """Model and device."""
     function = click.option(

@@ -32,7 +32,8 @@ Flags and policies (test_x without a file is in test_cli_flags or test_cli_termi
     --tile 1024, 0 = whole                      test_defaults
     --metadata, --strip-gps                     test_cli: test_metadata_flag; test_gps
     -d auto|cpu|cuda[:N]|mps                    test_cli: test_model_and_device_options
-    --realism, --region                         test_realism, test_region
+    --realism, --region, --preview              test_realism, test_region, test_preview
+    --batch-size                                test_windows: test_how_many_go_through_at_once
     --allow-partial, --max-pixels               test_cli_errors
     -r, --ext                                   test_cli: test_output_dir_mirrors
     --compare: PSNR and MS-SSIM                 test_compare_has_ms_ssim; test_similarity

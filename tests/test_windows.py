@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import vqcodec
 import vqcodec.segments
 from tests.tiny import picture
 from vqcodec.errors import CorruptData
 from vqcodec.grid import LatentGrid, tiles
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.vqvae import VQVAE, ModelConfig
-from vqcodec.windows import HALO, SIDE, cut, overlap, within
+from vqcodec.segments import SegmentCodec, inside
+from vqcodec.windows import HALO, SIDE, batches, cut, overlap, within
+from vqcodec_cli.main import main
 
 
 @pytest.mark.parametrize(
@@ -130,3 +134,66 @@ def test_tiles_are_decoded_once_and_forgotten_when_passed(tiny_segments):
     with pytest.raises(CorruptData, match="14 tiles where the picture has 15"):
         LatentGrid(Coder(), segments[1:], (20, 12), 80, 64)  # type: ignore[arg-type]
     assert len(list(tiles(20, 12, 64))) == 15
+
+
+def test_windows_of_one_size_make_batches():
+    windows = cut(50, 10, 1, halo=3)
+    assert [[w[0].start for w in b] for b in batches(windows, 2)] == [[0], [10, 20], [30], [40]]
+    assert [len(b) for b in batches(windows, 9)] == [1, 3, 1]  # the border's have half a halo
+    assert list(batches([], 3)) == []
+
+
+@pytest.mark.parametrize("tile", [64, 256, 0])
+def test_batches_give_what_single_windows_give(tiny_weights, monkeypatch, tile):
+    pixels, place = picture(100, 420), {"width": 420, "height": 100, "level": 120, "tile": tile}
+    monkeypatch.setattr(vqcodec.segments, "SIDE", 5)
+
+    def small(count, side=5, unit=1, span=None):
+        return cut(count, side, unit, halo=2, span=span)
+
+    monkeypatch.setattr(vqcodec.segments, "cut", small)
+    one, three = (SegmentCodec.load(tiny_weights, batch=batch) for batch in (1, 3))
+    stacked = []
+    for codec in (one, three):
+        for name in ("g_a", "g_s"):
+            network = getattr(codec.transforms, name)
+            network.register_forward_pre_hook(lambda _, inputs: stacked.append(len(inputs[0])))
+    segments = one.encode(one.analyse(pixels), 120, tile)
+    decoded = one.decode(segments, **place)
+    assert set(stacked) == {1}
+    stacked.clear()
+    together = three.encode(three.analyse(pixels), 120, tile)
+    latents = [one.decode_latent(found, **place) for found in (segments, together)]
+    assert (latents[0] != latents[1]).mean() < 0.01  # another order of rounding
+    assert max(stacked) > 1
+    stacked.clear()
+    assert np.abs(three.decode(segments, **place).astype(int) - decoded).max() <= 1
+    assert max(stacked) == 3
+
+
+def test_how_many_go_through_at_once(tiny_weights, tmp_path, monkeypatch):
+    def batch(**options):
+        return inside(vqcodec.load(tiny_weights, device="cpu", **options)).batch
+
+    assert batch() == 1
+    assert batch(batch_size=5) == 5
+    with pytest.raises(ValueError, match="1 or more"):
+        batch(batch_size=0)
+    Image.fromarray(picture(32, 48)).save(tmp_path / "a.png")
+    wanted = []
+    load = SegmentCodec.load
+
+    def watched(path, device, size):
+        wanted.append(size)
+        return load(path, device, size)
+
+    monkeypatch.setattr(SegmentCodec, "load", watched)
+    words = ["-m", str(tiny_weights), "-d", "cpu", "-f", "--batch-size", "3"]
+    assert main(["compress", str(tmp_path / "a.png"), *words]) == 0
+    assert main(["decompress", str(tmp_path / "a.vqc"), *words]) == 0
+    report = vqcodec.compress_batch(
+        [tmp_path / "a.png"], tmp_path / "out", model=str(tiny_weights), device="cpu", batch_size=4
+    )
+    assert len(report.done) == 1
+    assert wanted == [3, 3, 4]
+    assert main(["compress", str(tmp_path / "a.png"), "--batch-size", "0"]) == 2

@@ -74,6 +74,7 @@ def compress_batch(
     codec: Codec | None = None,
     model: str = zoo.DEFAULT_MODEL,
     device: str = "auto",
+    batch_size: int | None = None,
     jobs: int = 1,
     recursive: bool = True,
     overwrite: bool = False,
@@ -90,6 +91,7 @@ def compress_batch(
         codec: a `Codec` to work with in this process, instead of loading `model`.
         model: as for `vqcodec.load`.
         device: as for `vqcodec.load`.
+        batch_size: as for `vqcodec.load`.
         jobs: worker processes, for a CPU; 0 = one for each core. They share the cores between them, load the
             model once each (about 400 MB) and are not used on a GPU. As always with processes in Python, a
             script that asks for them must do so below `if __name__ == "__main__":`.
@@ -106,7 +108,7 @@ def compress_batch(
         OSError: a folder cannot be read.
     """
     planned = plan(paths, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=INPUT_SUFFIXES)
-    work = _CodecWork("compress_file", codec, model, device, options)
+    work = _CodecWork("compress_file", codec, model, device, batch_size, options)
     return _run(planned, work, jobs, overwrite, skip_existing, on_error, progress)
 
 
@@ -117,6 +119,7 @@ def decompress_batch(
     codec: Codec | None = None,
     model: str = zoo.DEFAULT_MODEL,
     device: str = "auto",
+    batch_size: int | None = None,
     jobs: int = 1,
     suffix: str = ".png",
     recursive: bool = True,
@@ -131,7 +134,7 @@ def decompress_batch(
     `options` as for `Codec.decompress_file`.
     """
     planned = plan(paths, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
-    work = _CodecWork("decompress_file", codec, model, device, options)
+    work = _CodecWork("decompress_file", codec, model, device, batch_size, options)
     return _run(planned, work, jobs, overwrite, skip_existing, on_error, progress)
 
 
@@ -179,6 +182,7 @@ class _CodecWork:
     codec: Codec | None
     model: str
     device: str
+    batch_size: int | None
     options: dict[str, Any] = field(default_factory=dict)
 
     def load(self) -> Codec:
@@ -186,7 +190,7 @@ class _CodecWork:
         if self.codec is None:
             from vqcodec.loading import load  # noqa: PLC0415  imports torch
 
-            self.codec = load(self.model, device=self.device)
+            self.codec = load(self.model, device=self.device, batch_size=self.batch_size)
         return self.codec
 
     def __call__(self, job: Job) -> ImageInfo:

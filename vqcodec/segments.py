@@ -33,7 +33,7 @@ from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.refine import Refiner
 from vqcodec.search import SCALE, TileSearch
 from vqcodec.types import LEVEL_MAX, Region, TileProgress
-from vqcodec.windows import SIDE, cut, within
+from vqcodec.windows import SIDE, batches, cut, within
 
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
@@ -54,11 +54,12 @@ class SegmentCodec:
 
     layers = LAYERS
 
-    def __init__(self, weights: Weights, device: str = "cpu") -> None:
+    def __init__(self, weights: Weights, device: str = "cpu", batch: int = 1) -> None:
+        """batch: windows of a picture that go through a transform at once."""
         self.name = weights.name
         self.bitstream_id, self.decoder_id = weights.bitstream_id, weights.decoder_id
         self.realism_id = weights.realism_id
-        self.device = device
+        self.device, self.batch = device, batch
         self.transforms = weights.transforms
         self.coder = LatentCoder(weights.coding, _product)
         self._weights = weights
@@ -69,7 +70,7 @@ class SegmentCodec:
         self.timings: dict[str, float] = {}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: str = "cpu") -> SegmentCodec:
+    def load(cls, path: str | os.PathLike[str], device: str = "cpu", batch: int = 1) -> SegmentCodec:
         """Load a weights file.
 
         Raises:
@@ -77,7 +78,7 @@ class SegmentCodec:
         """
         weights = load_weights(path, device)
         try:
-            return cls(weights, device)
+            return cls(weights, device, batch)
         except (IndexError, KeyError, ValueError) as error:
             raise ModelNotFound(f"{path}: unusable coding arrays: {error}") from error
 
@@ -126,7 +127,7 @@ class SegmentCodec:
         height, width = analysis.shape
         unit = tile // BLOCK if tile and effort == 1 else max(height, width)
         for rows, _ in cut(height, max(SIDE, unit), unit):
-            for columns, _ in cut(width, max(SIDE, unit), unit):
+            for columns, _ in cut(width, max(SIDE * self.batch, unit), unit):
                 begun = time.perf_counter()
                 y = self._analysed(analysis, t, rows, columns)
                 timings["analysis"] += time.perf_counter() - begun
@@ -141,14 +142,17 @@ class SegmentCodec:
         """g_a for a part of the latent (1, M, h, w), by windows."""
         part = None
         for upright, tall in cut(analysis.shape[0], SIDE, span=rows):
-            for across, wide in cut(analysis.shape[1], SIDE, span=columns):
-                y = self.transforms.analyse(analysis.window(tall, wide), t)
-                y = y[:, :, within(upright, tall), within(across, wide)]
-                if (upright, across) == (rows, columns):
-                    return y
-                if part is None:
-                    part = y.new_empty((*y.shape[:2], rows.stop - rows.start, columns.stop - columns.start))
-                part[:, :, within(upright, rows), within(across, columns)] = y
+            for batch in batches(cut(analysis.shape[1], SIDE, span=columns), self.batch):
+                x = torch.cat([analysis.window(tall, wide) for _, wide in batch])
+                ys = self.transforms.analyse(x, t.expand(len(batch)))
+                for (across, wide), found in zip(batch, ys, strict=True):
+                    y = found[None, :, within(upright, tall), within(across, wide)]
+                    if (upright, across) == (rows, columns):
+                        return y
+                    if part is None:
+                        size = rows.stop - rows.start, columns.stop - columns.start
+                        part = y.new_empty((*y.shape[:2], *size))
+                    part[:, :, within(upright, rows), within(across, columns)] = y
         assert part is not None
         return part
 
@@ -227,29 +231,32 @@ class SegmentCodec:
         timings = {"coding": 0.0, "synthesis": 0.0}
         down = cut(grid.shape[0], span=slice(y // BLOCK, -(-(y + tall) // BLOCK)))
         across = cut(grid.shape[1], span=slice(x // BLOCK, -(-(x + wide) // BLOCK)))
-        for i, (rows, high) in enumerate(down):
-            for j, (columns, broad) in enumerate(across):
+        done = 0
+        for rows, high in down:
+            for batch in batches(across, self.batch):
                 begun = time.perf_counter()
-                latent = grid.window(high, broad, np.float32)
+                latent = np.stack([grid.window(high, broad, np.float32) for _, broad in batch])
                 decoded = time.perf_counter()
-                y_hat = torch.from_numpy(np.ascontiguousarray(latent.transpose(2, 0, 1)[None]))
-                picture = g_s(y_hat.to(self.device) / SCALE / gain, t)[0]
-                # What of the window's pixels is asked for: without the halo, the padding, and the rest.
-                here = [
-                    slice(max(BLOCK * inner.start, first), min(BLOCK * inner.stop, first + size))
-                    for inner, first, size in ((rows, y, tall), (columns, x, wide))
-                ]
-                seen = [
-                    within(part, slice(BLOCK * outer.start, 0))
-                    for part, outer in zip(here, (high, broad), strict=True)
-                ]
-                pixels = picture[:, seen[0], seen[1]].clamp(0, 1).mul_(255).round_().to(torch.uint8)
-                target = within(here[0], slice(y, 0)), within(here[1], slice(x, 0))
-                result[target] = pixels.permute(1, 2, 0).cpu().numpy()
+                y_hat = torch.from_numpy(np.ascontiguousarray(latent.transpose(0, 3, 1, 2)))
+                pictures = g_s(y_hat.to(self.device) / SCALE / gain, t.expand(len(batch)))
+                for (columns, broad), picture in zip(batch, pictures, strict=True):
+                    # What of the window's pixels is asked for: without the halo, the padding, and the rest.
+                    here = [
+                        slice(max(BLOCK * inner.start, first), min(BLOCK * inner.stop, first + size))
+                        for inner, first, size in ((rows, y, tall), (columns, x, wide))
+                    ]
+                    seen = [
+                        within(part, slice(BLOCK * outer.start, 0))
+                        for part, outer in zip(here, (high, broad), strict=True)
+                    ]
+                    pixels = picture[:, seen[0], seen[1]].clamp(0, 1).mul_(255).round_().to(torch.uint8)
+                    target = within(here[0], slice(y, 0)), within(here[1], slice(x, 0))
+                    result[target] = pixels.permute(1, 2, 0).cpu().numpy()
+                done += len(batch)
                 timings["coding"] += decoded - begun
                 timings["synthesis"] += time.perf_counter() - decoded
                 if progress is not None:
-                    progress(i * len(across) + j + 1, len(down) * len(across))
+                    progress(done, len(down) * len(across))
         self.timings = timings
         return result
 

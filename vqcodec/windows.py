@@ -6,7 +6,7 @@ wide as that, and cut back afterwards, holds what the whole picture would have g
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator, Sequence
 
 SIDE = 80
 """Largest side of a transform's window in blocks of 16 pixels.
@@ -25,7 +25,7 @@ Window = tuple[slice, slice]
 def cut(
     count: int, side: int = SIDE, unit: int = 1, halo: int = HALO, span: slice | None = None
 ) -> list[Window]:
-    """Cut `count` positions, or a span of them, into nearly equal pieces of at most `side`.
+    """Cut `count` positions, or a span of them, into equal pieces of at most `side` and a rest.
 
     Args:
         unit: pieces begin at multiples of it, counted from the start of the span.
@@ -38,10 +38,25 @@ def cut(
     start, stop = (span.start, span.stop) if span else (0, count)
     units = -(-(stop - start) // unit)
     pieces = -(-units // (side // unit))
-    edges = [min(stop, start + unit * (units * i // pieces)) for i in range(pieces)] + [stop]
-    return [
-        (slice(a, b), slice(max(a - halo, 0), min(b + halo, count))) for a, b in itertools.pairwise(edges)
-    ]
+    step = unit * -(-units // pieces)
+    edges = ((a, min(a + step, stop)) for a in range(start, stop, step))
+    return [(slice(a, b), slice(max(a - halo, 0), min(b + halo, count))) for a, b in edges]
+
+
+def batches(windows: Sequence[Window], most: int) -> Iterator[list[Window]]:
+    """Neighbours equally large with their halos, at most `most` at a time: what a network can stack."""
+    batch: list[Window] = []
+    for window in windows:
+        if batch and (len(batch) == most or _size(window) != _size(batch[0])):
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
+
+
+def _size(window: Window) -> int:
+    return int(window[1].stop - window[1].start)
 
 
 def within(inner: slice, outer: slice, scale: int = 1) -> slice:
