@@ -1,6 +1,7 @@
 """Tables and plots from result files, measuring nothing.
 
     python -m benchmarks.report benchmarks/results/kodak.json --published benchmarks/published_kodak.json
+    python -m benchmarks.report pages_new.json --against pages_old.json
 
 Published curves are other people's figures: they carry the word "published" wherever they appear and are
 never mixed with what was measured here.
@@ -72,6 +73,19 @@ def bd_rows(results: Results, published: Curves | None = None, figure: str = "ps
     return rows
 
 
+def change_rows(results: Results, before: Results) -> list[list[str]]:
+    """BD-rate of each codec against the codec of that name in another result file, of other weights say.
+
+    Raises:
+        ResultError: the files are of other pictures.
+    """
+    if results.dataset != before.dataset:
+        raise ResultError("the result files are of different pictures")
+    common = [name for name in results.codecs if name in before.codecs]
+    cells = [_bd_cell(before.curve(name), results.curve(name), False, "psnr") for name in common]
+    return [["BD-rate (PSNR) against the other file", ""], *map(list, zip(common, cells, strict=True))]
+
+
 def plot(results: Results, published: Curves, path: Path) -> bool:
     """Draw all curves; returns False, drawing nothing, where matplotlib is not installed."""
     try:
@@ -127,10 +141,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("results", type=Path, metavar="JSON", help="result file of rate_distortion")
     parser.add_argument("--published", type=Path, metavar="JSON", help="published curves to compare with")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the curves (needs matplotlib)")
+    parser.add_argument("--against", type=Path, metavar="JSON", help="compare codecs with this result file's")
     args = parser.parse_args(argv)
     try:
         results = load(args.results)
         published = load_published(args.published) if args.published else {}
+        changes = change_rows(results, load(args.against)) if args.against else []
     except (ResultError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
@@ -139,6 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for figure in FIGURES[1:]:
         if any(results.curve(name, figure) for name in results.codecs):
             print(bd_table(results, figure=figure))
+    if changes:
+        print(table(changes))
     if args.plot and not plot(results, published, args.plot):
         print("report: no plot, matplotlib is not installed", file=sys.stderr)
     return 0

@@ -72,6 +72,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "threads": threads,
         "quality": quality,
         "bpp": round(8 * len(data) / area, 4),
+        "side": side,
         "pixels": area,
         "load_s": round(loaded, 4),
         "encode_s": round(encode, 5),
@@ -187,13 +188,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--commands", action="store_true", help="time whole processes as well")
     parser.add_argument("--out", type=Path, metavar="JSON", help="write the figures here as well")
+    parser.add_argument("--resume", action="store_true", help="keep what --out holds already, and add to it")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.child:
         print(json.dumps(measure(args)))
         return 0
-    runs: list[dict[str, Any]] = []
-    result: dict[str, Any] = {"schema": SCHEMA, "machine": machine(max(args.threads)), "runs": runs}
+    result: dict[str, Any] = {"schema": SCHEMA, "machine": machine(max(args.threads)), "runs": []}
+    if args.resume and args.out and args.out.exists():
+        result |= json.loads(args.out.read_text(encoding="utf-8"))
+    runs: list[dict[str, Any]] = result["runs"]
+    known = {tuple(run[key] for key in ("codec", "threads", "side", "device")) for run in runs}
     places = [
         (name, threads, side, device)
         for side in args.sides
@@ -203,7 +208,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     try:
         for place in places:
+            if place in known:
+                continue
             runs.append(_in_fresh_process(args, *place))
+            # At once, so that an interrupted run has something to show.
+            if args.out:
+                args.out.write_text(dump(result), encoding="utf-8")
             if sys.stderr.isatty():
                 print(f"\r{len(runs)}/{len(places)}", end="", file=sys.stderr, flush=True)
         if args.commands:

@@ -223,6 +223,8 @@ def test_speed_splits_our_time_and_compares_sizes_and_commands(
     words += ["--sides", "0", "80", "--repeats", "1", "--commands", "--devices", "cpu", "--out", str(out)]
     assert bench("speed").main(words) == 0
     result = json.loads(out.read_text())
+    assert bench("speed").main([*words, "--resume"]) == 0
+    assert json.loads(out.read_text())["runs"] == result["runs"]
     assert [(run["codec"], run["pixels"]) for run in result["runs"]] == [
         ("jpeg", 64 * 96),
         ("vqcodec", 64 * 96),
@@ -272,3 +274,24 @@ def test_other_codecs_do_as_well_as_in_an_independent_measurement(
     pairs = zip(elsewhere["bpp"], elsewhere["psnr"], strict=True)
     ours = bench("results").load(folder / "results" / "kodak.json").curve(name)
     assert abs(bd_rate([RatePoint(*pair) for pair in pairs], ours).percent) < 3
+
+
+def test_two_result_files_are_compared(
+    bench: Callable[[str], ModuleType], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module, one, two = bench("rate_distortion"), tmp_path / "one.json", tmp_path / "two.json"
+    before = run(module, pictures, one)
+    for point in before["codecs"]["jpeg"]["points"]:
+        for sample in point["images"].values():
+            sample["bpp"] /= 2
+    two.write_text(json.dumps(before))
+    capsys.readouterr()
+    report = bench("report")
+    assert report.main([str(two), "--against", str(one)]) == 0
+    printed = capsys.readouterr().out
+    assert "| jpeg                                  | -50.0 % (" in printed
+    assert "| webp                                  | +0.0 % (" in printed
+    before["dataset"]["a.png"]["width"] = 1
+    two.write_text(json.dumps(before))
+    assert report.main([str(two), "--against", str(one)]) == 1
+    assert "different pictures" in capsys.readouterr().err
