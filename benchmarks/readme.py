@@ -97,12 +97,12 @@ def speed() -> list[list[str]]:
 
 def sizes() -> list[list[str]]:
     """vqcodec's seconds for each megapixel over the sizes that were measured."""
-    rows = [["MP", "threads", "encode s/MP", "decode s/MP", "peak MiB"]]
+    rows = [["MP", "threads", "encode s/MP", "decode s/MP"]]
     for run in _json("speed.json")["runs"]:
         if run["codec"] == VQCODEC:
             mega = run["pixels"] / 1e6
             per = [f"{run[key] / mega:.2f}" for key in ("encode_s", "decode_s")]
-            rows.append([f"{mega:.3g}", str(run["threads"]), *per, f"{run['peak_mib']:.0f}"])
+            rows.append([f"{mega:.3g}", str(run["threads"]), *per])
     return rows
 
 
@@ -118,6 +118,19 @@ def perceptual() -> list[list[str]]:
     return rows
 
 
+def ablation() -> list[list[str]]:
+    """What each choice in the model is worth, at equal steps."""
+    variants = _json("ablation.json")["variants"]
+    base = [point["cost"] for point in variants["default"]["points"]]
+    levels = [f"J at {point['level']:g}" for point in variants["default"]["points"]]
+    rows = [["variant", "change", *levels, "mean"]]
+    for name, result in variants.items():
+        percent = [100 * (p["cost"] / first - 1) for p, first in zip(result["points"], base, strict=True)]
+        cells = [f"{value:+.1f} %" for value in (*percent, sum(percent) / len(percent))]
+        rows.append([name, result["what"], *cells])
+    return rows
+
+
 BLOCKS: dict[str, Callable[[], list[list[str]]]] = {
     "bd": bd,
     "dial": dial,
@@ -125,6 +138,7 @@ BLOCKS: dict[str, Callable[[], list[list[str]]]] = {
     "speed": speed,
     "sizes": sizes,
     "perceptual": perceptual,
+    "ablation": ablation,
 }
 
 

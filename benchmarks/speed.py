@@ -147,7 +147,9 @@ def speed_rows(runs: Sequence[dict[str, Any]]) -> list[list[str]]:
         own = ours.get(tuple(f[k] for k in place[1:]))
         times = []
         for key in ("encode_s", "decode_s"):
-            ratio = f" (x{own[key] / f[key]:.3g})" if own and f["codec"] not in codecs.ONE_FILE else ""
+            ratio = (
+                f" (x{own[key] / f[key]:.3g})" if own and not f["codec"].startswith(codecs.VQCODEC) else ""
+            )
             times.append(f"{f[key]:.3g}{ratio}")
         sizes = [f["device"], str(f["threads"]), f"{f['pixels'] / 1e6:.3g}", f"{f['bpp']:.3f}"]
         rows.append([f["codec"], *sizes, *times, str(f["peak_mib"]), f"{f['load_s']:.2f}"])
@@ -196,7 +198,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     result: dict[str, Any] = {"schema": SCHEMA, "machine": machine(max(args.threads)), "runs": []}
     if args.resume and args.out and args.out.exists():
-        result |= json.loads(args.out.read_text(encoding="utf-8"))
+        kept = json.loads(args.out.read_text(encoding="utf-8"))
+        if kept.get("schema") != SCHEMA:
+            print(f"speed: {args.out} is of another schema than {SCHEMA}", file=sys.stderr)
+            return 1
+        result |= kept
     runs: list[dict[str, Any]] = result["runs"]
     known = {tuple(run[key] for key in ("codec", "threads", "side", "device")) for run in runs}
     places = [
