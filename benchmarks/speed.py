@@ -141,15 +141,13 @@ def _in_fresh_process(
 def speed_rows(runs: Sequence[dict[str, Any]]) -> list[list[str]]:
     """Times in process; behind each time of another codec, how many times as long vqcodec takes."""
     rows = [["codec", "device", "threads", "MP", "bpp", "encode s", "decode s", "peak MiB", "load s"]]
-    place = ("device", "threads", "pixels")
-    ours = {tuple(f[k] for k in place[1:]): f for f in reversed(runs) if f["codec"] == codecs.VQCODEC}
+    # Of several devices the first, the CPU, is compared.
+    ours = {(f["threads"], f["pixels"]): f for f in reversed(runs) if f["codec"] == codecs.VQCODEC}
     for f in runs:
-        own = ours.get(tuple(f[k] for k in place[1:]))
+        own = None if f["codec"].startswith(codecs.VQCODEC) else ours.get((f["threads"], f["pixels"]))
         times = []
         for key in ("encode_s", "decode_s"):
-            ratio = (
-                f" (x{own[key] / f[key]:.3g})" if own and not f["codec"].startswith(codecs.VQCODEC) else ""
-            )
+            ratio = f" (x{own[key] / f[key]:.3g})" if own else ""
             times.append(f"{f[key]:.3g}{ratio}")
         sizes = [f["device"], str(f["threads"]), f"{f['pixels'] / 1e6:.3g}", f"{f['bpp']:.3f}"]
         rows.append([f["codec"], *sizes, *times, str(f["peak_mib"]), f"{f['load_s']:.2f}"])
