@@ -91,7 +91,9 @@ def test_jobs_are_for_the_cpu(photos, tmp_path, tiny_weights, monkeypatch, codec
     from vqcodec import batch, loading  # noqa: PLC0415  what is patched
 
     monkeypatch.setattr(loading, "resolve_device", lambda device: (device, None))
-    monkeypatch.setattr(loading, "load", lambda _model, device: codec if device == "cuda" else None)
+    monkeypatch.setattr(
+        loading, "load", lambda _model, device, batch_size: codec if device == "cuda" else None
+    )
     monkeypatch.setattr(batch, "run_in_workers", None)
     report = library.compress_batch(photos, model=str(tiny_weights), device="cuda", jobs=2)
     assert len(report.done) == 3
@@ -105,9 +107,12 @@ def test_interrupt_leaves_nothing(photos, tmp_path, tiny_weights):
         copies[-1].write_bytes(photos[0].read_bytes())
     out = tmp_path / "out"
     words = ["compress", *map(str, copies), "--output-dir", str(out), "-j", "2", "-m", str(tiny_weights)]
+    # A shell's background job ignores Ctrl-C, and so would what it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "vqcodec", *words], stderr=subprocess.PIPE, start_new_session=True
     )
+    signal.signal(signal.SIGINT, before)
     while not (out.exists() and any(out.glob("*.vqc"))):
         assert process.poll() is None
         time.sleep(0.02)
