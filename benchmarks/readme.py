@@ -78,9 +78,10 @@ def effort() -> list[list[str]]:
     runs = {run["codec"]: run for run in reversed(_json("speed.json")["runs"])}
     rows = [["effort", "BD-rate against effort 1", "encoding, s"]]
     for name in results.codecs:
-        gain = _percent(results.curve(VQCODEC), results.curve(name)) if name != VQCODEC else "0"
-        rows.append([name.removeprefix(f"{VQCODEC}-e") if gain != "0" else "1", gain])
-        rows[-1].append(f"{runs[name]['encode_s']:.2f}" if name in runs else "")
+        first = name == VQCODEC
+        gain = "0" if first else _percent(results.curve(VQCODEC), results.curve(name))
+        seconds = f"{runs[name]['encode_s']:.2f}" if name in runs else ""
+        rows.append(["1" if first else name.removeprefix(f"{VQCODEC}-e"), gain, seconds])
     return rows
 
 
@@ -158,12 +159,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--check", action="store_true", help="write nothing; exit status 1 if figures are old"
     )
     args = parser.parse_args(argv)
-    old = [path for path in FILES if filled(path.read_text(encoding="utf-8")) != path.read_text("utf-8")]
-    for path in old:
-        if not args.check:
-            path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+    status = 0
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        new = filled(text)
+        if new == text:
+            continue
+        if args.check:
+            status = 1
+        else:
+            path.write_text(new, encoding="utf-8")
         print(f"{path.relative_to(ROOT)}: {'old figures' if args.check else 'written'}", file=sys.stderr)
-    return 1 if args.check and old else 0
+    return status
 
 
 if __name__ == "__main__":
