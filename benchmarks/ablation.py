@@ -25,7 +25,7 @@ import torch
 
 from benchmarks.processes import ROOT, environment, machine
 from benchmarks.quantizer import DEFINITION, NEVER, judge
-from benchmarks.report import table
+from benchmarks.report import percent_changes, table
 from benchmarks.results import dump
 from vqcodec.model.complexity import measure
 from vqcodec.model.vqvae import ModelConfig
@@ -174,12 +174,11 @@ def figures(state: Path, config: TrainConfig, paths: list[Path], levels: list[fl
 
 def variants_table(variants: Mapping[str, Mapping[str, Any]]) -> str:
     """One line for each variant: J at every level, in percent against the default, and what it takes."""
-    base = [point["cost"] for point in variants["default"]["points"]]
     levels = [f"J at {point['level']:g}" for point in variants["default"]["points"]]
     rows = [["variant", "change", *levels, "mean", "parameters", "kMAC/px enc", "kMAC/px dec", "s/step"]]
+    changes = percent_changes(variants)
     for name, result in variants.items():
-        costs = [point["cost"] for point in result["points"]]
-        percent = [100 * (cost / first - 1) for cost, first in zip(costs, base, strict=True)]
+        costs, percent = [point["cost"] for point in result["points"]], changes[name]
         cells = [f"{cost:.4f} ({p:+.1f} %)" for cost, p in zip(costs, percent, strict=True)]
         work = [f"{result[k]:.1f}" for k in ("encoder_kmac", "decoder_kmac")]
         size = [f"{result['parameters']:,}", *work, f"{result['seconds_per_step']:.3f}"]

@@ -31,6 +31,7 @@ from benchmarks.processes import environment
 from benchmarks.results import FIGURES, CodecResult, Picture, Point, ResultError, Results, Sample, load
 from benchmarks.similarity import ms_ssim, ssimulacra2
 from vqcodec import metrics
+from vqcodec.workers import cores
 
 SUFFIXES = {".png", ".ppm", ".bmp", ".tif", ".tiff"}
 """Lossless pictures only: a lossy original would favour the codec it came from."""
@@ -159,7 +160,7 @@ def _measure_apart(
 
 def _share_cores(jobs: int) -> None:
     """Give this worker its share of the cores; torch reads these when it is first imported, by a codec."""
-    os.environ.update(environment(max(1, (os.cpu_count() or 1) // jobs)))
+    os.environ.update(environment(max(1, cores() // jobs)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

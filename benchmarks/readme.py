@@ -122,13 +122,11 @@ def perceptual() -> list[list[str]]:
 def ablation() -> list[list[str]]:
     """What each choice in the model is worth, at equal steps."""
     variants = _json("ablation.json")["variants"]
-    base = [point["cost"] for point in variants["default"]["points"]]
     levels = [f"J at {point['level']:g}" for point in variants["default"]["points"]]
     rows = [["variant", "change", *levels, "mean"]]
-    for name, result in variants.items():
-        percent = [100 * (p["cost"] / first - 1) for p, first in zip(result["points"], base, strict=True)]
+    for name, percent in report.percent_changes(variants).items():
         cells = [f"{value:+.1f} %" for value in (*percent, sum(percent) / len(percent))]
-        rows.append([name, result["what"], *cells])
+        rows.append([name, variants[name]["what"], *cells])
     return rows
 
 

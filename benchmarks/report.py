@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.results import FIGURES, ResultError, Results, load
 from vqcodec.metrics import RatePoint, bd_rate
@@ -71,6 +72,15 @@ def bd_rows(results: Results, published: Curves | None = None, figure: str = "ps
         if [anchor] != tested:
             rows.append([anchor, *(_bd_cell(anchor_curve, curves[t], anchor == t, figure) for t in tested)])
     return rows
+
+
+def percent_changes(variants: Mapping[str, Any]) -> dict[str, list[float]]:
+    """The cost J of each variant of `benchmarks.ablation` at every level, in percent against the default."""
+    base = [point["cost"] for point in variants["default"]["points"]]
+    return {
+        name: [100 * (point["cost"] / first - 1) for point, first in zip(result["points"], base, strict=True)]
+        for name, result in variants.items()
+    }
 
 
 def change_rows(results: Results, before: Results) -> list[list[str]]:

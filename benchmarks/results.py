@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vqcodec.files import write_atomic
 from vqcodec.metrics import RatePoint
 
 SCHEMA = 1
@@ -104,9 +105,7 @@ class Results:
 
     def save(self, path: Path) -> None:
         """Replace the file in one step, so that an interrupted run leaves the old or the new one."""
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(dump(self._to_json()), encoding="utf-8")
-        temporary.replace(path)
+        write_atomic(path, dump(self._to_json()).encode("utf-8"))
 
     def _to_json(self) -> dict[str, Any]:
         return {

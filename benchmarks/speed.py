@@ -33,6 +33,7 @@ from benchmarks.processes import ROOT, figures_of, machine, peak_mib
 from benchmarks.rate_distortion import read_pixels
 from benchmarks.report import table
 from benchmarks.results import dump
+from vqcodec.installation import devices
 
 SCHEMA = 2
 BUDGET = 20.0
@@ -168,12 +169,6 @@ def part_rows(runs: Sequence[dict[str, Any]]) -> list[list[str]]:
     return rows
 
 
-def _devices() -> list[str]:
-    import torch  # noqa: PLC0415  the children of other codecs do without
-
-    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     parser = argparse.ArgumentParser(prog="speed", description=__doc__.split("\n", 1)[0])
@@ -203,12 +198,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         result |= kept
     runs: list[dict[str, Any]] = result["runs"]
     known = {tuple(run[key] for key in ("codec", "threads", "side", "device")) for run in runs}
+    found = [device for device in devices() if device != "mps"]
     places = [
         (name, threads, side, device)
         for side in args.sides
         for threads in args.threads
         for name in args.codecs
-        for device in (args.devices or _devices() if name.startswith(codecs.VQCODEC) else ["cpu"])
+        for device in (args.devices or found if name.startswith(codecs.VQCODEC) else ["cpu"])
     ]
     try:
         for place in places:
