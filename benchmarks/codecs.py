@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.anchors import ANCHORS, Pixels
+from vqcodec import dial
 from vqcodec.types import EFFORT_MAX, Limits
 
 
@@ -94,6 +95,8 @@ class VqCodec:
         self.version = vqcodec.__version__
         self.name = VQCODEC + (f"-e{effort}" if effort != 1 else "") + (f"-r{realism:g}" if realism else "")
         self.settings: dict[str, Any] = {"metadata": "none", "tile": tile, "device": device, "effort": effort}
+        # Another strength is another dial, whose results must not be taken for this one's.
+        self.settings["dial"] = dial.STRENGTH
         if realism:
             self.settings["realism"] = realism
 

@@ -13,9 +13,11 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any
 
 from benchmarks import report
+from benchmarks.allocation import picture_percents
 from benchmarks.codecs import VQCODEC
 from benchmarks.processes import ROOT
 from benchmarks.results import FIGURES, Results, load
@@ -47,17 +49,24 @@ def bd() -> list[list[str]]:
     """BD-rates on both sets against what was measured, and on Kodak against published curves."""
     kodak, dev = load(RESULTS / "kodak.json"), load(RESULTS / "dev.json")
     names = [report.NAMES[figure].removesuffix(", dB") for figure in FIGURES]
-    rows = [["BD-rate of vqcodec against", *(f"Kodak, {name}" for name in names), "development set, PSNR"]]
+    heads = [*(f"Kodak, {name}" for name in names), "Kodak, PSNR, mean of the pictures' own"]
+    rows = [["BD-rate of vqcodec against", *heads, "development set, PSNR", "mean of the pictures' own"]]
 
     def against(results: Results, anchor: str, figure: str) -> str:
         if anchor not in results.codecs:
             return ""
         return _percent(results.curve(anchor, figure), results.curve(VQCODEC, figure))
 
+    def alone(results: Results, anchor: str) -> str:
+        if anchor not in results.codecs:
+            return ""
+        return f"{fmean(picture_percents(results, anchor)):+.1f} %"
+
     for name, label in LABELS.items():
-        rows.append([label, *(against(kodak, name, f) for f in FIGURES), against(dev, name, "psnr")])
+        cells = [*(against(kodak, name, f) for f in FIGURES), alone(kodak, name)]
+        rows.append([label, *cells, against(dev, name, "psnr"), alone(dev, name)])
     for name, curve in report.load_published(PUBLISHED).items():
-        rows.append([name, _percent(curve, kodak.curve(VQCODEC)), "", "", ""])
+        rows.append([name, _percent(curve, kodak.curve(VQCODEC)), "", "", "", "", ""])
     return rows
 
 

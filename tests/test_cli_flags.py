@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.tiny import picture
 from vqcodec.bitstream import parse, write
+from vqcodec.dial import busyness, level_from_quality
 from vqcodec.types import Chunk
 
 
@@ -22,8 +23,8 @@ def coded(codec, photo) -> Path:
 
 
 def test_defaults(vqcodec, tmp_path):
-    path = tmp_path / "wide.png"
-    Image.fromarray(picture(70, 1100)).save(path)
+    path, pixels = tmp_path / "wide.png", picture(70, 1100)
+    Image.fromarray(pixels).save(path)
     coded = path.with_suffix(".vqc")
     for words, quality, tile, tiles in (
         ([], 50, 1024, 2),
@@ -32,8 +33,9 @@ def test_defaults(vqcodec, tmp_path):
     ):
         assert vqcodec("compress", path, "-f", *words).code == 0
         found = json.loads(vqcodec("info", "--json", coded).out)
-        assert (round(found["quality"]), found["tile"], found["tiles"]) == (quality, tile, tiles)
-        assert f"  q{quality}  " in vqcodec("info", coded).out.decode()
+        level = level_from_quality(quality, busyness(pixels))
+        assert (found["level"], found["tile"], found["tiles"]) == (level, tile, tiles)
+        assert f"  q{level / 2.52:.0f}  " in vqcodec("info", coded).out.decode()
 
 
 def test_a_file_cannot_name_a_path(vqcodec, coded, models, tmp_path, make_model):

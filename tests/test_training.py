@@ -260,6 +260,23 @@ def test_a_polite_stop_saves(folder, tmp_path):
     assert saved == log_of(out)[-1]["step"] >= 1
 
 
+def test_balance_by_cost_lets_cheap_pictures_count(tmp_path):
+    """The losses of a flat and a busy picture are of like size once each is weighted by its own cost."""
+    flat = np.full((64, 64, 3), 90, np.uint8)
+    flat[:, 32:] += 40
+    x = torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in (flat, picture(64, 64))]).float() / 255
+    level = torch.tensor([0.5, 0.5])
+    shares = []
+    for balance in (0.0, 1.0):
+        trainer = Trainer(
+            settings(out=str(tmp_path), steps=9, loss_balance=0.0, cost_balance=balance, bf16=False)
+        )
+        losses = [trainer.train_step(x[i : i + 1], level[:1])[1] for i in range(2)]
+        shares.append(losses[0] / sum(losses))
+    assert shares[0] < 0.35
+    assert shares[1] == pytest.approx(0.5, abs=0.05)
+
+
 def test_a_budget_of_minutes_ends_the_run(folder, tmp_path):
     config = settings(data=str(folder), out=str(tmp_path), steps=None, minutes=0.01, log_every=1)
     trainer = Trainer(config)

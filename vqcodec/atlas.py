@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec.codec import Codec
+from vqcodec.dial import level_from_quality
 from vqcodec.drawing import FAINT, RULE, Page
 from vqcodec.entropy.latent_coder import CodedBand
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantized_conv import VALUE_STEP
 from vqcodec.segments import SegmentCodec, inside
-from vqcodec.types import LEVEL_MAX, level_from_quality
+from vqcodec.types import LEVEL_MAX
 
 ROWS, COLUMNS = 5, 16
 """At most so many groups of a band and words of a group are drawn."""

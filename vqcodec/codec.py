@@ -21,13 +21,14 @@ from PIL import Image
 
 from vqcodec.bitstream.header import TILE_UNIT, TILE_UNITS_MAX
 from vqcodec.decoding import DecodeKeywords, DecodeOptions, checked_realism, decode
+from vqcodec.dial import busyness, checked_quality, level_from_quality
 from vqcodec.encoding import FileEncoder, Prepared, labels, prepare
 from vqcodec.files import PathLike, Source, same_file, write_atomic
 from vqcodec.imagesave import encode_image, format_for
 from vqcodec.inspection import DEFAULT_LIMITS, describe, probe
 from vqcodec.interface import Segments
 from vqcodec.targets import reaching, within
-from vqcodec.types import EFFORT_MAX, ImageInfo, Limits, TileProgress, level_from_quality
+from vqcodec.types import EFFORT_MAX, ImageInfo, Limits, TileProgress
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing has it from Python 3.11 on
@@ -113,7 +114,8 @@ class Codec:
 
         Args:
             image: anything `prepare` takes, or its result (its own arguments were decided there).
-            quality: 0..100, higher is better; 50 unless one of the next three is given.
+            quality: 0..100, higher is better; 50 unless one of the next three is given. Busy pictures are
+                coded a little lower for it, smooth ones a little higher, see `vqcodec.dial`.
             bpp: the highest quality, of six tried, whose whole file has at most this many bits per pixel.
             target_size: the same for this many bytes.
             psnr: the lowest quality, of six tried, whose PSNR (dB, 8-bit RGB) is at least this.
@@ -135,7 +137,7 @@ class Codec:
             raise ValueError("give only one of quality, bpp, target_size and psnr")
         if tile % TILE_UNIT or not 0 <= tile <= TILE_MAX:
             raise ValueError(f"tile must be 0 or a multiple of {TILE_UNIT} up to {TILE_MAX}, not {tile}")
-        level = level_from_quality(DEFAULT_QUALITY if quality is None else quality)
+        quality = checked_quality(DEFAULT_QUALITY if quality is None else quality)
         for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{option} must be positive, not {value}")
@@ -157,7 +159,7 @@ class Codec:
             return within(lambda tried: encoder.file(encoder.encode(tried)), target_size)
         if psnr is not None:
             return encoder.file(reaching(encoder.encode, encoder.psnr, psnr))
-        return encoder.file(encoder.encode(level))
+        return encoder.file(encoder.encode(level_from_quality(quality, busyness(picture.pixels))))
 
     def decompress(self, data: Source, **options: Unpack[DecodeKeywords]) -> Image.Image:
         """Decompress a .vqc file to a picture of mode L, LA, RGB or RGBA.

@@ -17,17 +17,6 @@ EFFORT_MAX = 9
 """The encoder's longest search; 1 is none."""
 
 
-def level_from_quality(quality: float) -> int:
-    """Map the user's quality dial 0..100 to the level 0..252 stored in the file.
-
-    Raises:
-        ValueError: quality is outside 0..100 or not a number.
-    """
-    if not 0.0 <= quality <= 100.0:
-        raise ValueError(f"quality must be between 0 and 100, not {quality}")
-    return round(quality * LEVEL_MAX / 100.0)
-
-
 @dataclass(frozen=True)
 class Limits:
     """Upper bounds checked on header values before anything is allocated; 0 turns one off."""
@@ -60,7 +49,7 @@ class Header:
 
     @property
     def quality(self) -> float:
-        """The quality dial 0..100 that gives this level."""
+        """The quality 0..100 that gives a typical picture this level, see `vqcodec.dial`."""
         return self.level * 100.0 / LEVEL_MAX
 
 

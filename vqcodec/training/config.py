@@ -21,6 +21,8 @@ class TrainConfig:
         exact_from: share of the run after which prior and codewords are on their integer grids.
         level: fixed level 0..1 for single-rate ablations; None draws it per picture.
         loss_balance: a picture's loss is weighted by lambda ** -loss_balance, so that low rates count.
+        cost_balance: and by its own cost ** -cost_balance: at 1 a tenth saved counts the same on a smooth
+            picture, which costs little, as on a busy one.
         energy_weight: weight of the free energy (rate + quantisation) in the loss.
         cell_noise: train g_a by noise in the cell instead of a straight-through gradient: steps with noise
             that train all but g_s alternate with hard steps that train all but g_a.
@@ -40,6 +42,7 @@ class TrainConfig:
     exact_from: float = 0.75
     level: float | None = None
     loss_balance: float = 0.4
+    cost_balance: float = 0.0
     energy_weight: float = 1.0
     cell_noise: bool = False
     revive_every: int = 200

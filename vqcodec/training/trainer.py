@@ -36,6 +36,8 @@ from vqcodec.training.warm_start import group_samples, take_over
 EMA_EVERY = 8
 USE_EVERY = 4
 """Steps between two looks at the codebooks' use; looking costs about a twentieth of a step."""
+SMALL_COST = 0.02
+"""Cost J, in bits per pixel, below which a crop no longer counts more under `cost_balance`."""
 FAST = ("quantizer.",)
 MEDIUM = ("level_bias", "modulation", "prior.linear")
 SLOW = ("shortcut", "lapping", "g_a.tail.weight", "g_s.tail.weight")
@@ -184,7 +186,10 @@ class Trainer:
         output = self.model(x, level, autocast=self.config.bf16)
         weight = lambda_of_level(level)
         energy = output.energy * self.config.energy_weight / (math.log(2) * pixels)
-        loss = ((weight / 0.01) ** -self.config.loss_balance * (weight * 255**2 * output.mse + energy)).mean()
+        cost = weight * 255**2 * output.mse + energy
+        balance = (weight / 0.01) ** -self.config.loss_balance
+        balance *= (cost.detach() + SMALL_COST) ** -self.config.cost_balance
+        loss = (balance * cost).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.config.cell_noise:
