@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import allocation
-from benchmarks.rate_distortion import identify
-from benchmarks.results import CodecResult, Point, Results, Sample
 from vqcodec.dial import TYPICAL, busyness, level_from_quality
 
 NAMES = ("busy.png", "smooth.png")
@@ -26,28 +25,37 @@ def pixels() -> dict[str, np.ndarray]:
     }
 
 
-def sample(level: float, busy: float, factor: float) -> Sample:
+@pytest.fixture
+def allocation(bench) -> ModuleType:
+    return bench("allocation")
+
+
+def sample(level: float, busy: float, factor: float) -> dict[str, Any]:
     """A picture whose bits double every 40 levels, for 4 dB; busy ones take more bits for a lower PSNR."""
     rate = 0.1 * factor * busy / TYPICAL * 2 ** (level / 40)
-    return Sample(round(1000 * rate), rate, 30 + level / 10 - 4 * math.log2(busy / TYPICAL))
+    psnr = 30 + level / 10 - 4 * math.log2(busy / TYPICAL)
+    return {"bytes": round(1000 * rate), "bpp": rate, "psnr": psnr}
 
 
 @pytest.fixture
-def results(pixels) -> Results:
+def results(bench, pixels) -> Any:
     """The other codec takes a quarter more bits for everything, and has no adaptive dial."""
+    store = bench("results")
+    identify = bench("rate_distortion").identify
     busy = {name: busyness(picture) for name, picture in pixels.items()}
-    found = Results({name: identify(picture) for name, picture in pixels.items()})
+    found = store.Results({name: identify(picture) for name, picture in pixels.items()})
     for codec, factor in (("webp", 1.25), ("vqcodec", 1.0)):
         points = {}
         for quality in (0.0, 25.0, 50.0, 75.0, 100.0):
             adapted = {name: level_from_quality(quality, b) for name, b in busy.items()}
             levels = adapted if codec == "vqcodec" else dict.fromkeys(busy, 2.52 * quality)
-            points[quality] = Point(quality, {n: sample(levels[n], b, factor) for n, b in busy.items()})
-        found.codecs[codec] = CodecResult({}, {}, points)
+            samples = {n: store.Sample(**sample(levels[n], b, factor)) for n, b in busy.items()}
+            points[quality] = store.Point(quality, samples)
+        found.codecs[codec] = store.CodecResult({}, {}, points)
     return found
 
 
-def test_pictures_by_themselves_are_compared_without_the_dial(results):
+def test_pictures_by_themselves_are_compared_without_the_dial(allocation, results):
     assert allocation.picture_percents(results, "webp") == [pytest.approx(-20, abs=0.01)] * 2
     rows = allocation.picture_rows(results)
     assert rows[0][1:] == ["webp"]
@@ -55,7 +63,7 @@ def test_pictures_by_themselves_are_compared_without_the_dial(results):
     assert rows[3][1] == "-20.0 %" != rows[4][1]
 
 
-def test_strengths_are_read_off_the_measured_levels(results, pixels):
+def test_strengths_are_read_off_the_measured_levels(allocation, results, pixels):
     found = allocation.Dial(results, {name: busyness(picture) for name, picture in pixels.items()})
     assert found.figures == ["psnr"]
     head, *rows = found.rows()
@@ -69,7 +77,7 @@ def test_strengths_are_read_off_the_measured_levels(results, pixels):
     assert float(by_name["webp"][0]) == pytest.approx(spreads[0], abs=0.02)
 
 
-def test_the_command_wants_the_pictures_of_the_results(results, pixels, tmp_path: Path, capsys):
+def test_the_command_wants_the_pictures_of_the_results(allocation, results, pixels, tmp_path: Path, capsys):
     path, folder = tmp_path / "r.json", tmp_path / "pictures"
     results.save(path)
     folder.mkdir()

@@ -19,7 +19,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.tiny import TINY, picture, pictures, settings
-from vqcodec.checkpoint import save_weights
+from vqcodec.checkpoint import load_weights, save_weights
+from vqcodec.codec import Codec
 from vqcodec.entropy.tables import combine_rows, counts_from_codes, make_powers
 from vqcodec.metrics import mse, psnr
 from vqcodec.model.quantizer import VectorQuantizer
@@ -28,6 +29,7 @@ from vqcodec.segments import SegmentCodec
 from vqcodec.training import __main__ as command
 from vqcodec.training import evaluate, export
 from vqcodec.training.data import Crops, find_images, load_images
+from vqcodec.training.sources import load_start
 from vqcodec.training.trainer import CollapseError, Trainer, config_of_state, read_metadata
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -260,23 +262,6 @@ def test_a_polite_stop_saves(folder, tmp_path):
     assert saved == log_of(out)[-1]["step"] >= 1
 
 
-def test_balance_by_cost_lets_cheap_pictures_count(tmp_path):
-    """The losses of a flat and a busy picture are of like size once each is weighted by its own cost."""
-    flat = np.full((64, 64, 3), 90, np.uint8)
-    flat[:, 32:] += 40
-    x = torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in (flat, picture(64, 64))]).float() / 255
-    level = torch.tensor([0.5, 0.5])
-    shares = []
-    for balance in (0.0, 1.0):
-        trainer = Trainer(
-            settings(out=str(tmp_path), steps=9, loss_balance=0.0, cost_balance=balance, bf16=False)
-        )
-        losses = [trainer.train_step(x[i : i + 1], level[:1])[1] for i in range(2)]
-        shares.append(losses[0] / sum(losses))
-    assert shares[0] < 0.35
-    assert shares[1] == pytest.approx(0.5, abs=0.05)
-
-
 def test_a_budget_of_minutes_ends_the_run(folder, tmp_path):
     config = settings(data=str(folder), out=str(tmp_path), steps=None, minutes=0.01, log_every=1)
     trainer = Trainer(config)
@@ -436,6 +421,52 @@ def test_evaluation_without_networks(trained, folder, monkeypatch, capsys):
     bare = VQVAE(dataclasses.replace(TINY, shortcut=False))
     with pytest.raises(ValueError, match="without shortcut"):
         evaluate.silence_networks(bare)
+
+
+def test_a_decoder_is_trained_alone_and_replaced(exported, folder, tmp_path, monkeypatch, capsys):
+    """The bits stay what they are, and so does the linear half, which the perceptual decoder shares."""
+    out, new = tmp_path / "run", tmp_path / "new.safetensors"
+    words = f"--data {folder} --from {exported} --out {out} --steps 16 --batch 2 --crop 64 --late-crop 64"
+    arguments = ["x", *words.split(), "--decoder-only", "--revive-every", "1"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    command.main()
+    before, (after, _) = load_start(str(exported)), evaluate.load_state(out / "state.safetensors")
+    pairs = zip(before.named_parameters(), after.parameters(), strict=True)
+    changed = {name for (name, a), b in pairs if not torch.equal(a, b)}
+    assert changed
+    assert all(name.startswith("g_s.") for name in changed)
+    assert not changed & {"g_s.shortcut", "g_s.lapping"}
+
+    arguments = ["x", str(out / "state.safetensors"), "--decoder-of", str(exported), "-o", str(new)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    export.main()
+    old_codec, codec = Codec(SegmentCodec.load(exported)), Codec(SegmentCodec.load(new))
+    assert codec.decoder_id in capsys.readouterr().out
+    assert (codec.bitstream_id, codec.decoder_id != old_codec.decoder_id) == (old_codec.bitstream_id, True)
+    pixels = picture(64, 96)
+    data = codec.compress(pixels)
+    assert data == old_codec.compress(pixels)
+    assert not np.array_equal(np.asarray(codec.decompress(data)), np.asarray(old_codec.decompress(data)))
+
+
+def test_a_decoder_of_other_latents_is_refused(exported, trained, tmp_path, monkeypatch, capsys):
+    state, target = str(trained / "state.safetensors"), str(tmp_path / "new.safetensors")
+    other = tmp_path / "other.safetensors"
+    weights = load_weights(exported)
+    with torch.no_grad():
+        weights.transforms.log_gain.add_(0.1)
+    save_weights(other, weights.transforms, weights.coding, {})
+    for arguments, reason in (
+        (["--decoder-of", str(other)], "its gains are others"),
+        (["--decoder-of", "default"], "its g_s is of other sizes"),
+        (["--decoder-of", str(tmp_path / "none.safetensors")], "none.safetensors"),
+        ([], "one of --data and --decoder-of is needed"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["x", state, "-o", target, *arguments])
+        with pytest.raises(SystemExit):
+            export.main()
+        assert reason in capsys.readouterr().err
+    assert not Path(target).exists()
 
 
 def test_the_scalar_quantiser_trains_and_is_not_exported(folder, tmp_path):

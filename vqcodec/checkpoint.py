@@ -82,11 +82,7 @@ def save_weights(
         bitstream_id and decoder_id.
     """
     tensors = {CODING + n: np.ascontiguousarray(a) for n, a in coding.items()}
-    for name, tensor in transforms.state_dict().items():
-        if not name.startswith(("g_a.", "g_s.", "h_a.", "log_gain")):
-            continue
-        kind = torch.float32 if name in _FULL_PRECISION else torch.float16
-        tensors[name] = tensor.detach().to("cpu", kind).contiguous().numpy()
+    tensors |= _arrays(transforms, ("g_a.", "g_s.", "h_a.", "log_gain"))
     bitstream_id, decoder_id = identities(tensors)
     metadata = {
         **notes,
@@ -97,6 +93,18 @@ def save_weights(
     }
     _write(path, tensors, metadata)
     return bitstream_id, decoder_id
+
+
+def _arrays(transforms: Transforms, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Tensors of these names as a weights file holds them."""
+    return {
+        name: tensor.detach()
+        .to("cpu", torch.float32 if name in _FULL_PRECISION else torch.float16)
+        .contiguous()
+        .numpy()
+        for name, tensor in transforms.state_dict().items()
+        if name.startswith(prefixes)
+    }
 
 
 def _write(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
@@ -126,6 +134,30 @@ def add_realism(
         if twin is None or twin.shape != tensor.shape:
             raise ModelNotFound(f"{source}: g_s has no parameter like {name.removeprefix(REALISM)}")
     _write(path, tensors | added, metadata | {"realism_id": fingerprint(added).hex()})
+
+
+def replace_decoder(
+    source: str | os.PathLike[str], transforms: Transforms, path: str | os.PathLike[str]
+) -> bytes:
+    """Copy a weights file with the g_s of `transforms`: the same bits, other pixels.
+
+    Returns:
+        decoder_id.
+
+    Raises:
+        ModelNotFound: the file cannot be read, or its g_s or its gains are others.
+    """
+    tensors, metadata = _read(source)
+    added = _arrays(transforms, ("g_s.",))
+    old = {name: tensor.shape for name, tensor in tensors.items() if name.startswith("g_s.")}
+    if old != {name: tensor.shape for name, tensor in added.items()}:
+        raise ModelNotFound(f"{source}: its g_s is of other sizes")
+    if not np.array_equal(tensors["log_gain"], _arrays(transforms, ("log_gain",))["log_gain"]):
+        raise ModelNotFound(f"{source}: its gains are others, the decoder was trained for other latents")
+    tensors |= added
+    decoder_id = identities(tensors)[1]
+    _write(path, tensors, metadata | {"decoder_id": decoder_id.hex()})
+    return decoder_id
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:

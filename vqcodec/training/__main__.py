@@ -91,6 +91,8 @@ def main() -> None:
     config = TrainConfig(**given)
     if not config.data or not (config.minutes or config.steps):
         parser.error("--data and one of --minutes, --steps are needed")
+    if config.decoder_only and target is not None:
+        parser.error("--install makes new tables; after --decoder-only, export with --decoder-of")
     trainer = Trainer(config)
     if resume:
         trainer.load(state)

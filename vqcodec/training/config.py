@@ -21,9 +21,9 @@ class TrainConfig:
         exact_from: share of the run after which prior and codewords are on their integer grids.
         level: fixed level 0..1 for single-rate ablations; None draws it per picture.
         loss_balance: a picture's loss is weighted by lambda ** -loss_balance, so that low rates count.
-        cost_balance: and by its own cost ** -cost_balance: at 1 a tenth saved counts the same on a smooth
-            picture, which costs little, as on a busy one.
         energy_weight: weight of the free energy (rate + quantisation) in the loss.
+        decoder_only: train the networks of g_s alone, for the bits that the other parts make: files stay
+            readable, and a step takes half the time. The linear half stays with the perceptual decoder.
         cell_noise: train g_a by noise in the cell instead of a straight-through gradient: steps with noise
             that train all but g_s alternate with hard steps that train all but g_a.
     """
@@ -42,8 +42,8 @@ class TrainConfig:
     exact_from: float = 0.75
     level: float | None = None
     loss_balance: float = 0.4
-    cost_balance: float = 0.0
     energy_weight: float = 1.0
+    decoder_only: bool = False
     cell_noise: bool = False
     revive_every: int = 200
     log_every: int = 100

@@ -1,7 +1,8 @@
 """From a training state to a weights file: `python -m vqcodec.training.export STATE --data DIR -o FILE`.
 
 Rounds the prior to integers, and makes the tables: the model's own probabilities of each context
-class, corrected by counts of the symbols that real pictures put there.
+class, corrected by counts of the symbols that real pictures put there. After a run with `--decoder-only`
+nothing is rounded or counted: `--decoder-of MODEL` copies the model it started from, with the new decoder.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vqcodec.checkpoint import save_weights
+from vqcodec.checkpoint import replace_decoder, save_weights
 from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS
 from vqcodec.entropy.tables import encode_logits, encode_probabilities, make_powers
+from vqcodec.errors import ModelNotFound
 from vqcodec.model.blocks import LEVEL_KNOTS
 from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
 from vqcodec.model.quantized_conv import (
@@ -34,6 +36,7 @@ from vqcodec.restore import hyper_class_basis
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.evaluate import load_state
 from vqcodec.types import LEVEL_MAX
+from vqcodec.zoo import find_model
 
 PSEUDO_COUNT = 60.0
 """Weight of the model's own distribution of a class, in symbols, against the counts."""
@@ -203,7 +206,9 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m vqcodec.training.export", description=__doc__)
     parser.add_argument("state", type=Path)
-    parser.add_argument("--data", required=True, help="pictures to count symbols on (the training set)")
+    parser.add_argument("--data", help="pictures to count symbols on (the training set)")
+    what = "copy this model instead, with the decoder of a --decoder-only run"
+    parser.add_argument("--decoder-of", metavar="MODEL", help=what)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--batches", type=int, default=250)
     parser.add_argument(
@@ -211,6 +216,17 @@ def main() -> None:
     )
     parser.add_argument("--name", help="model name, default the output's stem")
     arguments = parser.parse_args()
+    if (arguments.data is None) == (arguments.decoder_of is None):
+        parser.error("one of --data and --decoder-of is needed")
+    if arguments.decoder_of is not None:
+        try:
+            decoder_id = replace_decoder(
+                find_model(arguments.decoder_of), load_state(arguments.state)[0], arguments.output
+            )
+        except ModelNotFound as error:
+            parser.error(str(error))
+        print(f"{arguments.output} {arguments.output.stat().st_size} bytes, decoder {decoder_id.hex()}")
+        return
     name = arguments.name or arguments.output.stem
     ids = export_state(
         arguments.state, arguments.data, arguments.output, name, arguments.batches, arguments.pseudo

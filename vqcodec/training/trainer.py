@@ -36,11 +36,10 @@ from vqcodec.training.warm_start import group_samples, take_over
 EMA_EVERY = 8
 USE_EVERY = 4
 """Steps between two looks at the codebooks' use; looking costs about a twentieth of a step."""
-SMALL_COST = 0.02
-"""Cost J, in bits per pixel, below which a crop no longer counts more under `cost_balance`."""
 FAST = ("quantizer.",)
 MEDIUM = ("level_bias", "modulation", "prior.linear")
-SLOW = ("shortcut", "lapping", "g_a.tail.weight", "g_s.tail.weight")
+LINEAR = ("shortcut", "lapping")
+SLOW = (*LINEAR, "g_a.tail.weight", "g_s.tail.weight")
 """What adds straight to latent or picture: a step of the common rate moves those by about a quantiser step
 at the upper levels, and all else learns under that noise (measured after 160 steps at a constant rate: J 2, 4
 and 10 % higher, by thirds of the dial, than with a tenth of the rate there)."""
@@ -65,6 +64,10 @@ class Trainer:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if isinstance(self.model.quantizer, VectorQuantizer | ResidualQuantizer) and config.bf16:
             self.model.quantizer.gradient_dtype = torch.bfloat16
+        if config.decoder_only:
+            self.model.requires_grad_(False)
+            for name, parameter in self.model.g_s.named_parameters():
+                parameter.requires_grad_(not any(part in name for part in LINEAR))
         self.optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99), fused=True)
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.step, self.seconds = 0, 0.0
@@ -186,10 +189,7 @@ class Trainer:
         output = self.model(x, level, autocast=self.config.bf16)
         weight = lambda_of_level(level)
         energy = output.energy * self.config.energy_weight / (math.log(2) * pixels)
-        cost = weight * 255**2 * output.mse + energy
-        balance = (weight / 0.01) ** -self.config.loss_balance
-        balance *= (cost.detach() + SMALL_COST) ** -self.config.cost_balance
-        loss = (balance * cost).mean()
+        loss = ((weight / 0.01) ** -self.config.loss_balance * (weight * 255**2 * output.mse + energy)).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.config.cell_noise:
@@ -238,7 +238,7 @@ class Trainer:
         stop = stop_event()
         while (progress := self.progress()) < 1.0 and not stop.is_set():
             begun = time.monotonic()
-            self.model.set_exact(progress >= config.exact_from)
+            self.model.set_exact(config.decoder_only or progress >= config.exact_from)
             rate = self._set_rate(progress)
             side, count = config.crop, config.batch
             if progress >= 0.9:
@@ -254,7 +254,7 @@ class Trainer:
                 if self.step % USE_EVERY == 0:
                     use.add(output)
                 if config.revive_every and self.step % config.revive_every == 0:
-                    if progress < 0.6:
+                    if progress < 0.6 and not config.decoder_only:
                         samples = [
                             torch.cat([p.residual[i] for p in output.passes], 1)
                             for i in range(len(use.counts))
