@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vqcodec.entropy.coder import SegmentReader, SegmentWriter, TableSet, runs_of
+from vqcodec.entropy.coder import Runs, SegmentReader, SegmentWriter, TableSet
 from vqcodec.entropy.tables import TOTAL, TOTAL_BITS
 from vqcodec.errors import CorruptData
 
@@ -74,9 +74,10 @@ def random_counts(random: np.random.Generator, tables: int, words: int, kind: st
 def draw(random: np.random.Generator, counts: np.ndarray, tables: np.ndarray) -> np.ndarray:
     """A symbol for each entry of `tables`, drawn from that table."""
     symbols = np.empty(len(tables), dtype=np.int64)
-    for table, where in runs_of(tables):
-        value = random.integers(TOTAL, size=len(where))
-        symbols[where] = np.searchsorted(counts[table].cumsum(), value, side="right")
+    runs = Runs.of(tables)
+    for table, start, end in runs:
+        value = random.integers(TOTAL, size=end - start)
+        symbols[runs.order[start:end]] = np.searchsorted(counts[table].cumsum(), value, side="right")
     return symbols
 
 
@@ -160,10 +161,12 @@ def test_nothing_is_nothing():
 
 
 def test_runs_are_ascending_and_stable():
-    tables = np.array([5, 2, 5, 0, 2, 2])
-    runs = [(table, where.tolist()) for table, where in runs_of(tables)]
-    assert runs == [(0, [3]), (2, [1, 4, 5]), (5, [0, 2])]
-    assert runs_of(np.empty(0, dtype=np.int64)) == []
+    for largest in (5, 70_000):
+        tables = np.array([largest, 2, largest, 0, 2, 2])
+        runs = Runs.of(tables)
+        found = [(table, runs.order[start:end].tolist()) for table, start, end in runs]
+        assert found == [(0, [3]), (2, [1, 4, 5]), (largest, [0, 2])]
+    assert [*Runs.of(np.empty(0, dtype=np.int64))] == []
 
 
 @pytest.mark.parametrize(

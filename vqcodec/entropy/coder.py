@@ -6,13 +6,14 @@ That order is part of the format, and it is fast: one call per table instead of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import constriction
 import numpy as np
 
 from vqcodec.entropy.tables import TOTAL
 from vqcodec.errors import CorruptData
-
-Runs = list[tuple[int, np.ndarray]]
 
 
 class TableSet:
@@ -40,15 +41,32 @@ class TableSet:
         return model
 
 
-def runs_of(tables: np.ndarray) -> Runs:
-    """Positions of each table number present in `tables` (n,), ascending, order kept inside."""
-    if not len(tables):
-        return []
-    order = np.argsort(tables, kind="stable")
-    ordered = tables[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    ends = np.r_[starts[1:], len(ordered)]
-    return [(int(ordered[a]), order[a:b]) for a, b in zip(starts, ends, strict=True)]
+@dataclass(frozen=True)
+class Runs:
+    """The order in which symbols are coded: run i has the table tables[i] and the places bounds[i:i+2].
+
+    Attributes:
+        order: (n,) where the symbol at each place belongs, by ascending tables, order kept inside.
+    """
+
+    order: np.ndarray
+    tables: list[int]
+    bounds: list[int]
+
+    @classmethod
+    def of(cls, tables: np.ndarray) -> Runs:
+        """Runs of table numbers (n,), one of each symbol."""
+        if not len(tables):
+            return cls(np.empty(0, np.int64), [], [0])
+        # numpy sorts short integers several times faster.
+        order = np.argsort(tables.astype(np.min_scalar_type(int(tables.max()))), kind="stable")
+        ordered = tables[order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        return cls(order, ordered[starts].tolist(), [*starts.tolist(), len(tables)])
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        """(table, first place, place after the last) of each run."""
+        return zip(self.tables, self.bounds[:-1], self.bounds[1:], strict=True)
 
 
 class SegmentWriter:
@@ -59,9 +77,14 @@ class SegmentWriter:
 
     def write(self, symbols: np.ndarray, tables: np.ndarray, models: TableSet) -> None:
         """Append symbols (n,) coded with the tables (n,)."""
-        values = symbols.astype(np.int32)
-        for table, where in runs_of(tables):
-            self._encoder.encode(np.ascontiguousarray(values[where]), models.model(table))
+        runs = Runs.of(tables)
+        values = symbols.astype(np.int32)[runs.order]
+        for table, start, end in runs:
+            self.write_run(values[start:end], models.model(table))
+
+    def write_run(self, symbols: np.ndarray, model: object) -> None:
+        """Append symbols (n,) int32, all of one table."""
+        self._encoder.encode(symbols, model)
 
     def finish(self) -> bytes:
         """The segment: little-endian 32-bit words."""
@@ -90,13 +113,17 @@ class SegmentReader:
         Raises:
             CorruptData: the words do not decode.
         """
-        symbols = np.empty(len(tables), dtype=np.int64)
+        runs = Runs.of(tables)
+        values = np.empty(len(tables), dtype=np.int32)
         try:
-            for table, where in runs_of(tables):
-                symbols[where] = self._decoder.decode(models.model(table), len(where))
+            for table, start, end in runs:
+                model = models.model(table)
+                values[start:end] = run = self._decoder.decode(model, end - start)
+                self._again.write_run(run, model)
         except (AssertionError, KeyError, TypeError, ValueError) as error:
             raise CorruptData("segment does not decode") from error
-        self._again.write(symbols, tables, models)
+        symbols = np.empty(len(tables), dtype=np.int64)
+        symbols[runs.order] = values
         return symbols
 
     def finish(self) -> None:

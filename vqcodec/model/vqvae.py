@@ -174,6 +174,16 @@ class VQVAE(Transforms):
         self.cell_noise = False
         """Replace quantisation by noise on the way to g_s, see `redraw_error`."""
 
+    def vectors(self) -> VectorQuantizer:
+        """The quantiser of models with a codebook for each group, which alone can be coded.
+
+        Raises:
+            ValueError: the model, one for comparisons, has another.
+        """
+        if not isinstance(self.quantizer, VectorQuantizer):
+            raise ValueError("only models with a vector quantiser can be exported or taken over")
+        return self.quantizer
+
     def encode_hyper(self, y: Tensor, prior_basis: Tensor) -> Quantized:
         """Quantised hyper-latent of y (B, M, h, w)."""
         z = self.hyper_latent(y)

@@ -117,9 +117,7 @@ def hyper_probabilities(quantizer: VectorQuantizer, i: int) -> Tensor:
 @torch.inference_mode()
 def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[list[Tensor], list[Tensor]]:
     """Symbols of real crops by group and class: (G, T, K) per band, and the same of the hyper-latent."""
-    quantizer, hyper = model.quantizer, model.hyper_quantizer
-    if not isinstance(quantizer, VectorQuantizer):
-        raise ValueError("only models with a vector quantiser can be exported")
+    quantizer, hyper = model.vectors(), model.hyper_quantizer
     total = math.prod(quantizer.context_levels)
     counts = [torch.zeros(b.groups, total * b.words) for b in quantizer.bands]
     kinds = LEVEL_MAX // LEVELS_PER_CLASS + 1
@@ -169,9 +167,7 @@ def export(
     if not model.config.shortcut or model.config.context_passes != 4:
         raise ValueError("only models with the linear shortcut and four context passes can be exported")
     model.set_exact(True)
-    quantizer = model.quantizer
-    if not isinstance(quantizer, VectorQuantizer):
-        raise ValueError("only models with a vector quantiser can be exported")
+    quantizer = model.vectors()
     counts, hyper_counts = count_symbols(model, crops, batches, side)
     arrays = export_prior(model)
     arrays["powers"] = make_powers()

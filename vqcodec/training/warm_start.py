@@ -30,19 +30,13 @@ def group_samples(latent: Tensor, quantizer: VectorQuantizer, count: int = 6000)
     return result
 
 
-def _vectors(model: VQVAE) -> VectorQuantizer:
-    if not isinstance(model.quantizer, VectorQuantizer):
-        raise ValueError("only models with a vector quantiser can be taken over")
-    return model.quantizer
-
-
 @torch.no_grad()
 def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) -> Tensor:
     """Residuals r = y - mu (B, M, h, w) of random crops, the upper levels drawn more often.
 
     Channels that only `model` has come with its latents.
     """
-    bands = _vectors(source).bands
+    bands = source.vectors().bands
     old = min(source.config.channels, model.config.channels)
     parts = []
     for _ in range(BATCHES):
@@ -60,7 +54,7 @@ def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) 
 
 def kept_bands(model: VQVAE, source: VQVAE) -> list[bool]:
     """For each band of `model`: is it a band of `source`, of the same channels and context classes?"""
-    mine, theirs = _vectors(model), _vectors(source)
+    mine, theirs = model.vectors(), source.vectors()
     same = mine.context_levels == theirs.context_levels
     result = []
     for i, band in enumerate(mine.bands):
@@ -82,7 +76,7 @@ def _copy_outputs(new: Tensor, old: Tensor, model: VQVAE, source: VQVAE, kept: l
     means, old_means = model.config.channels, source.config.channels
     common = min(means, old_means)
     new[..., :common] = old[..., :common]
-    groups = sum(b.groups for b, k in zip(_vectors(model).bands, kept, strict=True) if k)
+    groups = sum(b.groups for b, k in zip(model.vectors().bands, kept, strict=True) if k)
     for number in range(len(model.config.context_levels) if groups else 0):
         here, there = means + number * model.prior.groups, old_means + number * source.prior.groups
         new[..., here : here + groups] = old[..., there : there + groups]
@@ -130,8 +124,8 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
             if "modulation" not in name:
                 _copy_overlap(parameter, other)
     if vectors and not all(kept):
-        sample = group_samples(residuals(model, source, crops, batch, crop), _vectors(model))
+        sample = group_samples(residuals(model, source, crops, batch, crop), model.vectors())
         which = [i for i, k in enumerate(kept) if not k]
-        typical = start_quantizer(_vectors(model), sample, which)
+        typical = start_quantizer(model.vectors(), sample, which)
         model.prior.start_context(typical, spread, model.prior.groups - len(typical))
     return afresh
