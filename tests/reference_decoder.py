@@ -213,6 +213,7 @@ class Tile:
         groups = sum(len(words) for words in model.count("z"))
         classes = np.full((groups, rows, columns), self.level // 16)
         features = self.features(self.symbols(coders[0], "z", classes))
+        shifts = self.shifts(coders[0])
         phases: list[Integers] = []
         for p, (i, j) in enumerate(PHASES):
             mean, classes = self.predict(features, phases)
@@ -220,7 +221,8 @@ class Tile:
             value = mean[:, :rows, :columns]
             coder = coders[min(p, 1)]
             if coder is not None:
-                value = value + self.symbols(coder, "y", classes[:, :rows, :columns])
+                moved = self.shifted(classes[:, :rows, :columns], shifts)
+                value = value + self.symbols(coder, "y", moved)
             latent[:, i::2, j::2] = value.clip(-131071, 131071)
             phases.append(np.zeros_like(mean))
             phases[-1][:, :rows, :columns] = latent[:, i::2, j::2]
@@ -245,6 +247,34 @@ class Tile:
             values.append(value.reshape(size * groups, *classes.shape[1:]))
             first += groups
         return np.concatenate(values)
+
+    def shifts(self, coder: RangeDecoder | None) -> list[tuple[int, ...]]:
+        """*Shifts*: the steps of each group's context numbers."""
+        table = self.model.tensors.get("coding.y.shifts")
+        steps: list[tuple[int, ...]] = []
+        assert coder is not None
+        for words in self.model.count("y"):
+            moves = table is not None and coder.symbol([2**23, 2**23]) == 1
+            for _ in range(len(words)):
+                if table is None or not moves:
+                    steps.append((0,) * len(self.model.levels))
+                else:
+                    place = np.unravel_index(coder.symbol(table.flatten().tolist()), table.shape)
+                    pairs = zip(place, table.shape, strict=True)
+                    steps.append(tuple(int(a) - (count - 1) // 2 for a, count in pairs))
+        return steps
+
+    def shifted(self, classes: Integers, shifts: list[tuple[int, ...]]) -> Integers:
+        """Classes (G, rows, columns) after the shifts of their groups."""
+        result = np.zeros_like(classes)
+        for group, steps in enumerate(shifts):
+            rest, numbers = classes[group], []
+            for count in reversed(self.model.levels):
+                numbers.append(rest % count)
+                rest = rest // count
+            for u, count, step in zip(reversed(numbers), self.model.levels, steps, strict=True):
+                result[group] = result[group] * count + (u + step).clip(0, count - 1)
+        return result
 
     def features(self, z: Integers) -> Integers:
         x = layer(self.model, "hyper1", z, self.q).clip(0, 255)

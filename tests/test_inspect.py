@@ -16,6 +16,7 @@ from vqcodec.atlas import ROWS, _evenly, _patches, draw_atlas
 from vqcodec.bits import BitReport, _spread, count_bits
 from vqcodec.codec import Codec
 from vqcodec.drawing import heat
+from vqcodec.entropy.latent_coder import SHIFTS
 from vqcodec.entropy.tables import perplexity
 from vqcodec.errors import ModelMismatch, Truncated
 from vqcodec.heatmap import draw_bits
@@ -60,7 +61,7 @@ def test_the_bits_add_up_to_the_segments(tiny, width, height, quality, tile):
         sum(group.bits for group in report.groups),
     )
     assert sums == pytest.approx((report.bits,) * 4)
-    assert report.layers[0][0] == pytest.approx(sum(report.passes[:2]))
+    assert report.layers[0][0] == pytest.approx(sum(report.passes[:3]))
     assert report.blocks.shape == (-(-height // 16), -(-width // 16))
     assert report.blocks.min() > 0
     assert decoded.tobytes() == tiny.decompress(data).tobytes()
@@ -91,7 +92,7 @@ def test_the_observer_sees_what_is_decoded(tiny_segments):
 
     latent = coder.decode(segments, (5, 7), 150, observe)
     assert np.array_equal(latent, coder.decode(segments, (5, 7), 150))
-    assert list(seen) == [(None, 0)] + [(p, band) for p in range(4) for band in range(3)]
+    assert list(seen) == [(None, 0)] + [(p, band) for p in (SHIFTS, 0, 1, 2, 3) for band in range(3)]
     for number, band in enumerate(coder.bands):
         index, tables = seen[3, number]
         assert index.shape == (band.groups, 2, 4)  # rows 1, 3 and columns 0, 2, 4, 6 of 5 by 7
@@ -140,7 +141,14 @@ def test_a_report_as_json(tiny):
     assert found["container"]["chunks"].keys() >= {"ALPH"}
     for key in ("layers", "passes", "bands"):
         assert sum(entry["share"] for entry in found[key]) == pytest.approx(1, abs=1e-4)
-    assert [entry["pass"] for entry in found["passes"]] == ["z", "pass 0", "pass 1", "pass 2", "pass 3"]
+    assert [entry["pass"] for entry in found["passes"]] == [
+        "z",
+        "shifts",
+        "pass 0",
+        "pass 1",
+        "pass 2",
+        "pass 3",
+    ]
     assert len(found["most_expensive_groups"]) == 10
     assert found["blocks"]["smallest"] <= found["blocks"]["mean"] <= found["blocks"]["largest"]
     assert draw_bits(report, decoded).png().startswith(b"\x89PNG")
@@ -272,8 +280,8 @@ def test_inspect_a_file(run, coded, tiny, tmp_path):
         assert image.width > 1000
     lines = table.splitlines()
     assert lines[0].endswith(f"B of segments, {report.overhead_bytes} B of container")
-    assert len(lines) == 1 + 2 + 5 + 4 + 10
-    assert f"{100 * report.passes[1] / report.bits:.1f} %" in lines[4]
+    assert len(lines) == 1 + 2 + 6 + 4 + 10
+    assert f"{100 * report.passes[2] / report.bits:.1f} %" in lines[5]
 
 
 def test_inspect_a_model(run, tiny, tiny_weights, tmp_path):

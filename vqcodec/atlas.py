@@ -15,7 +15,7 @@ from PIL import Image
 from vqcodec.codec import Codec
 from vqcodec.dial import level_from_quality
 from vqcodec.drawing import FAINT, RULE, Page
-from vqcodec.entropy.latent_coder import CodedBand
+from vqcodec.entropy.bands import CodedBand
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantized_conv import VALUE_STEP
 from vqcodec.segments import SegmentCodec, inside

@@ -17,7 +17,7 @@ from PIL import Image
 
 from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
-from vqcodec.entropy.latent_coder import LAYER_OF_PASS, LAYERS, PHASES, LatentCoder, Observe
+from vqcodec.entropy.latent_coder import LAYER_OF_PASS, LAYERS, PHASES, SHIFTS, LatentCoder, Observe
 from vqcodec.entropy.tables import TOTAL_BITS, perplexity
 from vqcodec.files import Source, read_source
 from vqcodec.grid import tiles
@@ -25,7 +25,8 @@ from vqcodec.model.blocks import BLOCK
 from vqcodec.segments import inside
 from vqcodec.types import DEFAULT_LIMITS, Header, Limits
 
-PASS_NAMES = ("z", "pass 0", "pass 1", "pass 2", "pass 3")
+PASS_NAMES = ("z", "shifts", "pass 0", "pass 1", "pass 2", "pass 3")
+_Z, _SHIFTS, _FIRST = range(3)
 _Z_SIDE = 4
 """Blocks along one side of what one position of the hyper-latent covers."""
 
@@ -59,7 +60,8 @@ class BitReport:
 
     Attributes:
         blocks: (h, w) bits of each 16x16 block; hyper-latent bits are spread over the blocks they cover.
-        passes: bits of the hyper-latent and of the four passes, see PASS_NAMES.
+        passes: bits of the hyper-latent, of shifts and of the four passes, see PASS_NAMES. What shifts take
+            counts to their bands, and evenly to the blocks of their tile.
         layers: (bits, segment bytes) of each layer.
         groups: most expensive first.
         chunks: payload bytes of each chunk.
@@ -171,9 +173,9 @@ def count_bits(
         shape = (rows.stop - rows.start, columns.stop - columns.start)
         coder.decode(segments, shape, header.level, tally.observer(rows, columns))
     sizes = [sum(len(layers[n] or b"") for layers in container.segments) for n in range(LAYERS)]
-    bits = [float(tally.passes[0]), 0.0]
+    bits = [float(tally.passes[_Z] + tally.passes[_SHIFTS]), 0.0]
     for p, layer in enumerate(LAYER_OF_PASS):
-        bits[layer] += float(tally.passes[1 + p])
+        bits[layer] += float(tally.passes[_FIRST + p])
     report = BitReport(
         header=header,
         file_bytes=container.file_bytes,
@@ -195,6 +197,7 @@ class _Tally:
         # The hyper-latent's bands come first, as in the file.
         self._bands = [*coder.hyper_bands, *coder.bands]
         self._hyper = len(coder.hyper_bands)
+        self._shifts = coder.shifts
         self._bits = [np.zeros(band.groups) for band in self._bands]
         self._used = [np.zeros(band.words.shape[:2], dtype=np.int64) for band in self._bands]
         self.blocks = np.zeros(shape)
@@ -206,9 +209,15 @@ class _Tally:
 
         def observe(p: int | None, number: int, index: NDArray[Any], tables: NDArray[Any]) -> None:
             number += 0 if p is None else self._hyper
+            if p == SHIFTS and self._shifts is not None:
+                bits = self._shifts.bits(index[:, 0, 0])
+                self.passes[_SHIFTS] += bits.sum()
+                self._bits[number] += bits
+                part[:] += bits.sum() / part.size
+                return
             band = self._bands[number]
             bits = TOTAL_BITS - np.log2(band.tables.counts[tables, index])
-            self.passes[0 if p is None else 1 + p] += bits.sum()
+            self.passes[_Z if p is None else _FIRST + p] += bits.sum()
             self._bits[number] += bits.sum(axis=(1, 2))
             np.add.at(self._used[number], (np.arange(band.groups)[:, None, None], index), 1)
             here = bits.sum(axis=0)

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS, PHASES, LatentCoder
+from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS, PHASES, Coded, LatentCoder
+from vqcodec.entropy.shifts import Shifts
 from vqcodec.entropy.tables import nats_from_counts
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE
@@ -40,6 +41,44 @@ class BandSearch:
         index = cost.numpy().argmin(-1) if cost.device.type == "cpu" else cost.argmin(-1).cpu().numpy()
         return index.T.reshape(h, w, groups)
 
+    def price(self, index: Tensor, classes: Tensor) -> Tensor:
+        """Nats (G,) of indices (G, n) in classes (G, n), and what depends on the indices alone."""
+        return self.cost[(self.first + classes), index].sum(1)
+
+
+class ShiftSearch:
+    """Chooses shifts of context classes by what indices, chosen before, would cost after each of them."""
+
+    def __init__(self, shifts: Shifts, device: str) -> None:
+        counts = shifts.table.counts[0]
+        self.nats = torch.from_numpy(nats_from_counts(counts)).to(device)
+        self.moved = torch.from_numpy(shifts.moved).to(device)
+        self.still, self.shape = shifts.still, shifts.shape
+
+    def __call__(self, search: BandSearch, index: Tensor, classes: Tensor) -> np.ndarray:
+        """A band's index and classes (G, n) -> shifts (G,) int64, all still where moving does not pay.
+
+        One context number after the other, by all steps of each.
+        """
+
+        def cost(numbers: Tensor) -> Tensor:
+            return search.price(index, self.moved[numbers[:, None], classes]) + self.nats[numbers]
+
+        best = torch.full((len(index),), self.still, device=index.device)
+        least = cost(best)
+        unmoved = least - self.nats[self.still]
+        stride = self.nats.numel()
+        for size in self.shape:
+            stride //= size
+            rest = best - best // stride % size * stride
+            for step in range(size):
+                numbers = rest + step * stride
+                found = cost(numbers)
+                best, least = torch.where(found < least, numbers, best), torch.minimum(found, least)
+        if least.sum() >= unmoved.sum():
+            best.fill_(self.still)
+        return best.cpu().numpy()
+
 
 class TileSearch:
     """Codes tiles of a latent with the words that are nearest to it for their price."""
@@ -50,6 +89,7 @@ class TileSearch:
             [BandSearch(b.words, b.tables.counts, step, device) for b in bands]
             for bands, step in ((coder.bands, VALUE_STEP), (coder.hyper_bands, HYPER_STEP))
         )
+        self._shift_search = ShiftSearch(coder.shifts, device) if coder.shifts is not None else None
 
     def encode(self, target: Tensor, y: Tensor, level: int) -> tuple[list[bytes], np.ndarray]:
         """Segments and latent (h, w, M) in integers of one tile.
@@ -80,4 +120,20 @@ class TileSearch:
                 for band, search in zip(self._coder.bands, self._searches, strict=True)
             ]
 
-        return self._coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose)
+        return self._coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose, self._choose_shifts)
+
+    def _choose_shifts(self, coded: Coded) -> list[np.ndarray]:
+        if self._shift_search is None:
+            raise AssertionError("unreachable: only asked of models that know shifts")
+
+        def flat(parts: list[np.ndarray]) -> Tensor:
+            joined = np.concatenate([part.reshape(-1, part.shape[2]) for part in parts])
+            return torch.from_numpy(np.ascontiguousarray(joined.T)).to(self._device)
+
+        shifts = []
+        for number, (band, search) in enumerate(zip(self._coder.bands, self._searches, strict=True)):
+            index = flat([indices[number] for _, indices, _ in coded])
+            own = slice(band.group, band.group + band.groups)
+            classes = flat([classes[:, :, own] for _, _, classes in coded])
+            shifts.append(self._shift_search(search, index, classes))
+        return shifts

@@ -1,6 +1,6 @@
 """One tile's indices <-> segments: the walk over hyper-latent and passes that both directions share.
 
-    layer 0:  z (all groups), then y of pass 0        layer 1:  y of passes 1, 2, 3
+    layer 0:  z (all groups), shifts, then y of pass 0        layer 1:  y of passes 1, 2, 3
 
 Inside a pass: bands in order, groups in order, context classes ascending, positions row by row.
 """
@@ -8,11 +8,11 @@ Inside a pass: bands in order, groups in order, context classes ascending, posit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from vqcodec.entropy.coder import SegmentReader, SegmentWriter, TableSet
+from vqcodec.entropy.bands import read_bands
+from vqcodec.entropy.coder import SegmentReader, SegmentWriter
 from vqcodec.entropy.integer_prior import (
     INPUT_MAX,
     LATENT_MAX,
@@ -21,7 +21,7 @@ from vqcodec.entropy.integer_prior import (
     IntegerPrior,
     Product,
 )
-from vqcodec.entropy.tables import combine_rows, counts_from_codes
+from vqcodec.entropy.shifts import Shifts
 from vqcodec.types import LEVEL_MAX
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
@@ -33,66 +33,16 @@ LEVELS_PER_CLASS = 16
 Choose = Callable[[int, np.ndarray, np.ndarray], list[np.ndarray]]
 """(pass, mean (h, w, M), classes (h, w, G)) -> indices (h, w, G) int64 of each band."""
 
+Coded = list[tuple[int, list[np.ndarray], np.ndarray]]
+"""(pass, indices (h, w, G) of each band, classes (h, w, all groups) that the prior gives), pass by pass."""
+
+ChooseShifts = Callable[[Coded], list[np.ndarray]]
+"""The shifts (G,) of each band's groups, see `vqcodec.entropy.shifts`."""
+
+SHIFTS = -1
 Observe = Callable[[int | None, int, np.ndarray, np.ndarray], None]
-"""(pass, or None for the hyper-latent; number of the band; indices (G, h, w); their table numbers alike)."""
-
-
-@dataclass(frozen=True)
-class CodedBand:
-    """One band's codebooks and tables.
-
-    Attributes:
-        words: (G, K, d) int64 in steps of 1/128, those of the hyper-latent in 1/32.
-        tables: models of table g * classes + class.
-        classes: tables per group.
-        channel: first latent channel; group g takes channel + g, channel + g + G, ...
-        group: number of the first group among all bands.
-    """
-
-    words: np.ndarray
-    tables: TableSet
-    classes: int
-    channel: int
-    group: int
-
-    @property
-    def groups(self) -> int:
-        """Number of groups."""
-        return int(self.words.shape[0])
-
-    @property
-    def channels(self) -> int:
-        """Number of latent channels."""
-        return int(self.words.shape[0] * self.words.shape[2])
-
-    def channels_of(self, group: int) -> tuple[int, ...]:
-        """The latent channels that make up a group's vector, in its order."""
-        return tuple(range(self.channel + group, self.channel + self.channels, self.groups))
-
-    def look_up(self, index: np.ndarray) -> np.ndarray:
-        """Indices (h, w, G) -> codewords (h, w, G*d) in channel order, int64."""
-        vectors = self.words[np.arange(self.groups), index]
-        return vectors.transpose(0, 1, 3, 2).reshape((*index.shape[:2], -1))
-
-    def table_numbers(self, classes: np.ndarray) -> np.ndarray:
-        """Classes (h, w, G) of this band -> table numbers, flat in order (group, row, column)."""
-        numbers = np.arange(self.groups)[:, None, None] * self.classes + classes.transpose(2, 0, 1)
-        return numbers.reshape(-1)
-
-
-def _bands(arrays: Arrays, prefix: str, count: int, levels: tuple[int, ...]) -> list[CodedBand]:
-    bands, channel, group = [], 0, 0
-    for i in range(count):
-        words = arrays[f"{prefix}.words.{i}"].astype(np.int64)
-        rows = arrays[f"{prefix}.tables.{i}"]
-        if rows.shape[1] != sum(levels):
-            raise ValueError("the tables do not fit the context classes")
-        codes = combine_rows(rows, levels)
-        counts = counts_from_codes(codes, arrays["powers"]).reshape(-1, codes.shape[-1])
-        bands.append(CodedBand(words, TableSet(counts.astype(np.int32)), codes.shape[1], channel, group))
-        channel += words.shape[0] * words.shape[2]
-        group += words.shape[0]
-    return bands
+"""(pass; number of the band; indices (G, h, w); their table numbers alike). In place of the pass, None stands
+for the hyper-latent and SHIFTS for the shifts (G, 1, 1) of the band's groups."""
 
 
 def prior_level_of(level: int) -> int:
@@ -105,19 +55,24 @@ class LatentCoder:
 
     def __init__(self, arrays: Arrays, product: Product = np.matmul) -> None:
         context_levels = tuple(int(n) for n in arrays["context_levels"])
-        count = sum(name.startswith("y.words.") for name in arrays)
-        hyper_count = sum(name.startswith("z.words.") for name in arrays)
-        self.bands = _bands(arrays, "y", count, context_levels)
-        self.hyper_bands = _bands(arrays, "z", hyper_count, (LEVEL_MAX // LEVELS_PER_CLASS + 1,))
+        self.bands = read_bands(arrays, "y", context_levels)
+        self.hyper_bands = read_bands(arrays, "z", (LEVEL_MAX // LEVELS_PER_CLASS + 1,))
         self.channels = sum(b.channels for b in self.bands)
         self.groups = sum(b.groups for b in self.bands)
         if any(np.abs(b.words).max() > INPUT_MAX for b in self.hyper_bands):
             raise ValueError("codewords of the hyper-latent break the bounds of exact arithmetic")
         self.prior = IntegerPrior(arrays, self.channels, self.groups, context_levels, product)
+        # Models from before there were shifts have none.
+        self.shifts = Shifts(arrays["y.shifts"], context_levels) if "y.shifts" in arrays else None
 
     # -- encoding ------------------------------------------------------------------------------
     def encode(
-        self, z_index: list[np.ndarray], shape: tuple[int, int], level: int, choose: Choose
+        self,
+        z_index: list[np.ndarray],
+        shape: tuple[int, int],
+        level: int,
+        choose: Choose,
+        choose_shifts: ChooseShifts | None = None,
     ) -> tuple[list[bytes], np.ndarray]:
         """Code one tile.
 
@@ -126,6 +81,7 @@ class LatentCoder:
             shape: height and width of the latent.
             level: 0..252.
             choose: the encoder's search; sees exactly what the decoder will see.
+            choose_shifts: called with what was chosen, if the model knows shifts; without it nothing moves.
 
         Returns:
             the segments of both layers, and the latent (h, w, M) int64 as the decoder will get it.
@@ -135,15 +91,24 @@ class LatentCoder:
             tables = band.table_numbers(np.full(index.shape, level // LEVELS_PER_CLASS))
             writers[0].write(index.transpose(2, 0, 1).reshape(-1), tables, band.tables)
 
-        def coded(p: int, mean: np.ndarray, classes: np.ndarray) -> np.ndarray:
-            values = []
-            for band, index in zip(self.bands, choose(p, mean, classes), strict=True):
-                tables = band.table_numbers(classes[:, :, band.group : band.group + band.groups])
-                writers[LAYER_OF_PASS[p]].write(index.transpose(2, 0, 1).reshape(-1), tables, band.tables)
-                values.append(band.look_up(index))
-            return np.concatenate(values, axis=2)
+        coded: Coded = []
 
-        latent = self._walk(self._z_hat(z_index), shape, level, coded)
+        def keep(p: int, mean: np.ndarray, classes: np.ndarray) -> np.ndarray:
+            indices = choose(p, mean, classes)
+            coded.append((p, indices, classes))
+            pairs = zip(self.bands, indices, strict=True)
+            return np.concatenate([band.look_up(index) for band, index in pairs], axis=2)
+
+        latent = self._walk(self._z_hat(z_index), shape, level, keep)
+        shifts = None
+        if self.shifts is not None:
+            still = [np.full(band.groups, self.shifts.still) for band in self.bands]
+            shifts = still if choose_shifts is None else choose_shifts(coded)
+            self.shifts.write(writers[0], shifts)
+        for p, indices, classes in coded:
+            for number, (band, index) in enumerate(zip(self.bands, indices, strict=True)):
+                tables = band.table_numbers(self._classes(classes, number, shifts))
+                writers[LAYER_OF_PASS[p]].write(index.transpose(2, 0, 1).reshape(-1), tables, band.tables)
         return [writer.finish() for writer in writers], latent
 
     # -- decoding ------------------------------------------------------------------------------
@@ -168,15 +133,14 @@ class LatentCoder:
         first = readers[0]
         if first is None:
             raise AssertionError("unreachable: layer 0 was checked above")
-        rows, columns = -(-shape[0] // 4), -(-shape[1] // 4)
-        z_index = []
-        for number, band in enumerate(self.hyper_bands):
-            grid = np.full((rows, columns, band.groups), level // LEVELS_PER_CLASS)
-            tables = band.table_numbers(grid)
-            symbols = first.read(tables, band.tables).reshape(band.groups, rows, columns)
-            z_index.append(symbols.transpose(1, 2, 0))
+        z_index = self._read_hyper(first, shape, level, observe)
+        shifts = None
+        if self.shifts is not None:
+            shifts = self.shifts.read(first, [band.groups for band in self.bands])
             if observe is not None:
-                observe(None, number, symbols, tables.reshape(symbols.shape))
+                for number, numbers in enumerate(shifts):
+                    places = numbers[:, None, None]
+                    observe(SHIFTS, number, places, np.zeros_like(places))
 
         def read(p: int, mean: np.ndarray, classes: np.ndarray) -> np.ndarray | int:
             reader = readers[LAYER_OF_PASS[p]]
@@ -185,7 +149,7 @@ class LatentCoder:
             h, w = classes.shape[:2]
             values = []
             for number, band in enumerate(self.bands):
-                tables = band.table_numbers(classes[:, :, band.group : band.group + band.groups])
+                tables = band.table_numbers(self._classes(classes, number, shifts))
                 symbols = reader.read(tables, band.tables).reshape(band.groups, h, w)
                 values.append(band.look_up(symbols.transpose(1, 2, 0)))
                 if observe is not None:
@@ -198,9 +162,30 @@ class LatentCoder:
                 reader.finish()
         return latent
 
+    def _read_hyper(
+        self, reader: SegmentReader, shape: tuple[int, int], level: int, observe: Observe | None
+    ) -> list[np.ndarray]:
+        """Indices (hz, wz, G) of each hyper band."""
+        rows, columns = -(-shape[0] // 4), -(-shape[1] // 4)
+        z_index = []
+        for number, band in enumerate(self.hyper_bands):
+            grid = np.full((rows, columns, band.groups), level // LEVELS_PER_CLASS)
+            tables = band.table_numbers(grid)
+            symbols = reader.read(tables, band.tables).reshape(band.groups, rows, columns)
+            z_index.append(symbols.transpose(1, 2, 0))
+            if observe is not None:
+                observe(None, number, symbols, tables.reshape(symbols.shape))
+        return z_index
+
     # -- shared --------------------------------------------------------------------------------
     def _z_hat(self, z_index: list[np.ndarray]) -> np.ndarray:
         return np.concatenate([b.look_up(i) for b, i in zip(self.hyper_bands, z_index, strict=True)], axis=2)
+
+    def _classes(self, classes: np.ndarray, number: int, shifts: list[np.ndarray] | None) -> np.ndarray:
+        """Of the classes of all groups those of one band, after its shifts."""
+        band = self.bands[number]
+        own = classes[:, :, band.group : band.group + band.groups]
+        return own if self.shifts is None or shifts is None else self.shifts.move(own, shifts[number])
 
     def _walk(
         self,

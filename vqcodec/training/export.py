@@ -19,6 +19,7 @@ from torch import Tensor
 from vqcodec.checkpoint import replace_decoder, save_weights
 from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS
+from vqcodec.entropy.shifts import shift_counts
 from vqcodec.entropy.tables import encode_logits, encode_probabilities, make_powers
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.blocks import LEVEL_KNOTS
@@ -172,6 +173,7 @@ def export(
     arrays = export_prior(model)
     arrays["powers"] = make_powers()
     arrays["context_levels"] = np.array(quantizer.context_levels, dtype=np.int32)
+    arrays["y.shifts"] = shift_counts(quantizer.context_levels)
     for i in range(len(quantizer.bands)):
         words = (quantizer.words[i] / VALUE_STEP).round().clamp(-LATENT_MAX, LATENT_MAX)
         arrays[f"y.words.{i}"] = words.to(torch.int32).numpy()
