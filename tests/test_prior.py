@@ -12,7 +12,7 @@ from tests.tiny import TINY, random_prior_
 from vqcodec.entropy.integer_prior import IntegerPrior
 from vqcodec.entropy.latent_coder import PHASES as CODED_PHASES
 from vqcodec.entropy.latent_coder import prior_level_of
-from vqcodec.model.prior import CONTEXT_GAIN, PHASES, _interpolation, join_phases, split_phases
+from vqcodec.model.prior import CONTEXT_GAIN, PHASES, _Bounded, _interpolation, join_phases, split_phases
 from vqcodec.model.quantized_conv import ACTIVATION_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.vqvae import PRIOR_LEVELS, VQVAE
@@ -233,3 +233,29 @@ def test_exact_mode_stays_close_to_the_real_one():
     real, exact = (model.prior.hyper(z, basis, e) for e in (False, True))
     assert float((real - exact).abs().max()) < 0.15
     assert float((real - exact).abs().mean()) < 0.1 * float(real.abs().mean())
+
+
+@pytest.mark.parametrize(
+    ("gradient", "passed"),
+    [(1.0, [-0.05, 0.0, 1.0, 1.0, 1.0, 1.0]), (-1.0, [-1.0, -1.0, -1.0, -1.0, 0.0, 0.05])],
+    ids=["a step goes down", "a step goes up"],
+)
+def test_gradients_of_context_numbers_lead_inside(gradient, passed):
+    x = torch.tensor([-3.0, -0.5, 0.0, 4.0, 4.5, 900.0], requires_grad=True)
+    y = _Bounded.apply(x, torch.tensor(4.0))
+    assert y.tolist() == [0, 0, 0, 4, 4, 4]
+    y.backward(torch.full_like(y, gradient))
+    assert x.grad is not None
+    assert x.grad.tolist() == pytest.approx(passed)
+
+
+def test_context_numbers_do_not_run_away():
+    """However much the lowest class pays, its number stays at the end, and comes back from far outside."""
+    x = torch.tensor([2.0, -50.0], requires_grad=True)
+    optimizer = torch.optim.Adam([x], lr=0.5)
+    for _ in range(400):
+        optimizer.zero_grad()
+        _Bounded.apply(x, torch.tensor(4.0)).sum().backward()
+        optimizer.step()
+    assert (x.detach() > -3).all()
+    assert (x.detach() < 1).all()

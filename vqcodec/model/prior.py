@@ -12,6 +12,8 @@ beside the network for the strongest channels. Every layer can be replayed in in
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -180,14 +182,32 @@ class Prior(nn.Module):
         context = out[:, self.channels :] * CONTEXT_GAIN
         context = context.reshape(b, len(self.context_levels), self.groups, rows, columns)
         limit = torch.tensor([n - 1 for n in self.context_levels], dtype=out.dtype, device=out.device)
-        context = _soft_clamp(context, limit[:, None, None, None])
+        context = _Bounded.apply(context, limit[:, None, None, None])
         return mean, context
 
 
-def _soft_clamp(x: Tensor, top: Tensor) -> Tensor:
-    """Clamp to [0, top] whose gradient still leads back inside."""
-    clamped = torch.minimum(x.clamp_min(0), top)
-    return clamped + 0.1 * (x - clamped) - (0.1 * (x - clamped)).detach()
+class _Bounded(torch.autograd.Function):
+    """Clamp to [0, top] whose gradient leads back inside, and never further out.
+
+    Where a step down the gradient would lead out, there is none, or a small one back from beyond the margin.
+    Had it a way out, a context number that likes one end of its classes would go on for ever: in the long run
+    numbers of thousands, and layers so steep that they answer with nothing but the two ends.
+    """
+
+    MARGIN, PULL = 1.0, 0.05
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, top: Tensor) -> Tensor:
+        clamped = torch.minimum(x.clamp_min(0), top)
+        ctx.save_for_backward(x - clamped)
+        return clamped
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (beyond,) = ctx.saved_tensors
+        outward = beyond * grad < 0
+        back = torch.where(beyond.abs() > _Bounded.MARGIN, -_Bounded.PULL * grad, 0)
+        return torch.where(outward, back, grad), None
 
 
 def _interpolation(p: int, channels: int) -> Tensor:
