@@ -193,6 +193,17 @@ def perceptual_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def without_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles move no classes: shifts fit those to a picture, which the rate of training knows nothing of."""
+    from vqcodec.search import ShiftSearch  # noqa: PLC0415  imports torch
+
+    def still(self: ShiftSearch, search: object, index: Any, classes: object) -> NDArray[np.int64]:
+        return np.full(len(index), self.still)
+
+    monkeypatch.setattr(ShiftSearch, "__call__", still)
+
+
 @pytest.fixture(scope="session")
 def tiny_segments(tiny_weights: Path) -> SegmentCodec:
     """The tiny model, loaded."""

@@ -30,7 +30,7 @@ from vqcodec.segments import SegmentCodec
 WEIGHTS = "tiny.safetensors"
 SUMS = "SHA256SUMS"
 PICTURES = {
-    "tiles": (150, 230, 95.0, 64),
+    "tiles": (190, 250, 95.0, 64),
     "whole": (147, 61, 100.0, 0),
     "coarse": (90, 150, 0.0, 128),
     "dot": (1, 1, 50.0, 64),

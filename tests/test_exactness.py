@@ -15,6 +15,7 @@ import torch
 from tests.make_golden import PICTURES, SUMS, WEIGHTS, decode
 from vqcodec.bitstream import parse, write
 from vqcodec.codec import Codec
+from vqcodec.entropy.shifts import Shifts
 from vqcodec.errors import CorruptData, ModelMismatch
 from vqcodec.segments import SegmentCodec
 
@@ -45,7 +46,7 @@ def strength(name: str) -> int:
 
 
 def test_there_is_a_set():
-    assert [path.name for path in SETS] == ["v1"]
+    assert [path.name for path in SETS] == ["v1", "v2"]
     assert all(path.is_dir() for path in SETS)
 
 
@@ -119,6 +120,24 @@ def test_the_set_is_worth_testing(golden):
     latent = np.load(golden / "tiles.latent.npy")
     assert np.abs(latent).max() > 2000
     assert (latent % 128 != 0).mean() > 0.5
+    if golden.name != "v1":  # older than shifts
+        assert any(shifted(golden, path) for path in golden.glob("*.vqc"))
+
+
+def shifted(golden: Path, path: Path) -> bool:
+    """Whether any tile of a file moves classes."""
+    coder = SegmentCodec.load(golden / WEIGHTS)
+    read, moved = Shifts.read, []
+
+    def recorded(self, *arguments):
+        shifts = read(self, *arguments)
+        moved.append(any((numbers != self.still).any() for numbers in shifts))
+        return shifts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shifts, "read", recorded)
+        decode(coder, path.read_bytes())
+    return any(moved)
 
 
 def test_files_are_canonical(golden):

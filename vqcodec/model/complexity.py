@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vqcodec.checkpoint import load_weights
 from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS
+from vqcodec.entropy.shifts import shift_counts
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.blocks import BLOCK, LEVEL_KNOTS
 from vqcodec.model.quantized_conv import QuantizableConv
@@ -80,6 +81,7 @@ def tensor_bytes(config: ModelConfig) -> int:
         model = VQVAE(config)
     total = 2 * _parameters(model.g_a, model.g_s, model.h_a) + LOOK_UP_BYTES
     total += 4 * (model.log_gain.numel() + model.g_s.deviation.numel() + len(config.context_levels))
+    total += shift_counts(config.context_levels).nbytes
     # Counted above as half precision.
     total += 2 * sum(t.lapping.numel() for t in (model.g_a, model.g_s) if t.lapping is not None)
     for layer in model.prior.modules():
