@@ -423,16 +423,39 @@ def test_evaluation_without_networks(trained, folder, monkeypatch, capsys):
         evaluate.silence_networks(bare)
 
 
-def test_a_decoder_is_trained_alone_and_replaced(exported, folder, tmp_path, monkeypatch, capsys):
-    """The bits stay what they are, and so does the linear half, which the perceptual decoder shares."""
-    out, new = tmp_path / "run", tmp_path / "new.safetensors"
+def changed_by_training(exported, folder, out, monkeypatch, option):
+    """Names of the parameters that a short run with `option` changes."""
     words = f"--data {folder} --from {exported} --out {out} --steps 16 --batch 2 --crop 64 --late-crop 64"
-    arguments = ["x", *words.split(), "--decoder-only", "--revive-every", "1"]
-    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(sys, "argv", ["x", *words.split(), option, "--revive-every", "1", "--log-every", "8"])
     command.main()
     before, (after, _) = load_start(str(exported)), evaluate.load_state(out / "state.safetensors")
     pairs = zip(before.named_parameters(), after.parameters(), strict=True)
-    changed = {name for (name, a), b in pairs if not torch.equal(a, b)}
+    return {name for (name, a), b in pairs if not torch.equal(a, b)}
+
+
+def test_a_prior_is_trained_alone(exported, folder, tmp_path, monkeypatch):
+    """Latents stay, and so do codewords; rates are logged, errors are not."""
+    changed = changed_by_training(exported, folder, tmp_path, monkeypatch, "--prior-only")
+    assert {name.split(".")[0] for name in changed} == {"prior", "h_a", "hyper_quantizer", "quantizer"}
+    assert not any(name.startswith("quantizer.words") for name in changed)
+    entry = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    for values in entry["levels"].values():
+        assert values["bpp"] > 0
+        assert values["psnr"] is None
+
+
+def test_one_part_is_trained_alone_at_a_time(folder, tmp_path, monkeypatch, capsys):
+    words = f"x --data {folder} --out {tmp_path} --steps 1 --prior-only --decoder-only"
+    monkeypatch.setattr(sys, "argv", words.split())
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "exclude each other" in capsys.readouterr().err
+
+
+def test_a_decoder_is_trained_alone_and_replaced(exported, folder, tmp_path, monkeypatch, capsys):
+    """The bits stay what they are, and so does the linear half, which the perceptual decoder shares."""
+    out, new = tmp_path / "run", tmp_path / "new.safetensors"
+    changed = changed_by_training(exported, folder, out, monkeypatch, "--decoder-only")
     assert changed
     assert all(name.startswith("g_s.") for name in changed)
     assert not changed & {"g_s.shortcut", "g_s.lapping"}

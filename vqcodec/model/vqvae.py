@@ -236,11 +236,12 @@ class VQVAE(Transforms):
             passes.append(result)
         return join_phases(decoded)[:, :, :h, :w], hyper, passes
 
-    def forward(self, x: Tensor, level: Tensor, autocast: bool = False) -> Output:
+    def forward(self, x: Tensor, level: Tensor, autocast: bool = False, synthesis: bool = True) -> Output:
         """x (B, 3, H, W) in [0, 1], H and W multiples of 16; level (B,) in [0, 1].
 
         Args:
             autocast: run the transforms (not the prior or the quantiser) in bfloat16.
+            synthesis: without it the picture is x itself, and the error 0.
         """
         kind = x.device.type
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=autocast):
@@ -248,8 +249,10 @@ class VQVAE(Transforms):
         y_hat, hyper, passes = self.quantise(y, level)
         if self.cell_noise:
             y_hat = redraw_error(y, y_hat)
-        with torch.autocast(kind, dtype=torch.bfloat16, enabled=autocast):
-            picture = self.synthesise(y_hat, level)
+        picture = x
+        if synthesis:
+            with torch.autocast(kind, dtype=torch.bfloat16, enabled=autocast):
+                picture = self.synthesise(y_hat, level)
         mse = (picture - x).square().mean((1, 2, 3))
         energy = hyper.energy + sum(p.energy for p in passes)
         bits_y = torch.stack([p.rate for p in passes]).sum(0) / math.log(2)

@@ -93,6 +93,8 @@ def main() -> None:
         parser.error("--data and one of --minutes, --steps are needed")
     if config.decoder_only and target is not None:
         parser.error("--install makes new tables; after --decoder-only, export with --decoder-of")
+    if config.decoder_only and config.prior_only:
+        parser.error("--decoder-only and --prior-only exclude each other")
     trainer = Trainer(config)
     if resume:
         trainer.load(state)

@@ -81,17 +81,18 @@ class Averages:
         rows = torch.stack([torch.ones_like(bpp), bpp, output.bits_z / pixels, output.mse, cost], 1)
         self.sums.index_add_(0, third, rows.double().cpu())
 
-    def summary(self) -> dict[str, dict[str, float]]:
+    def summary(self) -> dict[str, dict[str, float | None]]:
         """Means by third; PSNR is that of the mean squared error."""
         result = {}
         for name, row in zip(self.NAMES, self.sums.tolist(), strict=True):
             if row[0]:
                 _, bpp, bpp_z, mse, cost = (v / row[0] for v in row)
-                psnr = -10 * math.log10(max(mse, 1e-10))
+                # Nothing is synthesised where the prior is trained alone.
+                psnr = round(-10 * math.log10(max(mse, 1e-10)), 3) if mse else None
                 result[name] = {
                     "bpp": round(bpp, 4),
                     "bpp_z": round(bpp_z, 5),
-                    "psnr": round(psnr, 3),
+                    "psnr": psnr,
                     "cost": round(cost, 4),
                 }
         return result

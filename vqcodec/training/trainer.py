@@ -37,6 +37,8 @@ EMA_EVERY = 8
 USE_EVERY = 4
 """Steps between two looks at the codebooks' use; looking costs about a twentieth of a step."""
 FAST = ("quantizer.",)
+PRIOR = ("prior.", "h_a.", "hyper_quantizer.", "quantizer.table.", "quantizer.bias.")
+"""What changes the bits of a latent and not what it decodes to."""
 MEDIUM = ("level_bias", "modulation", "prior.linear")
 LINEAR = ("shortcut", "lapping")
 SLOW = (*LINEAR, "g_a.tail.weight", "g_s.tail.weight")
@@ -64,10 +66,15 @@ class Trainer:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if isinstance(self.model.quantizer, VectorQuantizer | ResidualQuantizer) and config.bf16:
             self.model.quantizer.gradient_dtype = torch.bfloat16
-        if config.decoder_only:
+        self.partial = config.decoder_only or config.prior_only
+        if self.partial:
             self.model.requires_grad_(False)
+        if config.decoder_only:
             for name, parameter in self.model.g_s.named_parameters():
                 parameter.requires_grad_(not any(part in name for part in LINEAR))
+        if config.prior_only:
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(name.startswith(PRIOR))
         self.optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99), fused=True)
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.step, self.seconds = 0, 0.0
@@ -186,7 +193,7 @@ class Trainer:
         pixels = x.shape[2] * x.shape[3]
         noisy = self.config.cell_noise and self.step % 2 == 0
         self.model.cell_noise = noisy
-        output = self.model(x, level, autocast=self.config.bf16)
+        output = self.model(x, level, autocast=self.config.bf16, synthesis=not self.config.prior_only)
         weight = lambda_of_level(level)
         energy = output.energy * self.config.energy_weight / (math.log(2) * pixels)
         loss = ((weight / 0.01) ** -self.config.loss_balance * (weight * 255**2 * output.mse + energy)).mean()
@@ -238,7 +245,7 @@ class Trainer:
         stop = stop_event()
         while (progress := self.progress()) < 1.0 and not stop.is_set():
             begun = time.monotonic()
-            self.model.set_exact(config.decoder_only or progress >= config.exact_from)
+            self.model.set_exact(self.partial or progress >= config.exact_from)
             rate = self._set_rate(progress)
             side, count = config.crop, config.batch
             if progress >= 0.9:
@@ -254,7 +261,7 @@ class Trainer:
                 if self.step % USE_EVERY == 0:
                     use.add(output)
                 if config.revive_every and self.step % config.revive_every == 0:
-                    if progress < 0.6 and not config.decoder_only:
+                    if progress < 0.6 and not self.partial:
                         samples = [
                             torch.cat([p.residual[i] for p in output.passes], 1)
                             for i in range(len(use.counts))
@@ -294,7 +301,7 @@ class Trainer:
         with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
         if terminal:
-            costs = " ".join(f"{k} {v['bpp']:.3f}/{v['psnr']:.2f}" for k, v in entry["levels"].items())
+            costs = " ".join(f"{k} {v['bpp']:.3f}/{v['psnr'] or 0:.2f}" for k, v in entry["levels"].items())
             print(f"\r{100 * progress:5.1f} % step {self.step} {costs}", end="", file=sys.stderr, flush=True)
 
 
