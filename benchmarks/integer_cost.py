@@ -60,6 +60,7 @@ def load_pair(state: Path, weights: Path) -> tuple[VQVAE, SegmentCodec]:
         ValueError: it was not exported from the state.
     """
     model, _ = load_state(state)
+    model.vectors().use_greedy_slopes()
     shipped = load_weights(weights)
     if shipped.config != model.config:
         raise ValueError(f"{weights} and {state} have different sizes")

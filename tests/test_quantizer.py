@@ -69,7 +69,7 @@ def energy_inputs(size: int, seed: int = 0):
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_gradient_of_the_free_energy(size):
     def energy(*inputs):
-        return _FreeEnergy.apply(*inputs, torch.float64)[0]
+        return _FreeEnergy.apply(*inputs, SLOPE, torch.float64)[0]
 
     assert torch.autograd.gradcheck(energy, energy_inputs(size))
 
@@ -77,7 +77,7 @@ def test_gradient_of_the_free_energy(size):
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_free_energy_is_what_it_says(size):
     inputs = energy_inputs(size, seed=2)
-    energy, index, rate = _FreeEnergy.apply(*inputs, torch.float64)
+    energy, index, rate = _FreeEnergy.apply(*inputs, SLOPE, torch.float64)
     assert torch.allclose(energy, free_energy(*inputs), atol=1e-10)
     features, _, table, bias, _ = inputs
     log_p = (bias.unsqueeze(1) + features @ table).log_softmax(-1)
@@ -87,7 +87,7 @@ def test_free_energy_is_what_it_says(size):
 def test_free_energy_bounds_the_cost_of_the_choice():
     """The sum holds the chosen word's own term, so the energy is at most rate plus distance."""
     features, residual, table, bias, words = energy_inputs(2, seed=3)
-    energy, index, rate = _FreeEnergy.apply(features, residual, table, bias, words, torch.float64)
+    energy, index, rate = _FreeEnergy.apply(features, residual, table, bias, words, SLOPE, torch.float64)
     word = words.gather(1, index.unsqueeze(-1).expand(-1, -1, 2))
     cost = rate + SLOPE * (residual - word).square().sum(-1)
     assert bool((energy <= cost + 1e-12).all())

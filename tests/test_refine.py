@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import vqcodec
 from tests.tiny import picture
 from vqcodec import refine
 from vqcodec.codec import Codec
 from vqcodec.metrics import mse
+from vqcodec.model import quantizer
 from vqcodec.model.vqvae import lambda_of_level
 from vqcodec.refine import EFFORT_STEPS, HALO, WINDOW, Refiner, parts, trusted, windows
 from vqcodec.segments import SegmentCodec
+from vqcodec.zoo import find_model
 from vqcodec_cli.main import main
 
 
@@ -32,6 +37,21 @@ def test_effort_lowers_the_cost(tiny_segments):
     for level in (100, 200):
         greedy, searched = (sum(cost(tiny_segments, x, level, e) for x in pictures) for e in (1, 8))
         assert searched < 0.99 * greedy
+
+
+def test_the_greedy_choice_prices_errors_higher(monkeypatch):
+    """With the shipped weights, on two photographs; a tiny model predicts too little for it to matter."""
+    samples = Path(vqcodec.__file__).parent / "samples"
+    pictures = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(samples.glob("*_*.png"))]
+    assert len(pictures) == 2
+
+    def total() -> float:
+        codec = SegmentCodec.load(find_model("default"))
+        return sum(cost(codec, x, level, 1) for x in pictures for level in (40, 160))
+
+    priced = total()
+    monkeypatch.setattr(quantizer, "GREEDY_SLOPES", {})
+    assert priced < 0.999 * total()
 
 
 def test_effort_one_is_the_greedy_choice(tiny_weights):

@@ -35,6 +35,7 @@ def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_segments, 
     model = restore(load_weights(tiny_weights))
     assert model.config == TINY
     model.set_exact(True)
+    model.vectors().use_greedy_slopes()
     x = picture(256, 256, seed=5)
     Image.fromarray(x).save(tmp_path / "x.png")
     for level in (20, 126, 252):

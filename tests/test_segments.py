@@ -19,7 +19,6 @@ from vqcodec.errors import CorruptData
 from vqcodec.grid import tiles
 from vqcodec.metrics import psnr
 from vqcodec.model.quantized_conv import VALUE_STEP
-from vqcodec.model.quantizer import SLOPE
 from vqcodec.search import SCALE, BandSearch
 from vqcodec.segments import SegmentCodec
 from vqcodec.windows import cut
@@ -157,7 +156,7 @@ def test_the_search_finds_the_cheapest_word(tiny_segments):
     random = np.random.default_rng(0)
     generator = torch.Generator().manual_seed(0)
     for band in tiny_segments.coder.bands:
-        search = BandSearch(band.words, band.tables.counts, VALUE_STEP, "cpu")
+        search = BandSearch(band.words, band.tables.counts, VALUE_STEP, "cpu", 8.5)
         residual = torch.randn(5, 6, band.channels, generator=generator) * 3
         classes = random.integers(band.classes, size=(5, 6, band.groups))
         index = search(residual, torch.from_numpy(classes))
@@ -165,7 +164,7 @@ def test_the_search_finds_the_cheapest_word(tiny_segments):
         for y, x, g in np.ndindex(*index.shape):
             vector = residual[y, x, g :: band.groups].double().numpy()
             distance = ((vector - band.words[g] / SCALE) ** 2).sum(1)
-            cost = SLOPE * distance + nats[g * band.classes + classes[y, x, g]]
+            cost = 8.5 * distance + nats[g * band.classes + classes[y, x, g]]
             assert cost[index[y, x, g]] <= cost.min() + 1e-3
 
 

@@ -340,6 +340,7 @@ def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, withou
     arrays = export.export(model, crops, batches=1, side=64, pseudo=1e12)
     save_weights(tmp_path / "plain.safetensors", model, arrays, {"name": "plain"})
     codec = SegmentCodec.load(tmp_path / "plain.safetensors")
+    model.vectors().use_greedy_slopes()
     analysis = codec.analyse(x)
     for level in (40, 230):
         segments = codec.encode(analysis, level, 0)

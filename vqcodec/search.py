@@ -10,7 +10,7 @@ from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS, PHASES, Coded, Latent
 from vqcodec.entropy.shifts import Shifts
 from vqcodec.entropy.tables import nats_from_counts
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
-from vqcodec.model.quantizer import SLOPE
+from vqcodec.model.quantizer import SLOPE, greedy_slope
 from vqcodec.model.vqvae import Transforms
 
 SCALE = round(1 / VALUE_STEP)
@@ -20,13 +20,15 @@ SCALE = round(1 / VALUE_STEP)
 class BandSearch:
     """argmin of w |r - c|^2 - ln p over one band's words, for all groups and positions at once."""
 
-    def __init__(self, words: np.ndarray, counts: np.ndarray, step: float, device: str) -> None:
-        """words (G, K, d) in steps of `step`, counts (G * classes, K) of their tables."""
+    def __init__(
+        self, words: np.ndarray, counts: np.ndarray, step: float, device: str, slope: float = SLOPE
+    ) -> None:
+        """words (G, K, d) in steps of `step`, counts (G * classes, K) of their tables, slope the price w."""
         groups, count, _ = words.shape
         real = torch.from_numpy(words).to(device, torch.float32) * step
-        self.words = (-2 * SLOPE * real).transpose(1, 2).contiguous()
+        self.words = (-2 * slope * real).transpose(1, 2).contiguous()
         nats = torch.from_numpy(nats_from_counts(counts)).to(device).reshape(groups, -1, count)
-        self.cost = (nats + SLOPE * real.square().sum(-1)[:, None]).flatten(0, 1)
+        self.cost = (nats + slope * real.square().sum(-1)[:, None]).flatten(0, 1)
         self.first = torch.arange(groups, device=device)[:, None] * nats.shape[1]
 
     def __call__(self, residual: Tensor, classes: Tensor) -> np.ndarray:
@@ -83,12 +85,17 @@ class ShiftSearch:
 class TileSearch:
     """Codes tiles of a latent with the words that are nearest to it for their price."""
 
-    def __init__(self, coder: LatentCoder, transforms: Transforms, device: str) -> None:
+    def __init__(self, coder: LatentCoder, transforms: Transforms, device: str, greedy: bool) -> None:
+        """greedy: the latents come as g_a makes them, not from a search, see `GREEDY_SLOPES`."""
         self._coder, self._transforms, self._device = coder, transforms, device
-        self._searches, self._hyper_searches = (
-            [BandSearch(b.words, b.tables.counts, step, device) for b in bands]
-            for bands, step in ((coder.bands, VALUE_STEP), (coder.hyper_bands, HYPER_STEP))
-        )
+        slopes = [greedy_slope(b.words.shape[2]) if greedy else SLOPE for b in coder.bands]
+        self._searches = [
+            BandSearch(b.words, b.tables.counts, VALUE_STEP, device, slope)
+            for b, slope in zip(coder.bands, slopes, strict=True)
+        ]
+        self._hyper_searches = [
+            BandSearch(b.words, b.tables.counts, HYPER_STEP, device) for b in coder.hyper_bands
+        ]
         self._shift_search = ShiftSearch(coder.shifts, device) if coder.shifts is not None else None
 
     def encode(self, target: Tensor, y: Tensor, level: int) -> tuple[list[bytes], np.ndarray]:

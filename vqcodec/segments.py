@@ -64,7 +64,7 @@ class SegmentCodec:
         self.coder = LatentCoder(weights.coding, _product)
         self._weights = weights
         self._blended: tuple[float, SynthesisTransform] | None = None
-        self._search: TileSearch | None = None
+        self._searches: dict[bool, TileSearch] = {}
         self._refiner: Refiner | None = None
         self._lock = threading.Lock()
         self.timings: dict[str, float] = {}
@@ -105,7 +105,7 @@ class SegmentCodec:
         t = torch.tensor([level / LEVEL_MAX], device=self.device)
         timings: dict[str, float] = defaultdict(float)
         coded: dict[tuple[int, int], list[bytes]] = {}
-        error, search, count = 0.0, self._searcher(), sum(1 for _ in tiles(*analysis.shape, tile))
+        error, search, count = 0.0, self._searcher(effort == 1), sum(1 for _ in tiles(*analysis.shape, tile))
         for top, left, target, y in self._latents(analysis, t, tile, effort, timings):
             begun = time.perf_counter()
             for rows, columns in tiles(y.shape[2], y.shape[3], tile):
@@ -167,12 +167,12 @@ class SegmentCodec:
                 self._refiner = Refiner(self._weights, self.device)
             return self._refiner
 
-    def _searcher(self) -> TileSearch:
+    def _searcher(self, greedy: bool) -> TileSearch:
         # Built on first use: decoding needs none of it.
         with self._lock:
-            if self._search is None:
-                self._search = TileSearch(self.coder, self.transforms, self.device)
-            return self._search
+            if greedy not in self._searches:
+                self._searches[greedy] = TileSearch(self.coder, self.transforms, self.device, greedy)
+            return self._searches[greedy]
 
     def _decoder(self, realism: float) -> SynthesisTransform:
         g_s = self.transforms.g_s

@@ -24,8 +24,8 @@ class TrainConfig:
         energy_weight: weight of the free energy (rate + quantisation) in the loss.
         decoder_only: train the networks of g_s alone, for the bits that the other parts make: files stay
             readable, and a step takes half the time. The linear half stays with the perceptual decoder.
-        prior_only: train prior, hyper-latent and tables alone, for latents that stay: a step takes less than half
-            the time, and the perceptual decoder stays right.
+        prior_only: train prior, hyper-latent and tables alone, for latents that stay: a step takes less than
+            half the time, and the perceptual decoder stays right.
         cell_noise: train g_a by noise in the cell instead of a straight-through gradient: steps with noise
             that train all but g_s alternate with hard steps that train all but g_a.
     """
