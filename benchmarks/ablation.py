@@ -190,7 +190,9 @@ def _shared_settings(args: argparse.Namespace) -> TrainConfig:
     changes = json.loads(args.settings)
     model = ModelConfig.from_dict({**ModelConfig().to_dict(), **changes.pop("model", {})})
     own = {"data": str(args.data.resolve()), "steps": args.steps, "threads": args.threads}
-    return TrainConfig(**({"exact_from": NEVER} | changes | own), model=model)
+    # The settings that the recorded campaign was run with, where they are not the trainer's any more.
+    base = {"exact_from": NEVER, "batch": 6, "crop": 160}
+    return TrainConfig(**(base | changes | own), model=model)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

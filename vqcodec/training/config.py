@@ -13,7 +13,8 @@ class TrainConfig:
     """A run ends when `minutes` of training time or `steps` are used up, whichever is set.
 
     Attributes:
-        batch, crop: pictures per step and their side in pixels (a multiple of 32).
+        batch, crop: pictures per step and their side in pixels (a multiple of 32). The prior sees 32 px as
+            one step: in a crop of 160 px two thirds of the places lie at a border, where context is missing.
         late_crop: crop of the last tenth of the run (the batch shrinks to keep the pixels).
         learning_rate: peak rate of the networks (Adam, warm-up, cosine to zero).
         fast: factor on it for codewords, class logits and biases, which barely move otherwise.
@@ -34,8 +35,8 @@ class TrainConfig:
     out: str = "runs/default"
     minutes: float | None = None
     steps: int | None = None
-    batch: int = 6
-    crop: int = 160
+    batch: int = 3
+    crop: int = 256
     late_crop: int = 256
     learning_rate: float = 5e-4
     fast: float = 40.0
