@@ -86,6 +86,7 @@ class Players:
         torch.manual_seed(config.seed)
         self.device = choose_device(config.device)
         model.set_exact(True)
+        model.vectors().use_greedy_slopes()  # the latents that files have
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.g_s: SynthesisTransform = copy.deepcopy(model.g_s)
         self.tuned = {
