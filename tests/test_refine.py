@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-import vqcodec
 from tests.tiny import picture
 from vqcodec import refine
 from vqcodec.codec import Codec
@@ -18,7 +15,6 @@ from vqcodec.model import quantizer
 from vqcodec.model.vqvae import lambda_of_level
 from vqcodec.refine import EFFORT_STEPS, HALO, WINDOW, Refiner, parts, trusted, windows
 from vqcodec.segments import SegmentCodec
-from vqcodec.zoo import find_model
 from vqcodec_cli.main import main
 
 
@@ -39,19 +35,25 @@ def test_effort_lowers_the_cost(tiny_segments):
         assert searched < 0.99 * greedy
 
 
-def test_the_greedy_choice_prices_errors_higher(monkeypatch):
-    """With the shipped weights, on two photographs; a tiny model predicts too little for it to matter."""
-    samples = Path(vqcodec.__file__).parent / "samples"
-    pictures = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(samples.glob("*_*.png"))]
-    assert len(pictures) == 2
+def test_the_greedy_choice_prices_errors_higher(tiny_weights, monkeypatch):
+    """Other words and less error at effort 1; a search prices errors as training does."""
+    pictures = [picture(200, 250, seed=seed) for seed in (3, 4, 5)]
 
-    def total() -> float:
-        codec = SegmentCodec.load(find_model("default"))
-        return sum(cost(codec, x, level, 1) for x in pictures for level in (40, 160))
+    def coded(effort: int) -> tuple[bytes, float]:
+        codec, joined, error = SegmentCodec.load(tiny_weights), b"", 0.0
+        for x in pictures:
+            analysis = codec.analyse(x)
+            segments = codec.encode(analysis, 200, 0, effort)
+            joined += b"".join(s for layers in segments for s in layers)
+            error += analysis.errors[200]
+        return joined, error
 
-    priced = total()
+    greedy, searched = coded(1), coded(2)
     monkeypatch.setattr(quantizer, "GREEDY_SLOPES", {})
-    assert priced < 0.999 * total()
+    plain = coded(1)
+    assert greedy[0] != plain[0]
+    assert greedy[1] < plain[1]
+    assert coded(2) == searched
 
 
 def test_effort_one_is_the_greedy_choice(tiny_weights):
