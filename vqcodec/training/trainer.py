@@ -67,19 +67,18 @@ class Trainer:
         if isinstance(self.model.quantizer, VectorQuantizer | ResidualQuantizer) and config.bf16:
             self.model.quantizer.gradient_dtype = torch.bfloat16
         self.partial = config.decoder_only or config.prior_only
-        if self.partial:
-            self.model.requires_grad_(False)
-        if config.decoder_only:
-            for name, parameter in self.model.g_s.named_parameters():
-                parameter.requires_grad_(not any(part in name for part in LINEAR))
-        if config.prior_only:
-            for name, parameter in self.model.named_parameters():
-                parameter.requires_grad_(name.startswith(PRIOR))
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(self._trains(name))
         self.optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99), fused=True)
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.step, self.seconds = 0, 0.0
         self.gradient_norm = 0.0
         self.started = False
+
+    def _trains(self, name: str) -> bool:
+        if self.config.decoder_only:
+            return name.startswith("g_s.") and not any(part in name for part in LINEAR)
+        return not self.config.prior_only or name.startswith(PRIOR)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         groups: dict[float, list[nn.Parameter]] = {}
