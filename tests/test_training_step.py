@@ -49,7 +49,7 @@ def test_the_table_gives_shares_of_the_step(profile):
 
 
 def test_the_matrix_rate_counts_multiply_accumulates(profile):
-    assert 1e7 < profile.matrix_rate(torch.device("cpu"), side=256) < 1e15
+    assert 1e7 < profile.matrix_rate(torch.device("cpu"), torch.float32, side=256) < 1e15
 
 
 def test_a_missing_folder_is_one_line(profile, tmp_path, capsys):

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.training.running import choose_device
+from vqcodec.training.running import choose_device, faster_in_bfloat16
 
 FROZEN = ("shortcut", "lapping")
 """Parts of g_s that stay: the linear half is the same for both decoders."""
@@ -70,7 +70,7 @@ class PerceptualConfig:
     seed: int = 0
     threads: int = 0
     device: str = "auto"
-    bf16: bool = True
+    bf16: bool | None = None
 
 
 class Players:
@@ -85,6 +85,7 @@ class Players:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.device = choose_device(config.device)
+        self.bf16 = faster_in_bfloat16(self.device) if config.bf16 is None else config.bf16
         model.set_exact(True)
         model.vectors().use_greedy_slopes()  # the latents that files have
         self.model = model.to(self.device).eval().requires_grad_(False)
@@ -124,11 +125,11 @@ class Players:
     @torch.no_grad()
     def _latents(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Quantised latent over the gain, which g_s takes, and the fidelity decoder's picture."""
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             y = self.model.analyse(x, level)
         y_hat, _, _ = self.model.quantise(y.float(), level)
         scaled = y_hat / self.model.gain(level)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             return scaled, self.model.g_s(scaled, level).float().clamp(0, 1)
 
     def train_step(self, x: Tensor, level: Tensor, adversarial: bool) -> dict[str, float]:
@@ -136,7 +137,7 @@ class Players:
         config = self.config
         scaled, fidelity = self._latents(x, level)
         floor = (fidelity - x).square().mean((1, 2, 3))
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             picture = self.g_s(scaled, level).float()
             # The losses' gradients meet at the picture: each network behind it is gone through once.
             leaf = picture.detach().requires_grad_()
@@ -185,7 +186,7 @@ class Players:
 
     def _discriminate(self, x: Tensor, picture: Tensor, fidelity: Tensor) -> dict[str, float]:
         self.discriminator.requires_grad_(True)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             real, fake = (self.discriminator(p, fidelity)[0].float() for p in (x, picture))
             loss = discriminator_loss(real, fake)
         self.optimizers[1].zero_grad(set_to_none=True)

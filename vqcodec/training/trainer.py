@@ -30,7 +30,7 @@ from vqcodec.model.vqvae import VQVAE, ModelConfig, lambda_of_level
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.reports import Averages, CodebookUse
-from vqcodec.training.running import choose_device, share_used, stop_event, write_tensors
+from vqcodec.training.running import choose_device, faster_in_bfloat16, share_used, stop_event, write_tensors
 from vqcodec.training.warm_start import group_samples, take_over
 
 EMA_EVERY = 8
@@ -60,11 +60,12 @@ class Trainer:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.device = choose_device(config.device)
+        self.bf16 = faster_in_bfloat16(self.device) if config.bf16 is None else config.bf16
         self.out = Path(config.out)
         self.model = VQVAE(config.model)
         # torch's stubs leave memory_format out.
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if isinstance(self.model.quantizer, VectorQuantizer | ResidualQuantizer) and config.bf16:
+        if isinstance(self.model.quantizer, VectorQuantizer | ResidualQuantizer) and self.bf16:
             self.model.quantizer.gradient_dtype = torch.bfloat16
         self.partial = config.decoder_only or config.prior_only
         for name, parameter in self.model.named_parameters():
@@ -192,7 +193,7 @@ class Trainer:
         pixels = x.shape[2] * x.shape[3]
         noisy = self.config.cell_noise and self.step % 2 == 0
         self.model.cell_noise = noisy
-        output = self.model(x, level, autocast=self.config.bf16, synthesis=not self.config.prior_only)
+        output = self.model(x, level, autocast=self.bf16, synthesis=not self.config.prior_only)
         weight = lambda_of_level(level)
         energy = output.energy * self.config.energy_weight / (math.log(2) * pixels)
         loss = ((weight / 0.01) ** -self.config.loss_balance * (weight * 255**2 * output.mse + energy)).mean()
