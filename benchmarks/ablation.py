@@ -76,6 +76,7 @@ VARIANTS = (
         model={"quantizer": "residual"},
     ),
     Variant("two-pass", "spatial context in two passes (checkerboard)", model={"context_passes": 2}),
+    Variant("first-whole", "first phase in one pass", model={"first_passes": 1, "first_channels": 0}),
     Variant("classes-18x5", "context classes 18 x 5", model={"context_levels": (18, 5)}),
     Variant("classes-27x1", "context classes 27 x 1", model={"context_levels": (27, 1)}),
     Variant("cell-noise", "g_a trained by noise in the cell", settings={"cell_noise": True}),

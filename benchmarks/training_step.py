@@ -3,9 +3,9 @@
     python -m benchmarks.training_step --data photos/ --threads 2
 
 Every part is run alone, forward and backward, on tensors of the sizes that a real step has: data (crops
-cut and converted), g_a and g_s (bfloat16 autocast), quantiser (search and free energy of all groups),
-prior (the rest of quantisation: hyper-latent, context networks, hat bases), optimiser (clipping and Adam).
-The whole step is timed too; what the parts do not add up to is printed as "rest" and may be negative.
+cut and converted), g_a and g_s (in bfloat16 where that is faster), quantiser (search and free energy of all
+groups), prior (the rest of quantisation: hyper-latent, context networks, hat bases), optimiser (clipping and
+Adam). The whole step is timed too; what the parts do not add up to is printed as "rest" and may be negative.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from benchmarks.processes import machine
 from benchmarks.report import table
 from benchmarks.results import dump
 from vqcodec.model.complexity import measure
-from vqcodec.model.prior import split_phases
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, load_images
@@ -48,9 +47,9 @@ def seconds(call: Callable[[], object], repeats: int, device: torch.device) -> f
     return statistics.median(times[1:])
 
 
-def matrix_rate(device: torch.device, side: int = 2048) -> float:
-    """Multiply-accumulates per second of a large bfloat16 matrix product."""
-    a, b = torch.randn(2, side, side, device=device).bfloat16()
+def matrix_rate(device: torch.device, kind: torch.dtype, side: int = 2048) -> float:
+    """Multiply-accumulates per second of a large matrix product."""
+    a, b = torch.randn(2, side, side, device=device).to(kind)
     return side**3 / seconds(lambda: a @ b, 5, device)
 
 
@@ -65,7 +64,7 @@ def part_times(trainer: Trainer, crops: Crops, repeats: int) -> dict[str, float]
 
     def transforms(run: Callable[[], Tensor]) -> Callable[[], None]:
         def call() -> None:
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.bf16):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=trainer.bf16):
                 value = run()
             _backward(value)
 
@@ -102,12 +101,12 @@ def _quantise(model: VQVAE, latent: Tensor, level: Tensor) -> None:
 def _quantiser_alone(model: VQVAE, latent: Tensor, level: Tensor) -> Callable[[], None]:
     with torch.no_grad():
         _, _, passes = model.quantise(latent, level)
-    phases = [phase.detach().requires_grad_() for phase in split_phases(latent.detach())]
+    parts = [latent.detach()[p.last].requires_grad_() for p in model.prior.passes]
     features = [[f.detach().requires_grad_() for f in result.features] for result in passes]
 
     def call() -> None:
-        for phase, given in zip(phases, features, strict=True):
-            result = model.quantizer(phase, given)
+        for part, given in zip(parts, features, strict=True):
+            result = model.quantizer(part, given)
             (result.value.mean() + result.energy.mean()).backward()
 
     return call
@@ -123,13 +122,13 @@ def measure_step(config: TrainConfig, repeats: int) -> dict[str, Any]:
     step = times.pop("step")
     pixels = config.batch * config.crop**2
     kmac = {name: part.kmac for name, part in measure(config.model).items()}
-    peak = matrix_rate(trainer.device)
+    peak = matrix_rate(trainer.device, torch.bfloat16 if trainer.bf16 else torch.float32)
     # Backward takes two products for each of forward's: by the inputs and by the weights.
     rates = {name: 3 * 1000 * kmac[name] * pixels / times[name] for name in ("g_a", "g_s")}
     return {
         "schema": SCHEMA,
         "machine": machine(torch.get_num_threads()),
-        "settings": {"batch": config.batch, "crop": config.crop, "bf16": config.bf16, "repeats": repeats},
+        "settings": {"batch": config.batch, "crop": config.crop, "bf16": trainer.bf16, "repeats": repeats},
         "step_s": round(step, 4),
         "parts_s": {name: round(value, 4) for name, value in times.items()},
         "rest_s": round(step - sum(times.values()), 4),

@@ -20,7 +20,10 @@ Floats = NDArray[Any]
 
 WORD = 2**32
 STATE = 2**64
-PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
+FIRST = ((0, 0, 2, 0, 0),)
+FIRST_OF_SEVEN = ((0, 0, 4, 0, 0), (2, 2, 4, 0, 1), (0, 2, 4, 0, 1), (2, 0, 4, 0, 1))
+LATER = ((1, 1, 2, 1, 1), (0, 1, 2, 2, 2), (1, 0, 2, 3, 3))
+"""*Latent*: first row and column of a pass, its stride, its phase, and the maps that it sees."""
 
 
 class Refused(Exception):
@@ -214,18 +217,22 @@ class Tile:
         classes = np.full((groups, rows, columns), self.level // 16)
         features = self.features(self.symbols(coders[0], "z", classes))
         shifts = self.shifts(coders[0])
-        phases: list[Integers] = []
-        for p, (i, j) in enumerate(PHASES):
-            mean, classes = self.predict(features, phases)
-            rows, columns = latent[0, i::2, j::2].shape
+        unit = 4 if "coding.prior.enter.6.weight" in model.tensors else 2
+        size = [math.ceil(n / unit) * unit for n in (self.h, self.w)]
+        whole = np.zeros((model.channels, *size), np.int64)
+        features = features[:, : size[0] // 2, : size[1] // 2]
+        phases = [whole[:, i::2, j::2] for i, j in ((0, 0), (1, 1), (0, 1), (1, 0))]
+        for p, place in enumerate((FIRST_OF_SEVEN if unit == 4 else FIRST) + LATER):
+            row, column, stride, phase, maps = place
+            mean, classes = self.predict(p, place, features, phases[:maps])
+            rows, columns = latent[0, row::stride, column::stride].shape
             value = mean[:, :rows, :columns]
-            coder = coders[min(p, 1)]
+            coder = coders[min(phase, 1)]
             if coder is not None:
                 moved = self.shifted(classes[:, :rows, :columns], shifts)
                 value = value + self.symbols(coder, "y", moved)
-            latent[:, i::2, j::2] = value.clip(-131071, 131071)
-            phases.append(np.zeros_like(mean))
-            phases[-1][:, :rows, :columns] = latent[:, i::2, j::2]
+            latent[:, row::stride, column::stride] = value.clip(-131071, 131071)
+            whole[:, : self.h, : self.w] = latent
         for coder in coders:
             if coder is not None:
                 coder.end()
@@ -279,23 +286,27 @@ class Tile:
     def features(self, z: Integers) -> Integers:
         x = layer(self.model, "hyper1", z, self.q).clip(0, 255)
         x = layer(self.model, "hyper2", x, self.q).clip(0, 255)
-        x = layer(self.model, "hyper3", shuffle(x, 2), self.q).clip(0, 255)
-        return x[:, : math.ceil(self.h / 2), : math.ceil(self.w / 2)]
+        return layer(self.model, "hyper3", shuffle(x, 2), self.q).clip(0, 255)
 
-    def predict(self, features: Integers, phases: list[Integers]) -> tuple[Integers, Integers]:
-        """Mean (M, rows, columns) and classes (G, rows, columns) on the phase grid."""
-        model, p = self.model, len(phases)
+    def predict(
+        self, p: int, place: tuple[int, ...], features: Integers, maps: list[Integers]
+    ) -> tuple[Integers, Integers]:
+        """Mean (M, rows, columns) and classes (G, rows, columns) of a pass."""
+        model, (row, column, stride, phase, _) = self.model, place
+        kept = (slice(None), slice(row // 2, None, 2), slice(column // 2, None, 2))
+        kept = kept if stride == 4 else (slice(None),) * 3
         compand = (np.arange(131072)[:, None] >= model["prior.compand"]).sum(1)
-        seen = model["prior.enter.1.weight"].shape[1] - len(features)
-        companded = [np.where(y < 0, -compand[abs(y)], compand[abs(y)])[:seen] for y in phases]
-        x = layer(model, f"enter.{p}", np.concatenate([*companded, features]), self.q).clip(0, 255)
+        seen = (model[f"prior.enter.{p}.weight"].shape[1] - len(features)) // max(len(maps), 1)
+        companded = [np.where(y < 0, -compand[abs(y)], compand[abs(y)])[:seen] for y in maps]
+        x = layer(model, f"enter.{p}", np.concatenate([*companded, features]), self.q).clip(0, 255)[kept]
         x = layer(model, f"middle.{p}", x, self.q).clip(0, 255)
-        out = layer(model, f"leave.{p}", x, self.q)
+        out = layer(model, f"leave.{phase}", x, self.q)
         mean, numbers = out[: model.channels], out[model.channels :]
-        if p:
+        if maps:
             linear = model[f"prior.linear.{p - 1}"]
-            near = np.stack([window(y[: len(linear)], 3) for y in phases], 1)
-            mean[: len(linear)] += (64 + np.einsum("csuv,csuvij->cij", linear, near)) >> 7
+            n = len(linear)
+            near = np.stack([window(y[:n], 3) for y in maps])
+            mean[:n] += ((64 + np.einsum("csuv,scuvij->cij", linear, near)) >> 7)[kept]
         classes = np.zeros((model.groups, *mean.shape[1:]), np.int64)
         for t, count in enumerate(model.levels):
             u = numbers[t * model.groups : (t + 1) * model.groups]

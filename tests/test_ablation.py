@@ -239,6 +239,7 @@ def test_models_that_no_coder_implements_are_not_exported(changes: dict[str, Any
 def test_sizes_from_files_without_the_newer_fields_are_those_of_the_default_kind() -> None:
     values = SMALL.to_dict()
     assert (values.pop("shortcut"), values.pop("context_passes")) == (True, 4)
+    assert (values.pop("first_passes"), values.pop("first_channels")) == (1, 0)
     assert ModelConfig.from_dict(json.loads(json.dumps(values))) == SMALL
 
 

@@ -45,9 +45,11 @@ def test_counts_follow_the_formulas(config: ModelConfig) -> None:
     at_32 = 9 * f**2
     # What is done once per picture (the level's biases) shows in parts as small as these.
     assert parts["h_s"].kmac == pytest.approx((at_64 / 4096 + at_32 / 1024) / 1000, rel=5e-3)
-    enter = sum(9 * (p * config.context_channels + f) * w for p in range(4))
+    # Each of the first four passes has a quarter of the positions.
+    first = 3 / 4 * config.first_channels
+    enter = sum(9 * (seen + f) * w for seen in (first, *(p * config.context_channels for p in (1, 2, 3))))
     leave = 4 * (w * w + w * (m + groups * len(config.context_levels)))
-    linear = 9 * 24 * (1 + 2 + 3)
+    linear = 9 * min(m, 24) * (3 / 4 + 1 + 2 + 3)
     assert parts["passes"].kmac == pytest.approx((enter + leave + linear) / 1024 / 1000, rel=5e-3)
     assert parts["prior"].kmac == pytest.approx(parts["h_s"].kmac + parts["passes"].kmac)
 

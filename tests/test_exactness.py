@@ -13,10 +13,12 @@ import pytest
 import torch
 
 from tests.make_golden import PICTURES, SUMS, WEIGHTS, decode
+from tests.tiny import picture
 from vqcodec.bitstream import parse, write
 from vqcodec.codec import Codec
 from vqcodec.entropy.shifts import Shifts
 from vqcodec.errors import CorruptData, ModelMismatch
+from vqcodec.metrics import psnr
 from vqcodec.segments import SegmentCodec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,7 +48,7 @@ def strength(name: str) -> int:
 
 
 def test_there_is_a_set():
-    assert [path.name for path in SETS] == ["v1", "v2"]
+    assert [path.name for path in SETS] == ["v1", "v2", "v3"]
     assert all(path.is_dir() for path in SETS)
 
 
@@ -66,6 +68,17 @@ def test_here_and_now(golden):
         indices, latent, pixels = decode(codec, path.read_bytes())
         compare(golden, path.stem, {"indices": indices, "latent": latent, "pixels": pixels})
         assert np.array_equal(np.asarray(Codec(codec).decompress(path.read_bytes())), pixels)
+
+
+@pytest.mark.parametrize("effort", [1, 3])
+def test_models_of_every_age_encode(golden, effort):
+    codec = Codec(SegmentCodec.load(golden / WEIGHTS))
+    x = picture(70, 90, seed=9)
+    data = codec.compress(x, quality=80, effort=effort)
+    pixels = np.asarray(codec.decompress(data))
+    assert psnr(x, pixels) > psnr(x, np.broadcast_to(x.mean((0, 1)), x.shape).round().astype(np.uint8)) + 6
+    # Fewer than a byte in two pixels, though this prior knows nothing.
+    assert len(data) < x.shape[0] * x.shape[1] / 2
 
 
 def compare(golden: Path, name: str, results: dict[str, np.ndarray]) -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tests.tiny import TINY, random_prior_
 from vqcodec.entropy.integer_prior import IntegerPrior
-from vqcodec.entropy.latent_coder import PHASES as CODED_PHASES
 from vqcodec.entropy.latent_coder import prior_level_of
-from vqcodec.model.prior import CONTEXT_GAIN, PHASES, _Bounded, _interpolation, join_phases, split_phases
+from vqcodec.entropy.passes import PHASES, order
+from vqcodec.model.prior import CONTEXT_GAIN, _Bounded, _interpolation, put_together
 from vqcodec.model.quantized_conv import ACTIVATION_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.vqvae import PRIOR_LEVELS, VQVAE
@@ -81,17 +81,19 @@ def differences():
             features = coded.hyper(z, level)
             trained = model.prior.hyper(to_torch(z, HYPER_STEP), basis, True)
             rows["features"].append((to_numpy(trained, ACTIVATION_STEP) - features).ravel())
-            decoded: list[np.ndarray] = []
-            for p in range(4):
-                mean, classes = coded.predict(features, decoded, level)
-                inputs = [to_torch(y, VALUE_STEP) for y in decoded]
-                given = to_torch(features, ACTIVATION_STEP)
-                mean_trained, context = model.prior.predict(given, inputs, basis, True)
+            latent = np.zeros((24, 20, TINY.channels), dtype=np.int64)
+            phases = [latent[i::2, j::2] for i, j in PHASES]
+            given = to_torch(features, ACTIVATION_STEP)
+            for p, place in enumerate(coded.passes):
+                maps = phases[: place.maps]
+                mean, classes = coded.predict(p, features, maps, level)
+                inputs = [to_torch(y, VALUE_STEP) for y in maps]
+                mean_trained, context = model.prior.predict(p, given, inputs, basis, True)
                 difference = (to_numpy(mean_trained, VALUE_STEP) - mean).ravel()
                 rows["later" if p else "first"].append(difference)
                 rows["classes"].append((number_classes(context) - classes).ravel())
                 rows["used"].append(classes.ravel())
-                decoded.append(random.integers(-1200, 1201, mean.shape))
+                latent[place.places] = random.integers(-1200, 1201, mean.shape)
     return {name: np.abs(np.concatenate(parts)) for name, parts in rows.items()}
 
 
@@ -122,45 +124,69 @@ def test_levels_of_both_halves_agree():
 
 
 # -- phases ------------------------------------------------------------------------------------
-def test_phases_are_the_same_in_both_halves():
-    assert PHASES == CODED_PHASES
-    assert sorted(PHASES) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+@pytest.mark.parametrize("first", [1, 4])
+@given(rows=st.integers(1, 13), columns=st.integers(1, 13))
+def test_every_position_is_coded_once(first, rows, columns):
+    times = np.zeros((rows, columns), dtype=int)
+    for place in order(first):
+        part = times[place.places]
+        assert part.shape == place.sides(rows, columns)
+        part += 1
+    assert (times == 1).all()
 
 
-@given(rows=st.integers(1, 4), columns=st.integers(1, 4))
-def test_phases_split_and_join(rows, columns):
-    y = torch.arange(2 * 3 * 4 * rows * columns).reshape(2, 3, 2 * rows, 2 * columns)
-    phases = split_phases(y)
-    assert torch.equal(phases[1][0, 0], y[0, 0, 1::2, 1::2])
-    assert torch.equal(join_phases(phases), y)
+def test_passes_of_the_first_phase_are_its_phases():
+    assert [(p.row, p.column) for p in order(4)[:4]] == [(2 * i, 2 * j) for i, j in PHASES]
+    assert [p.maps for p in order(4)] == [0, 1, 1, 1, 1, 2, 3]
+    assert [p.phase for p in order(4)] == [0, 0, 0, 0, 1, 2, 3]
+    assert [p.layer for p in order(1)] == [0, 1, 1, 1]
+    assert order(4)[4:] == order(1)[1:]
+    with pytest.raises(ValueError, match="one pass or four"):
+        order(2)
 
 
-def test_the_interpolation_starts_on_neighbours():
-    """Every pass starts as a weighted sum of four decoded pixels next to it, the nearest there are."""
-    for p in range(1, 4):
-        weight = _interpolation(p, TINY.channels)
-        i, j = PHASES[p]
+@pytest.mark.parametrize("first", [1, 4])
+def test_parts_are_put_together(first):
+    y = torch.arange(2 * 3 * 8 * 12).reshape(2, 3, 8, 12)
+    passes = order(first)
+    parts = [y[place.last] for place in passes]
+    assert torch.equal(put_together(parts, passes, 8, 12), y)
+    begun = put_together(parts[:2], passes, 8, 12)
+    assert torch.equal(begun[passes[1].last], parts[1])
+    assert not begun[passes[2].last].any()
+
+
+@pytest.mark.parametrize("first", [1, 4])
+def test_the_interpolation_starts_on_neighbours(first):
+    """Every pass starts as a weighted sum of four decoded positions next to it, the nearest there are."""
+    for place in order(first):
+        if not place.maps:
+            continue
+        weight = _interpolation(place, TINY.channels)
         offsets = []
         for phase, row, column in weight[0].nonzero().tolist():
             y, x = PHASES[phase]
-            offsets.append((2 * (row - 1) + y - i, 2 * (column - 1) + x - j))
-        if p == 1:
-            assert sorted(offsets) == [(-1, -1), (-1, 1), (1, -1), (1, 1)]
+            offsets.append((2 * (row - 1) + y, 2 * (column - 1) + x))
+        far = place.stride // 2
+        here = (place.row, place.column) if far == 1 else (0, 0)
+        offsets = sorted(((y - here[0]) // far, (x - here[1]) // far) for y, x in offsets)
+        if (place.row // far + place.column // far) % 2 == 0:
+            assert offsets == [(-1, -1), (-1, 1), (1, -1), (1, 1)]
         else:
-            assert sorted(offsets) == [(-1, 0), (0, -1), (0, 1), (1, 0)]
+            assert offsets == [(-1, 0), (0, -1), (0, 1), (1, 0)]
 
 
 # -- causality ---------------------------------------------------------------------------------
 @pytest.mark.parametrize("exact", [False, True])
-@pytest.mark.parametrize("p", range(4))
+@pytest.mark.parametrize("p", range(7))
 def test_training_never_looks_ahead(monkeypatch, exact, p):
-    """With the hyper-latent held, a change in phase p leaves passes 0..p-1 and p's own prediction alone."""
+    """With the hyper-latent held, a change in pass p leaves passes 0..p-1 and p's own prediction alone."""
     model = lively_model(1)
     model.set_exact(exact)
     with torch.no_grad():
         for words in vectors(model).words:
             words.copy_(torch.randn(words.shape, generator=torch.Generator().manual_seed(5)) * 3)
-    y = torch.randn(1, TINY.channels, 6, 8, generator=torch.Generator().manual_seed(6)) * 4
+    y = torch.randn(1, TINY.channels, 12, 8, generator=torch.Generator().manual_seed(6)) * 4
     level = torch.tensor([0.5])
     held = model.encode_hyper(y, model.prior_basis(level))
     monkeypatch.setattr(model, "encode_hyper", lambda *_: held)
@@ -174,23 +200,24 @@ def test_training_never_looks_ahead(monkeypatch, exact, p):
     monkeypatch.setattr(model.prior, "predict", recorded)
     model.quantise(y, level)
     changed = y.clone()
-    i, j = PHASES[p]
-    changed[:, :, i::2, j::2] = -changed[:, :, i::2, j::2] + 7
+    part = changed[model.prior.passes[p].last]
+    part[:] = -part + 7
     model.quantise(changed, level)
-    before, after = predictions[:4], predictions[4:]
-    for q in range(4):
+    before, after = predictions[:7], predictions[7:]
+    for q in range(7):
         same = torch.equal(before[q][0], after[q][0]) and torch.equal(before[q][1], after[q][1])
         assert same == (q <= p), (p, q)
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 1000), p=st.integers(0, 3), level=st.integers(0, LEVEL_MAX))
+@given(seed=st.integers(0, 1000), p=st.integers(0, 6), level=st.integers(0, LEVEL_MAX))
 def test_coding_never_looks_ahead(tiny_segments, seed, p, level):
     coder = tiny_segments.coder
     random = np.random.default_rng(seed)
     z_index = [random.integers(b.words.shape[1], size=(2, 2, b.groups)) for b in coder.hyper_bands]
     indices = {
-        q: [random.integers(b.words.shape[1], size=(4, 3, b.groups)) for b in coder.bands] for q in range(4)
+        q: [random.integers(b.words.shape[1], size=(*place.sides(8, 6), b.groups)) for b in coder.bands]
+        for q, place in enumerate(coder.prior.passes)
     }
 
     def walk():
@@ -209,7 +236,7 @@ def test_coding_never_looks_ahead(tiny_segments, seed, p, level):
     for q in range(p + 1):
         assert np.array_equal(before[q][0], after[q][0])
         assert np.array_equal(before[q][1], after[q][1])
-    for q in range(p + 1, 4):
+    for q in range(p + 1, 7):
         assert not np.array_equal(before[q][0], after[q][0])
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import reference_decoder as reference
+from tests.make_golden import WEIGHTS
 from tests.tiny import picture, random_prior_, tiny_model, write_tiny
 from vqcodec.bitstream import parse, write
 from vqcodec.entropy.coder import SegmentWriter, TableSet
@@ -22,6 +24,7 @@ from vqcodec.segments import SegmentCodec
 from vqcodec.types import Header
 
 PAGE = files("vqcodec.bitstream").joinpath("FORMAT.md").read_text(encoding="utf-8")
+GOLDEN = Path(__file__).resolve().parent / "golden"
 PICTURES = [
     (100, 150, 126, 0),
     (130, 161, 60, 64),
@@ -68,6 +71,19 @@ def test_same_latent_and_pixels_from_a_file(both: Both, height: int, width: int,
     assert (latent == ours(both, file.segments, **where)).all()
     pixels = reference.synthesise(both.model, latent, width, height, level)
     assert np.abs(pixels.astype(int) - both.codec.decode(file.segments, **where)).max() <= 1
+
+
+@pytest.mark.parametrize("kept", ["v1", "v2"])
+def test_same_latent_from_files_of_older_models(kept: str):
+    """Their first phase is one pass; those of v1 know no shifts."""
+    folder = GOLDEN / kept
+    model = reference.Model(folder / WEIGHTS)
+    for path in sorted(folder.glob("*.vqc")):
+        file = parse(path.read_bytes())
+        header = file.header
+        size = header.width, header.height, header.level, header.tile
+        latent = reference.decode_latent(model, file.segments, *size)
+        assert np.array_equal(latent.transpose(1, 2, 0), np.load(folder / f"{path.stem}.latent.npy"))
 
 
 def test_many_classes_were_met(both: Both):
@@ -125,8 +141,8 @@ def test_the_tables_of_the_page_list_the_tensors(both: Both):
     layers = {}
     for name, kernel, _, _, rows, _ in rows_of("`(hyper|enter|middle|leave)"):
         general = name.split(",")[0]
-        for p in range(4 if "p = 0 to 3" in name else 1):
-            layers[general.replace(".p", f".{p}")] = int(kernel), int(rows)
+        for p in range({"p = 0 to Q - 1": 7, "f = 0 to 3": 4}.get(name.partition(", ")[2], 1)):
+            layers[re.sub(r"\.[pf]$", f".{p}", general)] = int(kernel), int(rows)
     seen = set()
     for name, tensor in both.model.tensors.items():
         if not name.startswith("coding."):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import math
@@ -27,7 +28,8 @@ from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.vqvae import VQVAE, ModelConfig, lambda_of_level
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import __main__ as command
-from vqcodec.training import evaluate, export
+from vqcodec.training import evaluate, export, running
+from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, find_images, load_images
 from vqcodec.training.sources import load_start
 from vqcodec.training.trainer import CollapseError, Trainer, config_of_state, read_metadata
@@ -114,7 +116,10 @@ def test_the_state_is_whole(trained):
 def test_names_of_parameters_never_change():
     """States and weights files in the world hold these names."""
     names = [n for n, _ in VQVAE(TINY).named_parameters()]
-    assert len(names) == 98
+    older = [n for n, _ in VQVAE(dataclasses.replace(TINY, first_passes=1)).named_parameters()]
+    # Three more passes: two layers of three and two parameters, an interpolation each.
+    assert len(names) == len(older) + 3 * (3 + 2 + 1) == 98 + 18
+    assert set(older) < set(names)
     for name in (
         "log_gain",
         "g_a.shortcut",
@@ -227,6 +232,29 @@ def test_the_command_starts_from_other_weights(trained, folder, tmp_path, monkey
     new, old = load_file(tmp_path / "new" / "state.safetensors"), load_file(state)
     assert torch.equal(new["model.g_a.shortcut"], old["ema.g_a.shortcut"])
     assert json.loads(read_metadata(tmp_path / "new" / "state.safetensors")["progress"])["step"] == 2
+
+
+@pytest.mark.parametrize("slow", [torch.bfloat16, torch.float32])
+def test_bfloat16_is_used_where_it_is_faster(monkeypatch, slow):
+    """And only there, unless the settings say otherwise."""
+
+    def conv2d(x, weight, padding):
+        assert x.dtype == weight.dtype
+        time.sleep(0.02 if x.dtype == slow else 0.001)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
+    assert Trainer(settings(bf16=None)).bf16 == (slow == torch.float32)
+    assert not Trainer(settings(bf16=False)).bf16
+    assert Trainer(settings(bf16=True)).bf16
+    assert running.faster_in_bfloat16(torch.device("cuda"))
+
+
+@pytest.mark.parametrize(("option", "value"), [([], None), (["--bf16"], True), (["--no-bf16"], False)])
+def test_settings_that_may_be_left_to_the_machine(option, value):
+    (item,) = (f for f in dataclasses.fields(TrainConfig) if f.name == "bf16")
+    parser = argparse.ArgumentParser()
+    running.add_option(parser, item)
+    assert parser.parse_args(option).bf16 is value
 
 
 @pytest.mark.parametrize("arguments", [[], ["--data", "x"], ["--steps", "3"]])

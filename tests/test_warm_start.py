@@ -61,10 +61,9 @@ def test_old_channels_of_a_grown_latent_stay_what_they_were(source):
         assert torch.allclose(model.hyper_latent(y), z, atol=1e-5)
         basis = source.prior_basis(level)
         features = source.prior.hyper(z, basis, False)[:, :, :2, :2]
-        decoded_old = [y_old[:, :, ::2, ::2]]
-        decoded = [y[:, :, ::2, ::2]]
-        mean, context = model.prior.predict(features, decoded, basis, False)
-        mean_old, context_old = source.prior.predict(features, decoded_old, basis, False)
+        maps_old, maps = [y_old[:, :, ::2, ::2]], [y[:, :, ::2, ::2]]
+        mean, context = model.prior.predict(4, features, maps, basis, False)
+        mean_old, context_old = source.prior.predict(4, features, maps_old, basis, False)
     assert torch.allclose(mean[:, :16], mean_old, atol=1e-5)
     groups = source.prior.groups
     assert torch.allclose(context[:, :, :groups], context_old, atol=1e-5)
@@ -90,6 +89,23 @@ def test_bands_cut_differently_start_anew(source):
     x, level = Crops(pictures(), seed=5).batch(2, 64)
     with torch.no_grad():
         assert bool(torch.isfinite(model(x, level).energy).all())
+
+
+def test_more_passes_of_the_first_phase_change_nothing_yet(source):
+    """A model whose first phase is one pass becomes one of four, each with the layers of the one."""
+    torch.manual_seed(2)
+    whole = VQVAE(dataclasses.replace(TINY, first_passes=1)).eval()
+    take_over(whole, source, Crops(pictures(), seed=2), 2, 64, spread=2.0)
+    model, afresh = started(TINY, whole)
+    assert {"prior.enter.3.weight", "prior.linear.0", "prior.linear.2"} <= set(afresh)
+    assert not {"prior.enter.4.weight", "prior.middle.3.weight", "prior.leave.0.weight"} & set(afresh)
+    x = torch.rand(2, 3, 64, 128, generator=torch.Generator().manual_seed(0))
+    level = torch.tensor([0.2, 0.9])
+    with torch.no_grad():
+        ours, theirs = model(x, level), whole(x, level)
+    assert len(ours.passes) == len(theirs.passes) + 3
+    assert torch.allclose(ours.energy, theirs.energy, rtol=1e-5)
+    assert torch.equal(ours.picture, theirs.picture)
 
 
 def test_another_hyper_latent_is_refused(source):

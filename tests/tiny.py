@@ -1,6 +1,6 @@
 """A tiny model for tests: seeded, started and trained for a moment on generated pictures.
 
-All that the default model has is here too: bands of three sizes, both context numbers, four passes.
+All that the default model has is here too: bands of three sizes, both context numbers, seven passes.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ TINY = ModelConfig(
     synthesis=(8, 8, 1, 1),
     prior_features=8,
     prior_width=16,
+    first_passes=4,
+    first_channels=6,
     lapped=True,
 )
 
@@ -47,6 +49,8 @@ SMALL = ModelConfig(
     synthesis=(16, 32, 1, 1),
     prior_features=16,
     prior_width=16,
+    first_passes=1,
+    first_channels=0,
     lapped=False,
 )
 """Wider, with two bands: for what compares or counts parts of a model."""

@@ -17,7 +17,7 @@ from PIL import Image
 
 from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
-from vqcodec.entropy.latent_coder import LAYER_OF_PASS, LAYERS, PHASES, SHIFTS, LatentCoder, Observe
+from vqcodec.entropy.latent_coder import LAYERS, SHIFTS, LatentCoder, Observe
 from vqcodec.entropy.tables import TOTAL_BITS, perplexity
 from vqcodec.files import Source, read_source
 from vqcodec.grid import tiles
@@ -60,8 +60,9 @@ class BitReport:
 
     Attributes:
         blocks: (h, w) bits of each 16x16 block; hyper-latent bits are spread over the blocks they cover.
-        passes: bits of the hyper-latent, of shifts and of the four passes, see PASS_NAMES. What shifts take
-            counts to their bands, and evenly to the blocks of their tile.
+        passes: bits of the hyper-latent, of shifts and of the four phases, see PASS_NAMES; a first phase
+            that is coded in four passes of its own counts as one. What shifts take counts to their bands,
+            and evenly to the blocks of their tile.
         layers: (bits, segment bytes) of each layer.
         groups: most expensive first.
         chunks: payload bytes of each chunk.
@@ -174,8 +175,8 @@ def count_bits(
         coder.decode(segments, shape, header.level, tally.observer(rows, columns))
     sizes = [sum(len(layers[n] or b"") for layers in container.segments) for n in range(LAYERS)]
     bits = [float(tally.passes[_Z] + tally.passes[_SHIFTS]), 0.0]
-    for p, layer in enumerate(LAYER_OF_PASS):
-        bits[layer] += float(tally.passes[_FIRST + p])
+    bits[0] += float(tally.passes[_FIRST])
+    bits[1] += float(tally.passes[_FIRST + 1 :].sum())
     report = BitReport(
         header=header,
         file_bytes=container.file_bytes,
@@ -198,6 +199,7 @@ class _Tally:
         self._bands = [*coder.hyper_bands, *coder.bands]
         self._hyper = len(coder.hyper_bands)
         self._shifts = coder.shifts
+        self._order = coder.prior.passes
         self._bits = [np.zeros(band.groups) for band in self._bands]
         self._used = [np.zeros(band.words.shape[:2], dtype=np.int64) for band in self._bands]
         self.blocks = np.zeros(shape)
@@ -217,15 +219,15 @@ class _Tally:
                 return
             band = self._bands[number]
             bits = TOTAL_BITS - np.log2(band.tables.counts[tables, index])
-            self.passes[_Z if p is None else _FIRST + p] += bits.sum()
+            place = None if p is None else self._order[p]
+            self.passes[_Z if place is None else _FIRST + place.phase] += bits.sum()
             self._bits[number] += bits.sum(axis=(1, 2))
             np.add.at(self._used[number], (np.arange(band.groups)[:, None, None], index), 1)
             here = bits.sum(axis=0)
-            if p is None:
+            if place is None:
                 part[:] += _spread(here, part.shape)
             else:
-                i, j = PHASES[p]
-                part[i::2, j::2] += here
+                part[place.places] += here
 
         return observe
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from vqcodec.checkpoint import Weights
 from vqcodec.model.blocks import BLOCK
-from vqcodec.model.prior import join_phases
+from vqcodec.model.prior import put_together
 from vqcodec.model.quantizer import SLOPE
 from vqcodec.model.vqvae import lambda_of_level
 from vqcodec.restore import restore
@@ -42,7 +42,7 @@ WINDOW = 24
 HALO = 4
 """Blocks around a piece that are refined with it and then dropped: blocks overlap, and g_s looks further."""
 ALIGNMENT = 4
-"""Pieces begin where a position of the hyper-latent and a 2x2 block of the four passes do."""
+"""Pieces begin where a position of the hyper-latent and the rows and columns of all passes do."""
 
 
 def parts(steps: int) -> Iterator[float]:
@@ -142,4 +142,7 @@ class Refiner:
             gradients = torch.autograd.grad(distortion.sum() + energy, seen)
         rate = hyper.rate.sum() + torch.stack([p.rate.sum() for p in passes]).sum()
         cost = float(distortion.detach().sum() + rate.detach())
-        return y_hat.detach(), join_phases(list(gradients))[:, :, :h, :w], cost
+        unit = self.model.prior.passes[0].stride
+        whole = (-(-h // unit) * unit, -(-w // unit) * unit)
+        gradient = put_together(list(gradients), self.model.prior.passes, *whole)[:, :, :h, :w]
+        return y_hat.detach(), gradient, cost

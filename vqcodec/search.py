@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS, PHASES, Coded, LatentCoder
+from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS, Coded, LatentCoder
 from vqcodec.entropy.shifts import Shifts
 from vqcodec.entropy.tables import nats_from_counts
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
@@ -115,9 +115,8 @@ class TileSearch:
         grid = target[0].permute(1, 2, 0)
 
         def choose(p: int, mean: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
-            i, j = PHASES[p]
             mu = torch.from_numpy(mean.astype(np.float32)).to(self._device) / SCALE
-            residual = grid[i::2, j::2] - mu
+            residual = grid[self._coder.prior.passes[p].places] - mu
             kinds = torch.from_numpy(classes).to(self._device)
             return [
                 search(

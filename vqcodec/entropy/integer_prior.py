@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vqcodec.entropy.passes import PHASES, order
 from vqcodec.errors import ModelNotFound
 
 SUM_LIMIT = 1 << 24
 INPUT_MAX = 255
 LATENT_MAX = 131_071
-PASSES = 4
 LINEAR_SHIFT = 7
 LEVELS_PER_KNOT = 8
 Arrays = dict[str, np.ndarray]
@@ -67,22 +67,30 @@ class IntegerConv:
         after = self.bias[min(knot + 1, len(self.bias) - 1)]
         return (self.bias[knot] * (LEVELS_PER_KNOT - part) + after * part + LEVELS_PER_KNOT // 2) >> 3
 
-    def __call__(self, x: np.ndarray, level: int) -> np.ndarray:
-        """x (h, w, I) float32 integers -> (h, w, O) int64; zero padding."""
-        h, w, channels = x.shape
-        if self.kernel == 3:
-            padded = np.zeros((h + 2, w + 2, channels), dtype=np.float32)
-            padded[1:-1, 1:-1] = x
-            shifted = [padded[i : i + h, j : j + w] for i in range(3) for j in range(3)]
-            columns = np.concatenate(shifted, axis=2)
-        else:
-            columns = x
-        acc = self.product(columns.reshape(h * w, -1), self.weight.T).astype(np.int64)
+    def __call__(self, x: np.ndarray, level: int, corner: tuple[int, int] | None = None) -> np.ndarray:
+        """x (h, w, I) float32 integers -> (h, w, O) int64, or a quarter, see `windows`; zero padding."""
+        columns = windows(x, corner) if self.kernel == 3 else x
+        h, w, inputs = columns.shape
+        acc = self.product(columns.reshape(h * w, inputs), self.weight.T).astype(np.int64)
         acc += self.level_bias(level)
         acc *= self.multiplier
         acc += np.int64(1) << (self.shift - 1)
         acc >>= self.shift
         return acc.reshape(h, w, -1)
+
+
+def windows(x: np.ndarray, corner: tuple[int, int] | None) -> np.ndarray:
+    """The 3x3 surroundings (h, w, 9 I), 0 outside, of all places of x (h, w, I).
+
+    Args:
+        corner: row and column, 0 or 1, from which on every second place alone is wanted; None for all.
+    """
+    h, w, channels = x.shape
+    padded = np.zeros((h + 2, w + 2, channels), dtype=x.dtype)
+    padded[1:-1, 1:-1] = x
+    (top, left), step = (corner, 2) if corner is not None else ((0, 0), 1)
+    shifted = [padded[top + i : i + h : step, left + j : j + w : step] for i in range(3) for j in range(3)]
+    return np.concatenate(shifted, axis=2)
 
 
 def activate(x: np.ndarray) -> np.ndarray:
@@ -109,10 +117,12 @@ class IntegerPrior:
         self.hyper1 = conv("prior.hyper1")
         self.hyper2 = conv("prior.hyper2")
         self.hyper3 = conv("prior.hyper3")
-        self.enter = [conv(f"prior.enter.{p}") for p in range(PASSES)]
-        self.middle = [conv(f"prior.middle.{p}") for p in range(PASSES)]
-        self.leave = [conv(f"prior.leave.{p}") for p in range(PASSES)]
-        self.linear = [arrays[f"prior.linear.{p}"].astype(np.int64) for p in range(PASSES - 1)]
+        total = sum(name.startswith("prior.enter.") and name.endswith(".weight") for name in arrays)
+        self.passes = order(total + 1 - len(PHASES))
+        self.enter = [conv(f"prior.enter.{p}") for p in range(total)]
+        self.middle = [conv(f"prior.middle.{p}") for p in range(total)]
+        self.leave = [conv(f"prior.leave.{p}") for p in range(len(PHASES))]
+        self.linear = [arrays[f"prior.linear.{p}"].astype(np.int64) for p in range(total - 1)]
         # The weights hold where the companded value steps up; a look-up is faster.
         steps = np.arange(LATENT_MAX + 1)
         self.compand = np.searchsorted(arrays["prior.compand"], steps, side="right").astype(np.float32)
@@ -127,22 +137,25 @@ class IntegerPrior:
         return activate(self.hyper3(np.ascontiguousarray(h.reshape(2 * rows, 2 * columns, -1)), level))
 
     def predict(
-        self, features: np.ndarray, decoded: list[np.ndarray], level: int
+        self, p: int, features: np.ndarray, maps: list[np.ndarray], level: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (h, w, M) int64 in steps of 1/128 and class (h, w, G) int64 of pass len(decoded).
+        """Mean (h, w, M) int64 in steps of 1/128 and class (h, w, G) int64 of pass p.
 
         Args:
-            decoded: latents (h, w, M) int64 of the passes before, |y| <= LATENT_MAX.
+            maps: the phases (H, W, M) int64 that it looks at, 0 where not decoded yet, |y| <= LATENT_MAX.
         """
-        p = len(decoded)
-        inputs = [self._companded(y) for y in decoded] + [features]
-        h = activate(self.enter[p](np.concatenate(inputs, 2), level))
+        place = self.passes[p]
+        inputs = features
+        if maps:
+            channels = (self.enter[p].weight.shape[1] // 9 - features.shape[2]) // len(maps)
+            inputs = np.concatenate([*(self._companded(y[:, :, :channels]) for y in maps), features], 2)
+        h = activate(self.enter[p](inputs, level, place.corner))
         h = activate(self.middle[p](h, level))
-        out = self.leave[p](h, level)
+        out = self.leave[place.phase](h, level)
         mean = out[:, :, : self.channels]
-        if p:
-            n = self.linear[p - 1].shape[0]
-            mean[:, :, :n] += self._interpolate(decoded, self.linear[p - 1])
+        if maps:
+            n = len(self.linear[p - 1])
+            mean[:, :, :n] += self._interpolate(maps, self.linear[p - 1], place.corner)
         classes = np.zeros((*out.shape[:2], self.groups), dtype=np.int64)
         start = self.channels
         for levels in self.context_levels:
@@ -152,21 +165,18 @@ class IntegerPrior:
         return mean, classes
 
     def _companded(self, y: np.ndarray) -> np.ndarray:
-        """Odd look-up of 16 * asinh(y / 128), for the channels that the context nets see."""
-        channels = (self.enter[1].weight.shape[1] - self.enter[0].weight.shape[1]) // 9
-        inside = y[:, :, :channels]
-        return np.sign(inside).astype(np.float32) * self.compand[np.abs(inside)]
+        """Odd look-up of 16 * asinh(y / 128)."""
+        return np.sign(y).astype(np.float32) * self.compand[np.abs(y)]
 
     @staticmethod
-    def _interpolate(decoded: list[np.ndarray], weight: np.ndarray) -> np.ndarray:
-        """Linear mean from 3x3 neighbourhoods: weight (C, phases, 3, 3) in steps of 1/128."""
-        n = weight.shape[0]
-        h, w = decoded[0].shape[:2]
-        total = np.full((h, w, n), 1 << (LINEAR_SHIFT - 1), dtype=np.int64)
-        for phase, y in enumerate(decoded):
-            padded = np.zeros((h + 2, w + 2, n), dtype=np.int64)
-            padded[1:-1, 1:-1] = y[:, :, :n]
-            for i in range(3):
-                for j in range(3):
-                    total += padded[i : i + h, j : j + w] * weight[:, phase, i, j]
+    def _interpolate(
+        maps: list[np.ndarray], weight: np.ndarray, corner: tuple[int, int] | None
+    ) -> np.ndarray:
+        """Linear mean from 3x3 neighbourhoods: weight (C, maps, 3, 3) in steps of 1/128."""
+        n = len(weight)
+        total = np.int64(1 << (LINEAR_SHIFT - 1))
+        for number, y in enumerate(maps):
+            near = windows(y[:, :, :n], corner)
+            near = near.reshape(*near.shape[:2], 9, n)
+            total = total + (near * weight[:, number].reshape(n, 9).T).sum(2)
         return total >> LINEAR_SHIFT

@@ -1,6 +1,7 @@
 """One tile's indices <-> segments: the walk over hyper-latent and passes that both directions share.
 
-    layer 0:  z (all groups), shifts, then y of pass 0        layer 1:  y of passes 1, 2, 3
+    layer 0:  z (all groups), shifts, then y of the passes of the first phase
+    layer 1:  y of the other three
 
 Inside a pass: bands in order, groups in order, context classes ascending, positions row by row.
 """
@@ -16,16 +17,14 @@ from vqcodec.entropy.coder import SegmentReader, SegmentWriter
 from vqcodec.entropy.integer_prior import (
     INPUT_MAX,
     LATENT_MAX,
-    PASSES,
     Arrays,
     IntegerPrior,
     Product,
 )
+from vqcodec.entropy.passes import PHASES
 from vqcodec.entropy.shifts import Shifts
 from vqcodec.types import LEVEL_MAX
 
-PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
-LAYER_OF_PASS = (0, 1, 1, 1)
 LAYERS = 2
 LEVELS_PER_CLASS = 16
 """Quality levels (0..252) that share one table of the hyper-latent."""
@@ -108,7 +107,9 @@ class LatentCoder:
         for p, indices, classes in coded:
             for number, (band, index) in enumerate(zip(self.bands, indices, strict=True)):
                 tables = band.table_numbers(self._classes(classes, number, shifts))
-                writers[LAYER_OF_PASS[p]].write(index.transpose(2, 0, 1).reshape(-1), tables, band.tables)
+                writers[self.prior.passes[p].layer].write(
+                    index.transpose(2, 0, 1).reshape(-1), tables, band.tables
+                )
         return [writer.finish() for writer in writers], latent
 
     # -- decoding ------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ class LatentCoder:
                     observe(SHIFTS, number, places, np.zeros_like(places))
 
         def read(p: int, mean: np.ndarray, classes: np.ndarray) -> np.ndarray | int:
-            reader = readers[LAYER_OF_PASS[p]]
+            reader = readers[self.prior.passes[p].layer]
             if reader is None:
                 return 0
             h, w = classes.shape[:2]
@@ -196,21 +197,18 @@ class LatentCoder:
     ) -> np.ndarray:
         """Latent from passes; `residual` gives a pass's quantised residual for mean and classes."""
         h, w = shape
-        half_h, half_w = -(-h // 2), -(-w // 2)
         prior_level = prior_level_of(level)
-        features = self.prior.hyper(z_hat, prior_level)[:half_h, :half_w]
-        latent = np.zeros((2 * half_h, 2 * half_w, self.channels), dtype=np.int64)
-        decoded: list[np.ndarray] = []
-        for p, (i, j) in zip(range(PASSES), PHASES, strict=True):
-            mean, classes = self.prior.predict(features, decoded, prior_level)
-            # Where the grid is odd the last row or column of a phase lies outside: it is zero.
-            rows, columns = -(-(h - i) // 2), -(-(w - j) // 2)
-            value = np.zeros_like(mean)
-            inside = mean[:rows, :columns]
-            value[:rows, :columns] = inside
+        unit = self.prior.passes[0].stride
+        latent = np.zeros((-(-h // unit) * unit, -(-w // unit) * unit, self.channels), dtype=np.int64)
+        features = self.prior.hyper(z_hat, prior_level)[: latent.shape[0] // 2, : latent.shape[1] // 2]
+        phases = [latent[i::2, j::2] for i, j in PHASES]
+        for p, place in enumerate(self.prior.passes):
+            mean, classes = self.prior.predict(p, features, phases[: place.maps], prior_level)
+            # Where the grid reaches beyond the tile the latent stays zero.
+            rows, columns = place.sides(h, w)
             if rows and columns:
-                value[:rows, :columns] += residual(p, inside, classes[:rows, :columns])
-            np.clip(value, -LATENT_MAX, LATENT_MAX, out=value)
-            decoded.append(value)
-            latent[i::2, j::2] = value
+                value = mean[:rows, :columns]
+                value = value + residual(p, value, classes[:rows, :columns])
+                inside = latent[place.places][:rows, :columns]
+                np.clip(value, -LATENT_MAX, LATENT_MAX, out=inside)
         return latent[:h, :w]

@@ -68,7 +68,7 @@ def measure(config: ModelConfig) -> dict[str, Part]:
         "h_a": Part(_parameters(model.h_a), _kmac(lambda: model.h_a(y))),
         "h_s": Part(hyper, _kmac(lambda: prior.hyper(z, basis, False))),
     }
-    passes = _kmac(lambda: _four_passes(model, features, phase, basis))
+    passes = _kmac(lambda: _all_passes(model, features, phase, basis))
     parts["passes"] = Part(_parameters(prior) - hyper, passes)
     parts["prior"] = Part(_parameters(prior), parts["h_s"].kmac + passes)
     parts["search"] = Part(_parameters(model.quantizer, model.hyper_quantizer), _search_kmac(config))
@@ -99,9 +99,9 @@ def tensor_bytes(config: ModelConfig) -> int:
     return total
 
 
-def _four_passes(model: VQVAE, features: Tensor, phase: Tensor, basis: Tensor) -> None:
-    for p in range(4):
-        model.prior.predict(features, [phase] * p, basis, False)
+def _all_passes(model: VQVAE, features: Tensor, phase: Tensor, basis: Tensor) -> None:
+    for p, place in enumerate(model.prior.passes):
+        model.prior.predict(p, features, [phase] * place.maps, basis, False)
 
 
 def _parameters(*modules: nn.Module) -> int:

@@ -4,10 +4,10 @@
                                                   |
     y_hat phases decoded so far --asinh--> conv3x3, 1x1, 1x1 (one net per pass) --> mu, (u0, u1) per group
 
-The latent grid is cut in four phases, (0,0), (1,1), (0,1), (1,0) of every 2x2 block, decoded in that
-order; pass p sees phases 0..p-1 as channels of a half-size grid, so every pass is one dense
-convolution and nothing is computed twice. A linear interpolation from decoded neighbours runs
-beside the network for the strongest channels. Every layer can be replayed in integers.
+Positions are coded in the order of `vqcodec.entropy.passes`; a pass sees the phases before it as channels
+of a half-size grid, so every pass is one dense convolution and nothing is computed twice. A linear
+interpolation from decoded neighbours runs beside the network for the strongest channels. Every layer can be
+replayed in integers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.entropy.passes import PHASES, Pass, order
 from vqcodec.model.blocks import LEVEL_KNOTS
 from vqcodec.model.quantized_conv import (
     ACTIVATION_STEP,
@@ -25,12 +26,11 @@ from vqcodec.model.quantized_conv import (
     HYPER_STEP,
     VALUE_STEP,
     QuantizableConv,
+    conv_at,
     ste_round,
     to_grid,
 )
 
-PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
-"""Row and column offset of each pass in a 2x2 block."""
 LINEAR_CHANNELS = 24
 DC_CHANNELS = (0, 1, 7)
 """Where the energy order of `dct_filters` puts the means of the three opponent colours."""
@@ -39,8 +39,8 @@ MEAN_GAIN = 4.0
 CONTEXT_GAIN = 8.0
 CONTEXT_MAX = 127 * CONTEXT_STEP
 
-# Decoded neighbours of each pass on the half-size grid: pass -> [(phase, row, column)], row and
-# column relative to the centre of a 3x3 window.
+# Decoded neighbours of a pass with so many maps on the half-size grid: maps -> [(phase, row, column)], row
+# and column relative to the centre of a 3x3 window.
 _NEIGHBOURS: dict[int, list[tuple[int, int, int]]] = {
     1: [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)],
     2: [(0, 0, 0), (0, 0, 1), (1, -1, 0), (1, 0, 0)],
@@ -48,17 +48,12 @@ _NEIGHBOURS: dict[int, list[tuple[int, int, int]]] = {
 }
 
 
-def split_phases(y: Tensor) -> list[Tensor]:
-    """(B, C, h, w) with even h, w -> four (B, C, h/2, w/2) in pass order."""
-    return [y[:, :, i::2, j::2] for i, j in PHASES]
-
-
-def join_phases(phases: list[Tensor]) -> Tensor:
-    """Inverse of `split_phases`."""
-    b, c, h, w = phases[0].shape
-    out = phases[0].new_empty(b, c, 2 * h, 2 * w)
-    for phase, (i, j) in zip(phases, PHASES, strict=True):
-        out[:, :, i::2, j::2] = phase
+def put_together(parts: list[Tensor], passes: tuple[Pass, ...], rows: int, columns: int) -> Tensor:
+    """What the first passes made, (B, C, h, w) each, as a latent (B, C, rows, columns); 0 elsewhere."""
+    b, c = parts[0].shape[:2]
+    out = parts[0].new_zeros(b, c, rows, columns)
+    for part, place in zip(parts, passes, strict=False):
+        out[place.last] = part
     return out
 
 
@@ -90,10 +85,18 @@ class Prior(nn.Module):
         hyper_channels: int,
         features: int,
         width: int,
+        first: tuple[int, int] = (1, 0),
     ) -> None:
-        """context_channels: how many of the strongest channels of decoded phases are looked at."""
+        """Layers of their usual start.
+
+        Args:
+            context_channels: how many of the strongest channels of decoded phases are looked at.
+            first: passes that the first phase takes, and in place of `context_channels` for these.
+        """
         super().__init__()
-        self.context_channels = context_channels
+        self.passes = order(first[0])
+        self.seen = [context_channels if p.layer else first[1] for p in self.passes]
+        """Channels of a map that each pass looks at."""
         self.channels, self.groups, self.context_levels = channels, groups, context_levels
         outputs = channels + groups * len(context_levels)
         self.hyper1 = QuantizableConv(
@@ -103,22 +106,24 @@ class Prior(nn.Module):
         self.hyper3 = QuantizableConv([(features, ACTIVATION_STEP)], features, 3, relu=True, level_bias=True)
         self.enter = nn.ModuleList(
             QuantizableConv(
-                [(p * context_channels, CONTEXT_STEP), (features, ACTIVATION_STEP)],
+                [(p.maps * n, CONTEXT_STEP), (features, ACTIVATION_STEP)],
                 width,
                 3,
                 relu=True,
                 level_bias=True,
             )
-            for p in range(4)
+            for p, n in zip(self.passes, self.seen, strict=True)
         )
         self.middle = nn.ModuleList(
-            QuantizableConv([(width, ACTIVATION_STEP)], width, 1, relu=True) for _ in range(4)
+            QuantizableConv([(width, ACTIVATION_STEP)], width, 1, relu=True) for _ in self.passes
         )
         self.leave = nn.ModuleList(
             QuantizableConv([(width, ACTIVATION_STEP)], outputs, 1, relu=False, level_bias=True)
-            for _ in range(4)
+            for _ in PHASES
         )
-        self.linear = nn.ParameterList(nn.Parameter(_interpolation(p, channels)) for p in range(1, 4))
+        self.linear = nn.ParameterList(
+            nn.Parameter(_interpolation(p, channels)) for p in self.passes if p.maps
+        )
         with torch.no_grad():
             for layer in self.leave:
                 layer.get_parameter("weight").mul_(0.1)
@@ -157,25 +162,31 @@ class Prior(nn.Module):
         return self.hyper3(h, basis, exact)
 
     def predict(
-        self, features: Tensor, decoded: list[Tensor], basis: Tensor, exact: bool
+        self, p: int, features: Tensor, maps: list[Tensor], basis: Tensor, exact: bool
     ) -> tuple[Tensor, Tensor]:
-        """Mean (B, M, h, w) and context numbers (B, dims, G, h, w), not rounded, of pass len(decoded)."""
-        p = len(decoded)
-        top = CONTEXT_MAX
-        companded = [torch.asinh(y[:, : self.context_channels]) for y in decoded]
-        companded = [to_grid(y, CONTEXT_STEP, -top, top) if exact else y.clamp(-top, top) for y in companded]
-        h = self.enter[p](torch.cat([*companded, features], 1), basis, exact)
+        """Mean (B, M, h, w) and context numbers (B, dims, G, h, w), not rounded, of pass p.
+
+        Args:
+            maps: the phases (B, M, H, W) that it looks at, 0 where they are not decoded yet.
+        """
+        place = self.passes[p]
+        companded = []
+        if maps:
+            joined = torch.cat([torch.asinh(y[:, : self.seen[p]]) for y in maps], 1)
+            top = CONTEXT_MAX
+            companded = [to_grid(joined, CONTEXT_STEP, -top, top) if exact else joined.clamp(-top, top)]
+        h = self.enter[p](torch.cat([*companded, features], 1), basis, exact, place.corner)
         h = self.middle[p](h, None, exact)
-        out = self.leave[p](h, basis, exact)
+        out = self.leave[place.phase](h, basis, exact)
         b, _, rows, columns = out.shape
         mean = out[:, : self.channels] * MEAN_GAIN
-        if p:
+        if maps:
             weight = self.linear[p - 1]
             if exact:
                 weight = ste_round(weight / LINEAR_STEP) * LINEAR_STEP
             n = weight.shape[0]
-            stack = torch.stack([y[:, :n] for y in decoded], 2).flatten(1, 2)
-            local = F.conv2d(stack, weight, padding=1, groups=n)
+            stack = torch.stack([y[:, :n] for y in maps], 2).flatten(1, 2)
+            local = conv_at(stack, weight, place.corner, groups=n)
             mean = torch.cat([mean[:, :n] + local, mean[:, n:]], 1)
         if exact:
             mean = ste_round(mean / VALUE_STEP) * VALUE_STEP
@@ -210,10 +221,15 @@ class _Bounded(torch.autograd.Function):
         return torch.where(outward, back, grad), None
 
 
-def _interpolation(p: int, channels: int) -> Tensor:
-    """Start of the linear interpolation of pass p: the mean of the neighbours for the DC channels."""
-    weight = torch.zeros(min(channels, LINEAR_CHANNELS), p, 3, 3)
+def _interpolation(place: Pass, channels: int) -> Tensor:
+    """Start of the linear interpolation of a pass: the mean of the neighbours for the DC channels."""
+    weight = torch.zeros(min(channels, LINEAR_CHANNELS), place.maps, 3, 3)
     dc = [c for c in DC_CHANNELS if c < channels]
-    for phase, row, column in _NEIGHBOURS[p]:
+    neighbours = _NEIGHBOURS[place.maps]
+    if place.layer == 0:
+        # On the grid of the one phase they are at the corners, or beside.
+        sides = [(0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)]
+        neighbours = [(0, a, b) for a in (-1, 1) for b in (-1, 1)] if place.row == place.column else sides
+    for phase, row, column in neighbours:
         weight[dc, phase, 1 + row, 1 + column] = 0.22
     return weight

@@ -39,6 +39,15 @@ def to_grid(x: Tensor, step: float, low: float, high: float) -> Tensor:
     return ste_round(x.clamp(low, high) / step) * step
 
 
+def conv_at(x: Tensor, weight: Tensor, corner: tuple[int, int] | None, groups: int = 1) -> Tensor:
+    """Zero-padded convolution, at all places or at every second row and column from `corner`, 0 or 1 each."""
+    reach = weight.shape[2] // 2
+    if corner is None:
+        return F.conv2d(x, weight, padding=reach, groups=groups)
+    i, j = corner
+    return F.conv2d(F.pad(x, (reach - j, reach, reach - i, reach)), weight, stride=2, groups=groups)
+
+
 class QuantizableConv(nn.Module):
     """1x1 or 3x3 convolution with optional level-dependent bias and clamped ReLU."""
 
@@ -70,15 +79,21 @@ class QuantizableConv(nn.Module):
             return self.bias
         return self.bias + basis @ self.level_bias
 
-    def forward(self, x: Tensor, basis: Tensor | None = None, exact: bool = False) -> Tensor:
-        """x (B, I, h, w) -> (B, O, h, w), zero padding."""
+    def forward(
+        self,
+        x: Tensor,
+        basis: Tensor | None = None,
+        exact: bool = False,
+        corner: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """x (B, I, h, w) -> (B, O, h, w), or a quarter of it, see `conv_at`."""
         bias = self.biases(basis)
         weight: Tensor = self.weight
         if exact:
             integer, scale = self.integer_weight()
             weight = ste_round(integer) * scale[:, None, None, None] / self.in_step[:, None, None]
             bias = ste_round(bias / scale) * scale
-        out = F.conv2d(x, weight, padding=self.kernel // 2) + bias.reshape(-1, bias.shape[-1], 1, 1)
+        out = conv_at(x, weight, corner) + bias.reshape(-1, bias.shape[-1], 1, 1)
         if not self.relu:
             return out
         top = 255 * ACTIVATION_STEP

@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.entropy.passes import PHASES
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
-from vqcodec.model.prior import HyperAnalysis, Prior, join_phases, split_phases
+from vqcodec.model.prior import HyperAnalysis, Prior, put_together
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE, Band, Quantized, VectorQuantizer
 from vqcodec.model.residual import ResidualQuantizer
@@ -35,6 +36,7 @@ class ModelConfig:
     """Sizes of the model; stored as JSON in the weights file.
 
     Attributes:
+        first_passes, first_channels: passes that the first phase takes, and channels that these look at.
         lapped: blocks of the linear shortcut overlap, see `vqcodec.model.lapping`.
         quantizer, shortcut, context_passes: for comparisons only; other models than the default's
             ("vector", True, 4) cannot be exported. See `AnalysisTransform` and `VQVAE.quantise`.
@@ -57,6 +59,8 @@ class ModelConfig:
     synthesis: tuple[int, int, int, int] = (128, 192, 3, 3)
     prior_features: int = 128
     prior_width: int = 160
+    first_passes: int = 4
+    first_channels: int = 64
     quantizer: str = "vector"
     shortcut: bool = True
     lapped: bool = True
@@ -69,8 +73,8 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """Inverse of `to_dict`, also after a trip through JSON."""
-        # Models from before there was the choice did not overlap.
-        values = {"lapped": False} | values
+        # What models from before there was the choice were like.
+        values = {"lapped": False, "first_passes": 1, "first_channels": 0} | values
         fixed = {k: _tuples(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fixed)
 
@@ -169,6 +173,7 @@ class VQVAE(Transforms):
             config.hyper_channels,
             config.prior_features,
             config.prior_width,
+            (config.first_passes, config.first_channels),
         )
         self.exact = False
         self.cell_noise = False
@@ -205,7 +210,7 @@ class VQVAE(Transforms):
         hyper_of: Tensor | None = None,
         watch: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[Tensor, Quantized, list[Quantized]]:
-        """y (B, M, h, w) -> y_hat, the hyper-latent's result and the results of the four passes.
+        """y (B, M, h, w) -> y_hat, the hyper-latent's result and the results of all passes.
 
         Args:
             hyper_of: the latent whose hyper-latent is taken, `y` unless given.
@@ -217,24 +222,28 @@ class VQVAE(Transforms):
         basis = self.prior_basis(level)
         hyper = self.encode_hyper(y if hyper_of is None else hyper_of, basis)
         h, w = y.shape[-2:]
-        y = F.pad(y, (0, w % 2, 0, h % 2))
-        keep = F.pad(y.new_ones(y.shape[0], 1, h, w), (0, w % 2, 0, h % 2)) if (h | w) & 1 else None
-        features = self.prior.hyper(hyper.value, basis, self.exact)
-        features = features[:, :, : y.shape[2] // 2, : y.shape[3] // 2]
+        order = self.prior.passes
+        below, right = (-n % order[0].stride for n in (h, w))
+        y = F.pad(y, (0, right, 0, below))
+        rows, columns = y.shape[-2:]
+        keep = F.pad(y.new_ones(y.shape[0], h, w), (0, right, 0, below)) if below or right else None
+        features = self.prior.hyper(hyper.value, basis, self.exact)[:, :, : rows // 2, : columns // 2]
         decoded: list[Tensor] = []
         passes: list[Quantized] = []
-        masks = [m[:, 0] for m in split_phases(keep)] if keep is not None else [None] * 4
-        for phase, mask in zip(split_phases(y), masks, strict=True):
-            known = decoded
-            if self.config.context_passes == 2 and len(decoded) % 2:
-                known = [*decoded[:-1], torch.zeros_like(decoded[-1])]
-            mean, context = self.prior.predict(features, known, basis, self.exact)
-            result = self.quantizer(phase - mean, self.quantizer.arrange(context), mask)
+        for p, place in enumerate(order):
+            known = put_together(decoded, order, rows, columns) if decoded else y
+            maps = [known[:, :, i::2, j::2] for i, j in PHASES[: place.maps]]
+            if self.config.context_passes == 2 and place.maps % 2:
+                maps[-1] = torch.zeros_like(maps[-1])
+            mean, context = self.prior.predict(p, features, maps, basis, self.exact)
+            mask = None if keep is None else keep[place.last]
+            part = y[place.last]
+            result = self.quantizer(part - mean, self.quantizer.arrange(context), mask)
             value = mean + result.value
             value = value if mask is None else value * mask.unsqueeze(1)
             decoded.append(value if watch is None else watch(value))
             passes.append(result)
-        return join_phases(decoded)[:, :, :h, :w], hyper, passes
+        return put_together(decoded, order, rows, columns)[:, :, :h, :w], hyper, passes
 
     def forward(self, x: Tensor, level: Tensor, autocast: bool = False, synthesis: bool = True) -> Output:
         """x (B, 3, H, W) in [0, 1], H and W multiples of 16; level (B,) in [0, 1].

@@ -8,10 +8,13 @@ latents; only of channels that it does not have there is no better sample than t
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import Tensor
 
 from vqcodec.model.lloyd import start_quantizer
+from vqcodec.model.prior import put_together
 from vqcodec.model.quantizer import VectorQuantizer, from_groups, to_groups
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
@@ -43,12 +46,16 @@ def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) 
         x, level = crops.batch(batch, crop, next(model.parameters()).device)
         # Overload costs most where the gains are largest, so the codebooks must see those residuals.
         output = source(x, level.sqrt())
-        half = -(-crop // 32)
-        latent = model.analyse(x, level.sqrt())[:, :, :half, :half]
-        for result in output.passes:
+        latent = model.analyse(x, level.sqrt())
+        side, unit = latent.shape[-1], source.prior.passes[0].stride
+        whole = -(-side // unit) * unit
+        left = []
+        for result, place in zip(output.passes, source.prior.passes, strict=True):
+            shape = (batch, *place.sides(whole, whole))
             pairs = zip(result.residual, bands, strict=True)
-            left = torch.cat([from_groups(r, b, (batch, half, half)) for r, b in pairs], 1)
-            parts.append(torch.cat([left[:, :old], latent[:, old:]], 1))
+            left.append(torch.cat([from_groups(r, b, shape) for r, b in pairs], 1))
+        joined = put_together(left, source.prior.passes, whole, whole)[:, :, :side, :side]
+        parts.append(torch.cat([joined[:, :old], latent[:, old:]], 1))
     return torch.cat(parts)
 
 
@@ -69,6 +76,32 @@ def _copy_overlap(new: Tensor, old: Tensor) -> None:
     if new.dim() >= 3:
         new[region[0]] = 0
     new[region] = old[region]
+
+
+def _older_name(name: str, model: VQVAE, source: VQVAE) -> str:
+    """What a parameter of `model` is called in `source`, whose first phase may take another number of passes.
+
+    Passes count from the end, where they are those of the same phases; the first one lends its layers to all
+    that come of its phase. What predicts these linearly has nothing like it in a model of a single one.
+    """
+    found = re.fullmatch(r"prior\.(enter|middle|linear)\.(\d+)(.*)", name)
+    if found is None:
+        return name
+    kind, number, rest = found[1], int(found[2]), found[3]
+    number -= len(model.prior.passes) - len(source.prior.passes)
+    return f"prior.{kind}.{number if kind == 'linear' else max(number, 0)}{rest}"
+
+
+def _copy_inputs(new: Tensor, old: Tensor, maps: int, features: int) -> None:
+    """Weights (O, I, 3, 3) on so many maps, for the channels that both have, and on features behind them."""
+    outputs = min(len(new), len(old))
+    new[:outputs] = 0
+    if maps:
+        here, there = (w[:, : w.shape[1] - features].unflatten(1, (maps, -1)) for w in (new, old))
+        both = min(here.shape[2], there.shape[2])
+        here[:outputs, :, :both] = there[:outputs, :, :both]
+    if features:
+        new[:outputs, -features:] = old[:outputs, -features:]
 
 
 def _copy_outputs(new: Tensor, old: Tensor, model: VQVAE, source: VQVAE, kept: list[bool]) -> None:
@@ -102,16 +135,26 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
     kept = kept_bands(model, source) if vectors else []
     afresh = []
     for name, parameter in model.named_parameters():
-        other = old.get(name)
+        other = old.get(_older_name(name, model, source))
         lost = name.startswith("quantizer.") and not (vectors and kept[int(name.rsplit(".", 1)[1])])
         if lost or other is None or other.dim() != parameter.dim():
             afresh.append(name)
+            if name.startswith("prior.linear."):
+                # What it is added to already says all that the other model knew.
+                parameter.zero_()
         elif vectors and ".leave." in name:
             # Outputs are the first axis of weights, and the last of biases.
             weight = other.dim() == 4
             pair = (parameter.movedim(0, -1), other.movedim(0, -1)) if weight else (parameter, other)
             _copy_outputs(*pair, model, source, kept)
             if parameter.shape != other.shape or not all(kept):
+                afresh.append(name)
+        elif name.startswith("prior.enter.") and other.dim() == 4:
+            place = model.prior.passes[int(name.split(".")[2])]
+            # A pass that has become one of four looks at a map that it did not know before.
+            maps = place.maps if place.layer or len(model.prior.passes) == len(source.prior.passes) else 0
+            _copy_inputs(parameter, other, maps, model.config.prior_features)
+            if parameter.shape != other.shape:
                 afresh.append(name)
         elif other.shape == parameter.shape:
             parameter.copy_(other)
