@@ -174,9 +174,7 @@ def count_bits(
         shape = (rows.stop - rows.start, columns.stop - columns.start)
         coder.decode(segments, shape, header.level, tally.observer(rows, columns))
     sizes = [sum(len(layers[n] or b"") for layers in container.segments) for n in range(LAYERS)]
-    bits = [float(tally.passes[_Z] + tally.passes[_SHIFTS]), 0.0]
-    bits[0] += float(tally.passes[_FIRST])
-    bits[1] += float(tally.passes[_FIRST + 1 :].sum())
+    bits = [float(part.sum()) for part in (tally.passes[: _FIRST + 1], tally.passes[_FIRST + 1 :])]
     report = BitReport(
         header=header,
         file_bytes=container.file_bytes,

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.checkpoint import Weights
+from vqcodec.entropy.passes import whole
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.prior import put_together
 from vqcodec.model.quantizer import SLOPE
@@ -142,7 +143,6 @@ class Refiner:
             gradients = torch.autograd.grad(distortion.sum() + energy, seen)
         rate = hyper.rate.sum() + torch.stack([p.rate.sum() for p in passes]).sum()
         cost = float(distortion.detach().sum() + rate.detach())
-        unit = self.model.prior.passes[0].stride
-        whole = (-(-h // unit) * unit, -(-w // unit) * unit)
-        gradient = put_together(list(gradients), self.model.prior.passes, *whole)[:, :, :h, :w]
+        order = self.model.prior.passes
+        gradient = put_together(list(gradients), order, *whole(order, h, w))[:, :, :h, :w]
         return y_hat.detach(), gradient, cost

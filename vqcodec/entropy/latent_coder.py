@@ -21,7 +21,7 @@ from vqcodec.entropy.integer_prior import (
     IntegerPrior,
     Product,
 )
-from vqcodec.entropy.passes import PHASES
+from vqcodec.entropy.passes import PHASES, whole
 from vqcodec.entropy.shifts import Shifts
 from vqcodec.types import LEVEL_MAX
 
@@ -198,8 +198,7 @@ class LatentCoder:
         """Latent from passes; `residual` gives a pass's quantised residual for mean and classes."""
         h, w = shape
         prior_level = prior_level_of(level)
-        unit = self.prior.passes[0].stride
-        latent = np.zeros((-(-h // unit) * unit, -(-w // unit) * unit, self.channels), dtype=np.int64)
+        latent = np.zeros((*whole(self.prior.passes, h, w), self.channels), dtype=np.int64)
         features = self.prior.hyper(z_hat, prior_level)[: latent.shape[0] // 2, : latent.shape[1] // 2]
         phases = [latent[i::2, j::2] for i, j in PHASES]
         for p, place in enumerate(self.prior.passes):

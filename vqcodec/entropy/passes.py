@@ -54,6 +54,12 @@ class Pass(NamedTuple):
         return -(-down // self.stride), -(-right // self.stride)
 
 
+def whole(passes: tuple[Pass, ...], rows: int, columns: int) -> tuple[int, int]:
+    """Rows and columns of the smallest latent that holds so many and is cut evenly by all passes."""
+    unit = passes[0].stride
+    return -(-rows // unit) * unit, -(-columns // unit) * unit
+
+
 def order(first: int) -> tuple[Pass, ...]:
     """The passes when the first phase takes `first` of them.
 

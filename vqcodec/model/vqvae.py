@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.passes import PHASES
+from vqcodec.entropy.passes import PHASES, whole
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
 from vqcodec.model.prior import HyperAnalysis, Prior, put_together
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
@@ -223,10 +223,10 @@ class VQVAE(Transforms):
         hyper = self.encode_hyper(y if hyper_of is None else hyper_of, basis)
         h, w = y.shape[-2:]
         order = self.prior.passes
-        below, right = (-n % order[0].stride for n in (h, w))
-        y = F.pad(y, (0, right, 0, below))
-        rows, columns = y.shape[-2:]
-        keep = F.pad(y.new_ones(y.shape[0], h, w), (0, right, 0, below)) if below or right else None
+        rows, columns = whole(order, h, w)
+        margin = (0, columns - w, 0, rows - h)
+        keep = F.pad(y.new_ones(y.shape[0], h, w), margin) if any(margin) else None
+        y = F.pad(y, margin)
         features = self.prior.hyper(hyper.value, basis, self.exact)[:, :, : rows // 2, : columns // 2]
         decoded: list[Tensor] = []
         passes: list[Quantized] = []

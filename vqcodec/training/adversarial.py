@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.training.running import choose_device, faster_in_bfloat16
+from vqcodec.training.running import choose_bfloat16, choose_device
 
 FROZEN = ("shortcut", "lapping")
 """Parts of g_s that stay: the linear half is the same for both decoders."""
@@ -85,7 +85,7 @@ class Players:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.device = choose_device(config.device)
-        self.bf16 = faster_in_bfloat16(self.device) if config.bf16 is None else config.bf16
+        self.bf16 = choose_bfloat16(config.bf16, self.device)
         model.set_exact(True)
         model.vectors().use_greedy_slopes()  # the latents that files have
         self.model = model.to(self.device).eval().requires_grad_(False)

@@ -44,6 +44,11 @@ def faster_in_bfloat16(device: torch.device) -> bool:
     return best[1] < best[0]
 
 
+def choose_bfloat16(wanted: bool | None, device: torch.device) -> bool:
+    """The setting, or what the machine is faster in where it is None."""
+    return faster_in_bfloat16(device) if wanted is None else wanted
+
+
 def share_used(minutes: float | None, steps: int | None, seconds: float, step: int) -> float:
     """Share of the budget used, 0..1: the larger one where time and steps are both bounded."""
     shares = [0.0]

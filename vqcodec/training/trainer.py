@@ -30,7 +30,7 @@ from vqcodec.model.vqvae import VQVAE, ModelConfig, lambda_of_level
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.reports import Averages, CodebookUse
-from vqcodec.training.running import choose_device, faster_in_bfloat16, share_used, stop_event, write_tensors
+from vqcodec.training.running import choose_bfloat16, choose_device, share_used, stop_event, write_tensors
 from vqcodec.training.warm_start import group_samples, take_over
 
 EMA_EVERY = 8
@@ -60,7 +60,7 @@ class Trainer:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.device = choose_device(config.device)
-        self.bf16 = faster_in_bfloat16(self.device) if config.bf16 is None else config.bf16
+        self.bf16 = choose_bfloat16(config.bf16, self.device)
         self.out = Path(config.out)
         self.model = VQVAE(config.model)
         # torch's stubs leave memory_format out.

@@ -13,6 +13,7 @@ import re
 import torch
 from torch import Tensor
 
+from vqcodec.entropy.passes import whole
 from vqcodec.model.lloyd import start_quantizer
 from vqcodec.model.prior import put_together
 from vqcodec.model.quantizer import VectorQuantizer, from_groups, to_groups
@@ -47,14 +48,15 @@ def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) 
         # Overload costs most where the gains are largest, so the codebooks must see those residuals.
         output = source(x, level.sqrt())
         latent = model.analyse(x, level.sqrt())
-        side, unit = latent.shape[-1], source.prior.passes[0].stride
-        whole = -(-side // unit) * unit
+        h, w = latent.shape[-2:]
+        order = source.prior.passes
+        rows, columns = whole(order, h, w)
         left = []
-        for result, place in zip(output.passes, source.prior.passes, strict=True):
-            shape = (batch, *place.sides(whole, whole))
+        for result, place in zip(output.passes, order, strict=True):
+            shape = (batch, *place.sides(rows, columns))
             pairs = zip(result.residual, bands, strict=True)
             left.append(torch.cat([from_groups(r, b, shape) for r, b in pairs], 1))
-        joined = put_together(left, source.prior.passes, whole, whole)[:, :, :side, :side]
+        joined = put_together(left, order, rows, columns)[:, :, :h, :w]
         parts.append(torch.cat([joined[:, :old], latent[:, old:]], 1))
     return torch.cat(parts)
 
