@@ -28,10 +28,10 @@ from benchmarks.quantizer import DEFINITION, NEVER, judge
 from benchmarks.report import percent_changes, table
 from benchmarks.results import dump
 from vqcodec.model.complexity import measure
-from vqcodec.model.vqvae import ModelConfig
+from vqcodec.model.config import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import find_images
-from vqcodec.training.trainer import config_of_state, read_metadata
+from vqcodec.training.state import config_of_state, read_metadata
 
 SCHEMA = 1
 
@@ -76,6 +76,7 @@ VARIANTS = (
         model={"quantizer": "residual"},
     ),
     Variant("two-pass", "spatial context in two passes (checkerboard)", model={"context_passes": 2}),
+    Variant("no-restoration", "no filters behind g_s", model={"restoration": (0, 0)}),
     Variant("first-whole", "first phase in one pass", model={"first_passes": 1, "first_channels": 0}),
     Variant("classes-18x5", "context classes 18 x 5", model={"context_levels": (18, 5)}),
     Variant("classes-27x1", "context classes 27 x 1", model={"context_levels": (27, 1)}),

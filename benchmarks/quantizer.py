@@ -27,7 +27,7 @@ from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.training.data import find_images
 from vqcodec.training.evaluate import evaluate, load_state
 from vqcodec.training.reports import CodebookUse
-from vqcodec.training.trainer import config_of_state, read_metadata
+from vqcodec.training.state import config_of_state, read_metadata
 
 SCHEMA = 1
 VARIANTS = ("vector", "scalar")

@@ -356,7 +356,7 @@ def synthesise(model: Model, latent: Integers, width: int, height: int, level: i
     deviation = get("g_s.deviation")[:, None, None]
     v = latent.astype(np.float32) / 128 / np.exp(lerp(get("log_gain")))
     x = shuffle(conv("up", blocks("blocks_deep", conv("head", v / deviation))), 2)
-    picture = 0.5 + shuffle(conv("tail", blocks("blocks_wide", x)), 8)
+    picture = shuffle(conv("tail", blocks("blocks_wide", x)), 8)
     linear = np.einsum("mcab,mij->ciajb", get("g_s.shortcut"), v)
     linear = linear.reshape(picture.shape)
     if "g_s.lapping" in model.tensors:
@@ -365,5 +365,23 @@ def synthesise(model: Model, latent: Integers, width: int, height: int, level: i
             around = linear[..., 8:-8].reshape(*linear.shape[:-1], -1, 16) @ get("g_s.lapping").T
             linear[..., 8:-8] = around.reshape(linear[..., 8:-8].shape)
             linear = np.moveaxis(linear, -1, axis)
-    picture = (picture + linear)[:, :height, :width]
+    picture = picture + linear
+    if "g_s.restoration.kernels" in model.tensors:
+        colour = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+        u = np.einsum("dc,cij->dij", colour, picture).astype(np.float32)
+        across, down = (abs(np.diff(u, axis=a, append=u.take([-1], a))) for a in (2, 1))
+        differences = np.concatenate([across, down, abs(across - down)])
+        cells = differences.reshape(9, u.shape[1] // 2, 2, u.shape[2] // 2, 2).mean((2, 4))
+        scale, move = np.split(lerp(get("g_s.restoration.modulation.table")), 2)
+        inner = conv("restoration.look", 3.5 + np.log(1 / 512 + cells)) * (1 + scale) + move
+        gates = conv("restoration.gates", conv("restoration.mix", inner.clip(0, None)).clip(0, None))
+        kernels = get("g_s.restoration.kernels").reshape(3, -1, 5, 5)
+        around = np.lib.stride_tricks.sliding_window_view(
+            np.pad(u, ((0, 0), (2, 2), (2, 2)), mode="edge"), (5, 5), (1, 2)
+        )
+        filtered = np.einsum("ckab,cijab->ckij", kernels, around)
+        filtered -= kernels.sum((2, 3))[:, :, None, None] * u[:, None]
+        change = (shuffle(gates, 2).reshape(filtered.shape) * filtered).sum(1)
+        picture = picture + np.einsum("dc,dij->cij", colour, change)
+    picture = (picture + 0.5)[:, :height, :width]
     return np.rint(picture.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)

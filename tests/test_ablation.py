@@ -15,10 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny import SMALL, picture, pictures, random_prior_, settings
+from tests.tiny import SMALL, open_restoration_, picture, pictures, random_prior_, settings
 from vqcodec.model.complexity import measure
+from vqcodec.model.config import ModelConfig
 from vqcodec.model.quantizer import VectorQuantizer
-from vqcodec.model.vqvae import VQVAE, ModelConfig, redraw_error
+from vqcodec.model.vqvae import VQVAE, redraw_error
 from vqcodec.training import __main__ as command
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, find_images
@@ -259,6 +260,7 @@ def test_redrawn_errors_are_as_large_as_the_real_ones_and_lead_back_to_the_laten
 
 def test_noise_trains_the_analysis_and_codewords_the_synthesis() -> None:
     trainer = Trainer(settings(cell_noise=True, learning_rate=1e-3, warmup=1))
+    open_restoration_(trainer.model, seed=0, spread=0.1)  # behind closed gates nothing learns at first
     crops = Crops(pictures(2), seed=0)
     trainer.start(crops)
     trainer._set_rate(0.0)

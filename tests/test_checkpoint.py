@@ -14,7 +14,8 @@ from safetensors.numpy import save_file
 from tests.tiny import TINY
 from vqcodec.checkpoint import FORMAT, fingerprint, identities, load_weights, save_weights
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.vqvae import ModelConfig, Transforms
+from vqcodec.model.config import ModelConfig
+from vqcodec.model.vqvae import Transforms
 from vqcodec.segments import SegmentCodec
 from vqcodec.zoo import describe_model
 

@@ -10,7 +10,8 @@ import pytest
 from tests.tiny import SMALL
 from vqcodec.checkpoint import save_weights
 from vqcodec.model.complexity import BUDGET, FILE_BUDGET, main, measure, tensor_bytes
-from vqcodec.model.vqvae import VQVAE, ModelConfig
+from vqcodec.model.config import ModelConfig
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
 from vqcodec.training.export import export
 
@@ -39,7 +40,11 @@ def test_counts_follow_the_formulas(config: ModelConfig) -> None:
         at_8 = 9 * 192 * wide + 18 * wide**2 * blocks_wide
         # Lapping: 16 products per sample and direction, but for 8 samples at either end of 256.
         lapping = 2 * 3 * 16 * 240 / 256 * config.lapped
-        assert parts[name].kmac == pytest.approx((at_16 / 256 + at_8 / 64 + lapping) / 1000, rel=1e-3)
+        features, kernels = config.restoration if name == "g_s" else (0, 0)
+        gates = (81 * features + 9 * features**2 + 12 * kernels * features) / 4
+        restoration = gates + 75 * kernels + 18 * (features > 0)
+        work = at_16 / 256 + at_8 / 64 + lapping + restoration
+        assert parts[name].kmac == pytest.approx(work / 1000, rel=1e-3)
     f, w, z = config.prior_features, config.prior_width, config.hyper_channels
     at_64 = 9 * z * 2 * f + 2 * f * 4 * f
     at_32 = 9 * f**2

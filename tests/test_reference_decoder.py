@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests import reference_decoder as reference
 from tests.make_golden import WEIGHTS
-from tests.tiny import picture, random_prior_, tiny_model, write_tiny
+from tests.tiny import open_restoration_, picture, random_prior_, tiny_model, write_tiny
 from vqcodec.bitstream import parse, write
 from vqcodec.entropy.coder import SegmentWriter, TableSet
 from vqcodec.errors import CorruptData
@@ -48,6 +48,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     model = tiny_model()
     random_prior_(model, seed=1, spread=0.3)
+    open_restoration_(model, seed=2, spread=0.2)
     write_tiny(path, model)
     return Both(SegmentCodec.load(path), reference.Model(path))
 

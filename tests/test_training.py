@@ -24,15 +24,17 @@ from vqcodec.checkpoint import load_weights, save_weights
 from vqcodec.codec import Codec
 from vqcodec.entropy.tables import combine_rows, counts_from_codes, make_powers
 from vqcodec.metrics import mse, psnr
+from vqcodec.model.config import ModelConfig
 from vqcodec.model.quantizer import VectorQuantizer
-from vqcodec.model.vqvae import VQVAE, ModelConfig, lambda_of_level
+from vqcodec.model.vqvae import VQVAE, lambda_of_level
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import __main__ as command
 from vqcodec.training import evaluate, export, running
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, find_images, load_images
 from vqcodec.training.sources import load_start
-from vqcodec.training.trainer import CollapseError, Trainer, config_of_state, read_metadata
+from vqcodec.training.state import config_of_state, read_metadata
+from vqcodec.training.trainer import CollapseError, Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -118,7 +120,7 @@ def test_names_of_parameters_never_change():
     names = [n for n, _ in VQVAE(TINY).named_parameters()]
     older = [n for n, _ in VQVAE(dataclasses.replace(TINY, first_passes=1)).named_parameters()]
     # Three more passes: two layers of three and two parameters, an interpolation each.
-    assert len(names) == len(older) + 3 * (3 + 2 + 1) == 98 + 18
+    assert len(names) == len(older) + 3 * (3 + 2 + 1) == 106 + 18
     assert set(older) < set(names)
     for name in (
         "log_gain",
@@ -209,6 +211,13 @@ def test_the_command_resumes_with_the_stored_settings(trained, folder, tmp_path,
     assert settings_now["model"] == TINY
     assert settings_now["crop"] == 64
     assert json.loads(read_metadata(tmp_path / "state.safetensors")["progress"])["step"] == 63
+
+
+def test_the_command_says_that_there_is_nothing_to_resume(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["vqcodec.training", "--resume", "--out", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "nowhere/state.safetensors" in capsys.readouterr().err
 
 
 def test_the_command_starts_from_other_weights(trained, folder, tmp_path, monkeypatch):
@@ -510,7 +519,7 @@ def test_a_decoder_of_other_latents_is_refused(exported, trained, tmp_path, monk
     save_weights(other, weights.transforms, weights.coding, {})
     for arguments, reason in (
         (["--decoder-of", str(other)], "its gains are others"),
-        (["--decoder-of", "default"], "its g_s is of other sizes"),
+        (["--decoder-of", "default"], "its latents are of other sizes"),
         (["--decoder-of", str(tmp_path / "none.safetensors")], "none.safetensors"),
         ([], "one of --data and --decoder-of is needed"),
     ):

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.tiny import TINY, pictures, tiny_model
+from vqcodec.model.config import ModelConfig
 from vqcodec.model.quantizer import VectorQuantizer
-from vqcodec.model.vqvae import VQVAE, ModelConfig
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
 from vqcodec.training.warm_start import kept_bands, take_over
 
@@ -105,7 +106,7 @@ def test_more_passes_of_the_first_phase_change_nothing_yet(source):
         ours, theirs = model(x, level), whole(x, level)
     assert len(ours.passes) == len(theirs.passes) + 3
     assert torch.allclose(ours.energy, theirs.energy, rtol=1e-5)
-    assert torch.equal(ours.picture, theirs.picture)
+    assert float((ours.picture - theirs.picture).abs().max()) < 1e-6
 
 
 def test_another_hyper_latent_is_refused(source):

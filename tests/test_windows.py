@@ -13,7 +13,8 @@ from tests.tiny import picture
 from vqcodec.errors import CorruptData
 from vqcodec.grid import LatentGrid, tiles
 from vqcodec.model.blocks import BLOCK
-from vqcodec.model.vqvae import VQVAE, ModelConfig
+from vqcodec.model.config import ModelConfig
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.segments import SegmentCodec, inside
 from vqcodec.windows import HALO, SIDE, batches, cut, overlap, within
 from vqcodec_cli.main import main

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from vqcodec.checkpoint import add_realism, load_weights, save_weights
-from vqcodec.model.vqvae import VQVAE, ModelConfig
+from vqcodec.model.config import ModelConfig
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.adversarial import FROZEN
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops
@@ -31,6 +32,7 @@ TINY = ModelConfig(
     hyper_bands=((4, 8, 16),),
     analysis=(8, 8, 1, 1),
     synthesis=(8, 8, 1, 1),
+    restoration=(4, 2),
     prior_features=8,
     prior_width=16,
     first_passes=4,
@@ -47,6 +49,7 @@ SMALL = ModelConfig(
     hyper_bands=((2, 8, 16),),
     analysis=(16, 32, 1, 1),
     synthesis=(16, 32, 1, 1),
+    restoration=(0, 0),
     prior_features=16,
     prior_width=16,
     first_passes=1,
@@ -112,6 +115,15 @@ def write_tiny(path: Path, model: VQVAE | None = None) -> tuple[bytes, bytes]:
     model = tiny_model() if model is None else model
     arrays = export(model, Crops(pictures(), seed=1), batches=8, side=64)
     return save_weights(path, model, arrays, {"name": "tiny"})
+
+
+@torch.no_grad()
+def open_restoration_(model: VQVAE, seed: int, spread: float) -> None:
+    """Gates and kernels at random: what is learned in a few steps hardly shows."""
+    generator = torch.Generator().manual_seed(seed)
+    assert model.g_s.restoration is not None
+    for parameter in model.g_s.restoration.parameters():
+        parameter.add_(spread * torch.randn(parameter.shape, generator=generator))
 
 
 def random_prior_(model: VQVAE, seed: int, spread: float = 1.0) -> None:

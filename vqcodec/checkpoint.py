@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +24,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.vqvae import ModelConfig, Transforms
+from vqcodec.model.config import ModelConfig
+from vqcodec.model.vqvae import Transforms
 
 FORMAT = "vqcodec-weights-2"
 CODING = "coding."
 REALISM = "realism."
 _DECODER = ("g_s.", "log_gain")
+_GATES = "g_s.restoration.gates."
 _FULL_PRECISION = ("log_gain", "g_s.deviation", "g_a.lapping", "g_s.lapping")
 
 
@@ -133,30 +135,53 @@ def add_realism(
         twin = tensors.get("g_s." + name.removeprefix(REALISM))
         if twin is None or twin.shape != tensor.shape:
             raise ModelNotFound(f"{source}: g_s has no parameter like {name.removeprefix(REALISM)}")
-    _write(path, tensors | added, metadata | {"realism_id": fingerprint(added).hex()})
+    _write_realism(path, tensors, added, metadata)
+
+
+def _write_realism(
+    path: str | os.PathLike[str],
+    tensors: dict[str, np.ndarray],
+    realism: dict[str, np.ndarray],
+    metadata: dict[str, str],
+) -> None:
+    """A perceptual decoder from before there was a restoration was tuned without: it closes all gates."""
+    for name, tensor in tensors.items():
+        if name.startswith(_GATES):
+            realism = {REALISM + name.removeprefix("g_s."): np.zeros_like(tensor)} | realism
+    _write(path, tensors | realism, metadata | {"realism_id": fingerprint(realism).hex()})
 
 
 def replace_decoder(
     source: str | os.PathLike[str], transforms: Transforms, path: str | os.PathLike[str]
 ) -> bytes:
-    """Copy a weights file with the g_s of `transforms`: the same bits, other pixels.
+    """Copy a weights file with the g_s of `transforms`, which may be larger: the same bits, other pixels.
 
     Returns:
         decoder_id.
 
     Raises:
-        ModelNotFound: the file cannot be read, or its g_s or its gains are others.
+        ModelNotFound: the file cannot be read, or latents, gains or its perceptual decoder are others.
     """
     tensors, metadata = _read(source)
-    added = _arrays(transforms, ("g_s.",))
-    old = {name: tensor.shape for name, tensor in tensors.items() if name.startswith("g_s.")}
-    if old != {name: tensor.shape for name, tensor in added.items()}:
-        raise ModelNotFound(f"{source}: its g_s is of other sizes")
+    config = transforms.config
+    old = ModelConfig.from_dict(json.loads(metadata["config"]))
+    if replace(old, synthesis=config.synthesis, restoration=config.restoration) != config:
+        raise ModelNotFound(f"{source}: its latents are of other sizes")
     if not np.array_equal(tensors["log_gain"], _arrays(transforms, ("log_gain",))["log_gain"]):
         raise ModelNotFound(f"{source}: its gains are others, the decoder was trained for other latents")
-    tensors |= added
-    decoder_id = identities(tensors)[1]
-    _write(path, tensors, metadata | {"decoder_id": decoder_id.hex()})
+    decoder = _arrays(transforms, ("g_s.",))
+    realism = {name: tensor for name, tensor in tensors.items() if name.startswith(REALISM)}
+    for name, tensor in realism.items():
+        twin = decoder.get("g_s." + name.removeprefix(REALISM))
+        if twin is None or twin.shape != tensor.shape:
+            raise ModelNotFound(f"{source}: its perceptual decoder is of other sizes")
+    kept = {n: t for n, t in tensors.items() if not n.startswith(("g_s.", REALISM))} | decoder
+    decoder_id = identities(kept)[1]
+    metadata |= {"config": json.dumps(config.to_dict()), "decoder_id": decoder_id.hex()}
+    if realism:
+        _write_realism(path, kept, realism, metadata)
+    else:
+        _write(path, kept, metadata)
     return decoder_id
 
 

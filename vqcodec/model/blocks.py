@@ -3,6 +3,7 @@
 hat_basis          continuous level t -> weights of its two neighbouring knots
 LevelModulation    t -> per-channel scale and shift (how one model serves every quality)
 ResidualBlock      x + conv3x3(relu(modulate(conv3x3(x))))
+opponent_colour    orthonormal brightness and two colour differences
 dct_filters        the orthonormal 16x16 DCT on opponent colour that starts the linear shortcut
 """
 
@@ -74,6 +75,12 @@ _ENERGY_FIT = ((2.152, 1.563), (0.387, 1.926), (-1.531, 1.680))
 BLOCK = 16
 
 
+def opponent_colour(kind: torch.dtype = torch.float32) -> Tensor:
+    """Orthonormal rows (3, 3): brightness, red against blue, green against both."""
+    colour = torch.tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64, device="cpu")
+    return (colour / colour.norm(dim=1, keepdim=True)).to(kind)
+
+
 def dct_filters(count: int) -> tuple[Tensor, Tensor]:
     """The `count` strongest orthonormal 16x16 DCT filters on orthonormal opponent colour.
 
@@ -81,8 +88,7 @@ def dct_filters(count: int) -> tuple[Tensor, Tensor]:
         filters (count, 3, 16, 16) in order of falling energy, orthonormal as vectors of 768, and
         the expected standard deviation (count,) of each coefficient for pixels in [0, 1].
     """
-    colour = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=np.float64)
-    colour /= np.linalg.norm(colour, axis=1, keepdims=True)
+    colour = opponent_colour(torch.float64).numpy()
     n = np.arange(BLOCK)
     basis = np.sqrt(2 / BLOCK) * np.cos(math.pi * (2 * n[None, :] + 1) * n[:, None] / (2 * BLOCK))
     basis[0] /= math.sqrt(2)

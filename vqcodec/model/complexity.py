@@ -23,8 +23,9 @@ from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS
 from vqcodec.entropy.shifts import shift_counts
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.blocks import BLOCK, LEVEL_KNOTS
+from vqcodec.model.config import ModelConfig
 from vqcodec.model.quantized_conv import QuantizableConv
-from vqcodec.model.vqvae import VQVAE, ModelConfig
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.types import LEVEL_MAX
 
 BUDGET = {"g_a": 40.0, "g_s": 40.0, "prior": 6.0}

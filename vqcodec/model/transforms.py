@@ -4,9 +4,10 @@
     x ------------- linear shortcut: 16x16 DCT-initialised filters, stride 16 ----------------------+
 
 with y (B,M,H/16,W/16).
-g_s mirrors it. All heavy convolutions are plain 3x3 at 1/8 and 1/16; the shortcut stays in float32
-under autocast so that bf16 rounding only touches the correction that the network adds. With `lapped` its
-blocks overlap, see `vqcodec.model.lapping`. For comparisons `shortcut=False` leaves it out of either.
+g_s mirrors it, and ends with `vqcodec.model.restoration`. All heavy convolutions are plain 3x3 at 1/8 and
+1/16; the shortcut stays in float32 under autocast so that bf16 rounding only touches the correction that the
+network adds. With `lapped` its blocks overlap, see `vqcodec.model.lapping`. For comparisons `shortcut=False`
+leaves it out of either.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from vqcodec.model.blocks import BLOCK, ResidualBlock, dct_filters, level_basis
 from vqcodec.model.lapping import lap, pre_filter
+from vqcodec.model.restoration import Restoration
 
 
 class _WithShortcut(nn.Module):
@@ -74,7 +76,14 @@ class SynthesisTransform(_WithShortcut):
     """g_s: latent in pixel units back to the picture."""
 
     def __init__(
-        self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int, **linear: bool
+        self,
+        channels: int,
+        wide: int,
+        deep: int,
+        blocks_wide: int,
+        blocks_deep: int,
+        restoration: tuple[int, int] = (0, 0),
+        **linear: bool,
     ) -> None:
         filters, deviation = dct_filters(channels)
         super().__init__(filters, torch.linalg.inv(pre_filter()), **linear)
@@ -85,6 +94,7 @@ class SynthesisTransform(_WithShortcut):
         self.up = nn.Conv2d(deep, 4 * wide, 1)
         self.blocks_wide = nn.ModuleList(ResidualBlock(wide) for _ in range(blocks_wide))
         self.tail = nn.Conv2d(wide, 3 * 64, 3, padding=1)
+        self.restoration = Restoration(*restoration) if restoration[0] else None
         with torch.no_grad():
             self.tail.weight.mul_(0.02 if self.has_shortcut else 1.0)
 
@@ -105,4 +115,7 @@ class SynthesisTransform(_WithShortcut):
         for block in self.blocks_wide:
             h = block(h, basis)
         picture = F.pixel_shuffle(self.tail(h), 8).float()
-        return (self.linear(y) + picture if self.has_shortcut else picture) + 0.5
+        picture = self.linear(y) + picture if self.has_shortcut else picture
+        if self.restoration is not None:
+            picture = self.restoration(picture, basis)
+        return picture + 0.5

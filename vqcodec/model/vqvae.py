@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from vqcodec.entropy.passes import PHASES, whole
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
+from vqcodec.model.config import ModelConfig
 from vqcodec.model.prior import HyperAnalysis, Prior, put_together
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE, Band, Quantized, VectorQuantizer
@@ -29,58 +29,6 @@ from vqcodec.model.transforms import AnalysisTransform, SynthesisTransform
 LAMBDA_MIN, LAMBDA_MAX = 0.0006, 0.15
 PRIOR_LEVELS = 64
 """The prior knows the level in steps of 1/64: eight between two knots."""
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Sizes of the model; stored as JSON in the weights file.
-
-    Attributes:
-        first_passes, first_channels: passes that the first phase takes, and channels that these look at.
-        lapped: blocks of the linear shortcut overlap, see `vqcodec.model.lapping`.
-        quantizer, shortcut, context_passes: for comparisons only; other models than the default's
-            ("vector", True, 4) cannot be exported. See `AnalysisTransform` and `VQVAE.quantise`.
-    """
-
-    channels: int = 448
-    bands: tuple[tuple[int, int, int], ...] = (
-        (1, 4, 512),
-        (1, 20, 160),
-        (1, 48, 72),
-        (2, 104, 256),
-        (4, 144, 256),
-        (4, 128, 128),
-    )
-    context_levels: tuple[int, ...] = (27, 5)
-    context_channels: int = 160
-    hyper_channels: int = 32
-    hyper_bands: tuple[tuple[int, int, int], ...] = ((4, 32, 256),)
-    analysis: tuple[int, int, int, int] = (96, 192, 2, 3)
-    synthesis: tuple[int, int, int, int] = (128, 192, 3, 3)
-    prior_features: int = 128
-    prior_width: int = 160
-    first_passes: int = 4
-    first_channels: int = 64
-    quantizer: str = "vector"
-    shortcut: bool = True
-    lapped: bool = True
-    context_passes: int = 4
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Inverse of `to_dict`, also after a trip through JSON."""
-        # What models from before there was the choice were like.
-        values = {"lapped": False, "first_passes": 1, "first_channels": 0} | values
-        fixed = {k: _tuples(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**fixed)
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 def lambda_of_level(level: Tensor) -> Tensor:
@@ -119,7 +67,7 @@ class Transforms(nn.Module):
         self.config = config
         linear = {"shortcut": config.shortcut, "lapped": config.lapped}
         self.g_a = AnalysisTransform(config.channels, *config.analysis, **linear)
-        self.g_s = SynthesisTransform(config.channels, *config.synthesis, **linear)
+        self.g_s = SynthesisTransform(config.channels, *config.synthesis, config.restoration, **linear)
         self.h_a = HyperAnalysis(config.channels, config.prior_features, config.hyper_channels)
         # On the CPU even under device "meta", where arithmetic imports torch's compiler: more than a second.
         step = torch.linspace(0, 1, LEVEL_KNOTS, device="cpu")

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.vqvae import ModelConfig
+from vqcodec.model.config import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
 from vqcodec.training.running import add_option
 from vqcodec.training.sources import load_start
-from vqcodec.training.trainer import Trainer, config_of_state
+from vqcodec.training.state import FILE, config_of_state
+from vqcodec.training.trainer import Trainer
 from vqcodec.zoo import install_path
 
 
@@ -74,8 +75,10 @@ def main() -> None:
         except ValueError as error:
             parser.error(f"--install needs a name: {error}")
     given = {k: v for k, v in arguments.items() if v is not None}
-    state = Path(given.get("out", TrainConfig.out)) / "state.safetensors"
+    state = Path(given.get("out", TrainConfig.out)) / FILE
     if resume:
+        if not state.is_file():
+            parser.error(f"--resume: there is no {state}")
         given = config_of_state(state) | given
     source = None
     if start and not resume:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from vqcodec.model.vqvae import ModelConfig
+from vqcodec.model.config import ModelConfig
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
 from vqcodec.training.data import find_images
 from vqcodec.training.reports import CodebookUse
-from vqcodec.training.trainer import config_of_state, read_metadata
+from vqcodec.training.state import config_of_state, read_metadata
 
 
 def load_state(path: Path, weights: str = "ema") -> tuple[VQVAE, dict[str, object]]:

@@ -27,7 +27,7 @@ from vqcodec.training.adversarial import PerceptualConfig, Players
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.running import add_option, share_used, stop_event, write_tensors
 from vqcodec.training.sources import load_start
-from vqcodec.training.trainer import read_metadata
+from vqcodec.training.state import read_metadata
 from vqcodec.zoo import find_model
 
 STATE = "perceptual.safetensors"

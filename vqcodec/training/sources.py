@@ -8,7 +8,7 @@ from vqcodec.checkpoint import FORMAT, load_weights
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.restore import restore
 from vqcodec.training.evaluate import load_state
-from vqcodec.training.trainer import read_metadata
+from vqcodec.training.state import read_metadata
 from vqcodec.zoo import find_model
 
 

@@ -9,7 +9,6 @@ The state (weights, EMA, optimiser, progress) is one safetensors file, replaced 
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -18,33 +17,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vqcodec.model.lloyd import class_of_scale, revive_dead_words, start_quantizer
 from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.residual import ResidualQuantizer
 from vqcodec.model.scalar import SCALE_MAX, SCALE_MIN
-from vqcodec.model.vqvae import VQVAE, ModelConfig, lambda_of_level
+from vqcodec.model.vqvae import VQVAE, Output, lambda_of_level
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, load_images
-from vqcodec.training.reports import Averages, CodebookUse
-from vqcodec.training.running import choose_bfloat16, choose_device, share_used, stop_event, write_tensors
+from vqcodec.training.groups import parameter_groups, trains
+from vqcodec.training.reports import CodebookUse, RunLog
+from vqcodec.training.running import choose_bfloat16, choose_device, share_used, stop_event
+from vqcodec.training.state import FILE, read_state, save_state
 from vqcodec.training.warm_start import group_samples, take_over
 
 EMA_EVERY = 8
 USE_EVERY = 4
 """Steps between two looks at the codebooks' use; looking costs about a twentieth of a step."""
-FAST = ("quantizer.",)
-PRIOR = ("prior.", "h_a.", "hyper_quantizer.", "quantizer.table.", "quantizer.bias.")
-"""What changes the bits of a latent and not what it decodes to."""
-MEDIUM = ("level_bias", "modulation", "prior.linear")
-LINEAR = ("shortcut", "lapping")
-SLOW = (*LINEAR, "g_a.tail.weight", "g_s.tail.weight")
-"""What adds straight to latent or picture: a step of the common rate moves those by about a quantiser step
-at the upper levels, and all else learns under that noise (measured after 160 steps at a constant rate: J 2, 4
-and 10 % higher, by thirds of the dial, than with a tenth of the rate there)."""
 
 
 class CollapseError(RuntimeError):
@@ -68,64 +58,28 @@ class Trainer:
         if isinstance(self.model.quantizer, VectorQuantizer | ResidualQuantizer) and self.bf16:
             self.model.quantizer.gradient_dtype = torch.bfloat16
         self.partial = config.decoder_only or config.prior_only
+        if config.decoder_only:
+            self.model.vectors().use_greedy_slopes()  # the latents that files have
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(self._trains(name))
-        self.optimizer = torch.optim.Adam(self._parameter_groups(), betas=(0.9, 0.99), fused=True)
+            parameter.requires_grad_(trains(name, config))
+        self.optimizer = torch.optim.Adam(parameter_groups(self.model, config), betas=(0.9, 0.99), fused=True)
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.step, self.seconds = 0, 0.0
         self.gradient_norm = 0.0
         self.started = False
 
-    def _trains(self, name: str) -> bool:
-        if self.config.decoder_only:
-            return name.startswith("g_s.") and not any(part in name for part in LINEAR)
-        return not self.config.prior_only or name.startswith(PRIOR)
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        groups: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in self.model.named_parameters():
-            factor = 1.0
-            if any(part in name for part in FAST):
-                factor = self.config.fast
-            elif any(part in name for part in MEDIUM):
-                factor = 4.0
-            elif any(part in name for part in SLOW):
-                factor = self.config.slow
-            groups.setdefault(factor, []).append(parameter)
-        return [{"params": p, "factor": f, "lr": 0.0} for f, p in groups.items()]
-
     # -- state ---------------------------------------------------------------------------------
     def save(self) -> None:
-        """Write the state to `out/state.safetensors`; an older one stays until the new one is whole."""
-        tensors = {f"model.{n}": p.detach() for n, p in self.model.named_parameters()}
-        tensors |= {f"ema.{n}": p for n, p in self.ema.items()}
-        for name, parameter in self.model.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optim.{key}.{name}"] = value
+        """Write the state to `out`; an older one stays until the new one is whole."""
         progress = {"step": self.step, "seconds": self.seconds, "gradient_norm": self.gradient_norm}
-        meta = {"config": json.dumps(self.config.to_dict()), "progress": json.dumps(progress)}
-        write_tensors(tensors, self.out / "state.safetensors", meta)
+        save_state(self.out / FILE, self.config, self.model, self.ema, self.optimizer, progress)
 
     def load(self, path: Path) -> None:
         """Continue from a state of the same model."""
-        tensors = load_file(path, device=str(self.device))
-        with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                parameter.copy_(tensors[f"model.{name}"])
-                self.ema[name].copy_(tensors[f"ema.{name}"])
-        self.started = True
-        for name, parameter in self.model.named_parameters():
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            state = {k: tensors[f"optim.{k}.{name}"] for k in keys if f"optim.{k}.{name}" in tensors}
-            for key in keys[1:]:
-                # The fused optimiser walks memory, not indices: the moments need the parameter's layout.
-                if key in state:
-                    state[key] = torch.empty_like(parameter).copy_(state[key])
-            if state:
-                self.optimizer.state[parameter] = state
-        progress = json.loads(read_metadata(path)["progress"])
-        self.step, self.seconds = progress["step"], progress["seconds"]
+        progress = read_state(path, self.model, self.ema, self.optimizer)
+        self.step, self.seconds = int(progress["step"]), progress["seconds"]
         self.gradient_norm = progress["gradient_norm"]
+        self.started = True
 
     # -- steps ---------------------------------------------------------------------------------
     @torch.no_grad()
@@ -227,9 +181,8 @@ class Trainer:
         torch.set_flush_denormal(True)
         # The linear shortcut runs in float32 for a reason: TensorFloat-32 keeps 10 bits of a mean of 500.
         torch.backends.cudnn.allow_tf32 = False
-        terminal = sys.stderr.isatty()
         crops = Crops(
-            load_images(config.data, max(config.crop, config.late_crop), terminal),
+            load_images(config.data, max(config.crop, config.late_crop), sys.stderr.isatty()),
             seed=config.seed,
             level=config.level,
             first=self.step,
@@ -241,8 +194,8 @@ class Trainer:
             self.start(crops)
         quantizer = self.model.quantizer
         use = CodebookUse(quantizer) if isinstance(quantizer, VectorQuantizer) else None
-        averages, bad, saved = Averages(), 0, time.monotonic()
-        stop = stop_event()
+        log = RunLog(self.out / "log.jsonl", use)
+        bad, saved, stop = 0, time.monotonic(), stop_event()
         while (progress := self.progress()) < 1.0 and not stop.is_set():
             begun = time.monotonic()
             self.model.set_exact(self.partial or progress >= config.exact_from)
@@ -256,63 +209,37 @@ class Trainer:
             bad = 0 if math.isfinite(loss) else bad + 1
             if bad >= 20:
                 raise CollapseError("the loss has not been finite for 20 steps")
-            averages.add(level, output, side * side)
+            log.averages.add(level, output, side * side)
             if use:
                 if self.step % USE_EVERY == 0:
                     use.add(output)
                 if config.revive_every and self.step % config.revive_every == 0:
                     if progress < 0.6 and not self.partial:
-                        samples = [
-                            torch.cat([p.residual[i] for p in output.passes], 1)
-                            for i in range(len(use.counts))
-                        ]
-                        revive_dead_words(use.quantizer, use.recent, samples)
+                        self._revive(use, output)
                     use.reset_recent()
             self.seconds += time.monotonic() - begun
             if self.step % config.log_every == 0:
-                self._log(averages, use, rate, progress, loss, terminal)
+                self._report(log, rate, progress, loss)
             if time.monotonic() - saved > 60 * config.save_minutes:
                 self.save()
                 saved = time.monotonic()
         self.save()
 
-    def _log(
-        self,
-        averages: Averages,
-        use: CodebookUse | None,
-        rate: float,
-        progress: float,
-        loss: float,
-        terminal: bool,
-    ) -> None:
-        entry: dict[str, Any] = {
-            "step": self.step,
-            "seconds": round(self.seconds, 1),
-            "progress": round(progress, 4),
-        }
-        entry |= {"rate": rate, "loss": round(loss, 4), "gradient_norm": round(self.gradient_norm, 3)}
-        entry["levels"] = averages.summary()
-        averages.reset()
-        if use:
-            entry["codebooks"] = use.summary()
-            use.reset()
-            if self.step > 1000 and max(entry["codebooks"]["perplexity"]) < 1.05:
-                raise CollapseError("every codebook uses a single word: the quantiser has collapsed")
-        with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
-        if terminal:
-            costs = " ".join(f"{k} {v['bpp']:.3f}/{v['psnr'] or 0:.2f}" for k, v in entry["levels"].items())
-            print(f"\r{100 * progress:5.1f} % step {self.step} {costs}", end="", file=sys.stderr, flush=True)
+    def _revive(self, use: CodebookUse, output: Output) -> None:
+        """Restart words that were not chosen since the last time at places that are coded badly."""
+        samples = [torch.cat([p.residual[i] for p in output.passes], 1) for i in range(len(use.counts))]
+        revive_dead_words(use.quantizer, use.recent, samples)
 
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """String map in the header of a safetensors file."""
-    with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})
-
-
-def config_of_state(path: Path) -> dict[str, Any]:
-    """Settings stored in a state file, with the model's as `ModelConfig`."""
-    values: dict[str, Any] = json.loads(read_metadata(path)["config"])
-    values["model"] = ModelConfig.from_dict(values["model"])
-    return values
+    def _report(self, log: RunLog, rate: float, progress: float, loss: float) -> None:
+        entry = log.write(
+            {
+                "step": self.step,
+                "seconds": round(self.seconds, 1),
+                "progress": round(progress, 4),
+                "rate": rate,
+                "loss": round(loss, 4),
+                "gradient_norm": round(self.gradient_norm, 3),
+            }
+        )
+        if log.use and self.step > 1000 and max(entry["codebooks"]["perplexity"]) < 1.05:
+            raise CollapseError("every codebook uses a single word: the quantiser has collapsed")

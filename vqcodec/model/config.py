@@ -1,0 +1,62 @@
+"""Sizes of a model, as they stand in its weights file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of the model; stored as JSON in the weights file.
+
+    Attributes:
+        first_passes, first_channels: passes that the first phase takes, and channels that these look at.
+        restoration: features and kernels of the decoder's last stage, see `vqcodec.model.restoration`;
+            without features there is none.
+        lapped: blocks of the linear shortcut overlap, see `vqcodec.model.lapping`.
+        quantizer, shortcut, context_passes: for comparisons only; other models than the default's
+            ("vector", True, 4) cannot be exported. See `vqcodec.model.transforms` and `vqcodec.model.vqvae`.
+    """
+
+    channels: int = 448
+    bands: tuple[tuple[int, int, int], ...] = (
+        (1, 4, 512),
+        (1, 20, 160),
+        (1, 48, 72),
+        (2, 104, 256),
+        (4, 144, 256),
+        (4, 128, 128),
+    )
+    context_levels: tuple[int, ...] = (27, 5)
+    context_channels: int = 160
+    hyper_channels: int = 32
+    hyper_bands: tuple[tuple[int, int, int], ...] = ((4, 32, 256),)
+    analysis: tuple[int, int, int, int] = (96, 192, 2, 3)
+    synthesis: tuple[int, int, int, int] = (128, 192, 3, 3)
+    restoration: tuple[int, int] = (32, 6)
+    prior_features: int = 128
+    prior_width: int = 160
+    first_passes: int = 4
+    first_channels: int = 64
+    quantizer: str = "vector"
+    shortcut: bool = True
+    lapped: bool = True
+    context_passes: int = 4
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Inverse of `to_dict`, also after a trip through JSON."""
+        # What models from before there was the choice were like.
+        older: dict[str, Any] = {"lapped": False, "first_passes": 1, "first_channels": 0}
+        values = older | {"restoration": (0, 0)} | values
+        fixed = {k: _tuples(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fixed)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
