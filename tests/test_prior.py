@@ -68,10 +68,13 @@ def number_classes(context: torch.Tensor) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def differences():
-    """Training minus coding over four random priors, three levels and all passes."""
+    """Training minus coding over random priors, four levels and all passes.
+
+    Sixteen priors: the share of means that differ varies from .7 to 4 % between them.
+    """
     names = ("features", "first", "later", "classes", "used")
     rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for seed in range(4):
+    for seed in range(16):
         model = lively_model(seed)
         coded = integer_prior(model)
         random = np.random.default_rng(seed)

@@ -108,6 +108,19 @@ def test_stopping_removes_what_is_half_written(batch, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["odd_work.py"]
 
 
+def test_a_stopped_worker_is_silent():
+    """Python prints an exception that leaves a callback of native code; so do the libraries written in Rust."""
+    script = """if True:
+        import ctypes, os, signal
+        from vqcodec import workers
+        signal.signal(signal.SIGTERM, workers._leave)
+        stop = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        stop()
+    """
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert run.stderr == b""
+
+
 def test_an_error_in_progress_stops_them(batch):
     def fail(_result: FileResult) -> None:
         raise KeyError("progress")

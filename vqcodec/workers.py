@@ -200,7 +200,11 @@ def _trace(error: Exception) -> str:
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
-    """Unwind instead of vanishing: what is half-written gets removed on the way out."""
+    """Unwind instead of vanishing: what is half-written gets removed on the way out.
+
+    Without a word: native code that this exception passes through prints it, and an interruption is no news.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.exit(1)
 
 

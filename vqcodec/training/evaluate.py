@@ -38,7 +38,8 @@ def load_state(path: Path, weights: str = "ema") -> tuple[VQVAE, dict[str, objec
 
 @torch.no_grad()
 def silence_networks(model: VQVAE) -> None:
-    """Leave the linear shortcuts alone at work: the last layers of both transforms' networks become zero.
+    """Leave the linear shortcuts alone at work: what both transforms' networks end with becomes zero, the
+    restoration's gates too.
 
     How much worse the model then is, with nothing trained again, bounds what its networks do.
 
@@ -47,9 +48,11 @@ def silence_networks(model: VQVAE) -> None:
     """
     if not model.config.shortcut:
         raise ValueError("a model without shortcut is nothing without its networks")
-    for tail in (model.g_a.tail, model.g_s.tail):
-        for parameter in tail.parameters():
-            parameter.zero_()
+    silent = [*model.g_a.tail.parameters(), *model.g_s.tail.parameters()]
+    if model.g_s.restoration is not None:
+        silent += model.g_s.restoration.gates.parameters()
+    for parameter in silent:
+        parameter.zero_()
 
 
 @torch.inference_mode()
