@@ -21,7 +21,7 @@ from vqcodec.restore import restore
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import perceptual
 from vqcodec.training.adversarial import FROZEN, PerceptualConfig, Players
-from vqcodec.training.perceptual import load, progress_of, run, save, tuned_weights
+from vqcodec.training.perceptual import load, progress_of, run, save, start_from, tuned_weights
 from vqcodec.zoo import find_model
 from vqcodec_cli.main import main
 
@@ -148,6 +148,30 @@ def test_a_run_logs_both_players_and_resumes_where_it_stopped(tmp_path, tiny_wei
         assert torch.allclose(parameter, again.tuned[name], atol=1e-6), name
     saved = tuned_weights(tmp_path / "half" / perceptual.STATE)
     assert all(torch.equal(saved[n], again.ema[n]) for n in again.ema)
+
+
+def test_a_run_can_go_on_with_another_models_decoder(tmp_path, tiny_weights, real_weights):
+    going_on = players(tiny_weights)
+    start_from(going_on, str(real_weights))
+    tuned = load_weights(real_weights).realism
+    for name, parameter in going_on.tuned.items():
+        assert torch.equal(parameter, tuned[name]), name
+        assert torch.equal(going_on.ema[name], tuned[name]), name
+
+    # One from before there was a restoration: its gates are closed, the rest of it is the first decoder's.
+    old = tmp_path / "old.safetensors"
+    add_realism(tiny_weights, {n: t for n, t in tuned.items() if "restoration" not in n}, old)
+    first = players(tiny_weights)
+    going_on = players(tiny_weights)
+    start_from(going_on, str(old))
+    assert not going_on.tuned["restoration.gates.weight"].any()
+    assert torch.equal(going_on.tuned["restoration.kernels"], first.tuned["restoration.kernels"])
+    assert torch.equal(going_on.tuned["tail.weight"], tuned["tail.weight"])
+
+    with pytest.raises(errors.ModelNotFound, match="no perceptual decoder"):
+        start_from(going_on, str(tiny_weights))
+    with pytest.raises(errors.ModelNotFound, match="has no parameter like"):
+        start_from(going_on, str(find_model("default")))
 
 
 def test_progress_is_the_larger_share():

@@ -109,7 +109,7 @@ def test_stopping_removes_what_is_half_written(batch, tmp_path):
 
 
 def test_a_stopped_worker_is_silent():
-    """Python prints an exception that leaves a callback of native code; so do the libraries written in Rust."""
+    """Python prints an exception that leaves a callback of native code; so do libraries written in Rust."""
     script = """if True:
         import ctypes, os, signal
         from vqcodec import workers

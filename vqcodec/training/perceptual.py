@@ -1,9 +1,10 @@
 """The perceptual decoder: `python -m vqcodec.training.perceptual --data DIR --minutes 60 --out RUN`.
 
-Tunes a copy of the synthesis transform of a model (`--from`, the packaged one unless given), the bits stay as
-they are; `vqcodec.training.adversarial` says how, and what the log means. Interrupt it at any time; the same
-command with --resume goes on. At the end (or from a state, with --only-add) the tuned weights are added to a
-copy of the model's weights file, `--add-to FILE`, where `--realism` finds them.
+Tunes a copy of the synthesis transform of a model (`--from`, the packaged one unless given), or goes on with
+a perceptual decoder that there is (`--tuned`); the bits stay as they are. `vqcodec.training.adversarial` says
+how, and what the log means. Interrupt it at any time; the same command with --resume goes on. At the end (or
+from a state, with --only-add) the tuned weights are added to a copy of the model's weights file,
+`--add-to FILE`, where `--realism` finds them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vqcodec.checkpoint import add_realism
+from vqcodec.checkpoint import add_realism, load_weights
 from vqcodec.errors import ModelNotFound
 from vqcodec.perceptual import DISTS, LPIPS
 from vqcodec.training.adversarial import PerceptualConfig, Players
@@ -72,6 +73,26 @@ def load(players: Players, out: Path) -> float:
     return float(progress["seconds"])
 
 
+@torch.no_grad()
+def start_from(players: Players, model: str) -> None:
+    """Go on with the perceptual decoder of another model, as after training that moved the latents.
+
+    Raises:
+        ModelNotFound: there is no such model, or it has no perceptual decoder, or one of other sizes.
+    """
+    path = find_model(model)
+    tuned = load_weights(path).realism
+    if not tuned:
+        raise ModelNotFound(f"{path} has no perceptual decoder")
+    for name, parameter in players.tuned.items():
+        if name not in tuned and name.startswith("restoration."):
+            continue  # a decoder tuned without restoration holds no more of it than closed gates
+        if name not in tuned or tuned[name].shape != parameter.shape:
+            raise ModelNotFound(f"{path}: its perceptual decoder has no parameter like {name}")
+        parameter.copy_(tuned[name])
+        players.ema[name].copy_(tuned[name])
+
+
 def progress_of(config: PerceptualConfig, step: int, seconds: float) -> float:
     """Share of the budget used, 0..1."""
     return share_used(config.minutes, config.steps, seconds, step)
@@ -120,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--from", dest="start", default="default", metavar="MODEL", help="name or weights file"
     )
+    parser.add_argument("--tuned", metavar="MODEL", help="go on with this model's perceptual decoder")
     parser.add_argument("--resume", action="store_true", help=f"go on from OUT/{STATE}")
     parser.add_argument(
         "--add-to", type=Path, metavar="FILE", help="weights file to write, with both decoders"
@@ -132,7 +154,8 @@ def main() -> int:
     """Entry point; returns the exit status."""
     parser = _parser()
     arguments: dict[str, Any] = vars(parser.parse_args())
-    start, resume, target, only = (arguments.pop(k) for k in ("start", "resume", "add_to", "only_add"))
+    names = ("start", "tuned", "resume", "add_to", "only_add")
+    start, tuned, resume, target, only = (arguments.pop(k) for k in names)
     given = {k: v for k, v in arguments.items() if v is not None}
     out = Path(given.get("out", PerceptualConfig.out))
     try:
@@ -144,6 +167,8 @@ def main() -> int:
             if not config.data or not (config.minutes or config.steps):
                 parser.error("--data and one of --minutes, --steps are needed")
             players = Players(config, load_start(str(source)), (LPIPS(config.network), DISTS()))
+            if tuned is not None:
+                start_from(players, tuned)
             run(players, load(players, out) if resume else 0.0)
         if target is not None:
             add_realism(source, tuned_weights(out / STATE), target)
