@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import os
 import struct
 import sys
 import zlib
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
     from vqcodec.segments import SegmentCodec
 
 Pixels = NDArray[np.uint8]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Under `pytest -n`, a thread for each worker: torch reads this when a test first imports it."""
+    if hasattr(config, "workerinput"):
+        assert "torch" not in sys.modules
+        os.environ["OMP_NUM_THREADS"] = "1"
 
 
 class FakeSegmentCodec:

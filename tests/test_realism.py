@@ -212,12 +212,12 @@ def test_same_file_two_decoders(tiny_weights, real_weights):
 def test_the_mixture_is_of_weights(tiny_weights, real_weights):
     codec = SegmentCodec.load(real_weights)
     tuned = load_weights(real_weights).realism
-    mixed = dict(codec._decoder(0.25).named_parameters())
+    mixed = dict(codec._blends.at(0.25).named_parameters())
     for name, parameter in codec.transforms.g_s.named_parameters():
         wanted = parameter.lerp(tuned[name], 0.25) if name in tuned else parameter
         assert torch.allclose(mixed[name], wanted), name
-    assert codec._decoder(0.25) is codec._decoder(0.25)
-    assert codec._decoder(0.0) is codec.transforms.g_s
+    assert codec._blends.at(0.25) is codec._blends.at(0.25)
+    assert codec._blends.at(0.0) is codec.transforms.g_s
 
 
 def test_bad_realism_is_refused(tiny_weights, real_weights):

@@ -9,7 +9,6 @@ that overlap as far as they see (`vqcodec.windows`), so no seam exists.
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import threading
@@ -23,13 +22,13 @@ import torch
 from torch import Tensor
 
 from vqcodec.analysis import Analysis
+from vqcodec.blending import Blends
 from vqcodec.checkpoint import Weights, load_weights
 from vqcodec.entropy.latent_coder import LAYERS, LatentCoder
 from vqcodec.errors import ModelNotFound
 from vqcodec.grid import LatentGrid, tiles
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantizer import SLOPE
-from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.refine import Refiner
 from vqcodec.search import SCALE, TileSearch
 from vqcodec.types import LEVEL_MAX, Region, TileProgress
@@ -63,7 +62,7 @@ class SegmentCodec:
         self.transforms = weights.transforms
         self.coder = LatentCoder(weights.coding, _product)
         self._weights = weights
-        self._blended: tuple[float, SynthesisTransform] | None = None
+        self._blends = Blends(weights)
         self._searches: dict[bool, TileSearch] = {}
         self._refiner: Refiner | None = None
         self._lock = threading.Lock()
@@ -174,18 +173,6 @@ class SegmentCodec:
                 self._searches[greedy] = TileSearch(self.coder, self.transforms, self.device, greedy)
             return self._searches[greedy]
 
-    def _decoder(self, realism: float) -> SynthesisTransform:
-        g_s = self.transforms.g_s
-        if realism == 0:
-            return g_s
-        if not self.realism_id:
-            raise ModelNotFound(f"model {self.name!r} has no perceptual decoder, which realism needs")
-        # The last mixture is kept: all files of a batch are decoded alike.
-        with self._lock:
-            if self._blended is None or self._blended[0] != realism:
-                self._blended = realism, _mixed(g_s, self._weights.realism, realism)
-            return self._blended[1]
-
     # -- decoding ------------------------------------------------------------------------------
     def decode_latent(
         self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
@@ -222,7 +209,7 @@ class SegmentCodec:
             CorruptData: a segment, or their number, is not what the picture needs.
             ModelNotFound: `realism` is not 0, and the model has no perceptual decoder.
         """
-        g_s = self._decoder(realism)
+        g_s = self._blends.at(realism)
         grid = LatentGrid(self.coder, segments, (-(-height // BLOCK), -(-width // BLOCK)), level, tile)
         t = torch.tensor([level / LEVEL_MAX], device=self.device)
         gain = self.transforms.gain(t)
@@ -259,15 +246,6 @@ class SegmentCodec:
                     progress(done, len(down) * len(across))
         self.timings = timings
         return result
-
-
-def _mixed(g_s: SynthesisTransform, tuned: dict[str, Tensor], share: float) -> SynthesisTransform:
-    """A copy of g_s with `share` of the tuned parameters in its own."""
-    result = copy.deepcopy(g_s)
-    for name, parameter in result.named_parameters():
-        if name in tuned:
-            parameter.data.lerp_(tuned[name], share)
-    return result
 
 
 def inside(codec: Codec) -> SegmentCodec:
