@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.tiny import picture
 from vqcodec import Codec, errors
+from vqcodec.encoding import FileEncoder
 from vqcodec.metrics import psnr
 from vqcodec.targets import SIZE_SLOPE, TRIES, search
 from vqcodec.types import LEVEL_MAX
@@ -101,3 +102,13 @@ def test_a_psnr_beyond_the_dial_is_an_error(codec, pixels, tiny_segments) -> Non
     assert psnr(pixels, np.asarray(codec.decompress(data))) == math.inf
     with pytest.raises(ValueError, match="only one of"):
         codec.compress(pixels, psnr=30, quality=50)
+
+
+def test_the_psnr_of_a_gray_picture_is_that_of_its_gray(tiny_segments) -> None:
+    """A decoder that errs in colour alone errs by nothing: gray is what people get."""
+    codec = Codec(tiny_segments)
+    gray = picture(96, 64, seed=3)[:, :, 0]
+    encoder = FileEncoder(tiny_segments, codec.prepare(gray), tile=0, effort=1)
+    for level in (0, 120, 252):
+        coded = encoder.encode(level)
+        assert encoder.psnr(coded) == psnr(gray, np.asarray(codec.decompress(encoder.file(coded))))

@@ -115,6 +115,11 @@ def _resolve_foreign(image: Image.Image, icc: bytes, notes: Notes) -> Image.Imag
     return image
 
 
+def mean_of_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Gray (H, W) of RGB (H, W, 3), rounding to nearest: what a gray picture decodes to."""
+    return ((pixels.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+
+
 def _gray_if_equal(image: Image.Image) -> Image.Image:
     red, green, blue = (np.asarray(band) for band in image.split())
     return image.getchannel(0) if np.array_equal(red, green) and np.array_equal(red, blue) else image

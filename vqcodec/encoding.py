@@ -11,6 +11,7 @@ from typing import Any
 
 from vqcodec import metrics
 from vqcodec.bitstream import pack_alpha, pack_metadata, write
+from vqcodec.colour import mean_of_channels
 from vqcodec.image import Picture, load_picture
 from vqcodec.interface import Segments
 from vqcodec.metadata import CHUNK_TYPES, parse_kinds
@@ -85,12 +86,14 @@ class FileEncoder:
         return best[1]
 
     def psnr(self, coded: Coded) -> float:
-        """PSNR in dB, 8-bit RGB, of what decodes from it."""
+        """PSNR in dB, of 8-bit RGB or gray, of what decodes from it."""
         level, segments = coded
         picture = self._ready.picture
         decoded = self._segments.decode(
             segments, width=picture.width, height=picture.height, level=level, tile=self._tile
         )
+        if picture.gray:
+            return metrics.psnr(picture.pixels[:, :, 0], mean_of_channels(decoded))
         return metrics.psnr(picture.pixels, decoded)
 
     def file(self, coded: Coded) -> bytes:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from vqcodec.bitstream import MAGIC
-from vqcodec.colour import Notes, in_mode, split_planes, to_srgb
+from vqcodec.colour import Notes, in_mode, mean_of_channels, split_planes, to_srgb
 from vqcodec.errors import UnsupportedImage
 from vqcodec.files import read_source
 from vqcodec.metadata import EXIF_PREFIX, KINDS, Metadata, clean_exif, clean_xmp
@@ -107,7 +107,7 @@ def to_pil(
 
     Args:
         pixels: uint8 (H, W, 3).
-        gray: average the channels to one, rounding to nearest.
+        gray: average the channels to one.
         alpha: uint8 (H, W) or None.
         metadata: the file's blocks.
         kinds: those put in `info` under Pillow's keys icc_profile, exif and xmp. Without "icc", a profile is
@@ -118,7 +118,7 @@ def to_pil(
     """
     notes: Notes = []
     if gray:
-        pixels = ((pixels.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+        pixels = mean_of_channels(pixels)
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if metadata.icc is not None and "icc" not in kinds:
         image = to_srgb(image, metadata.icc, notes)
