@@ -1,0 +1,59 @@
+"""What the tests of training share: pictures, a finished run of a tiny model, its weights."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.tiny import picture, pictures, settings
+from vqcodec.training import export
+from vqcodec.training.trainer import Trainer
+
+
+@pytest.fixture(autouse=True)
+def process_state():
+    """A run takes over signals and the treatment of tiny floats; the other tests want them back."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    threads = torch.get_num_threads()
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Pictures to train on, one of them in a folder below, and files that are none."""
+    path = tmp_path_factory.mktemp("pictures")
+    (path / "below").mkdir()
+    for i, x in enumerate(pictures(5, 256)):
+        Image.fromarray(x).save(path / ("below" if i == 0 else ".") / f"{i}.png")
+    Image.fromarray(picture(40, 300)).save(path / "narrow.png")
+    (path / "broken.png").write_bytes(b"no picture")
+    (path / "notes.txt").write_text("no picture either")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(folder, tmp_path_factory):
+    """Folder of a finished run of 60 steps."""
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    Trainer(settings(data=str(folder), out=str(out), steps=60, exact_from=0.7)).run()
+    torch.set_flush_denormal(False)
+    return out
+
+
+@pytest.fixture(scope="session")
+def exported(trained, folder, tmp_path_factory):
+    """Weights file made by the export command from the trained state."""
+    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
+    arguments = [str(trained / "state.safetensors"), "--data", str(folder), "-o", str(path), "--batches", "4"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["export", *arguments])
+        export.main()
+    return path

@@ -1,0 +1,95 @@
+"""`python -m vqcodec.training`: what it starts from, its settings, and what it says."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.tiny import TINY, settings
+from tests.training.runs import log_of
+from vqcodec.training import __main__ as command
+from vqcodec.training import running
+from vqcodec.training.config import TrainConfig
+from vqcodec.training.state import config_of_state, read_metadata
+from vqcodec.training.trainer import Trainer
+
+
+def test_the_command_resumes_with_the_stored_settings(trained, folder, tmp_path, monkeypatch):
+    (tmp_path / "state.safetensors").write_bytes((trained / "state.safetensors").read_bytes())
+    arguments = ["vqcodec.training", "--resume", "--out", str(tmp_path), "--steps", "63", "--log-every", "1"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    command.main()
+    assert [entry["step"] for entry in log_of(tmp_path)] == [61, 62, 63]
+    settings_now = config_of_state(tmp_path / "state.safetensors")
+    assert settings_now["model"] == TINY
+    assert settings_now["crop"] == 64
+    assert json.loads(read_metadata(tmp_path / "state.safetensors")["progress"])["step"] == 63
+
+
+def test_the_command_says_that_there_is_nothing_to_resume(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["vqcodec.training", "--resume", "--out", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "nowhere/state.safetensors" in capsys.readouterr().err
+
+
+def test_the_command_starts_from_other_weights(trained, folder, tmp_path, monkeypatch):
+    state = trained / "state.safetensors"
+    options = [
+        "--steps",
+        "2",
+        "--batch",
+        "2",
+        "--crop",
+        "64",
+        "--late-crop",
+        "64",
+        "--no-bf16",
+        "--device",
+        "cpu",
+    ]
+    arguments = ["--from", str(state), "--data", str(folder), "--out", str(tmp_path / "new"), *options]
+    monkeypatch.setattr(sys, "argv", ["vqcodec.training", *arguments, "--learning-rate", "0"])
+    command.main()
+    new, old = load_file(tmp_path / "new" / "state.safetensors"), load_file(state)
+    assert torch.equal(new["model.g_a.shortcut"], old["ema.g_a.shortcut"])
+    assert json.loads(read_metadata(tmp_path / "new" / "state.safetensors")["progress"])["step"] == 2
+
+
+@pytest.mark.parametrize("slow", [torch.bfloat16, torch.float32])
+def test_bfloat16_is_used_where_it_is_faster(monkeypatch, slow):
+    """And only there, unless the settings say otherwise."""
+
+    def conv2d(x, weight, padding):
+        assert x.dtype == weight.dtype
+        time.sleep(0.02 if x.dtype == slow else 0.001)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
+    assert Trainer(settings(bf16=None)).bf16 == (slow == torch.float32)
+    assert not Trainer(settings(bf16=False)).bf16
+    assert Trainer(settings(bf16=True)).bf16
+    assert running.faster_in_bfloat16(torch.device("cuda"))
+
+
+@pytest.mark.parametrize(("option", "value"), [([], None), (["--bf16"], True), (["--no-bf16"], False)])
+def test_settings_that_may_be_left_to_the_machine(option, value):
+    (item,) = (f for f in dataclasses.fields(TrainConfig) if f.name == "bf16")
+    parser = argparse.ArgumentParser()
+    running.add_option(parser, item)
+    assert parser.parse_args(option).bf16 is value
+
+
+@pytest.mark.parametrize("arguments", [[], ["--data", "x"], ["--steps", "3"]])
+def test_the_command_wants_data_and_a_budget(monkeypatch, capsys, arguments):
+    monkeypatch.setattr(sys, "argv", ["vqcodec.training", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        command.main()
+    assert caught.value.code == 2
+    assert "--data and one of" in capsys.readouterr().err

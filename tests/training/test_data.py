@@ -1,0 +1,51 @@
+"""Pictures are found, and crops cut from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny import pictures
+from vqcodec.training.data import Crops, find_images, load_images
+
+
+def test_pictures_are_found_and_bad_ones_skipped(folder, capsys, tmp_path):
+    assert [p.name for p in find_images(folder)] == [
+        "1.png", "2.png", "3.png", "4.png", "0.png", "broken.png", "narrow.png"
+    ]  # fmt: skip
+    loaded = load_images(folder, 64)
+    assert len(loaded) == 5
+    assert all(p.shape == (256, 256, 3) and p.dtype == np.uint8 for p in loaded)
+    assert "skipped broken.png" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError, match="no picture has both sides >= 999"):
+        load_images(folder, 999)
+    for missing in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(FileNotFoundError, match="no pictures found"):
+            find_images(missing)
+
+
+def test_crops_are_spread_over_the_dial_and_repeatable():
+    first, second = (Crops(pictures(3, 100), seed=4) for _ in range(2))
+    for _ in range(3):
+        x, level = first.batch(6, 48)
+        again, level_again = second.batch(6, 48)
+        assert torch.equal(x, again)
+        assert torch.equal(level, level_again)
+        assert x.shape == (6, 3, 48, 48)
+        assert float(x.min()) >= 0
+        assert float(x.max()) <= 1
+        assert (level * 6).long().tolist() == list(range(6))
+    assert Crops(pictures(1, 64), seed=0, level=0.25).batch(3, 32)[1].tolist() == [0.25] * 3
+
+
+def test_crops_cut_ahead_are_the_same():
+    """Neither threads nor the number of the first batch change what a batch holds."""
+    plain, ahead = Crops(pictures(3, 100), seed=4), Crops(pictures(3, 100), seed=4, workers=3)
+    shapes = [(6, 48), (6, 48), (2, 64), (6, 48)]
+    for count, side in shapes:
+        for x, again in zip(plain.batch(count, side), ahead.batch(count, side), strict=True):
+            assert torch.equal(x, again)
+    later = Crops(pictures(3, 100), seed=4, first=len(shapes))
+    assert torch.equal(later.batch(6, 48)[0], plain.batch(6, 48)[0])
+    assert not torch.equal(plain.batch(6, 48)[0], plain.batch(6, 48)[0])

@@ -1,0 +1,141 @@
+"""From the state of a run to weights that code pictures, and what `evaluate` says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.tiny import TINY, picture, pictures, settings
+from tests.training.runs import log_of, mean_cost
+from vqcodec.checkpoint import save_weights
+from vqcodec.entropy.tables import combine_rows, counts_from_codes, make_powers
+from vqcodec.metrics import mse, psnr
+from vqcodec.model.config import ModelConfig
+from vqcodec.model.quantizer import VectorQuantizer
+from vqcodec.model.vqvae import VQVAE, lambda_of_level
+from vqcodec.segments import SegmentCodec
+from vqcodec.training import evaluate, export
+from vqcodec.training.data import Crops, load_images
+from vqcodec.training.trainer import Trainer
+
+
+def test_an_export_codes_pictures(exported):
+    codec = SegmentCodec.load(exported)
+    assert codec.name == "mine"
+    x = picture(150, 170, seed=77)
+    segments = codec.encode(codec.analyse(x), 252, 64)
+    decoded = codec.decode(segments, width=170, height=150, level=252, tile=64)
+    assert psnr(x, decoded) > 24
+
+
+def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, without_shifts):
+    """With the model's own tables, not corrected by counts, files take the rate that training optimises."""
+    x = picture(256, 256, seed=78)
+    Image.fromarray(x).save(tmp_path / "x.png")
+    model, settings_then = evaluate.load_state(trained / "state.safetensors")
+    assert settings_then["step"] == 60
+    crops = Crops(load_images(folder, 64), seed=0)
+    arrays = export.export(model, crops, batches=1, side=64, pseudo=1e12)
+    save_weights(tmp_path / "plain.safetensors", model, arrays, {"name": "plain"})
+    codec = SegmentCodec.load(tmp_path / "plain.safetensors")
+    model.vectors().use_greedy_slopes()
+    analysis = codec.analyse(x)
+    for level in (40, 230):
+        segments = codec.encode(analysis, level, 0)
+        bpp = 8 * sum(len(s) for layers in segments for s in layers) / 256**2
+        guess = evaluate.evaluate(model, [tmp_path / "x.png"], level / 252)
+        # Two segments end in whole words; table codes are rounded to 1/15 nat.
+        assert guess["bpp"] == pytest.approx(bpp, rel=0.01, abs=128 / 256**2)
+        decoded = codec.decode(segments, width=256, height=256, level=level, tile=0)
+        assert guess["psnr"] == pytest.approx(psnr(x, decoded), abs=0.1)
+
+
+def test_counts_make_coding_cheaper(trained, folder, tmp_path):
+    """Tables corrected by the symbols of the pictures at hand lower J = lambda 255^2 MSE + bpp of those."""
+    model, _ = evaluate.load_state(trained / "state.safetensors")
+    costs = []
+    for pseudo in (60.0, 1e12):
+        crops = Crops(load_images(folder, 64), seed=0)
+        arrays = export.export(model, crops, batches=8, side=64, pseudo=pseudo)
+        path = tmp_path / f"{pseudo:.0f}.safetensors"
+        save_weights(path, model, arrays, {"name": "x"})
+        codec = SegmentCodec.load(path)
+        cost = 0.0
+        for x in pictures(5, 256):
+            segments = codec.encode(codec.analyse(x), 100, 0)
+            decoded = codec.decode(segments, width=256, height=256, level=100, tile=0)
+            weight = float(lambda_of_level(torch.tensor(100 / 252)))
+            cost += weight * mse(x, decoded) + 8 * sum(len(s) for s in segments[0]) / 256**2
+        costs.append(cost)
+    assert costs[0] < costs[1]
+
+
+def test_tables_fit_what_was_counted(trained):
+    """Fitted rows give each value of each context number the words that were counted there."""
+    model, _ = evaluate.load_state(trained / "state.safetensors")
+    quantizer = model.quantizer
+    assert isinstance(quantizer, VectorQuantizer)
+    band, levels = quantizer.bands[0], quantizer.context_levels
+    classes = levels[0] * levels[1]
+    random = torch.Generator().manual_seed(0)
+    counts = torch.rand(band.groups, classes, band.words, generator=random).square() * 1000
+    rows = export.table_rows(quantizer, 0, counts, pseudo=1e-6)
+    codes = combine_rows(rows, levels)
+    fitted = counts.sum(-1, keepdim=True) * torch.from_numpy(
+        counts_from_codes(codes, make_powers()) / 2.0**24
+    )
+    for axis in (2, 1):
+        wanted, got = (v.reshape(band.groups, *levels, band.words).sum(axis) for v in (counts, fitted))
+        # Codes are rounded to 1/15 nat, twice.
+        assert bool(((got / wanted).log().abs() < 0.08).all())
+
+
+def test_evaluation_command(trained, folder, monkeypatch, capsys):
+    arguments = [str(trained / "state.safetensors"), "--data", str(folder / "below"), "--levels", "0,0.5"]
+    monkeypatch.setattr(sys, "argv", ["evaluate", *arguments, "--exact", "--codebooks"])
+    evaluate.main()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["pictures"] == 1
+    assert lines[1]["bpp"] < lines[2]["bpp"]
+    assert lines[1]["psnr"] < lines[2]["psnr"]
+    assert "perplexity" in lines[3]
+
+
+def test_evaluation_without_networks(trained, folder, monkeypatch, capsys):
+    state = str(trained / "state.safetensors")
+    rows = []
+    for more in ([], ["--linear"]):
+        words = ["evaluate", state, "--data", str(folder / "below"), "--levels", "0.5", *more]
+        monkeypatch.setattr(sys, "argv", words)
+        evaluate.main()
+        rows.append(json.loads(capsys.readouterr().out.splitlines()[1]))
+    assert rows[0]["cost"] != rows[1]["cost"]
+    model, _ = evaluate.load_state(trained / "state.safetensors")
+    x, level = torch.rand(1, 3, 32, 32), torch.tensor([0.5])
+    assert not torch.equal(model.g_a(x, level), model.g_a.linear(x))
+    evaluate.silence_networks(model)
+    assert torch.equal(model.g_a(x, level), model.g_a.linear(x))
+    y = torch.rand(1, TINY.channels, 2, 2)
+    assert torch.equal(model.g_s(y, level), model.g_s.linear(y) + 0.5)
+    bare = VQVAE(dataclasses.replace(TINY, shortcut=False))
+    with pytest.raises(ValueError, match="without shortcut"):
+        evaluate.silence_networks(bare)
+
+
+def test_the_scalar_quantiser_trains_and_is_not_exported(folder, tmp_path):
+    values = TINY.to_dict() | {"quantizer": "scalar"}
+    config = settings(
+        data=str(folder), out=str(tmp_path), steps=10, log_every=5, model=ModelConfig.from_dict(values)
+    )
+    trainer = Trainer(config)
+    trainer.run()
+    log = log_of(tmp_path)
+    assert "codebooks" not in log[0]
+    assert mean_cost(log[1]) < mean_cost(log[0])
+    with pytest.raises(ValueError, match="vector quantiser"):
+        export.export(trainer.model, Crops(pictures(2, 64), seed=0), batches=1, side=64)

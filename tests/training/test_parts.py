@@ -1,0 +1,88 @@
+"""Training one part alone: the prior, or the networks of g_s."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny import picture
+from vqcodec.checkpoint import load_weights, save_weights
+from vqcodec.codec import Codec
+from vqcodec.segments import SegmentCodec
+from vqcodec.training import __main__ as command
+from vqcodec.training import evaluate, export
+from vqcodec.training.sources import load_start
+
+
+def changed_by_training(exported, folder, out, monkeypatch, option):
+    """Names of the parameters that a short run with `option` changes."""
+    words = f"--data {folder} --from {exported} --out {out} --steps 16 --batch 2 --crop 64 --late-crop 64"
+    monkeypatch.setattr(sys, "argv", ["x", *words.split(), option, "--revive-every", "1", "--log-every", "8"])
+    command.main()
+    before, (after, _) = load_start(str(exported)), evaluate.load_state(out / "state.safetensors")
+    pairs = zip(before.named_parameters(), after.parameters(), strict=True)
+    return {name for (name, a), b in pairs if not torch.equal(a, b)}
+
+
+def test_a_prior_is_trained_alone(exported, folder, tmp_path, monkeypatch):
+    """Latents stay, and so do codewords; rates are logged, errors are not."""
+    changed = changed_by_training(exported, folder, tmp_path, monkeypatch, "--prior-only")
+    assert {name.split(".")[0] for name in changed} == {"prior", "h_a", "hyper_quantizer", "quantizer"}
+    assert not any(name.startswith("quantizer.words") for name in changed)
+    entry = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    for values in entry["levels"].values():
+        assert values["bpp"] > 0
+        assert values["psnr"] is None
+
+
+def test_one_part_is_trained_alone_at_a_time(folder, tmp_path, monkeypatch, capsys):
+    words = f"x --data {folder} --out {tmp_path} --steps 1 --prior-only --decoder-only"
+    monkeypatch.setattr(sys, "argv", words.split())
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "exclude each other" in capsys.readouterr().err
+
+
+def test_a_decoder_is_trained_alone_and_replaced(exported, folder, tmp_path, monkeypatch, capsys):
+    """The bits stay what they are, and so does the linear half, which the perceptual decoder shares."""
+    out, new = tmp_path / "run", tmp_path / "new.safetensors"
+    changed = changed_by_training(exported, folder, out, monkeypatch, "--decoder-only")
+    assert changed
+    assert all(name.startswith("g_s.") for name in changed)
+    assert not changed & {"g_s.shortcut", "g_s.lapping"}
+
+    arguments = ["x", str(out / "state.safetensors"), "--decoder-of", str(exported), "-o", str(new)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    export.main()
+    old_codec, codec = Codec(SegmentCodec.load(exported)), Codec(SegmentCodec.load(new))
+    assert codec.decoder_id in capsys.readouterr().out
+    assert (codec.bitstream_id, codec.decoder_id != old_codec.decoder_id) == (old_codec.bitstream_id, True)
+    pixels = picture(64, 96)
+    data = codec.compress(pixels)
+    assert data == old_codec.compress(pixels)
+    assert not np.array_equal(np.asarray(codec.decompress(data)), np.asarray(old_codec.decompress(data)))
+
+
+def test_a_decoder_of_other_latents_is_refused(exported, trained, tmp_path, monkeypatch, capsys):
+    state, target = str(trained / "state.safetensors"), str(tmp_path / "new.safetensors")
+    other = tmp_path / "other.safetensors"
+    weights = load_weights(exported)
+    with torch.no_grad():
+        weights.transforms.log_gain.add_(0.1)
+    save_weights(other, weights.transforms, weights.coding, {})
+    for arguments, reason in (
+        (["--decoder-of", str(other)], "its gains are others"),
+        (["--decoder-of", "default"], "its latents are of other sizes"),
+        (["--decoder-of", str(tmp_path / "none.safetensors")], "none.safetensors"),
+        ([], "one of --data and --decoder-of is needed"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["x", state, "-o", target, *arguments])
+        with pytest.raises(SystemExit):
+            export.main()
+        assert reason in capsys.readouterr().err
+    assert not Path(target).exists()
