@@ -37,15 +37,6 @@ from vqcodec.windows import SIDE, batches, cut, within
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
 
-OVERLOAD = 95.0
-"""Mean quantisation error of a picture, in nats per position, beyond which its codewords do not reach: at
-level 0; it doubles every OVERLOAD_DOUBLES levels.
-
-Photographs (dev and Kodak) have up to 92 at level 63, 157 at 126, 210 at 189 and 425 at 252; stripes 312 at
-168 and 34,639 at 252, checks 824 at 0. A photograph beyond it would lose time, not quality."""
-
-OVERLOAD_DOUBLES = 112
-
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Matrix product on torch's threads; exact even in bfloat16, which holds every factor."""
@@ -161,7 +152,7 @@ class SegmentCodec:
 
     def overloaded(self, analysis: Analysis, level: int) -> bool:
         """Did codewords not reach where the picture's latent lies, when it was encoded at `level`?"""
-        return analysis.errors.get(level, 0.0) > OVERLOAD * 2 ** (level / OVERLOAD_DOUBLES)
+        return analysis.overloaded(level)
 
     def _refine(self) -> Refiner:
         # Built on first use: most encodes do without.
