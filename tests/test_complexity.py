@@ -42,7 +42,7 @@ def test_counts_follow_the_formulas(config: ModelConfig) -> None:
         lapping = 2 * 3 * 16 * 240 / 256 * config.lapped
         features, kernels = config.restoration if name == "g_s" else (0, 0)
         gates = (81 * features + 9 * features**2 + 12 * kernels * features) / 4
-        restoration = gates + 75 * kernels + 18 * (features > 0)
+        restoration = gates + 324 * kernels + 18 * (features > 0)
         work = at_16 / 256 + at_8 / 64 + lapping + restoration
         assert parts[name].kmac == pytest.approx(work / 1000, rel=1e-3)
     f, w, z = config.prior_features, config.prior_width, config.hyper_channels
