@@ -60,6 +60,8 @@ def train(variant: str, work: Path, args: argparse.Namespace) -> Path:
             return state
         command.append("--resume")
     subprocess.run(command, cwd=ROOT, env=environment(args.threads), check=True)
+    if json.loads(read_metadata(state)["progress"])["step"] < args.steps:
+        raise SystemExit(f"quantizer: {variant} was stopped early; the same command goes on")
     return state
 
 

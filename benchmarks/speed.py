@@ -13,6 +13,7 @@ Commands (--commands): whole processes that read a file and write one, with ever
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import json
 import statistics
@@ -189,13 +190,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.child:
         print(json.dumps(measure(args)))
         return 0
-    result: dict[str, Any] = {"schema": SCHEMA, "machine": machine(max(args.threads)), "runs": []}
+    digest = hashlib.sha256(args.image.read_bytes()).hexdigest()
+    settings = {"image_sha256": digest, "bpp": args.bpp, "repeats": args.repeats}
+    result: dict[str, Any] = {"schema": SCHEMA, "machine": machine(max(args.threads)), "settings": settings}
+    result["runs"] = []
     if args.resume and args.out and args.out.exists():
         kept = json.loads(args.out.read_text(encoding="utf-8"))
         if kept.get("schema") != SCHEMA:
             print(f"speed: {args.out} is of another schema than {SCHEMA}", file=sys.stderr)
             return 1
+        if kept.get("settings") != settings:
+            print(f"speed: {args.out} was measured by other settings; use another --out", file=sys.stderr)
+            return 1
         result |= kept
+        versions = {name: codecs.make(name, model=args.model).versions for name in args.codecs}
+        result["runs"] = [r for r in kept["runs"] if versions.get(r["codec"]) in (None, r["versions"])]
     runs: list[dict[str, Any]] = result["runs"]
     known = {tuple(run[key] for key in ("codec", "threads", "side", "device")) for run in runs}
     found = [device for device in devices() if device != "mps"]

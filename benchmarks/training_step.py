@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.processes import machine
 from benchmarks.report import table
 from benchmarks.results import dump
+from vqcodec.entropy.passes import whole
 from vqcodec.model.complexity import measure
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import TrainConfig
@@ -101,7 +103,10 @@ def _quantise(model: VQVAE, latent: Tensor, level: Tensor) -> None:
 def _quantiser_alone(model: VQVAE, latent: Tensor, level: Tensor) -> Callable[[], None]:
     with torch.no_grad():
         _, _, passes = model.quantise(latent, level)
-    parts = [latent.detach()[p.last].requires_grad_() for p in model.prior.passes]
+    order, (height, width) = model.prior.passes, latent.shape[2:]
+    rows, columns = whole(order, height, width)
+    padded = F.pad(latent.detach(), (0, columns - width, 0, rows - height))
+    parts = [padded[p.last].requires_grad_() for p in order]
     features = [[f.detach().requires_grad_() for f in result.features] for result in passes]
 
     def call() -> None:

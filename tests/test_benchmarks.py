@@ -248,6 +248,14 @@ def test_speed_splits_our_time_and_compares_sizes_and_commands(
     assert {entry["codec"] for entry in result["commands"]} == {"jpeg", "vqcodec"}
     assert set(result["starts"]) == {"--version", "--help", "info"}
     assert "| vqcodec info" in printed
+    # What other weights or settings gave is not kept.
+    words.remove("--commands")
+    older = {**result, "runs": [{**run, "versions": {"vqcodec": "0"}} for run in result["runs"][1:2]]}
+    out.write_text(json.dumps(older))
+    assert bench("speed").main([*words, "--codecs", "vqcodec", "--sides", "0", "--resume"]) == 0
+    assert [run["versions"] for run in json.loads(out.read_text())["runs"]] == [result["runs"][1]["versions"]]
+    assert bench("speed").main([*words, "--bpp", "2", "--resume"]) == 1
+    assert "other settings" in capsys.readouterr().err
 
 
 def test_figures_in_the_readmes_are_those_of_the_result_files(bench: Callable[[str], ModuleType]) -> None:

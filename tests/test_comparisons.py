@@ -90,6 +90,19 @@ def test_both_quantisers_are_judged_by_the_same_measure(
         benchmark_module.main([*command, "--steps", str(STEPS + 1)])
 
 
+@pytest.mark.parametrize("benchmark_module", ["quantizer"], indirect=True)
+def test_a_run_that_was_stopped_is_not_judged(
+    benchmark_module: ModuleType, work: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A polite stop saves and ends with status 0."""
+    early = {"step": STEPS - 1}
+    monkeypatch.setattr(benchmark_module, "read_metadata", lambda path: {"progress": json.dumps(early)})
+    monkeypatch.setattr(benchmark_module.subprocess, "run", lambda *words, **options: None)
+    command = ["--data", str(pictures), "--eval", str(pictures), "--work", str(work)]
+    with pytest.raises(SystemExit, match="stopped early"):
+        benchmark_module.main([*command, "--out", str(tmp_path / "q.json"), "--steps", str(STEPS)])
+
+
 @pytest.mark.parametrize("benchmark_module", ["integer_cost"], indirect=True)
 def test_real_bytes_follow_the_grids_when_the_tables_are_the_model_s(
     benchmark_module: ModuleType,

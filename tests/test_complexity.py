@@ -9,6 +9,7 @@ import pytest
 
 from tests.tiny import SMALL
 from vqcodec.checkpoint import save_weights
+from vqcodec.model import complexity
 from vqcodec.model.complexity import BUDGET, FILE_BUDGET, main, measure, tensor_bytes
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
@@ -74,6 +75,12 @@ def test_the_size_is_that_of_a_real_weights_file(tmp_path: Path, capsys: pytest.
     assert path.stat().st_size - header == tensor_bytes(TINY)
     assert main([str(path)]) == 0
     assert f"{path.stat().st_size:,} bytes" in capsys.readouterr().out
+
+
+def test_the_perceptual_decoder_is_not_part_of_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    packaged = Path(str(complexity.__file__)).parents[1] / "weights" / "default.safetensors"
+    assert main([str(packaged)]) == 0
+    assert "and the perceptual decoder: 6," in capsys.readouterr().out
 
 
 def test_a_file_that_is_no_weights_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

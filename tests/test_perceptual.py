@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from tests.tiny import HEADS, random_network
@@ -44,6 +45,23 @@ def test_equal_pictures_are_at_no_distance_and_noise_adds_to_it(distances, name)
     assert near.shape == (2,)
     assert (near > 0).all()
     assert (far > near).all()
+
+
+FETCHED = all((weights_folder() / f"{name}.safetensors").is_file() for name in ("alexnet", "vgg16"))
+
+
+@pytest.mark.skipif(not FETCHED, reason="64 MB: python -m vqcodec.training.fetch_perceptual")
+@pytest.mark.parametrize(("name", "expected"), [("alexnet", (0.722, 0.138)), ("vgg16", (0.569, 0.422))])
+def test_the_authors_example_pair_is_where_they_say(name, expected):
+    def example(which: str) -> torch.Tensor:
+        with Image.open(Path(__file__).parent / "lpips_example" / f"ex_{which}.png") as image:
+            pixels = np.array(image.convert("RGB"))
+        return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+
+    distance = LPIPS(name)
+    with torch.no_grad():
+        found = [float(distance(example("ref"), example(which))) for which in ("p0", "p1")]
+    assert found == pytest.approx(expected, abs=6e-4)
 
 
 @pytest.mark.parametrize("name", ["alexnet", "vgg16", "dists"])

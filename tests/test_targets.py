@@ -112,3 +112,9 @@ def test_the_psnr_of_a_gray_picture_is_that_of_its_gray(tiny_segments) -> None:
     for level in (0, 120, 252):
         coded = encoder.encode(level)
         assert encoder.psnr(coded) == psnr(gray, np.asarray(codec.decompress(encoder.file(coded))))
+
+
+def test_a_picture_that_is_always_exact_takes_the_lowest_level() -> None:
+    measure, calls = watched(lambda level: math.inf)
+    assert search(measure, 40.0, 0.1, from_below=False).level == 0
+    assert len(calls) <= 3

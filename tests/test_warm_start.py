@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
 import torch
 
-from tests.tiny import TINY, pictures, tiny_model
+from tests.tiny import TINY, open_restoration_, pictures, tiny_model
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.vqvae import VQVAE
@@ -107,6 +108,21 @@ def test_more_passes_of_the_first_phase_change_nothing_yet(source):
     assert len(ours.passes) == len(theirs.passes) + 3
     assert torch.allclose(ours.energy, theirs.energy, rtol=1e-5)
     assert float((ours.picture - theirs.picture).abs().max()) < 1e-6
+
+
+def test_more_kernels_of_the_restoration_change_nothing_yet(source):
+    """Its gates and kernels lie colour by colour, and stay with theirs."""
+    opened = copy.deepcopy(source)
+    open_restoration_(opened, seed=3, spread=0.2)
+    features, kernels = TINY.restoration
+    model, afresh = started(dataclasses.replace(TINY, restoration=(features, kernels + 2)), opened)
+    assert {"g_s.restoration.kernels", "g_s.restoration.gates.weight"} <= set(afresh)
+    y, level = torch.randn(1, 16, 4, 5), torch.tensor([0.3])
+    with torch.no_grad():
+        assert torch.allclose(model.synthesise(y, level), opened.synthesise(y, level), atol=1e-5)
+        assert not torch.allclose(model.synthesise(y, level), source.synthesise(y, level), atol=1e-3)
+    assert model.g_s.restoration is not None
+    assert bool(model.g_s.restoration.kernels.unflatten(0, (3, -1))[:, kernels:].abs().sum((2, 3, 4)).all())
 
 
 def test_another_hyper_latent_is_refused(source):

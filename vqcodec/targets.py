@@ -83,7 +83,8 @@ class Bracket(Generic[T]):
             level = below.level + math.floor((self.target - below.value) / self.slope) + more
             return None if below.level == LEVEL_MAX else min(level, LEVEL_MAX)
         if above is not None:
-            level = above.level - math.ceil((above.value - self.target) / self.slope) - more
+            down = above.level if math.isinf(above.value) else (above.value - self.target) / self.slope
+            level = above.level - math.ceil(down) - more
             return None if above.level == 0 else max(level, 0)
         return LEVEL_MAX // 2
 

@@ -7,16 +7,19 @@ import dataclasses
 import json
 import sys
 import time
+from functools import partial
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
-from tests.tiny import TINY, settings
+from tests.tiny import TINY, pictures, settings
 from tests.training.runs import log_of
 from vqcodec.training import __main__ as command
 from vqcodec.training import running
 from vqcodec.training.config import TrainConfig
+from vqcodec.training.export import export_state
 from vqcodec.training.state import config_of_state, read_metadata
 from vqcodec.training.trainer import Trainer
 
@@ -93,3 +96,34 @@ def test_the_command_wants_data_and_a_budget(monkeypatch, capsys, arguments):
         command.main()
     assert caught.value.code == 2
     assert "--data and one of" in capsys.readouterr().err
+
+
+def test_the_command_says_what_it_cannot_start_from(tmp_path, monkeypatch, capsys):
+    words = tmp_path / "words.safetensors"
+    words.write_bytes(b"no tensors at all")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    for path in (words, tmp_path / "other.safetensors"):
+        monkeypatch.setattr(sys, "argv", ["x", "--from", str(path), "--data", "x", "--steps", "1"])
+        with pytest.raises(SystemExit):
+            command.main()
+        assert f"{path}: neither a training state nor" in capsys.readouterr().err
+
+
+def test_a_run_without_warm_up(folder, tmp_path):
+    assert [running.warm_up(step, 0) for step in (0, 1)] == [1, 1]
+    assert [running.warm_up(step, 4) for step in (0, 1, 3, 9)] == [0.25, 0.5, 1, 1]
+    Trainer(settings(data=str(folder), out=str(tmp_path), steps=1, warmup=0)).run()
+
+
+def test_a_run_on_small_pictures_is_installed(tmp_path, monkeypatch):
+    """What is large enough to train on is large enough to count symbols on."""
+    for number, pixels in enumerate(pictures(2, 100)):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(command, "export_state", partial(export_state, batches=1))
+    trained = settings(data=str(tmp_path), out=str(tmp_path / "run"), steps=2, late_crop=64)
+    Trainer(trained).run()
+    words = ["--resume", "--out", str(tmp_path / "run"), "--steps", "3", "--install", "small"]
+    monkeypatch.setattr(sys, "argv", ["x", *words])
+    command.main()
+    assert (tmp_path / "vqcodec" / "models" / "small.safetensors").is_file()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.tiny import pictures
 from vqcodec.training.data import Crops, find_images, load_images
@@ -23,6 +24,15 @@ def test_pictures_are_found_and_bad_ones_skipped(folder, capsys, tmp_path):
     for missing in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(FileNotFoundError, match="no pictures found"):
             find_images(missing)
+
+
+def test_one_odd_file_does_not_end_a_run(folder, tmp_path, monkeypatch, capsys):
+    """Nor does one that Pillow takes for an attack."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 256 * 256)
+    Image.new("1", (800, 800)).save(tmp_path / "huge.png")
+    Image.fromarray(pictures(1)[0]).save(tmp_path / "good.png")
+    assert len(load_images(tmp_path, 64)) == 1
+    assert "skipped huge.png" in capsys.readouterr().err
 
 
 def test_crops_are_spread_over_the_dial_and_repeatable():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from vqcodec.checkpoint import save_weights
 from vqcodec.entropy.tables import combine_rows, counts_from_codes, make_powers
 from vqcodec.metrics import mse, psnr
 from vqcodec.model.config import ModelConfig
-from vqcodec.model.quantizer import VectorQuantizer
+from vqcodec.model.quantizer import SLOPE, VectorQuantizer, greedy_slope
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import evaluate, export
@@ -73,6 +74,21 @@ def test_counts_make_coding_cheaper(trained, folder, tmp_path):
             cost += weight * mse(x, decoded) + 8 * sum(len(s) for s in segments[0]) / 256**2
         costs.append(cost)
     assert costs[0] < costs[1]
+
+
+def test_words_are_counted_as_files_have_them(trained, monkeypatch):
+    model, _ = evaluate.load_state(trained / "state.safetensors")
+    slopes = []
+    count = export.count_symbols
+
+    def watched(counted: VQVAE, *rest: Any) -> Any:
+        slopes.append(list(counted.vectors().slopes))
+        return count(counted, *rest)
+
+    monkeypatch.setattr(export, "count_symbols", watched)
+    export.export(model, Crops(pictures(2), seed=0), batches=1, side=64)
+    assert slopes == [[greedy_slope(size) for size, _, _ in TINY.bands]]
+    assert slopes != [[SLOPE] * len(TINY.bands)]
 
 
 def test_tables_fit_what_was_counted(trained):

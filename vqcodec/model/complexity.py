@@ -31,6 +31,8 @@ from vqcodec.types import LEVEL_MAX
 BUDGET = {"g_a": 40.0, "g_s": 40.0, "prior": 6.0}
 """kMAC/px that each part may take in the default model."""
 FILE_BUDGET = 20_000_000
+HALF = 2
+"""Bytes of a float16."""
 """Bytes that the default weights file may take."""
 PICTURE = 256
 """Side of the picture: large enough that what is done once per picture, not per pixel, vanishes."""
@@ -130,8 +132,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m vqcodec.model.complexity", description=__doc__)
     parser.add_argument("weights", type=Path, nargs="?", help="a weights file; the default sizes without it")
     arguments = parser.parse_args(argv)
+    config, second = ModelConfig(), 0
     try:
-        config = load_weights(arguments.weights).config if arguments.weights else ModelConfig()
+        if arguments.weights:
+            weights = load_weights(arguments.weights)
+            config, second = weights.config, sum(HALF * t.numel() for t in weights.realism.values())
     except ModelNotFound as error:
         print(error, file=sys.stderr)
         return 2
@@ -146,9 +151,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     encoder = sum(parts[name].kmac for name in ("g_a", "h_a", "prior", "search"))
     print(f"{'encoder':<22}{encoder:>10.2f}")
     print(f"{'decoder':<22}{parts['prior'].kmac + parts['g_s'].kmac:>10.2f}")
-    size = arguments.weights.stat().st_size if arguments.weights else tensor_bytes(config)
+    size = arguments.weights.stat().st_size - second if arguments.weights else tensor_bytes(config)
     what = "weights file" if arguments.weights else "tensors of a weights file"
     print(f"{what}: {size:,} bytes (<= {FILE_BUDGET:,})")
+    if second:
+        print(f"and the perceptual decoder: {second:,} bytes")
     return 0 if within and size <= FILE_BUDGET else 1
 
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.training.running import choose_bfloat16, choose_device
+from vqcodec.training.running import choose_bfloat16, choose_device, warm_up
 
 FROZEN = ("shortcut", "lapping")
 """Parts of g_s that stay: the linear half is the same for both decoders."""
@@ -117,7 +117,7 @@ class Players:
 
     def set_rates(self, progress: float) -> None:
         """Learning rates at this share of the run: warm-up, then cosine to zero."""
-        factor = min(1.0, (self.step + 1) / self.config.warmup) * 0.5 * (1 + math.cos(math.pi * progress))
+        factor = warm_up(self.step, self.config.warmup) * 0.5 * (1 + math.cos(math.pi * progress))
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * factor

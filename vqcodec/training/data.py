@@ -53,7 +53,7 @@ def _read(path: Path) -> np.ndarray | None:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         print(f"skipped {path.name}: {error}", file=sys.stderr)
         return None
 

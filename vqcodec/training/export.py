@@ -169,6 +169,7 @@ def export(
         raise ValueError("only models with the linear shortcut and four context passes can be exported")
     model.set_exact(True)
     quantizer = model.vectors()
+    quantizer.use_greedy_slopes()  # words as files have them, not as training chooses
     counts, hyper_counts = count_symbols(model, crops, batches, side)
     arrays = export_prior(model)
     arrays["powers"] = make_powers()
@@ -194,8 +195,9 @@ def export_state(
         bitstream_id and decoder_id.
     """
     model, settings = load_state(state)
-    crops = Crops(load_images(data, SIDE), seed=1)
-    arrays = export(model, crops, batches, pseudo=pseudo)
+    side = min(SIDE, int(str(settings["crop"])))  # what the run could train on, it can be exported from
+    crops = Crops(load_images(data, side), seed=1)
+    arrays = export(model, crops, batches, side, pseudo)
     kept = {k: v for k, v in settings.items() if k not in ("model", "data", "out")}
     return save_weights(output, model, arrays, {"name": name, "training": json.dumps(kept)})
 

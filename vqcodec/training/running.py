@@ -59,6 +59,11 @@ def share_used(minutes: float | None, steps: int | None, seconds: float, step: i
     return min(max(shares), 1.0)
 
 
+def warm_up(step: int, steps: int) -> float:
+    """Factor on the learning rate at the beginning, rising to 1 over so many steps."""
+    return min(1.0, (step + 1) / max(steps, 1))
+
+
 def stop_event() -> threading.Event:
     """An event that SIGTERM and Ctrl-C set from now on: the step that is running ends, and is saved."""
     stop = threading.Event()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from vqcodec.checkpoint import FORMAT, load_weights
+from vqcodec.errors import ModelNotFound
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.restore import restore
 from vqcodec.training.evaluate import load_state
@@ -19,6 +22,9 @@ def load_start(source: str) -> VQVAE:
         ModelNotFound: there is none.
     """
     path = Path(source)
-    if path.is_file() and read_metadata(path).get("format") != FORMAT:
-        return load_state(path)[0]
+    try:
+        if path.is_file() and read_metadata(path).get("format") != FORMAT:
+            return load_state(path)[0]
+    except (SafetensorError, KeyError) as error:
+        raise ModelNotFound(f"{source}: neither a training state nor a weights file: {error}") from error
     return restore(load_weights(find_model(source)))

@@ -28,7 +28,7 @@ from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.groups import parameter_groups, trains
 from vqcodec.training.reports import CodebookUse, RunLog
-from vqcodec.training.running import choose_bfloat16, choose_device, share_used, stop_event
+from vqcodec.training.running import choose_bfloat16, choose_device, share_used, stop_event, warm_up
 from vqcodec.training.state import FILE, read_state, save_state
 from vqcodec.training.warm_start import group_samples, take_over
 
@@ -136,7 +136,7 @@ class Trainer:
         return share_used(self.config.minutes, self.config.steps, self.seconds, self.step)
 
     def _set_rate(self, progress: float) -> float:
-        rate = self.config.learning_rate * min(1.0, (self.step + 1) / self.config.warmup)
+        rate = self.config.learning_rate * warm_up(self.step, self.config.warmup)
         rate *= 0.5 * (1 + math.cos(math.pi * progress)) * 0.99 + 0.01
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]

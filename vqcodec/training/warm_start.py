@@ -160,6 +160,12 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
                 afresh.append(name)
         elif other.shape == parameter.shape:
             parameter.copy_(other)
+        elif name.startswith(("g_s.restoration.kernels", "g_s.restoration.gates.")):
+            # By colour; further kernels keep their start, behind closed gates.
+            afresh.append(name)
+            here, there = (p.unflatten(0, (3, -1)) for p in (parameter, other))
+            both = tuple(slice(0, min(a, b)) for a, b in zip(here.shape, there.shape, strict=True))
+            here[both] = there[both]
         else:
             afresh.append(name)
             # Modulation holds scales and shifts side by side, and starts as the identity.
