@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vqcodec import metrics
 from vqcodec.bitstream import pack_alpha, pack_metadata, write
 from vqcodec.colour import mean_of_channels
@@ -17,8 +20,10 @@ from vqcodec.interface import Segments
 from vqcodec.metadata import CHUNK_TYPES, parse_kinds
 from vqcodec.types import LEVEL_MAX, Chunk, Header, Limits, TileProgress
 
-SAFE_STEP = LEVEL_MAX // 12
+SAFE_STEP = LEVEL_MAX // 25
 """Distance of the levels that are tried where codewords do not reach."""
+SAMPLE, PATCH = 512, 128
+"""They are tried on a sample of at most so many pixels a side, of patches of so many pixels."""
 
 Coded = tuple[int, list[list[bytes]]]
 """The level that a picture was coded at, and its segments [tile][layer]."""
@@ -68,6 +73,9 @@ class FileEncoder:
         """tile, effort and progress as for `Codec.compress`, checked there."""
         self._segments, self._ready, self._tile, self._effort = segments, ready, tile, effort
         self._progress = progress
+        self._sample: NDArray[np.uint8] | None = None
+        self._sampled: Any = None
+        self._tried: dict[int, float] = {}
 
     def encode(self, level: int) -> Coded:
         """Encode at `level`, or at the level below it that comes out best if the codewords do not reach.
@@ -78,23 +86,13 @@ class FileEncoder:
         coded = self._encode(level)
         if not self._segments.overloaded(self._ready.analysis, level):
             return coded
-        best = -self.psnr(coded), coded
         # The same levels whatever was asked for, so that asking for more never gives less.
-        for lower in range(0, level, SAFE_STEP):
-            coded = self._encode(lower)
-            best = min(best, (-self.psnr(coded), coded))
-        return best[1]
+        best = max((*range(0, level, SAFE_STEP), level), key=self._sample_psnr)
+        return coded if best == level else self._encode(best)
 
     def psnr(self, coded: Coded) -> float:
         """PSNR in dB, of 8-bit RGB or gray, of what decodes from it."""
-        level, segments = coded
-        picture = self._ready.picture
-        decoded = self._segments.decode(
-            segments, width=picture.width, height=picture.height, level=level, tile=self._tile
-        )
-        if picture.gray:
-            return metrics.psnr(picture.pixels[:, :, 0], mean_of_channels(decoded))
-        return metrics.psnr(picture.pixels, decoded)
+        return self._psnr(self._ready.picture.pixels, *coded, self._tile)
 
     def file(self, coded: Coded) -> bytes:
         """The bytes of the .vqc file."""
@@ -115,3 +113,29 @@ class FileEncoder:
     def _encode(self, level: int) -> Coded:
         analysis = self._ready.analysis
         return level, self._segments.encode(analysis, level, self._tile, self._effort, self._progress)
+
+    def _sample_psnr(self, level: int) -> float:
+        """PSNR of the sample at a level; effort moves both sides of a comparison alike."""
+        if self._sample is None:
+            pixels = self._ready.picture.pixels
+            self._sample = pixels[np.ix_(*(spread(side) for side in pixels.shape[:2]))]
+            self._sampled = self._segments.analyse(self._sample)
+        if level not in self._tried:
+            segments = self._segments.encode(self._sampled, level, 0)
+            self._tried[level] = self._psnr(self._sample, level, segments, 0)
+        return self._tried[level]
+
+    def _psnr(self, pixels: NDArray[np.uint8], level: int, segments: list[list[bytes]], tile: int) -> float:
+        height, width = pixels.shape[:2]
+        decoded = self._segments.decode(segments, width=width, height=height, level=level, tile=tile)
+        if self._ready.picture.gray:
+            return metrics.psnr(pixels[:, :, 0], mean_of_channels(decoded))
+        return metrics.psnr(pixels, decoded)
+
+
+def spread(side: int) -> NDArray[np.intp]:
+    """Rows or columns of a sample: all of a small picture, else evenly spread runs of them."""
+    if side <= SAMPLE:
+        return np.arange(side)
+    starts = np.linspace(0, side - PATCH, SAMPLE // PATCH).astype(np.intp)
+    return (starts[:, None] + np.arange(PATCH)).ravel()
