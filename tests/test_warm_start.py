@@ -110,6 +110,26 @@ def test_more_passes_of_the_first_phase_change_nothing_yet(source):
     assert float((ours.picture - theirs.picture).abs().max()) < 1e-6
 
 
+def test_further_blocks_of_the_transforms_change_nothing_yet(source):
+    wide, deep, blocks_wide, blocks_deep = TINY.analysis
+    deeper = dataclasses.replace(
+        TINY,
+        analysis=(wide, deep, blocks_wide + 1, blocks_deep + 2),
+        synthesis=(*TINY.synthesis[:2], TINY.synthesis[2] + 2, TINY.synthesis[3] + 1),
+    )
+    model, afresh = started(deeper, source)
+    assert {f"g_a.blocks_wide.{blocks_wide}.conv2.weight", "g_s.blocks_deep.1.conv1.weight"} <= set(afresh)
+    assert all(".blocks_" in name for name in afresh)
+    x, level = torch.rand(1, 3, 64, 64), torch.tensor([0.6])
+    with torch.no_grad():
+        ours, theirs = model(x, level), source(x, level)
+    assert torch.equal(ours.passes[0].index[0], theirs.passes[0].index[0])
+    assert torch.allclose(ours.energy, theirs.energy, rtol=1e-5)
+    assert (ours.picture - theirs.picture).abs().max() < 1e-5
+    assert all(p.requires_grad for n, p in model.named_parameters() if n in afresh)
+    assert float(model.g_a.get_parameter(f"blocks_wide.{blocks_wide}.conv1.weight").detach().std()) > 0
+
+
 def test_more_kernels_of_the_restoration_change_nothing_yet(source):
     """Its gates and kernels lie colour by colour, and stay with theirs."""
     opened = copy.deepcopy(source)

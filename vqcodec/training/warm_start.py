@@ -1,9 +1,10 @@
 """Start a model from another one's weights, also when it is larger or its codebooks are cut differently.
 
-What both have is taken over. A layer that grew keeps its old part; old outputs do not look at new inputs, so
-that the model begins as the function that the other one was. Bands that are new or cut differently are
-started by rate-constrained Lloyd, on the residuals that the other model's prior leaves rather than on bare
-latents; only of channels that it does not have there is no better sample than the latent itself.
+What both have is taken over. A layer that grew keeps its old part; old outputs do not look at new inputs, and
+further residual blocks add nothing yet, so that the model begins as the function that the other one was.
+Bands that are new or cut differently are started by rate-constrained Lloyd, on the residuals that the other
+model's prior leaves rather than on bare latents; only of channels that it does not have there is no better
+sample than the latent itself.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
 
 BATCHES = 32
+_ADDS = re.compile(r"g_[as]\.blocks_(wide|deep)\.\d+\.conv2\.(weight|bias)")
+"""Last layers of residual blocks."""
 
 
 def group_samples(latent: Tensor, quantizer: VectorQuantizer, count: int = 6000) -> list[Tensor]:
@@ -141,8 +144,8 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
         lost = name.startswith("quantizer.") and not (vectors and kept[int(name.rsplit(".", 1)[1])])
         if lost or other is None or other.dim() != parameter.dim():
             afresh.append(name)
-            if name.startswith("prior.linear."):
-                # What it is added to already says all that the other model knew.
+            # What these are added to already says all that the other model knew.
+            if name.startswith("prior.linear.") or (other is None and _ADDS.fullmatch(name)):
                 parameter.zero_()
         elif vectors and ".leave." in name:
             # Outputs are the first axis of weights, and the last of biases.
