@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--at", type=_place, nargs="+", required=True, metavar="NAME:X,Y")
     parser.add_argument("--codecs", nargs="+", default=CODECS, choices=codecs.CODEC_NAMES)
-    parser.add_argument("--quality", type=float, default=18.0, help="of vqcodec; 18 is about 0.15 bpp")
+    parser.add_argument("--quality", type=float, default=23.0, help="of vqcodec; 23 is about 0.15 bpp")
     parser.add_argument("--side", type=int, default=160, help="of a crop in pixels")
     parser.add_argument("--scale", type=int, default=2)
     parser.add_argument("--model", default="default", help="vqcodec weights: a name or a file")

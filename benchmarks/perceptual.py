@@ -36,7 +36,7 @@ from vqcodec.metrics import bpp
 
 SCHEMA = 1
 ANCHORS = ("jpeg", "webp", "avif", "jxl")
-QUALITIES = (8.0, 18.0, 35.0)
+QUALITIES = (12.0, 23.0, 41.0)
 """About 0.1, 0.15 and 0.3 bpp on Kodak."""
 DEFINITION = {
     "rates": "per picture, other codecs take at least vqcodec's bytes: the smallest such file over qualities",
