@@ -121,8 +121,9 @@ def test_a_decoder_may_get_one_and_the_bits_stay(tmp_path, older):
     replace_decoder(older, transforms, path)
     before, after = (Codec(SegmentCodec.load(p)) for p in (older, path))
     x = picture(64, 80)
-    data = before.compress(x)
-    assert after.compress(x) == data
+    # At a quality that the tiny model's words reach: beyond, the level is chosen by what decodes.
+    data = before.compress(x, quality=30)
+    assert after.compress(x, quality=30) == data
 
     def pixels(codec, realism):
         return np.asarray(codec.decompress(data, realism=realism)).astype(int)
