@@ -334,7 +334,9 @@ def synthesise(model: Model, latent: Integers, width: int, height: int, level: i
     knot = min(int(t), 7)
 
     def get(name: str) -> Floats:
-        return model.tensors[name].astype(np.float32)
+        tensor = model.tensors[name].astype(np.float32)
+        scale = model.tensors.get(f"{name}.scale")
+        return tensor if scale is None else tensor * scale[:, None, None, None]
 
     def lerp(table: Floats) -> Floats:
         return (table[knot] * (knot + 1 - t) + table[knot + 1] * (t - knot)).astype(np.float32)[:, None, None]
@@ -342,7 +344,8 @@ def synthesise(model: Model, latent: Integers, width: int, height: int, level: i
     def conv(name: str, x: Floats) -> Floats:
         weight = get(f"g_s.{name}.weight")
         near = window(x, weight.shape[2])
-        return np.tensordot(weight, near, 3) + get(f"g_s.{name}.bias")[:, None, None]
+        bias = get(f"g_s.{name}.bias") if f"g_s.{name}.bias" in model.tensors else np.zeros(1, np.float32)
+        return np.tensordot(weight, near, 3) + bias[:, None, None]
 
     def blocks(name: str, x: Floats) -> Floats:
         i = 0
@@ -356,7 +359,8 @@ def synthesise(model: Model, latent: Integers, width: int, height: int, level: i
     deviation = get("g_s.deviation")[:, None, None]
     v = latent.astype(np.float32) / 128 / np.exp(lerp(get("log_gain")))
     x = shuffle(conv("up", blocks("blocks_deep", conv("head", v / deviation))), 2)
-    picture = shuffle(conv("tail", blocks("blocks_wide", x)), 8)
+    x = blocks("blocks_wide", x)
+    picture = shuffle(conv("tail", x), 8)
     linear = np.einsum("mcab,mij->ciajb", get("g_s.shortcut"), v)
     linear = linear.reshape(picture.shape)
     if "g_s.lapping" in model.tensors:
@@ -373,8 +377,14 @@ def synthesise(model: Model, latent: Integers, width: int, height: int, level: i
         differences = np.concatenate([across, down, abs(across - down)])
         cells = differences.reshape(9, u.shape[1] // 2, 2, u.shape[2] // 2, 2).mean((2, 4))
         scale, move = np.split(lerp(get("g_s.restoration.modulation.table")), 2)
-        inner = conv("restoration.look", 3.5 + np.log(1 / 512 + cells)) * (1 + scale) + move
-        gates = conv("restoration.gates", conv("restoration.mix", inner.clip(0, None)).clip(0, None))
+        guided = "g_s.restoration.guide.weight" in model.tensors
+        inner = conv("restoration.look", 3.5 + np.log(1 / 512 + cells))
+        if guided:
+            unshuffled = u.reshape(3, u.shape[1] // 2, 2, u.shape[2] // 2, 2).transpose(0, 2, 4, 1, 3)
+            inner = inner + conv("restoration.see", unshuffled.reshape(12, *cells.shape[1:]))
+            inner = inner + shuffle(conv("restoration.guide", x), 4)
+        mixed = conv("restoration.mix", (inner * (1 + scale) + move).clip(0, None)).clip(0, None)
+        gates = conv("restoration.gates", mixed)
         kernels = get("g_s.restoration.kernels").reshape(3, -1, 5, 5)
         around = np.lib.stride_tricks.sliding_window_view(
             np.pad(u, ((0, 0), (2, 2), (2, 2)), mode="edge"), (5, 5), (1, 2)
@@ -382,6 +392,8 @@ def synthesise(model: Model, latent: Integers, width: int, height: int, level: i
         filtered = np.einsum("ckab,cijab->ckij", kernels, around)
         filtered -= kernels.sum((2, 3))[:, :, None, None] * u[:, None]
         change = (shuffle(gates, 2).reshape(filtered.shape) * filtered).sum(1)
+        if guided:
+            change = change + shuffle(conv("restoration.draw", mixed), 2)
         picture = picture + np.einsum("dc,dij->cij", colour, change)
     picture = (picture + 0.5)[:, :height, :width]
     return np.rint(picture.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)

@@ -30,11 +30,15 @@ def contents(tiny_weights):
 @pytest.fixture
 def small():
     torch.manual_seed(0)
+    transforms = Transforms(TINY)
+    for name, parameter in transforms.named_parameters():
+        if name.startswith("g_s.restoration."):
+            torch.nn.init.normal_(parameter)  # nothing is zero
     coding = {
         "words": np.arange(6, dtype=np.int16).reshape(2, 3),
         "powers": np.array([1, 2], dtype=np.uint32),
     }
-    return Transforms(TINY), coding
+    return transforms, coding
 
 
 def rewrite(path, tensors, notes, **changes):
@@ -59,13 +63,19 @@ def test_round_trip(tmp_path, small):
     for name, array in coding.items():
         assert weights.coding[name].dtype == array.dtype
         assert np.array_equal(weights.coding[name], array)
-    saved = dict(transforms.named_parameters())
+    saved = {name: parameter.detach() for name, parameter in transforms.named_parameters()}
     loaded = dict(weights.transforms.named_parameters())
     assert set(loaded) == set(saved)
     for name, parameter in loaded.items():
         full = name in ("log_gain", "g_a.lapping", "g_s.lapping")
         wanted = saved[name] if full else saved[name].half().float()
-        assert torch.equal(parameter, wanted), name
+        if name.endswith(".weight"):
+            # In 8 bits, with a scale for each output.
+            step = saved[name].abs().amax((1, 2, 3), keepdim=True) / 127
+            assert float(((parameter - saved[name]).abs() / step).max()) < 0.57, name
+            assert (parameter / step).round().unique().numel() > 10, name
+        else:
+            assert torch.equal(parameter, wanted), name
         assert not parameter.requires_grad
         assert parameter.dtype == torch.float32
     assert torch.equal(weights.transforms.g_s.deviation, transforms.g_s.deviation)

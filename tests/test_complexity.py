@@ -43,7 +43,8 @@ def test_counts_follow_the_formulas(config: ModelConfig) -> None:
         lapping = 2 * 3 * 16 * 240 / 256 * config.lapped
         features, kernels = config.restoration if name == "g_s" else (0, 0)
         gates = (81 * features + 9 * features**2 + 12 * kernels * features) / 4
-        restoration = gates + 324 * kernels + 18 * (features > 0)
+        guide = 16 * wide * features / 64 + (108 * features + 12 * features) / 4 if features else 0
+        restoration = gates + guide * config.guided + 324 * kernels + 18 * (features > 0)
         work = at_16 / 256 + at_8 / 64 + lapping + restoration
         assert parts[name].kmac == pytest.approx(work / 1000, rel=1e-3)
     f, w, z = config.prior_features, config.prior_width, config.hyper_channels
@@ -80,7 +81,7 @@ def test_the_size_is_that_of_a_real_weights_file(tmp_path: Path, capsys: pytest.
 def test_the_perceptual_decoder_is_not_part_of_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
     packaged = Path(str(complexity.__file__)).parents[1] / "weights" / "default.safetensors"
     assert main([str(packaged)]) == 0
-    assert "and the perceptual decoder: 6," in capsys.readouterr().out
+    assert "and the perceptual decoder: 4," in capsys.readouterr().out
 
 
 def test_a_file_that_is_no_weights_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

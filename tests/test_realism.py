@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -17,6 +18,7 @@ from tests.tiny import picture, pictures
 from vqcodec import Codec, errors
 from vqcodec.checkpoint import add_realism, load_weights
 from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.restore import restore
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import perceptual
@@ -174,6 +176,24 @@ def test_a_run_can_go_on_with_another_models_decoder(tmp_path, tiny_weights, rea
         start_from(going_on, str(find_model("default")))
 
 
+def test_what_the_decoder_grew_adds_nothing_to_the_tuned_one_at_first(tiny_weights, real_weights):
+    """Further blocks, and a restoration that is guided now, have no part in a decoder tuned without them."""
+    torch.manual_seed(5)
+    small = restore(load_weights(real_weights))
+    wide, deep, blocks_wide, blocks_deep = small.config.synthesis
+    grown = VQVAE(dataclasses.replace(small.config, synthesis=(wide, deep, blocks_wide + 1, blocks_deep)))
+    group = Players(config(), grown, (Difference(), Difference()))
+    start_from(group, str(real_weights))
+    tuned = load_weights(real_weights).realism
+    small.g_s.load_state_dict(small.g_s.state_dict() | tuned)
+    group.g_s.load_state_dict({n: t for n, t in small.g_s.state_dict().items() if n in FROZEN}, strict=False)
+    y, level = torch.randn(1, small.config.channels, 3, 4), torch.tensor([0.4])
+    with torch.no_grad():
+        assert torch.allclose(group.g_s(y, level), small.g_s(y, level), atol=1e-5)
+    assert float(group.tuned[f"blocks_wide.{blocks_wide}.conv1.weight"].detach().std()) > 0
+    assert all(torch.equal(group.ema[n], p) for n, p in group.tuned.items())
+
+
 def test_progress_is_the_larger_share():
     assert progress_of(config(steps=10), 5, 100.0) == 0.5
     assert progress_of(config(steps=None, minutes=1.0), 5, 30.0) == 0.5
@@ -242,8 +262,11 @@ def test_damaged_realism_is_noticed(tmp_path, real_weights):
 def test_adding_replaces_and_checks(tmp_path, tiny_weights, real_weights):
     bias = torch.ones_like(load_weights(tiny_weights).transforms.g_s.tail.get_parameter("bias"))
     add_realism(real_weights, {"tail.bias": bias}, tmp_path / "one.safetensors")
-    gates = {"restoration.gates.weight", "restoration.gates.bias"}
-    assert set(load_weights(tmp_path / "one.safetensors").realism) == {"tail.bias"} | gates
+    layers = [f"restoration.{layer}" for layer in ("gates", "draw", "guide")]
+    silent = {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
+    realism = load_weights(tmp_path / "one.safetensors").realism
+    assert set(realism) == {"tail.bias", "restoration.see.weight"} | silent
+    assert not any(realism[name].any() for name in set(realism) - {"tail.bias"})
     for wrong in ({"tail.bais": bias}, {"tail.bias": bias[1:]}):
         with pytest.raises(errors.ModelNotFound, match="has no parameter like"):
             add_realism(tiny_weights, wrong, tmp_path / "two.safetensors")

@@ -81,8 +81,61 @@ def test_what_it_does_depends_on_the_level():
     assert not torch.allclose(low, high, atol=1e-3)
 
 
+def guided(seed: int = 0) -> tuple[Restoration, torch.Tensor]:
+    """A restoration with a guide, all at random, and a guide for 32x48 pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    return opened(Restoration(8, 6, guide=10), seed), torch.randn(1, 10, 4, 6, generator=generator)
+
+
+def test_with_a_guide_it_starts_as_the_identity_too():
+    x = torch.randn(1, 3, 32, 48)
+    assert torch.equal(Restoration(8, 6, guide=10)(x, BASIS, guided()[1]), x)
+
+
+def test_a_guide_moves_the_pixels_of_its_place():
+    restoration, guide = guided()
+    x = torch.randn(1, 3, 32, 48)
+    other = guide.clone()
+    other[0, 3, 2, 4] += 1
+    moved = (restoration(x, BASIS, other) - restoration(x, BASIS, guide)).detach().abs().sum((0, 1))
+    rows, columns = torch.nonzero(moved > 1e-5, as_tuple=True)
+    # Its 8x8 pixels, and 2 more by the 3x3 convolution of cells.
+    assert (int(rows.min()), int(rows.max())) == (14, 25)
+    assert (int(columns.min()), int(columns.max())) == (30, 41)
+
+
+def test_with_a_guide_it_also_draws_where_nothing_differs():
+    """Filters that sum to zero leave an even place as it is; what is drawn there follows the guide."""
+    restoration, guide = guided()
+    even = torch.zeros(1, 3, 32, 48)
+    assert float((restoration(even, BASIS, guide) - even).detach().std()) > 0.05
+
+
+@pytest.mark.parametrize("guide", [0, 10])
+def test_gradients_do_not_change_what_it_does(guide):
+    """With gradients all kernels are done at once, without them one after the other."""
+    restoration = opened(Restoration(8, 6, guide=guide))
+    x, seen = 0.1 * torch.randn(2, 3, 32, 48), torch.randn(2, 10, 4, 6) if guide else None
+    basis = level_basis(torch.tensor([0.1, 0.9]))
+    with torch.no_grad():
+        alone = restoration(x, basis, seen)
+    assert torch.allclose(restoration(x, basis, seen), alone, rtol=1e-4, atol=1e-4)
+
+
+def test_low_precision_is_for_gates_alone():
+    restoration, guide = guided()
+    x = torch.rand(1, 3, 32, 48) - 0.5
+    full = restoration(x, BASIS, guide).detach()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = restoration(x, BASIS, guide).detach()
+    assert low.dtype == torch.float32
+    change = (full - x).abs().mean()
+    assert 0 < (low - full).abs().mean() < 0.02 * change
+
+
 def test_older_models_have_none():
     assert ModelConfig.from_dict({"channels": 16}).restoration == (0, 0)
+    assert not ModelConfig.from_dict({"restoration": [32, 6]}).guided
     assert VQVAE(SMALL).g_s.restoration is None
     assert VQVAE(TINY).g_s.restoration is not None
 

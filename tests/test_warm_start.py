@@ -130,6 +130,37 @@ def test_further_blocks_of_the_transforms_change_nothing_yet(source):
     assert float(model.g_a.get_parameter(f"blocks_wide.{blocks_wide}.conv1.weight").detach().std()) > 0
 
 
+def test_wider_transforms_change_nothing_yet(source):
+    """Old channels look at nothing new, and keep what the level does to them."""
+    old = copy.deepcopy(source)
+    with torch.no_grad():
+        for name, parameter in old.named_parameters():
+            if "modulation" in name:
+                parameter.add_(torch.linspace(-0.4, 0.4, parameter.numel()).reshape(parameter.shape))
+    wide, deep, blocks_wide, blocks_deep = TINY.analysis
+    wider = dataclasses.replace(TINY, analysis=(wide + 4, deep + 8, blocks_wide, blocks_deep))
+    model, afresh = started(wider, old)
+    assert "g_a.blocks_wide.0.modulation.table" in afresh
+    x, level = torch.rand(1, 3, 64, 64), torch.tensor([0.6])
+    with torch.no_grad():
+        assert torch.allclose(model.analyse(x, level), old.analyse(x, level), atol=1e-4)
+        assert not torch.allclose(source.analyse(x, level), old.analyse(x, level), atol=1e-2)
+    scales, shifts = model.g_a.get_parameter("blocks_wide.0.modulation.table").detach().chunk(2, 1)
+    assert not scales[:, wide:].any()
+    assert not shifts[:, wide:].any()
+
+
+def test_a_guide_of_the_restoration_changes_nothing_yet(source):
+    plain = VQVAE(dataclasses.replace(TINY, guided=False)).eval()
+    take_over(plain, source, Crops(pictures(), seed=2), 2, 64, spread=2.0)
+    open_restoration_(plain, seed=3, spread=0.2)
+    model, afresh = started(TINY, plain)
+    assert {name.split(".")[2] for name in afresh} == {"guide", "see", "draw"}
+    y, level = torch.randn(1, 16, 4, 5), torch.tensor([0.3])
+    with torch.no_grad():
+        assert torch.allclose(model.synthesise(y, level), plain.synthesise(y, level), atol=1e-5)
+
+
 def test_more_kernels_of_the_restoration_change_nothing_yet(source):
     """Its gates and kernels lie colour by colour, and stay with theirs."""
     opened = copy.deepcopy(source)

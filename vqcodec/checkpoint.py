@@ -1,10 +1,12 @@
-"""The weights file: transforms in half precision beside the exact integers of the coded path.
+"""The weights file: transforms in 8 and 16 bits beside the exact integers of the coded path.
 
     coding.*      integer prior, codewords, table codes: the bits depend on every one of them
     g_s.*, log_gain                              what turns latents to pixels
     g_a.*, h_a.*                                 the encoder's own business
     realism.*                                    optional: a second g_s, tuned for looks (see `--realism`)
 
+Weights of the transforms' convolutions are in 8 bits (`vqcodec.packing`), in files of format 2 in 16 as the
+rest.
 Fingerprints are the first 8 bytes of SHA-256 over the sorted tensors (name, dtype, shape, data):
 `bitstream_id` over coding.*, `decoder_id` over g_s.* and log_gain, `realism_id` over realism.*.
 """
@@ -26,12 +28,16 @@ from safetensors.numpy import save_file
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import Transforms
+from vqcodec.packing import SCALE, is_packed, pack, unpack
 
-FORMAT = "vqcodec-weights-2"
+FORMAT = "vqcodec-weights-3"
+FORMATS = ("vqcodec-weights-2", FORMAT)
+"""What is read."""
 CODING = "coding."
 REALISM = "realism."
 _DECODER = ("g_s.", "log_gain")
-_GATES = "g_s.restoration.gates."
+_ADDS = tuple(f"g_s.restoration.{layer}." for layer in ("gates", "draw", "guide", "see"))
+"""Layers of the restoration that say nothing where their weights are zero."""
 _FULL_PRECISION = ("log_gain", "g_s.deviation", "g_a.lapping", "g_s.lapping")
 
 
@@ -99,14 +105,19 @@ def save_weights(
 
 def _arrays(transforms: Transforms, prefixes: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Tensors of these names as a weights file holds them."""
-    return {
-        name: tensor.detach()
-        .to("cpu", torch.float32 if name in _FULL_PRECISION else torch.float16)
-        .contiguous()
-        .numpy()
-        for name, tensor in transforms.state_dict().items()
-        if name.startswith(prefixes)
-    }
+    arrays: dict[str, np.ndarray] = {}
+    for name, tensor in transforms.state_dict().items():
+        if name.startswith(prefixes):
+            arrays |= _stored(name, tensor)
+    return arrays
+
+
+def _stored(name: str, tensor: torch.Tensor) -> dict[str, np.ndarray]:
+    """A parameter of the transforms as a weights file holds it: one tensor, or two."""
+    array = tensor.detach().to("cpu", torch.float32).contiguous().numpy()
+    if is_packed(name, array.shape):
+        return pack(name, array)
+    return {name: array if name in _FULL_PRECISION else array.astype(np.float16)}
 
 
 def _write(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
@@ -130,11 +141,12 @@ def add_realism(
     """
     tensors, metadata = _read(source)
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(REALISM)}
-    added = {REALISM + n: t.detach().to("cpu", torch.float16).contiguous().numpy() for n, t in tuned.items()}
-    for name, tensor in added.items():
-        twin = tensors.get("g_s." + name.removeprefix(REALISM))
-        if twin is None or twin.shape != tensor.shape:
-            raise ModelNotFound(f"{source}: g_s has no parameter like {name.removeprefix(REALISM)}")
+    added: dict[str, np.ndarray] = {}
+    for name, parameter in tuned.items():
+        twin = tensors.get("g_s." + name)
+        if twin is None or twin.shape != parameter.shape:
+            raise ModelNotFound(f"{source}: g_s has no parameter like {name}")
+        added |= _stored(REALISM + name, parameter)
     _write_realism(path, tensors, added, metadata)
 
 
@@ -144,11 +156,13 @@ def _write_realism(
     realism: dict[str, np.ndarray],
     metadata: dict[str, str],
 ) -> None:
-    """A perceptual decoder from before there was a restoration was tuned without: it closes all gates."""
+    """What a perceptual decoder does not have of the restoration, it was tuned without: zero there."""
     for name, tensor in tensors.items():
-        if name.startswith(_GATES):
-            realism = {REALISM + name.removeprefix("g_s."): np.zeros_like(tensor)} | realism
-    _write(path, tensors | realism, metadata | {"realism_id": fingerprint(realism).hex()})
+        if name.startswith(_ADDS) and not name.endswith(SCALE):
+            closed = _stored(REALISM + name.removeprefix("g_s."), torch.zeros(tensor.shape))
+            realism = closed | realism
+    notes = {"realism_id": fingerprint(realism).hex(), "format": FORMAT}
+    _write(path, tensors | realism, metadata | notes)
 
 
 def replace_decoder(
@@ -167,17 +181,17 @@ def replace_decoder(
     old = ModelConfig.from_dict(json.loads(metadata["config"]))
     if replace(old, synthesis=config.synthesis, restoration=config.restoration) != config:
         raise ModelNotFound(f"{source}: its latents are of other sizes")
-    if not np.array_equal(tensors["log_gain"], _arrays(transforms, ("log_gain",))["log_gain"]):
+    if not np.array_equal(tensors["log_gain"], _stored("log_gain", transforms.log_gain)["log_gain"]):
         raise ModelNotFound(f"{source}: its gains are others, the decoder was trained for other latents")
     decoder = _arrays(transforms, ("g_s.",))
     realism = {name: tensor for name, tensor in tensors.items() if name.startswith(REALISM)}
-    for name, tensor in realism.items():
+    for name, tensor in unpack(realism).items():
         twin = decoder.get("g_s." + name.removeprefix(REALISM))
         if twin is None or twin.shape != tensor.shape:
             raise ModelNotFound(f"{source}: its perceptual decoder is of other sizes")
     kept = {n: t for n, t in tensors.items() if not n.startswith(("g_s.", REALISM))} | decoder
     decoder_id = identities(kept)[1]
-    metadata |= {"config": json.dumps(config.to_dict()), "decoder_id": decoder_id.hex()}
+    metadata |= {"config": json.dumps(config.to_dict()), "decoder_id": decoder_id.hex(), "format": FORMAT}
     if realism:
         _write_realism(path, kept, realism, metadata)
     else:
@@ -194,7 +208,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str
     try:
         with safe_open(path, framework="np") as file:
             metadata = dict(file.metadata() or {})
-            if metadata.get("format") != FORMAT:
+            if metadata.get("format") not in FORMATS:
                 raise ModelNotFound(f"{path}: not a weights file of format {FORMAT}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         realism = {name: tensor for name, tensor in tensors.items() if name.startswith(REALISM)}
@@ -224,7 +238,7 @@ def load_weights(path: str | os.PathLike[str], device: str = "cpu") -> Weights:
         with torch.device("meta"):
             transforms = Transforms(config)
         transforms.load_state_dict(
-            {n: torch.from_numpy(t).float() for n, t in groups[""].items()}, assign=True
+            {n: torch.from_numpy(t) for n, t in unpack(groups[""]).items()}, assign=True
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
@@ -232,7 +246,7 @@ def load_weights(path: str | os.PathLike[str], device: str = "cpu") -> Weights:
     # torch's stubs leave memory_format out.
     transforms.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     transforms.eval().requires_grad_(False)
-    realism = {n: torch.from_numpy(t).float().to(device) for n, t in groups[REALISM].items()}
+    realism = {n: torch.from_numpy(t).to(device) for n, t in unpack(groups[REALISM]).items()}
     # Checked by _read; hashing them again would add to every start.
     ids = [bytes.fromhex(metadata[name]) for name in ("bitstream_id", "decoder_id")]
     realism_id = bytes.fromhex(metadata["realism_id"]) if realism else b""

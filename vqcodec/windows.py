@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 SIDE = 80
 """Largest side of a transform's window in blocks of 16 pixels.
 
-With its halo it is 1600 pixels wide, a plane of which takes less than the 32 MiB from which on the C library
+With its halo it is 1664 pixels wide, a plane of which takes less than the 32 MiB from which on the C library
 gives every array back to the system; with 192 blocks, of less halo, 36 megapixels took a quarter longer and
 0.6 GB more."""
-HALO = 11
-"""Blocks that a transform of the default size sees around one: 6 by its deep convolutions, 3 by those at 1/8,
-half a block by its last layer and half by the overlap, and half by the restoration."""
+HALO = 12
+"""Blocks that a transform of the default size sees around one: 6 by its deep convolutions, 5 (g_a) or 4 (g_s)
+by those at 1/8, half a block by its first or last layer, half by the overlap, and half by the restoration."""
 
 Window = tuple[slice, slice]
 """A piece along one axis, and the piece with its halo, which ends where the picture does."""

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vqcodec.checkpoint import load_weights
+from vqcodec.checkpoint import REALISM, load_weights
 from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS
 from vqcodec.entropy.shifts import shift_counts
 from vqcodec.errors import ModelNotFound
@@ -26,13 +27,12 @@ from vqcodec.model.blocks import BLOCK, LEVEL_KNOTS
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.quantized_conv import QuantizableConv
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.packing import is_packed
 from vqcodec.types import LEVEL_MAX
 
 BUDGET = {"g_a": 40.0, "g_s": 40.0, "prior": 6.0}
 """kMAC/px that each part may take in the default model."""
 FILE_BUDGET = 20_000_000
-HALF = 2
-"""Bytes of a float16."""
 """Bytes that the default weights file may take."""
 PICTURE = 256
 """Side of the picture: large enough that what is done once per picture, not per pixel, vanishes."""
@@ -82,7 +82,8 @@ def tensor_bytes(config: ModelConfig) -> int:
     """Bytes of all tensors in a weights file; its header adds about 15 kB."""
     with torch.device("meta"):  # only the shapes matter
         model = VQVAE(config)
-    total = 2 * _parameters(model.g_a, model.g_s, model.h_a) + LOOK_UP_BYTES
+    total = sum(stored_bytes(part.named_parameters()) for part in (model.g_a, model.g_s, model.h_a))
+    total += LOOK_UP_BYTES
     total += 4 * (model.log_gain.numel() + model.g_s.deviation.numel() + len(config.context_levels))
     total += shift_counts(config.context_levels).nbytes
     # Counted above as half precision.
@@ -100,6 +101,13 @@ def tensor_bytes(config: ModelConfig) -> int:
         total += sum(channels * words * word_bytes for _, channels, words in bands)
         total += sum(channels // size * rows * words for size, channels, words in bands)
     return total
+
+
+def stored_bytes(parameters: Iterable[tuple[str, Tensor]]) -> int:
+    """Bytes of a transform's parameters: 8 bits and a scale for each output, or half precision."""
+    return sum(
+        t.numel() + 4 * len(t) if is_packed(name, t.shape) else 2 * t.numel() for name, t in parameters
+    )
 
 
 def _all_passes(model: VQVAE, features: Tensor, phase: Tensor, basis: Tensor) -> None:
@@ -135,8 +143,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     config, second = ModelConfig(), 0
     try:
         if arguments.weights:
-            weights = load_weights(arguments.weights)
-            config, second = weights.config, sum(HALF * t.numel() for t in weights.realism.values())
+            config = load_weights(arguments.weights).config
+            with safe_open(arguments.weights, framework="np") as file:
+                second = sum(file.get_tensor(n).nbytes for n in file.keys() if n.startswith(REALISM))  # noqa: SIM118
     except ModelNotFound as error:
         print(error, file=sys.stderr)
         return 2

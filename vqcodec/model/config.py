@@ -14,6 +14,7 @@ class ModelConfig:
         first_passes, first_channels: passes that the first phase takes, and channels that these look at.
         restoration: features and kernels of the decoder's last stage, see `vqcodec.model.restoration`;
             without features there is none.
+        guided: it also looks at what the decoder's networks end with.
         lapped: blocks of the linear shortcut overlap, see `vqcodec.model.lapping`.
         quantizer, shortcut, context_passes: for comparisons only; other models than the default's
             ("vector", True, 4) cannot be exported. See `vqcodec.model.transforms` and `vqcodec.model.vqvae`.
@@ -32,9 +33,10 @@ class ModelConfig:
     context_channels: int = 160
     hyper_channels: int = 32
     hyper_bands: tuple[tuple[int, int, int], ...] = ((4, 32, 256),)
-    analysis: tuple[int, int, int, int] = (96, 192, 2, 3)
-    synthesis: tuple[int, int, int, int] = (128, 192, 3, 3)
+    analysis: tuple[int, int, int, int] = (128, 192, 5, 3)
+    synthesis: tuple[int, int, int, int] = (128, 192, 4, 3)
     restoration: tuple[int, int] = (32, 6)
+    guided: bool = True
     prior_features: int = 128
     prior_width: int = 160
     first_passes: int = 4
@@ -53,7 +55,7 @@ class ModelConfig:
         """Inverse of `to_dict`, also after a trip through JSON."""
         # What models from before there was the choice were like.
         older: dict[str, Any] = {"lapped": False, "first_passes": 1, "first_channels": 0}
-        values = older | {"restoration": (0, 0)} | values
+        values = older | {"restoration": (0, 0), "guided": False} | values
         fixed = {k: _tuples(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fixed)
 

@@ -4,10 +4,10 @@
     x ------------- linear shortcut: 16x16 DCT-initialised filters, stride 16 ----------------------+
 
 with y (B,M,H/16,W/16).
-g_s mirrors it, and ends with `vqcodec.model.restoration`. All heavy convolutions are plain 3x3 at 1/8 and
-1/16; the shortcut stays in float32 under autocast so that bf16 rounding only touches the correction that the
-network adds. With `lapped` its blocks overlap, see `vqcodec.model.lapping`. For comparisons `shortcut=False`
-leaves it out of either.
+g_s mirrors it, and ends with `vqcodec.model.restoration`, which also sees what the blocks at 1/8 end with.
+All heavy convolutions are plain 3x3 at 1/8 and 1/16; the shortcut stays in float32 under autocast so that bf16
+rounding only touches the correction that the network adds. With `lapped` its blocks overlap, see
+`vqcodec.model.lapping`. For comparisons `shortcut=False` leaves it out of either.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class AnalysisTransform(_WithShortcut):
             x = x.float() - 0.5
             if self.lapping is not None:
                 x = lap(x, self.lapping)
-            return F.conv2d(x, self.shortcut.float(), stride=BLOCK)
+            # Blocks as channels; as a convolution of 16x16 samples it took three times as long.
+            return F.conv2d(F.pixel_unshuffle(x, BLOCK), self.shortcut.float().flatten(1)[:, :, None, None])
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """x (B, 3, H, W) with H and W multiples of 16, level (B,) -> y (B, M, H/16, W/16)."""
@@ -83,6 +84,7 @@ class SynthesisTransform(_WithShortcut):
         blocks_wide: int,
         blocks_deep: int,
         restoration: tuple[int, int] = (0, 0),
+        guided: bool = False,
         **linear: bool,
     ) -> None:
         filters, deviation = dct_filters(channels)
@@ -94,14 +96,16 @@ class SynthesisTransform(_WithShortcut):
         self.up = nn.Conv2d(deep, 4 * wide, 1)
         self.blocks_wide = nn.ModuleList(ResidualBlock(wide) for _ in range(blocks_wide))
         self.tail = nn.Conv2d(wide, 3 * 64, 3, padding=1)
-        self.restoration = Restoration(*restoration) if restoration[0] else None
+        guide = wide if guided else 0
+        self.restoration = Restoration(*restoration, guide) if restoration[0] else None
         with torch.no_grad():
             self.tail.weight.mul_(0.02 if self.has_shortcut else 1.0)
 
     def linear(self, y: Tensor) -> Tensor:
         """The shortcut alone: (B, M, h, w) -> (B, 3, 16h, 16w), float32, around 0."""
         with torch.autocast(y.device.type, enabled=False):
-            blocks = F.conv_transpose2d(y.float(), self.shortcut.float(), stride=BLOCK)
+            samples = F.conv2d(y.float(), self.shortcut.float().flatten(1).T[:, :, None, None])
+            blocks = F.pixel_shuffle(samples, BLOCK)
             return blocks if self.lapping is None else lap(blocks, self.lapping)
 
     def forward(self, y: Tensor, level: Tensor) -> Tensor:
@@ -117,5 +121,5 @@ class SynthesisTransform(_WithShortcut):
         picture = F.pixel_shuffle(self.tail(h), 8).float()
         picture = self.linear(y) + picture if self.has_shortcut else picture
         if self.restoration is not None:
-            picture = self.restoration(picture, basis)
+            picture = self.restoration(picture, basis, h)
         return picture + 0.5

@@ -67,7 +67,9 @@ class Transforms(nn.Module):
         self.config = config
         linear = {"shortcut": config.shortcut, "lapped": config.lapped}
         self.g_a = AnalysisTransform(config.channels, *config.analysis, **linear)
-        self.g_s = SynthesisTransform(config.channels, *config.synthesis, config.restoration, **linear)
+        self.g_s = SynthesisTransform(
+            config.channels, *config.synthesis, config.restoration, config.guided, **linear
+        )
         self.h_a = HyperAnalysis(config.channels, config.prior_features, config.hyper_channels)
         # On the CPU even under device "meta", where arithmetic imports torch's compiler: more than a second.
         step = torch.linspace(0, 1, LEVEL_KNOTS, device="cpu")

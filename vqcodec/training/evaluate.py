@@ -51,6 +51,8 @@ def silence_networks(model: VQVAE) -> None:
     silent = [*model.g_a.tail.parameters(), *model.g_s.tail.parameters()]
     if model.g_s.restoration is not None:
         silent += model.g_s.restoration.gates.parameters()
+        if model.g_s.restoration.guided:
+            silent += model.g_s.restoration.draw.parameters()
     for parameter in silent:
         parameter.zero_()
 

@@ -14,8 +14,11 @@ PRIOR = ("prior.", "h_a.", "hyper_quantizer.", "quantizer.table.", "quantizer.bi
 """What changes the bits of a latent and not what it decodes to."""
 MEDIUM, MEDIUM_FACTOR = ("level_bias", "modulation", "prior.linear"), 4.0
 RESTORATION, RESTORATION_FACTOR = "g_s.restoration.", 10.0
+GUIDES = (RESTORATION + "guide.", RESTORATION + "see.")
+"""What goes at the common rate there: these have as many inputs as layers of the networks have."""
 LINEAR = ("shortcut", "lapping")
-SLOW = (*LINEAR, "g_a.tail.weight", "g_s.tail.weight")
+DRAW = RESTORATION + "draw."
+SLOW = (*LINEAR, "g_a.tail.weight", "g_s.tail.weight", DRAW)
 """What adds straight to latent or picture: a step of the common rate moves those by about a quantiser step
 at the upper levels, and all else learns under that noise (measured after 160 steps at a constant rate: J 2, 4
 and 10 % higher, by thirds of the dial, than with a tenth of the rate there)."""
@@ -30,7 +33,7 @@ def trains(name: str, config: TrainConfig) -> bool:
 
 def rate_factor(name: str, config: TrainConfig) -> float:
     """Its learning rate as a multiple of the run's."""
-    if name.startswith(RESTORATION):
+    if name.startswith(RESTORATION) and not name.startswith((*GUIDES, DRAW)):
         return RESTORATION_FACTOR
     if any(part in name for part in FAST):
         return config.fast

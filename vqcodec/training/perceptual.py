@@ -29,6 +29,7 @@ from vqcodec.training.data import Crops, load_images
 from vqcodec.training.running import add_option, share_used, stop_event, write_tensors
 from vqcodec.training.sources import load_start
 from vqcodec.training.state import read_metadata
+from vqcodec.training.warm_start import adds
 from vqcodec.zoo import find_model
 
 STATE = "perceptual.safetensors"
@@ -77,6 +78,8 @@ def load(players: Players, out: Path) -> float:
 def start_from(players: Players, model: str) -> None:
     """Go on with the perceptual decoder of another model, as after training that moved the latents.
 
+    What that does not have, further blocks and parts of the restoration, adds nothing at first.
+
     Raises:
         ModelNotFound: there is no such model, or it has no perceptual decoder, or one of other sizes.
     """
@@ -85,12 +88,13 @@ def start_from(players: Players, model: str) -> None:
     if not tuned:
         raise ModelNotFound(f"{path} has no perceptual decoder")
     for name, parameter in players.tuned.items():
-        if name not in tuned and name.startswith("restoration."):
-            continue  # a decoder tuned without restoration holds no more of it than closed gates
-        if name not in tuned or tuned[name].shape != parameter.shape:
+        if name in tuned and tuned[name].shape == parameter.shape:
+            parameter.copy_(tuned[name])
+        elif name not in tuned and adds("g_s." + name):
+            parameter.zero_()
+        elif name in tuned or not name.startswith(("restoration.", "blocks_")):
             raise ModelNotFound(f"{path}: its perceptual decoder has no parameter like {name}")
-        parameter.copy_(tuned[name])
-        players.ema[name].copy_(tuned[name])
+        players.ema[name].copy_(parameter)
 
 
 def progress_of(config: PerceptualConfig, step: int, seconds: float) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from vqcodec.checkpoint import FORMAT, load_weights
+from vqcodec.checkpoint import FORMATS, load_weights
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.restore import restore
@@ -23,7 +23,7 @@ def load_start(source: str) -> VQVAE:
     """
     path = Path(source)
     try:
-        if path.is_file() and read_metadata(path).get("format") != FORMAT:
+        if path.is_file() and read_metadata(path).get("format") not in FORMATS:
             return load_state(path)[0]
     except (SafetensorError, KeyError) as error:
         raise ModelNotFound(f"{source}: neither a training state nor a weights file: {error}") from error

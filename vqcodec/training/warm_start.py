@@ -22,8 +22,13 @@ from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
 
 BATCHES = 32
-_ADDS = re.compile(r"g_[as]\.blocks_(wide|deep)\.\d+\.conv2\.(weight|bias)")
-"""Last layers of residual blocks."""
+_ADDS = re.compile(r"g_[as]\.blocks_(wide|deep)\.\d+\.conv2\..*|g_s\.restoration\.(gates|guide|see|draw)\..*")
+"""Last layers of residual blocks, and what is added to the picture, or to what the restoration looks at."""
+
+
+def adds(name: str) -> bool:
+    """Does this parameter of a model belong to a layer that adds nothing where its weights are zero?"""
+    return _ADDS.fullmatch(name) is not None
 
 
 def group_samples(latent: Tensor, quantizer: VectorQuantizer, count: int = 6000) -> list[Tensor]:
@@ -145,7 +150,7 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
         if lost or other is None or other.dim() != parameter.dim():
             afresh.append(name)
             # What these are added to already says all that the other model knew.
-            if name.startswith("prior.linear.") or (other is None and _ADDS.fullmatch(name)):
+            if name.startswith("prior.linear.") or (other is None and adds(name)):
                 parameter.zero_()
         elif vectors and ".leave." in name:
             # Outputs are the first axis of weights, and the last of biases.
@@ -171,11 +176,14 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
             here[both] = there[both]
         else:
             afresh.append(name)
-            # Modulation holds scales and shifts side by side, and starts as the identity.
             if name.startswith("g_a.tail."):
                 # New channels start as the linear shortcut alone: a trained network at random is noise.
                 parameter.zero_()
-            if "modulation" not in name:
+            if "modulation" in name:
+                # Scales and shifts side by side.
+                for here, there in zip(parameter.chunk(2, 1), other.chunk(2, 1), strict=True):
+                    _copy_overlap(here, there)
+            else:
                 _copy_overlap(parameter, other)
     if vectors and not all(kept):
         sample = group_samples(residuals(model, source, crops, batch, crop), model.vectors())
