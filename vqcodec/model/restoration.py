@@ -127,7 +127,7 @@ class Restoration(nn.Module):
         h = F.relu(self.mix(h))
         parts = list(self._parts())
         # One kernel after the other, unless there are gradients: all gates of a large window would take
-        # hundreds of megabytes. All at half the resolution: 5x5 filters of single planes took a fifth more time.
+        # hundreds of megabytes. At half the resolution: 5x5 filters of single planes took a fifth more time.
         size = len(parts) if torch.is_grad_enabled() else 1
         change = self.draw(h).permute(0, 2, 3, 1).float() if self.guided else u.new_zeros(())
         for first in range(0, len(parts), size):

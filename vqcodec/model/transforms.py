@@ -5,8 +5,8 @@
 
 with y (B,M,H/16,W/16).
 g_s mirrors it, and ends with `vqcodec.model.restoration`, which also sees what the blocks at 1/8 end with.
-All heavy convolutions are plain 3x3 at 1/8 and 1/16; the shortcut stays in float32 under autocast so that bf16
-rounding only touches the correction that the network adds. With `lapped` its blocks overlap, see
+All heavy convolutions are plain 3x3 at 1/8 and 1/16; the shortcut stays in float32 under autocast so that
+bf16 rounding only touches the correction that the network adds. With `lapped` its blocks overlap, see
 `vqcodec.model.lapping`. For comparisons `shortcut=False` leaves it out of either.
 """
 
