@@ -186,6 +186,26 @@ def test_a_decoder_may_get_one_and_the_bits_stay(tmp_path, older):
     assert moved[0] > moved[1] > 0.1
 
 
+def test_a_decoder_may_be_guided_from_now_on(tmp_path, tiny_weights):
+    """The bits stay, and a perceptual decoder that was tuned without a guide does without."""
+    config = load_weights(tiny_weights).config
+    unguided = Transforms(dataclasses.replace(config, guided=False)).requires_grad_(False)
+    unguided.load_state_dict(load_weights(tiny_weights).transforms.state_dict(), strict=False)
+    old = tmp_path / "old.safetensors"
+    replace_decoder(tiny_weights, unguided, old)
+    add_realism(old, {n: p + 0.05 for n, p in unguided.g_s.named_parameters() if "tail." in n}, old)
+    grown = Transforms(config).requires_grad_(False)
+    grown.load_state_dict(load_weights(old).transforms.state_dict(), strict=False)
+    assert grown.g_s.restoration is not None
+    opened(grown.g_s.restoration)
+    new = tmp_path / "new.safetensors"
+    replace_decoder(old, grown, new)
+    before, after = (load_weights(path) for path in (old, new))
+    assert before.bitstream_id == after.bitstream_id
+    assert before.decoder_id != after.decoder_id
+    assert not any(after.realism[f"restoration.{name}"].any() for name in ("guide.weight", "see.weight"))
+
+
 def test_a_decoder_of_other_latents_is_no_replacement(tmp_path, older):
     other = Transforms(dataclasses.replace(load_weights(older).config, prior_width=8))
     with pytest.raises(ModelNotFound, match="its latents are of other sizes"):

@@ -179,7 +179,8 @@ def replace_decoder(
     tensors, metadata = _read(source)
     config = transforms.config
     old = ModelConfig.from_dict(json.loads(metadata["config"]))
-    if replace(old, synthesis=config.synthesis, restoration=config.restoration) != config:
+    decoder_sizes = {name: getattr(config, name) for name in ("synthesis", "restoration", "guided")}
+    if replace(old, **decoder_sizes) != config:
         raise ModelNotFound(f"{source}: its latents are of other sizes")
     if not np.array_equal(tensors["log_gain"], _stored("log_gain", transforms.log_gain)["log_gain"]):
         raise ModelNotFound(f"{source}: its gains are others, the decoder was trained for other latents")

@@ -1,9 +1,11 @@
 """Restoration: the last stage of g_s, small filters whose strength every pixel chooses by what surrounds it.
 
     u = picture in opponent colour
-    g = gates(differences of neighbouring pixels in u, what g_s's networks end with)
-                                                              a network at half the resolution
-    u + sum over k of g_k * (u filtered by kernel k)          kernels sum to zero
+    m = network(differences of neighbouring pixels in u)           at half the resolution
+    u + sum over k of gate_k(m) * (u filtered by kernel k)         kernels sum to zero
+
+With a guide the network also sees u itself and what g_s's networks end with, and its answer m is drawn too:
+draw(m) is added.
 
 The transforms work on blocks of 8 and 16 pixels, and leave each quantised coefficient's ripple all over its
 block. Here flat places are smoothed beside edges that are left alone, as loop filters do in other codecs (cf.
@@ -122,7 +124,8 @@ class Restoration(nn.Module):
         h = self.look(differences.contiguous(memory_format=torch.channels_last))
         if self.guided:
             cells = F.pixel_unshuffle(u, CELL).contiguous(memory_format=torch.channels_last)
-            h = h + self.see(cells) + F.pixel_shuffle(self.guide(guide), GUIDE_CELLS)
+            # In place: of a large window each of these takes as much memory as all that g_s has before it.
+            h.add_(self.see(cells)).add_(F.pixel_shuffle(self.guide(guide), GUIDE_CELLS))
         h = F.relu(self.modulation(h, basis))
         h = F.relu(self.mix(h))
         parts = list(self._parts())
