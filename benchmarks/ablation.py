@@ -88,12 +88,12 @@ VARIANTS = (
     Variant(
         "deep",
         "narrower and deeper transforms, equal work",
-        model={"analysis": (72, 152, 5, 4), "synthesis": (104, 160, 5, 4)},
+        model={"analysis": (104, 160, 8, 4), "synthesis": (104, 160, 6, 5)},
     ),
     Variant(
         "shallow",
         "wider and shallower transforms, equal work",
-        model={"analysis": (120, 240, 1, 2), "synthesis": (152, 232, 2, 2)},
+        model={"analysis": (160, 240, 3, 2), "synthesis": (168, 248, 2, 2)},
     ),
 )
 

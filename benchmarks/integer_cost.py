@@ -33,6 +33,7 @@ from vqcodec.checkpoint import load_weights
 from vqcodec.errors import VQCodecError
 from vqcodec.metrics import mse, psnr
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
+from vqcodec.packing import is_packed, pack, unpack
 from vqcodec.segments import SegmentCodec
 from vqcodec.training.data import find_images
 from vqcodec.training.evaluate import load_state
@@ -67,7 +68,11 @@ def load_pair(state: Path, weights: Path) -> tuple[VQVAE, SegmentCodec]:
     trained = dict(model.named_parameters())
     with torch.no_grad():
         for name, parameter in shipped.transforms.named_parameters():
-            difference = float((parameter - trained[name]).norm())
+            wanted = trained[name]
+            if is_packed(name, wanted.shape):
+                packed = torch.from_numpy(unpack(pack(name, wanted.numpy()))[name])
+                wanted = min(wanted, packed, key=lambda w: float((parameter - w).norm()))  # older files: 16 bits
+            difference = float((parameter - wanted).norm())
             relative, absolute = HALF_PRECISION
             if difference > relative * float(parameter.norm()) + absolute * math.sqrt(parameter.numel()):
                 raise ValueError(f"{weights} was not exported from {state}: {name} differs")

@@ -10,15 +10,15 @@ from torch import Tensor
 
 from vqcodec.model.blocks import BLOCK
 
-OVERLOAD = 75.0
+OVERLOAD = 50.0
 """Mean quantisation error of a picture, in nats per position, beyond which its codewords do not reach: at
 level 0; it doubles every OVERLOAD_DOUBLES levels.
 
-The development set has up to 82 at level 63, 144 at 126, 195 at 189 and 440 at 252; stripes of 4 pixels have
-255 at 168 and 35,826 at 252, single-pixel checks 2,774 at 63. A photograph beyond it would lose time, not
-quality."""
+The development set has up to 82 at level 63, 141 at 126, 183 at 168, 198 at 189 and 401 at 252; stripes of 4
+pixels have 74 at 156, 213 at 168 and 37,146 at 252, single-pixel checks 6,363 at 100. A photograph beyond it
+would lose time, not quality."""
 
-OVERLOAD_DOUBLES = 97
+OVERLOAD_DOUBLES = 81
 
 
 @dataclass(frozen=True)

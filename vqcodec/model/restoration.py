@@ -20,6 +20,7 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from vqcodec.model.blocks import LevelModulation, opponent_colour
 
@@ -63,9 +64,9 @@ class Restoration(nn.Module):
         self.guided = guide > 0
         if self.guided:
             # What the picture does not show: how coarse the latent is, and where in a block a pixel lies.
-            self.guide = nn.Conv2d(guide, features * GUIDE_CELLS**2, 1)
-            self.see = nn.Conv2d(3 * CELL**2, features, 3, padding=1, bias=False)
-            self.draw = nn.Conv2d(features, 3 * CELL**2, 1)
+            self.guide = skip_init(nn.Conv2d, guide, features * GUIDE_CELLS**2, 1)
+            self.see = skip_init(nn.Conv2d, 3 * CELL**2, features, 3, padding=1, bias=False)
+            self.draw = skip_init(nn.Conv2d, features, 3 * CELL**2, 1)
         self.modulation = LevelModulation(features)
         self.mix = nn.Conv2d(features, features, 3, padding=1)
         self.gates = nn.Conv2d(features, 3 * kernels * CELL**2, 1)
