@@ -68,11 +68,11 @@ def load_pair(state: Path, weights: Path) -> tuple[VQVAE, SegmentCodec]:
     trained = dict(model.named_parameters())
     with torch.no_grad():
         for name, parameter in shipped.transforms.named_parameters():
-            wanted = trained[name]
-            if is_packed(name, wanted.shape):
-                packed = torch.from_numpy(unpack(pack(name, wanted.numpy()))[name])
-                wanted = min(wanted, packed, key=lambda w: float((parameter - w).norm()))  # older files: 16 bits
-            difference = float((parameter - wanted).norm())
+            state_has = trained[name].detach()
+            difference = float((parameter - state_has).norm())
+            if is_packed(name, state_has.shape):  # in older files they are in 16 bits, as the rest
+                packed = torch.from_numpy(unpack(pack(name, state_has.numpy()))[name])
+                difference = min(difference, float((parameter - packed).norm()))
             relative, absolute = HALF_PRECISION
             if difference > relative * float(parameter.norm()) + absolute * math.sqrt(parameter.numel()):
                 raise ValueError(f"{weights} was not exported from {state}: {name} differs")

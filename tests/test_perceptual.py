@@ -82,7 +82,7 @@ def test_as_a_loss_it_leads_back_and_stays_finite_on_flat_pictures(distances, na
 
 @pytest.mark.parametrize("name", ["alexnet", "dists"])
 def test_half_precision_networks_give_nearly_the_same(distances, name):
-    """Of pictures that are as unlike as training has them: of near ones rounding is more, up to 7 % at .01."""
+    """Of pictures as unlike as training has them; of near ones, at .01, rounding alone may be 7 %."""
     torch.manual_seed(5)
     x = torch.rand(1, 3, 64, 64)
     y = (x + 0.3 * torch.randn_like(x)).clamp(0, 1)
