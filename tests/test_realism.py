@@ -12,27 +12,31 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from torch import nn
 
 from tests.tiny import picture, pictures
 from vqcodec import Codec, errors
 from vqcodec.checkpoint import add_realism, load_weights
 from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.perceptual import Distance
 from vqcodec.restore import restore
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import perceptual
 from vqcodec.training.adversarial import FROZEN, PerceptualConfig, Players
 from vqcodec.training.perceptual import load, progress_of, run, save, start_from, tuned_weights
+from vqcodec.training.population import Populations
 from vqcodec.zoo import find_model
 from vqcodec_cli.main import main
 
 
-class Difference(nn.Module):
+class Difference(Distance):
     """Stands for LPIPS and DISTS: mean absolute difference."""
 
-    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return (x - y).abs().mean((1, 2, 3))
+    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [x]
+
+    def compare(self, first: list[torch.Tensor], second: list[torch.Tensor]) -> torch.Tensor:
+        return (first[0] - second[0]).abs().mean((1, 2, 3))
 
 
 def config(**changes: object) -> PerceptualConfig:
@@ -121,6 +125,20 @@ def test_the_gradient_is_that_of_the_whole_loss(tiny_weights):
     assert group.train_step(x, level, False)["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
     taken = torch.cat([p.grad.flatten() for p in group.tuned.values() if p.grad is not None])
     assert torch.nn.functional.cosine_similarity(wanted, taken, dim=0) > 0.9999  # clipped, so only its way
+
+
+def test_the_frechet_loss_joins_once_both_populations_are_known(tiny_weights):
+    group = players(tiny_weights, frechet=2.0)
+    group.populations = Populations(parts=1, enough=256, every=1)
+    x, level = batch()
+    first = group.train_step(x, level, False)  # 2 pictures of 16 x 16 patches of a stage with a stride of 1
+    assert first["transport"] == 0
+    second = group.train_step(x, level, False)
+    assert second["transport"] > 0
+    rest = 0.2 * 10 ** (second["psnr_loss"] / 10) + 6.0 * second["lpips"]
+    assert second["loss"] - 2 * second["transport"] == pytest.approx(
+        rest, rel=0.05
+    )  # the ratio's mean, not its log's
 
 
 def photos(folder):

@@ -110,6 +110,23 @@ def test_more_passes_of_the_first_phase_change_nothing_yet(source):
     assert float((ours.picture - theirs.picture).abs().max()) < 1e-6
 
 
+def test_a_wider_prior_changes_nothing_yet(source):
+    model, afresh = started(dataclasses.replace(TINY, prior_width=2 * TINY.prior_width), source)
+    assert {"prior.enter.1.weight", "prior.middle.0.weight", "prior.leave.3.weight"} <= set(afresh)
+    x = torch.rand(2, 3, 64, 128, generator=torch.Generator().manual_seed(0))
+    level = torch.tensor([0.2, 0.9])
+    output = model(x, level)
+    with torch.no_grad():
+        old = source(x, level)
+    assert torch.allclose(output.energy.detach(), old.energy, rtol=1e-5)
+    assert float((output.picture.detach() - old.picture).abs().max()) < 1e-6
+    # The new units see something already, so that a first step can give them a voice.
+    output.energy.sum().backward()
+    gradient = model.get_parameter("prior.leave.3.weight").grad
+    assert gradient is not None
+    assert float(gradient[:, TINY.prior_width :].abs().max()) > 0
+
+
 def test_further_blocks_of_the_transforms_change_nothing_yet(source):
     wide, deep, blocks_wide, blocks_deep = TINY.analysis
     deeper = dataclasses.replace(

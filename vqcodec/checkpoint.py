@@ -27,6 +27,7 @@ from safetensors.numpy import save_file
 
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.config import ModelConfig
+from vqcodec.model.restoration import SAYS_NOTHING_AT_ZERO
 from vqcodec.model.vqvae import Transforms
 from vqcodec.packing import SCALE, is_packed, pack, unpack
 
@@ -36,8 +37,7 @@ FORMATS = ("vqcodec-weights-2", FORMAT)
 CODING = "coding."
 REALISM = "realism."
 _DECODER = ("g_s.", "log_gain")
-_ADDS = tuple(f"g_s.restoration.{layer}." for layer in ("gates", "draw", "guide", "see"))
-"""Layers of the restoration that say nothing where their weights are zero."""
+_ADDS = tuple(f"g_s.restoration.{layer}." for layer in SAYS_NOTHING_AT_ZERO)
 _FULL_PRECISION = ("log_gain", "g_s.deviation", "g_a.lapping", "g_s.lapping")
 
 

@@ -56,7 +56,23 @@ def _constant(values: Sequence[float]) -> Tensor:
     return torch.tensor(values)[:, None, None]
 
 
-class _Frozen(nn.Module):
+class Distance(nn.Module):
+    """Of pictures, by their features, which can be kept of one that many are compared with."""
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Feature maps of pictures x (B, 3, H, W) in [0, 1], the deepest last."""
+        raise NotImplementedError
+
+    def compare(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """Distance (B,) of two lists of features."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
+        return self.compare(self.features(x), self.features(y))
+
+
+class _Frozen(Distance):
     """Holds loaded tensors as buffers, so that they follow `.to()` and take no gradient."""
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
@@ -119,10 +135,6 @@ class LPIPS(_Frozen):
             total = total + (difference * self.get_buffer(f"lin{i}_weight")).sum(1).mean((1, 2))
         return total
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
-        return self.compare(self.features(x), self.features(y))
-
 
 def _unit(x: Tensor) -> Tensor:
     # The tiny number inside the root keeps the gradient finite where all features are zero.
@@ -169,7 +181,3 @@ class DISTS(_Frozen):
             weights = alpha[0, here, 0, 0], beta[0, here, 0, 0]
             similarity = similarity + (texture * weights[0] + structure * weights[1]).sum(1)
         return 1 - similarity / total
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
-        return self.compare(self.features(x), self.features(y))

@@ -38,7 +38,7 @@ class ModelConfig:
     restoration: tuple[int, int] = (32, 6)
     guided: bool = True
     prior_features: int = 128
-    prior_width: int = 160
+    prior_width: int = 256
     first_passes: int = 4
     first_channels: int = 64
     quantizer: str = "vector"

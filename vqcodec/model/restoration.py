@@ -24,6 +24,8 @@ from torch.nn.utils import skip_init
 
 from vqcodec.model.blocks import LevelModulation, opponent_colour
 
+SAYS_NOTHING_AT_ZERO = ("gates", "draw", "guide", "see")
+"""Layers that add to what there is: without weights they change nothing."""
 CELL = 2
 """Side of the cells at which gates are looked for; each of their pixels has gates of its own."""
 SIDE = 5

@@ -18,11 +18,15 @@ from vqcodec.entropy.passes import whole
 from vqcodec.model.lloyd import start_quantizer
 from vqcodec.model.prior import put_together
 from vqcodec.model.quantizer import VectorQuantizer, from_groups, to_groups
+from vqcodec.model.restoration import SAYS_NOTHING_AT_ZERO
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
 
 BATCHES = 32
-_ADDS = re.compile(r"g_[as]\.blocks_(wide|deep)\.\d+\.conv2\..*|g_s\.restoration\.(gates|guide|see|draw)\..*")
+_ADDS = re.compile(
+    r"g_[as]\.blocks_(wide|deep)\.\d+\.conv2\..*"
+    rf"|g_s\.restoration\.({'|'.join(SAYS_NOTHING_AT_ZERO)})\..*"
+)
 """Last layers of residual blocks, and what is added to the picture, or to what the restoration looks at."""
 
 
@@ -115,14 +119,24 @@ def _copy_inputs(new: Tensor, old: Tensor, maps: int, features: int) -> None:
 
 
 def _copy_outputs(new: Tensor, old: Tensor, model: VQVAE, source: VQVAE, kept: list[bool]) -> None:
-    """Outputs (last axis) of a prior's last layer: means of common channels, context of kept groups."""
+    """Outputs (last axis) of a prior's last layer: means of common channels, context of kept groups.
+
+    Inputs are the first axis of weights; new ones do nothing for these outputs yet.
+    """
     means, old_means = model.config.channels, source.config.channels
     common = min(means, old_means)
-    new[..., :common] = old[..., :common]
     groups = sum(b.groups for b, k in zip(model.vectors().bands, kept, strict=True) if k)
+    spans = [(0, 0, common)] if common else []
     for number in range(len(model.config.context_levels) if groups else 0):
         here, there = means + number * model.prior.groups, old_means + number * source.prior.groups
-        new[..., here : here + groups] = old[..., there : there + groups]
+        spans.append((here, there, groups))
+    for here, there, count in spans:
+        part, other = new[..., here : here + count], old[..., there : there + count]
+        if new.dim() == 4:
+            both = min(len(new), len(old))
+            part[both:] = 0
+            part, other = part[:both], other[:both]
+        part.copy_(other)
 
 
 @torch.no_grad()
