@@ -24,7 +24,6 @@ from vqcodec.segments import SegmentCodec
 from vqcodec.training import perceptual
 from vqcodec.training.adversarial import FROZEN, PerceptualConfig, Players
 from vqcodec.training.perceptual import load, progress_of, run, save, start_from, tuned_weights
-from vqcodec.training.population import Populations
 from vqcodec.zoo import find_model
 from vqcodec_cli.main import main
 
@@ -125,20 +124,6 @@ def test_the_gradient_is_that_of_the_whole_loss(tiny_weights):
     assert group.train_step(x, level, False)["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
     taken = torch.cat([p.grad.flatten() for p in group.tuned.values() if p.grad is not None])
     assert torch.nn.functional.cosine_similarity(wanted, taken, dim=0) > 0.9999  # clipped, so only its way
-
-
-def test_the_frechet_loss_joins_once_both_populations_are_known(tiny_weights):
-    group = players(tiny_weights, frechet=2.0)
-    group.populations = Populations(parts=1, enough=256, every=1)
-    x, level = batch()
-    first = group.train_step(x, level, False)  # 2 pictures of 16 x 16 patches of a stage with a stride of 1
-    assert first["transport"] == 0
-    second = group.train_step(x, level, False)
-    assert second["transport"] > 0
-    rest = 0.2 * 10 ** (second["psnr_loss"] / 10) + 6.0 * second["lpips"]
-    assert second["loss"] - 2 * second["transport"] == pytest.approx(
-        rest, rel=0.05
-    )  # the ratio's mean, not its log's
 
 
 def photos(folder):

@@ -3,7 +3,7 @@
 Everything that decides the bits is frozen; a copy of the synthesis transform is tuned. For one batch of
 latents and the pictures f that the fidelity decoder makes of them:
 
-    decoder         w_e mse/mse_f + w_l LPIPS + w_d DISTS + w_f Frechet + w (adversarial + w_m matching)
+    decoder         w_e mse/mse_f + w_l LPIPS + w_d DISTS + w (adversarial + w_m matching)
     discriminator   hinge loss on (original, f) against (decoded, f), once it has begun
 
 `mse/mse_f` is the error relative to the fidelity decoder's own: it weighs alike at every level of the dial,
@@ -29,7 +29,6 @@ from vqcodec.model.discriminator import Discriminator, discriminator_loss, gener
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.perceptual import Distance
-from vqcodec.training.population import Populations, patch_vectors
 from vqcodec.training.running import choose_bfloat16, choose_device, warm_up
 
 FROZEN = ("shortcut", "lapping")
@@ -43,8 +42,7 @@ class PerceptualConfig:
 
     Attributes:
         level_power: levels are a uniform number to this power: above 1, most are low, where most is lost.
-        error, lpips, dists, frechet, matching, adversarial: weights of the losses; the last scales the
-            adaptive one.
+        error, lpips, dists, matching, adversarial: weights of the losses; the last scales the adaptive one.
         slow: rate of the last layer, relative to `learning_rate`.
         begin: share of the run before the discriminator and the adversarial losses begin.
         network: of LPIPS, "alexnet" or "vgg16".
@@ -63,7 +61,6 @@ class PerceptualConfig:
     error: float = 0.2
     lpips: float = 1.0
     dists: float = 5.0
-    frechet: float = 0.0
     adversarial: float = 0.3
     matching: float = 0.5
     begin: float = 0.05
@@ -99,7 +96,6 @@ class Players:
         }
         self.ema = {name: parameter.detach().clone() for name, parameter in self.tuned.items()}
         self.discriminator = Discriminator().to(self.device)
-        self.populations = Populations()
         self.lpips, self.dists = (d.to(self.device) for d in distances)
         # Its weights are small: at the common rate their steps alone would cost half a decibel of noise.
         last = [p for n, p in self.tuned.items() if n.startswith("tail.")]
@@ -145,22 +141,14 @@ class Players:
             # The losses' gradients meet at the picture: each network behind it is gone through once.
             leaf = picture.detach().requires_grad_()
             ratio = (leaf - x).square().mean((1, 2, 3)) / floor.clamp_min(1e-6)
-            lpips = self.lpips(x, leaf).float()
-            seen = [self.dists.features(p) for p in (x, leaf)]
-            dists = self.dists.compare(*seen).float()
+            lpips, dists = self.lpips(x, leaf).float(), self.dists(x, leaf).float()
             loss = config.error * ratio.mean() + config.lpips * lpips.mean() + config.dists * dists.mean()
             log = {
                 "psnr_loss": float(10 * ratio.detach().log10().mean()),
                 "lpips": float(lpips.detach().mean()),
                 "dists": float(dists.detach().mean()),
+                "loss": float(loss.detach()),
             }
-            if config.frechet:
-                real, fake = (patch_vectors(features[-1]) for features in seen)
-                frechet = self.populations.loss(fake, real, level ** (1 / config.level_power))
-                loss = loss + config.frechet * frechet
-                log |= {"transport": float(frechet.detach())}
-                log |= {f"frechet{part}": d for part, d in enumerate(self.populations.distances)}
-            log["loss"] = float(loss.detach())
             gradient = torch.autograd.grad(loss, leaf)[0]
             if adversarial:
                 self.discriminator.requires_grad_(False)
