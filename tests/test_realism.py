@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from torch import nn
 
 from tests.tiny import picture, pictures
 from vqcodec import Codec, errors
 from vqcodec.checkpoint import add_realism, load_weights
 from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.perceptual import Distance
 from vqcodec.restore import restore
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import perceptual
@@ -28,14 +28,11 @@ from vqcodec.zoo import find_model
 from vqcodec_cli.main import main
 
 
-class Difference(Distance):
+class Difference(nn.Module):
     """Stands for LPIPS and DISTS: mean absolute difference."""
 
-    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
-        return [x]
-
-    def compare(self, first: list[torch.Tensor], second: list[torch.Tensor]) -> torch.Tensor:
-        return (first[0] - second[0]).abs().mean((1, 2, 3))
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (x - y).abs().mean((1, 2, 3))
 
 
 def config(**changes: object) -> PerceptualConfig:

@@ -28,7 +28,6 @@ from torch import Tensor, nn
 from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.perceptual import Distance
 from vqcodec.training.running import choose_bfloat16, choose_device, warm_up
 
 FROZEN = ("shortcut", "lapping")
@@ -77,7 +76,9 @@ class PerceptualConfig:
 class Players:
     """Both decoders, the discriminator and the optimisers."""
 
-    def __init__(self, config: PerceptualConfig, model: VQVAE, distances: tuple[Distance, Distance]) -> None:
+    def __init__(
+        self, config: PerceptualConfig, model: VQVAE, distances: tuple[nn.Module, nn.Module]
+    ) -> None:
         """distances: LPIPS and DISTS, or what stands for them."""
         self.config = config
         if config.threads:

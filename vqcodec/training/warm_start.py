@@ -119,24 +119,14 @@ def _copy_inputs(new: Tensor, old: Tensor, maps: int, features: int) -> None:
 
 
 def _copy_outputs(new: Tensor, old: Tensor, model: VQVAE, source: VQVAE, kept: list[bool]) -> None:
-    """Outputs (last axis) of a prior's last layer: means of common channels, context of kept groups.
-
-    Inputs are the first axis of weights; new ones do nothing for these outputs yet.
-    """
+    """Outputs (first axis) of a prior's last layer: means of common channels, context of kept groups."""
     means, old_means = model.config.channels, source.config.channels
     common = min(means, old_means)
+    _copy_overlap(new[:common], old[:common])
     groups = sum(b.groups for b, k in zip(model.vectors().bands, kept, strict=True) if k)
-    spans = [(0, 0, common)] if common else []
     for number in range(len(model.config.context_levels) if groups else 0):
         here, there = means + number * model.prior.groups, old_means + number * source.prior.groups
-        spans.append((here, there, groups))
-    for here, there, count in spans:
-        part, other = new[..., here : here + count], old[..., there : there + count]
-        if new.dim() == 4:
-            both = min(len(new), len(old))
-            part[both:] = 0
-            part, other = part[:both], other[:both]
-        part.copy_(other)
+        _copy_overlap(new[here : here + groups], old[there : there + groups])
 
 
 @torch.no_grad()
@@ -169,7 +159,7 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
         elif vectors and ".leave." in name:
             # Outputs are the first axis of weights, and the last of biases.
             weight = other.dim() == 4
-            pair = (parameter.movedim(0, -1), other.movedim(0, -1)) if weight else (parameter, other)
+            pair = (parameter, other) if weight else (parameter.movedim(-1, 0), other.movedim(-1, 0))
             _copy_outputs(*pair, model, source, kept)
             if parameter.shape != other.shape or not all(kept):
                 afresh.append(name)
