@@ -53,6 +53,8 @@ class Variant:
 
 
 _CHANNELS, _BANDS = ModelConfig().channels, ModelConfig().bands
+WHOLE = {"slices": (), "slice_width": 0}
+"""Codebooks cut otherwise, and scalars, have no bands to slice: all are compared without slices."""
 
 VARIANTS = (
     Variant("default", "nothing"),
@@ -78,6 +80,11 @@ VARIANTS = (
     Variant("two-pass", "spatial context in two passes (checkerboard)", model={"context_passes": 2}),
     Variant("no-restoration", "no filters behind g_s", model={"restoration": (0, 0)}),
     Variant("first-whole", "first phase in one pass", model={"first_passes": 1, "first_channels": 0}),
+    Variant(
+        "slices",
+        "bands in five slices, each looks at those before it",
+        model={"slices": (1, 2, 3, 4), "slice_width": 128},
+    ),
     Variant("classes-18x5", "context classes 18 x 5", model={"context_levels": (18, 5)}),
     Variant("classes-27x1", "context classes 27 x 1", model={"context_levels": (27, 1)}),
     Variant("cell-noise", "g_a trained by noise in the cell", settings={"cell_noise": True}),
@@ -190,7 +197,7 @@ def variants_table(variants: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _shared_settings(args: argparse.Namespace) -> TrainConfig:
     changes = json.loads(args.settings)
-    model = ModelConfig.from_dict({**ModelConfig().to_dict(), **changes.pop("model", {})})
+    model = ModelConfig.from_dict({**ModelConfig().to_dict(), **WHOLE, **changes.pop("model", {})})
     own = {"data": str(args.data.resolve()), "steps": args.steps, "threads": args.threads}
     # The settings that the recorded campaign was run with, where they are not the trainer's any more.
     base = {"exact_from": NEVER, "batch": 6, "crop": 160}

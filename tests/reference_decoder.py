@@ -5,6 +5,7 @@ package.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import struct
@@ -123,10 +124,17 @@ class Model:
         self.bands = self.count("y")
         self.channels = sum(b.shape[0] * b.shape[2] for b in self.bands)
         self.groups = sum(b.shape[0] for b in self.bands)
+        starts = [int(n) for n in self.tensors.get("coding.slices", ())]
+        ends = [0, *starts, len(self.bands)]
+        self.slices = [list(range(a, b)) for a, b in itertools.pairwise(ends)]
         self.tables: dict[tuple[str, int, int, int], list[int]] = {}
 
     def __getitem__(self, name: str) -> Integers:
         return self.tensors[f"coding.{name}"].astype(np.int64)
+
+    def channel(self, band: int) -> int:
+        """The first channel of a band of y."""
+        return sum(b.shape[0] * b.shape[2] for b in self.bands[:band])
 
     def count(self, kind: str) -> list[Integers]:
         """Codewords of all bands of "y" or "z"."""
@@ -215,7 +223,8 @@ class Tile:
         rows, columns = math.ceil(self.h / 4), math.ceil(self.w / 4)
         groups = sum(len(words) for words in model.count("z"))
         classes = np.full((groups, rows, columns), self.level // 16)
-        features = self.features(self.symbols(coders[0], "z", classes))
+        z = [self.symbols(coders[0], "z", classes, n) for n in range(len(model.count("z")))]
+        features = self.features(np.concatenate(z))
         shifts = self.shifts(coders[0])
         unit = 4 if "coding.prior.enter.6.weight" in model.tensors else 2
         size = [math.ceil(n / unit) * unit for n in (self.h, self.w)]
@@ -224,36 +233,45 @@ class Tile:
         phases = [whole[:, i::2, j::2] for i, j in ((0, 0), (1, 1), (0, 1), (1, 0))]
         for p, place in enumerate((FIRST_OF_SEVEN if unit == 4 else FIRST) + LATER):
             row, column, stride, phase, maps = place
-            mean, classes = self.predict(p, place, features, phases[:maps])
             rows, columns = latent[0, row::stride, column::stride].shape
-            value = mean[:, :rows, :columns]
+            hidden, linear = self.hidden(p, place, features, phases[:maps])
+            hidden, linear = hidden[:, :rows, :columns], linear[:, :rows, :columns]
+            residual = np.zeros((model.channels, rows, columns), np.int64)
             coder = coders[min(phase, 1)]
-            if coder is not None:
-                moved = self.shifted(classes[:, :rows, :columns], shifts)
-                value = value + self.symbols(coder, "y", moved)
-            latent[:, row::stride, column::stride] = value.clip(-131071, 131071)
+            for n, bands in enumerate(model.slices):
+                if n:
+                    hidden = self.update(n, phase, residual[: model.channel(bands[0])], hidden)
+                means, classes = self.predict(phase, hidden, linear)
+                if coder is not None:
+                    moved = self.shifted(classes, shifts)
+                    for band in bands:
+                        channel = model.channel(band)
+                        found = self.symbols(coder, "y", moved, band)
+                        residual[channel : channel + len(found)] = found
+                own = slice(model.channel(bands[0]), model.channel(bands[-1] + 1))
+                value = means[own] + residual[own]
+                latent[own, row::stride, column::stride] = value.clip(-131071, 131071)
             whole[:, : self.h, : self.w] = latent
         for coder in coders:
             if coder is not None:
                 coder.end()
         return latent
 
-    def symbols(self, coder: RangeDecoder | None, kind: str, classes: Integers) -> Integers:
-        """Read codewords (channels, rows, columns) for classes (groups, rows, columns)."""
+    def symbols(self, coder: RangeDecoder | None, kind: str, classes: Integers, band: int) -> Integers:
+        """Codewords (channels, rows, columns) of a band for classes (groups of all bands, rows, columns)."""
         assert coder is not None
-        values, first = [], 0
-        for band, words in enumerate(self.model.count(kind)):
-            groups, _, size = words.shape
-            value = np.zeros((size, groups, *classes.shape[1:]), np.int64)
-            for group in range(groups):
-                here = classes[first + group]
-                for context in range(self.model.classes(kind)):
-                    for i, j in np.argwhere(here == context):
-                        k = coder.symbol(self.model.counts(kind, band, group, context))
-                        value[:, group, i, j] = words[group, k]
-            values.append(value.reshape(size * groups, *classes.shape[1:]))
-            first += groups
-        return np.concatenate(values)
+        codebooks = self.model.count(kind)
+        first = sum(len(words) for words in codebooks[:band])
+        words = codebooks[band]
+        groups, _, size = words.shape
+        value = np.zeros((size, groups, *classes.shape[1:]), np.int64)
+        for group in range(groups):
+            here = classes[first + group]
+            for context in range(self.model.classes(kind)):
+                for i, j in np.argwhere(here == context):
+                    k = coder.symbol(self.model.counts(kind, band, group, context))
+                    value[:, group, i, j] = words[group, k]
+        return value.reshape(size * groups, *classes.shape[1:])
 
     def shifts(self, coder: RangeDecoder | None) -> list[tuple[int, ...]]:
         """*Shifts*: the steps of each group's context numbers."""
@@ -288,25 +306,41 @@ class Tile:
         x = layer(self.model, "hyper2", x, self.q).clip(0, 255)
         return layer(self.model, "hyper3", shuffle(x, 2), self.q).clip(0, 255)
 
-    def predict(
+    def hidden(
         self, p: int, place: tuple[int, ...], features: Integers, maps: list[Integers]
     ) -> tuple[Integers, Integers]:
-        """Mean (M, rows, columns) and classes (G, rows, columns) of a pass."""
-        model, (row, column, stride, phase, _) = self.model, place
+        """Hidden units (W, rows, columns) of a pass before its first slice, and its linear means."""
+        model, (row, column, stride, _, _) = self.model, place
         kept = (slice(None), slice(row // 2, None, 2), slice(column // 2, None, 2))
         kept = kept if stride == 4 else (slice(None),) * 3
-        compand = (np.arange(131072)[:, None] >= model["prior.compand"]).sum(1)
         seen = (model[f"prior.enter.{p}.weight"].shape[1] - len(features)) // max(len(maps), 1)
-        companded = [np.where(y < 0, -compand[abs(y)], compand[abs(y)])[:seen] for y in maps]
+        companded = [self.companded(y[:seen]) for y in maps]
         x = layer(model, f"enter.{p}", np.concatenate([*companded, features]), self.q).clip(0, 255)[kept]
         x = layer(model, f"middle.{p}", x, self.q).clip(0, 255)
-        out = layer(model, f"leave.{phase}", x, self.q)
-        mean, numbers = out[: model.channels], out[model.channels :]
+        linear = np.zeros((model.channels, *x.shape[1:]), np.int64)
         if maps:
-            linear = model[f"prior.linear.{p - 1}"]
-            n = len(linear)
+            weight = model[f"prior.linear.{p - 1}"]
+            n = len(weight)
             near = np.stack([window(y[:n], 3) for y in maps])
-            mean[:n] += ((64 + np.einsum("csuv,scuvij->cij", linear, near)) >> 7)[kept]
+            linear[:n] = ((64 + np.einsum("csuv,scuvij->cij", weight, near)) >> 7)[kept]
+        return x, linear
+
+    def companded(self, y: Integers) -> Integers:
+        compand = (np.arange(131072)[:, None] >= self.model["prior.compand"]).sum(1)
+        return np.where(y < 0, -compand[abs(y)], compand[abs(y)])
+
+    def update(self, n: int, phase: int, residual: Integers, hidden: Integers) -> Integers:
+        """*Slices*: hidden units before slice n, which know the residuals of all slices before it."""
+        number = 4 * (n - 1) + phase
+        x = np.concatenate([self.companded(residual), hidden])
+        x = layer(self.model, f"look.{number}", x, self.q).clip(0, 255)
+        return (layer(self.model, f"tell.{number}", x, self.q) + hidden).clip(0, 255)
+
+    def predict(self, phase: int, hidden: Integers, linear: Integers) -> tuple[Integers, Integers]:
+        """Mean (M, rows, columns) and classes (G, rows, columns), those of later slices not yet right."""
+        model = self.model
+        out = layer(model, f"leave.{phase}", hidden, self.q)
+        mean, numbers = out[: model.channels] + linear, out[model.channels :]
         classes = np.zeros((model.groups, *mean.shape[1:]), np.int64)
         for t, count in enumerate(model.levels):
             u = numbers[t * model.groups : (t + 1) * model.groups]

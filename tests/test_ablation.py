@@ -78,7 +78,8 @@ def test_variants_differ_from_the_default_in_what_they_say_and_construct(
     names = [variant.name for variant in ablation.VARIANTS]
     assert names[0] == "default"
     assert len(set(names)) == len(names)
-    shared = TrainConfig(data="photos", steps=800, exact_from=ablation.NEVER)
+    model = dataclasses.replace(ModelConfig(), **ablation.WHOLE)
+    shared = TrainConfig(data="photos", steps=800, exact_from=ablation.NEVER, model=model)
     default = flat(shared)
     for variant in ablation.VARIANTS:
         config = ablation.variant_config(variant, shared, tmp_path)
@@ -241,6 +242,7 @@ def test_sizes_from_files_without_the_newer_fields_are_those_of_the_default_kind
     values = SMALL.to_dict()
     assert (values.pop("shortcut"), values.pop("context_passes")) == (True, 4)
     assert (values.pop("first_passes"), values.pop("first_channels")) == (1, 0)
+    assert (values.pop("slices"), values.pop("slice_width")) == ((), 0)
     assert ModelConfig.from_dict(json.loads(json.dumps(values))) == SMALL
 
 

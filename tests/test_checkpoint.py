@@ -235,6 +235,8 @@ def test_incomplete_transforms_are_refused(tmp_path, contents, name):
         "prior.compand",
         "prior.leave.3.bias",
         "prior.linear.2",
+        "prior.look.5.weight",
+        "prior.tell.7.shift",
     ],
 )
 def test_incomplete_coding_arrays_are_refused(tmp_path, contents, name):
@@ -243,11 +245,29 @@ def test_incomplete_coding_arrays_are_refused(tmp_path, contents, name):
         SegmentCodec.load(rewrite(tmp_path / "part.safetensors", tensors, contents[1]))
 
 
-def test_codewords_beyond_exact_arithmetic_are_refused(tmp_path, contents):
-    words = contents[0]["coding.z.words.0"].astype(np.int16) * 100
-    tensors = contents[0] | {"coding.z.words.0": words}
+@pytest.mark.parametrize(("name", "kind", "factor"), [("z", np.int16, 100), ("y", np.int32, 2**20)])
+def test_codewords_beyond_exact_arithmetic_are_refused(tmp_path, contents, name, kind, factor):
+    words = contents[0][f"coding.{name}.words.0"].astype(kind) * kind(factor)
+    tensors = contents[0] | {f"coding.{name}.words.0": words}
     with pytest.raises(ModelNotFound, match="exact arithmetic"):
         SegmentCodec.load(rewrite(tmp_path / "large.safetensors", tensors, contents[1]))
+
+
+@pytest.mark.parametrize(
+    ("starts", "said"),
+    [
+        ([2, 1], "rising numbers"),
+        ([0, 1], "rising numbers"),
+        ([1, 3], "rising numbers"),
+        ([-1], "rising numbers"),
+        ([2], "do not fit the layers"),
+    ],
+)
+def test_slices_that_do_not_fit_the_bands_are_refused(tmp_path, contents, starts, said):
+    tensors = contents[0] | {"coding.slices": np.array(starts, dtype=np.int32)}
+    path = rewrite(tmp_path / "slices.safetensors", tensors, contents[1])
+    with pytest.raises(ModelNotFound, match=said):
+        SegmentCodec.load(path)
 
 
 def test_context_levels_that_do_not_fit_the_tables_are_refused(tmp_path, contents):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vqcodec.entropy.integer_prior import INPUT_MAX, LATENT_MAX, SUM_LIMIT, IntegerConv, IntegerPrior
 from vqcodec.entropy.passes import PHASES, order
+from vqcodec.entropy.slices import cut_slices
 from vqcodec.errors import ModelNotFound
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -141,8 +142,10 @@ def test_layers_beyond_the_bounds_are_refused(key, value):
 
 
 # -- the whole prior ---------------------------------------------------------------------------
-Z, FEATURES, WIDTH, CHANNELS, SEEN, FIRST_SEEN, GROUPS, LEVELS = 3, 4, 6, 5, 3, 2, 2, (4, 3)
+Z, FEATURES, WIDTH, CHANNELS, SEEN, FIRST_SEEN, GROUPS, LEVELS = 3, 4, 6, 5, 3, 2, 3, (4, 3)
 LINEAR = 4
+SLICES = cut_slices([(2, 1), (1, 1), (2, 1)], (1, 2))
+LOOK = 8
 
 
 def random_prior(random, first=4):
@@ -174,6 +177,10 @@ def random_prior(random, first=4):
         last = layer(outputs, WIDTH, 1, True, 400)
         last["multiplier"][CHANNELS:] //= 100
         arrays |= named(f"prior.leave.{phase}", last)
+    for number in range(4 * (len(SLICES) - 1)):
+        known = SLICES[1 + number // 4].channels.start
+        arrays |= named(f"prior.look.{number}", layer(LOOK, known + WIDTH, 1, True, 120))
+        arrays |= named(f"prior.tell.{number}", layer(WIDTH, LOOK, 1, False, 60))
     companded = np.round(16 * np.arcsinh(np.arange(LATENT_MAX + 1) / 128))
     arrays["prior.compand"] = np.array([np.argmax(companded >= n) for n in range(1, 123)], dtype=np.int32)
     return arrays
@@ -193,27 +200,39 @@ def hyper_reference(arrays, z, level):
     return relu(conv_reference(arrays, "prior.hyper3", wide, level))
 
 
-def predict_reference(arrays, p, place, features, maps, level):
+def compand_reference(y):
     compand = np.minimum(np.round(16 * np.arcsinh(np.arange(LATENT_MAX + 1) / 128)), 127).astype(np.int64)
+    return np.where(y < 0, -compand[abs(y)], compand[abs(y)])
+
+
+def predict_reference(arrays, p, place, features, maps, residual, level):
+    """Mean and classes of every slice, one by one, where the pass decodes residuals (h, w, M)."""
     channels = SEEN if place.layer else FIRST_SEEN
-    seen = [np.where(y < 0, -compand[abs(y)], compand[abs(y)])[:, :, :channels] for y in maps]
+    seen = [compand_reference(y)[:, :, :channels] for y in maps]
     h = relu(conv_reference(arrays, f"prior.enter.{p}", np.concatenate([*seen, features], 2), level))
     h = relu(conv_reference(arrays, f"prior.middle.{p}", h, level))
-    out = conv_reference(arrays, f"prior.leave.{place.phase}", h, level)
-    rows, columns, _ = out.shape
+    rows, columns, _ = h.shape
+    linear = np.zeros((rows, columns, CHANNELS), dtype=np.int64)
     for row, column, c in np.ndindex(rows, columns, LINEAR if maps else 0):
         total = 64
         for q, i, j in np.ndindex(len(maps), 3, 3):
             y, x = row + i - 1, column + j - 1
             if 0 <= y < rows and 0 <= x < columns:
                 total += int(maps[q][y, x, c]) * int(arrays[f"prior.linear.{p - 1}"][c, q, i, j])
-        out[row, column, c] += total // 128
+        linear[row, column, c] = total // 128
     if place.stride == 4:
-        out = out[place.row // 2 :: 2, place.column // 2 :: 2]
-    mean = out[:, :, :CHANNELS]
-    first = np.clip(out[:, :, CHANNELS : CHANNELS + GROUPS], 0, LEVELS[0] - 1)
-    second = np.clip(out[:, :, CHANNELS + GROUPS :], 0, LEVELS[1] - 1)
-    return mean, first * LEVELS[1] + second
+        h, linear = (x[place.row // 2 :: 2, place.column // 2 :: 2] for x in (h, linear))
+    for n, piece in enumerate(SLICES):
+        if n:
+            number = 4 * (n - 1) + place.phase
+            known = compand_reference(residual[:, :, : piece.channels.start])
+            told = conv_reference(arrays, f"prior.look.{number}", np.concatenate([known, h], 2), level)
+            h = relu(conv_reference(arrays, f"prior.tell.{number}", relu(told), level) + h)
+        out = conv_reference(arrays, f"prior.leave.{place.phase}", h, level)
+        mean = (out[:, :, :CHANNELS] + linear)[:, :, piece.channels]
+        first = np.clip(out[:, :, CHANNELS : CHANNELS + GROUPS], 0, LEVELS[0] - 1)
+        second = np.clip(out[:, :, CHANNELS + GROUPS :], 0, LEVELS[1] - 1)
+        yield mean, (first * LEVELS[1] + second)[:, :, piece.groups]
 
 
 @settings(max_examples=25, deadline=None)
@@ -228,7 +247,7 @@ def predict_reference(arrays, p, place, features, maps, level):
 def test_the_whole_prior_is_plain_integer_arithmetic(seed, rows, columns, level, large, first):
     random = np.random.default_rng(seed)
     arrays = random_prior(random, first)
-    prior = IntegerPrior(arrays, CHANNELS, GROUPS, LEVELS)
+    prior = IntegerPrior(arrays, SLICES, LEVELS)
     z = random.integers(-127, 128, (rows, columns, Z))
     features = prior.hyper(z, level)
     assert np.array_equal(features, hyper_reference(arrays, z, level))
@@ -238,21 +257,32 @@ def test_the_whole_prior_is_plain_integer_arithmetic(seed, rows, columns, level,
     assert len(prior.passes) == first + 3
     for p, place in enumerate(prior.passes):
         maps = phases[: place.maps]
-        mean, classes = prior.predict(p, features, maps, level)
-        wanted = predict_reference(arrays, p, place, features.astype(np.int64), maps, level)
-        assert np.array_equal(mean, wanted[0])
-        assert np.array_equal(classes, wanted[1])
-        assert classes.min() >= 0
-        assert classes.max() < LEVELS[0] * LEVELS[1]
-        latent[place.places] = random.integers(-reach, reach + 1, mean.shape)
+        residual = random.integers(-reach, reach + 1, latent[place.places].shape)
+        wanted = predict_reference(arrays, p, place, features.astype(np.int64), maps, residual, level)
+        state = prior.open(p, features, maps, level)
+        for n, (mean_wanted, classes_wanted) in enumerate(wanted):
+            mean, classes = prior.predict(n, state, level)
+            assert np.array_equal(mean, mean_wanted)
+            assert np.array_equal(classes, classes_wanted)
+            assert classes.min() >= 0
+            assert classes.max() < LEVELS[0] * LEVELS[1]
+            state.known.append(residual[:, :, SLICES[n].channels])
+        latent[place.places] = random.integers(-reach, reach + 1, residual.shape)
 
 
 def test_the_random_prior_is_worth_testing():
     """Its features and classes are neither all clamped nor all alike."""
     random = np.random.default_rng(0)
-    prior = IntegerPrior(random_prior(random), CHANNELS, GROUPS, LEVELS)
+    prior = IntegerPrior(random_prior(random), SLICES, LEVELS)
     features = prior.hyper(random.integers(-127, 128, (8, 8, Z)), 20)
     assert ((features > 0) & (features < 255)).mean() > 0.2
-    mean, classes = prior.predict(0, features, [], 20)
-    assert len(np.unique(mean)) > 50
-    assert len(np.unique(classes)) >= 4
+    state = prior.open(0, features, [], 20)
+    used = set()
+    for n, piece in enumerate(SLICES):
+        mean, classes = prior.predict(n, state, 20)
+        assert len(np.unique(mean)) > 50
+        used |= set(classes.ravel().tolist())
+        assert ((state.hidden > 0) & (state.hidden < 255)).mean() > 0.2
+        count = piece.channels.stop - piece.channels.start
+        state.known.append(random.integers(-400, 401, (*mean.shape[:2], count)))
+    assert len(used) >= 4

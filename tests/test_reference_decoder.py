@@ -140,10 +140,11 @@ def test_the_tables_of_the_page_list_the_tensors(both: Both):
         sides = [int(side) if side.isdigit() else None for side in shape.split(", ")]
         expected[name] = dtype, sides
     layers = {}
-    for name, kernel, _, _, rows, _ in rows_of("`(hyper|enter|middle|leave)"):
+    for name, kernel, _, _, rows, _ in rows_of("`(hyper|enter|middle|leave|look|tell)"):
         general = name.split(",")[0]
-        for p in range({"p = 0 to Q - 1": 7, "f = 0 to 3": 4}.get(name.partition(", ")[2], 1)):
-            layers[re.sub(r"\.[pf]$", f".{p}", general)] = int(kernel), int(rows)
+        counts = {"p = 0 to Q - 1": 7, "f = 0 to 3": 4, "t = 0 to 4 V - 5": 8}
+        for p in range(counts.get(name.partition(", ")[2], 1)):
+            layers[re.sub(r"\.[pft]$", f".{p}", general)] = int(kernel), int(rows)
     seen = set()
     for name, tensor in both.model.tensors.items():
         if not name.startswith("coding."):

@@ -17,7 +17,7 @@ from vqcodec.model.blocks import (
     hat_basis,
     level_basis,
 )
-from vqcodec.model.prior import DC_CHANNELS, LINEAR_CHANNELS, _interpolation
+from vqcodec.model.interpolation import DC_CHANNELS, LINEAR_CHANNELS, start_interpolation
 from vqcodec.model.quantized_conv import HYPER_STEP
 from vqcodec.model.transforms import AnalysisTransform, SynthesisTransform
 from vqcodec.model.vqvae import LAMBDA_MAX, LAMBDA_MIN, Transforms, lambda_of_level
@@ -44,7 +44,7 @@ def test_the_dc_filters_are_where_the_prior_expects_them():
 
 def test_the_interpolation_starts_on_the_dc_channels_that_exist():
     for channels in (1, 3, 16, 320):
-        weight = _interpolation(order(1)[2], channels)
+        weight = start_interpolation(order(1)[2], channels)
         assert weight.shape == (min(channels, LINEAR_CHANNELS), 2, 3, 3)
         started = weight.flatten(1).abs().sum(1).nonzero().flatten().tolist()
         assert started == [c for c in DC_CHANNELS if c < channels]

@@ -16,7 +16,7 @@ from vqcodec.training.data import Crops
 from vqcodec.training.warm_start import kept_bands, take_over
 
 GROWN = dataclasses.replace(TINY, channels=24, bands=(*TINY.bands, (4, 8, 12)))
-CUT = dataclasses.replace(TINY, bands=((1, 4, 16), (2, 12, 20)))
+CUT = dataclasses.replace(TINY, bands=((1, 4, 16), (2, 12, 20)), slices=(1,))
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +64,17 @@ def test_old_channels_of_a_grown_latent_stay_what_they_were(source):
         basis = source.prior_basis(level)
         features = source.prior.hyper(z, basis, False)[:, :, :2, :2]
         maps_old, maps = [y_old[:, :, ::2, ::2]], [y[:, :, ::2, ::2]]
-        mean, context = model.prior.predict(4, features, maps, basis, False)
-        mean_old, context_old = source.prior.predict(4, features, maps_old, basis, False)
-    assert torch.allclose(mean[:, :16], mean_old, atol=1e-5)
-    groups = source.prior.groups
-    assert torch.allclose(context[:, :, :groups], context_old, atol=1e-5)
+        state = model.prior.open(4, features, maps, basis, False)
+        old_state = source.prior.open(4, features, maps_old, basis, False)
+        for n, piece in enumerate(source.prior.slices):
+            mean, context = model.prior.predict(n, state, basis, False)
+            mean_old, context_old = source.prior.predict(n, old_state, basis, False)
+            channels, groups = mean_old.shape[1], context_old.shape[2]
+            assert channels == piece.channels.stop - piece.channels.start
+            assert torch.allclose(mean[:, :channels], mean_old, atol=1e-5)
+            assert torch.allclose(context[:, :, :groups], context_old, atol=1e-5)
+            state.known.append(mean_old)
+            old_state.known.append(mean_old)
     new = vectors(model)
     assert float(new.words[3].detach().abs().max()) > 0
 
@@ -108,6 +114,33 @@ def test_more_passes_of_the_first_phase_change_nothing_yet(source):
     assert len(ours.passes) == len(theirs.passes) + 3
     assert torch.allclose(ours.energy, theirs.energy, rtol=1e-5)
     assert float((ours.picture - theirs.picture).abs().max()) < 1e-6
+
+
+def test_slices_change_nothing_yet(source):
+    """A model that codes all bands at once becomes one of slices, and one of slices is cut anew."""
+    torch.manual_seed(2)
+    whole = VQVAE(dataclasses.replace(TINY, slices=(), slice_width=0)).eval()
+    take_over(whole, source, Crops(pictures(), seed=2), 2, 64, spread=2.0)
+    model, afresh = started(TINY, whole)
+    assert afresh == [n for n, _ in model.named_parameters() if n.startswith(("prior.look.", "prior.tell."))]
+    x = torch.rand(2, 3, 64, 128, generator=torch.Generator().manual_seed(0))
+    level = torch.tensor([0.2, 0.9])
+    output = model(x, level)
+    with torch.no_grad():
+        old = whole(x, level)
+    assert torch.allclose(output.energy.detach(), old.energy, rtol=1e-5)
+    output.energy.sum().backward()
+    for number in range(8):
+        gradient = model.get_parameter(f"prior.tell.{number}.weight").grad
+        assert gradient is not None
+        assert float(gradient.abs().max()) > 0
+    again, afresh = started(dataclasses.replace(TINY, slices=(1,)), source)
+    assert afresh == []
+    assert torch.equal(
+        again.get_parameter("prior.look.3.weight"), source.get_parameter("prior.look.3.weight")
+    )
+    _, afresh = started(dataclasses.replace(TINY, slices=(2,)), source)
+    assert "prior.look.0.weight" in afresh
 
 
 def test_a_wider_prior_changes_nothing_yet(source):

@@ -1,6 +1,6 @@
 """A tiny model for tests: seeded, started and trained for a moment on generated pictures.
 
-All that the default model has is here too: bands of three sizes, both context numbers, seven passes.
+All that the default model has is here too: bands of three sizes, both context numbers, seven passes, slices.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ TINY = ModelConfig(
     prior_width=16,
     first_passes=4,
     first_channels=6,
+    slices=(1, 2),
+    slice_width=8,
     lapped=True,
 )
 
@@ -54,6 +56,8 @@ SMALL = ModelConfig(
     prior_width=16,
     first_passes=1,
     first_channels=0,
+    slices=(),
+    slice_width=0,
     lapped=False,
 )
 """Wider, with two bands: for what compares or counts parts of a model."""

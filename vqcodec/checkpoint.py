@@ -31,8 +31,8 @@ from vqcodec.model.restoration import SAYS_NOTHING_AT_ZERO
 from vqcodec.model.vqvae import Transforms
 from vqcodec.packing import SCALE, is_packed, pack, unpack
 
-FORMAT = "vqcodec-weights-3"
-FORMATS = ("vqcodec-weights-2", FORMAT)
+FORMAT = "vqcodec-weights-4"
+FORMATS = ("vqcodec-weights-2", "vqcodec-weights-3", FORMAT)
 """What is read."""
 CODING = "coding."
 REALISM = "realism."

@@ -144,5 +144,7 @@ class Refiner:
         rate = hyper.rate.sum() + torch.stack([p.rate.sum() for p in passes]).sum()
         cost = float(distortion.detach().sum() + rate.detach())
         order = self.model.prior.passes
-        gradient = put_together(list(gradients), order, *whole(order, h, w))[:, :, :h, :w]
+        slices = len(self.model.prior.slices)
+        by_pass = [torch.cat(gradients[n : n + slices], 1) for n in range(0, len(gradients), slices)]
+        gradient = put_together(by_pass, order, *whole(order, h, w))[:, :, :h, :w]
         return y_hat.detach(), gradient, cost

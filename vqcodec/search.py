@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS, Coded, LatentCoder
 from vqcodec.entropy.shifts import Shifts
+from vqcodec.entropy.slices import Slice
 from vqcodec.entropy.tables import nats_from_counts
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE, greedy_slope
@@ -114,17 +115,18 @@ class TileSearch:
             start += band.channels
         grid = target[0].permute(1, 2, 0)
 
-        def choose(p: int, mean: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
+        def choose(p: int, piece: Slice, mean: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
             mu = torch.from_numpy(mean.astype(np.float32)).to(self._device) / SCALE
-            residual = grid[self._coder.prior.passes[p].places] - mu
+            residual = grid[self._coder.prior.passes[p].places][:, :, piece.channels] - mu
             kinds = torch.from_numpy(classes).to(self._device)
-            return [
-                search(
-                    residual[:, :, band.channel : band.channel + band.channels],
-                    kinds[:, :, band.group : band.group + band.groups],
-                )
-                for band, search in zip(self._coder.bands, self._searches, strict=True)
-            ]
+            chosen = []
+            channel, group = piece.channels.start, piece.groups.start
+            pairs = zip(self._coder.bands[piece.bands], self._searches[piece.bands], strict=True)
+            for band, search in pairs:
+                own = slice(band.channel - channel, band.channel - channel + band.channels)
+                kind = slice(band.group - group, band.group - group + band.groups)
+                chosen.append(search(residual[:, :, own], kinds[:, :, kind]))
+            return chosen
 
         return self._coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose, self._choose_shifts)
 
@@ -138,8 +140,9 @@ class TileSearch:
 
         shifts = []
         for number, (band, search) in enumerate(zip(self._coder.bands, self._searches, strict=True)):
-            index = flat([indices[number] for _, indices, _ in coded])
-            own = slice(band.group, band.group + band.groups)
-            classes = flat([classes[:, :, own] for _, _, classes in coded])
+            its = [part for part in coded if number in range(len(self._coder.bands))[part[1].bands]]
+            index = flat([indices[number - piece.bands.start] for _, piece, indices, _ in its])
+            first = band.group - its[0][1].groups.start
+            classes = flat([classes[:, :, first : first + band.groups] for *_, classes in its])
             shifts.append(self._shift_search(search, index, classes))
         return shifts

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vqcodec.entropy.passes import PHASES, order
+from vqcodec.entropy.passes import PHASES, Pass, order
+from vqcodec.entropy.slices import Slice
 from vqcodec.errors import ModelNotFound
 
 SUM_LIMIT = 1 << 24
@@ -59,6 +60,11 @@ class IntegerConv:
         multiplier = arrays[f"{name}.multiplier"].astype(np.int64)
         return cls(np.ascontiguousarray(flat), bias, multiplier, shift, kernel, product)
 
+    def only(self, rows: np.ndarray) -> IntegerConv:
+        """The same for some of the outputs."""
+        parts = (self.weight[rows], self.bias[:, rows], self.multiplier[rows], self.shift[rows])
+        return IntegerConv(*parts, self.kernel, self.product)
+
     def level_bias(self, level: int) -> np.ndarray:
         """Bias (O,) at level 0..64: linear between its knots, rounded half up."""
         if len(self.bias) == 1:
@@ -98,18 +104,45 @@ def activate(x: np.ndarray) -> np.ndarray:
     return np.clip(x, 0, INPUT_MAX).astype(np.float32)
 
 
+@dataclass
+class IntegerState:
+    """What is known in a pass from slice to slice, see `vqcodec.model.prior.PassState`; channels last.
+
+    Attributes:
+        hidden: (h, w, W) float32 integers 0..255.
+        local: linear mean (h, w, C) int64 of the strongest channels, none of them in the first pass.
+        known: decoded residuals (h, w, C) int64 of the slices so far.
+    """
+
+    place: Pass
+    hidden: np.ndarray
+    local: np.ndarray
+    known: list[np.ndarray]
+
+    def inside(self, rows: int, columns: int) -> IntegerState:
+        """The first rows and columns alone; there is nothing to code where the grid reaches further."""
+        hidden, local = self.hidden[:rows, :columns], self.local[:rows, :columns]
+        return IntegerState(self.place, np.ascontiguousarray(hidden), local, self.known)
+
+
 class IntegerPrior:
-    """Means and context classes of each pass, channels last: (h, w, channels)."""
+    """Means and context classes of each slice of each pass, channels last: (h, w, channels)."""
 
     def __init__(
         self,
         arrays: Arrays,
-        channels: int,
-        groups: int,
+        slices: list[Slice],
         context_levels: tuple[int, ...],
         product: Product = np.matmul,
     ) -> None:
-        self.channels, self.groups, self.context_levels = channels, groups, context_levels
+        """slices: of all bands of the latent, in order.
+
+        Raises:
+            ModelNotFound: a layer breaks the bounds of exact arithmetic.
+            ValueError: the slices are others than those that the layers look at.
+        """
+        self.slices, self.context_levels = slices, context_levels
+        channels, groups = slices[-1].channels.stop, slices[-1].groups.stop
 
         def conv(name: str) -> IntegerConv:
             return IntegerConv.from_arrays(arrays, name, product)
@@ -121,7 +154,17 @@ class IntegerPrior:
         self.passes = order(total + 1 - len(PHASES))
         self.enter = [conv(f"prior.enter.{p}") for p in range(total)]
         self.middle = [conv(f"prior.middle.{p}") for p in range(total)]
-        self.leave = [conv(f"prior.leave.{p}") for p in range(len(PHASES))]
+        rows = [piece.rows(channels, groups, len(context_levels)) for piece in slices]
+        whole = [conv(f"prior.leave.{p}") for p in range(len(PHASES))]
+        self.leave = [[layer.only(own) for own in rows] for layer in whole]
+        """By phase and slice."""
+        looks = range((len(slices) - 1) * len(PHASES))
+        self.look = [conv(f"prior.look.{n}") for n in looks]
+        self.tell = [conv(f"prior.tell.{n}") for n in looks]
+        for n, layer in enumerate(self.look):
+            inputs = slices[1 + n // len(PHASES)].channels.start + len(self.middle[0].weight)
+            if layer.weight.shape[1] != inputs:
+                raise ValueError("the slices do not fit the layers that look at them")
         self.linear = [arrays[f"prior.linear.{p}"].astype(np.int64) for p in range(total - 1)]
         # The weights hold where the companded value steps up; a look-up is faster.
         steps = np.arange(LATENT_MAX + 1)
@@ -136,10 +179,8 @@ class IntegerPrior:
         h = h.reshape(rows, columns, channels // 4, 2, 2).transpose(0, 3, 1, 4, 2)
         return activate(self.hyper3(np.ascontiguousarray(h.reshape(2 * rows, 2 * columns, -1)), level))
 
-    def predict(
-        self, p: int, features: np.ndarray, maps: list[np.ndarray], level: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (h, w, M) int64 in steps of 1/128 and class (h, w, G) int64 of pass p.
+    def open(self, p: int, features: np.ndarray, maps: list[np.ndarray], level: int) -> IntegerState:
+        """What pass p knows before its first slice.
 
         Args:
             maps: the phases (H, W, M) int64 that it looks at, 0 where not decoded yet, |y| <= LATENT_MAX.
@@ -151,17 +192,33 @@ class IntegerPrior:
             inputs = np.concatenate([*(self._companded(y[:, :, :channels]) for y in maps), features], 2)
         h = activate(self.enter[p](inputs, level, place.corner))
         h = activate(self.middle[p](h, level))
-        out = self.leave[place.phase](h, level)
-        mean = out[:, :, : self.channels]
+        local = np.zeros((*h.shape[:2], 0), dtype=np.int64)
         if maps:
-            n = len(self.linear[p - 1])
-            mean[:, :, :n] += self._interpolate(maps, self.linear[p - 1], place.corner)
-        classes = np.zeros((*out.shape[:2], self.groups), dtype=np.int64)
-        start = self.channels
+            local = self._interpolate(maps, self.linear[p - 1], place.corner)
+        return IntegerState(place, h, local, [])
+
+    def predict(self, n: int, state: IntegerState, level: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (h, w, C) int64 in steps of 1/128 and class (h, w, G) int64 of the pass's slice n.
+
+        With all slices before it in `state.known`, |r| <= LATENT_MAX; the hidden units there learn of them.
+        """
+        phase, piece = state.place.phase, self.slices[n]
+        if n:
+            layer = (n - 1) * len(PHASES) + phase
+            seen = np.concatenate([*(self._companded(r) for r in state.known), state.hidden], 2)
+            told = self.tell[layer](activate(self.look[layer](seen, level)), level)
+            state.hidden = activate(told + state.hidden.astype(np.int64))
+        out = self.leave[phase][n](state.hidden, level)
+        start = piece.channels.stop - piece.channels.start
+        mean = out[:, :, :start]
+        local = state.local[:, :, piece.channels]
+        mean[:, :, : local.shape[2]] += local
+        groups = piece.groups.stop - piece.groups.start
+        classes = np.zeros((*out.shape[:2], groups), dtype=np.int64)
         for levels in self.context_levels:
-            part = np.clip(out[:, :, start : start + self.groups], 0, levels - 1)
+            part = np.clip(out[:, :, start : start + groups], 0, levels - 1)
             classes = classes * levels + part
-            start += self.groups
+            start += groups
         return mean, classes
 
     def _companded(self, y: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
     layer 0:  z (all groups), shifts, then y of the passes of the first phase
     layer 1:  y of the other three
 
-Inside a pass: bands in order, groups in order, context classes ascending, positions row by row.
+Inside a pass: slices and bands in order, groups in order, context classes ascending, positions row by row.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ from vqcodec.entropy.integer_prior import (
 )
 from vqcodec.entropy.passes import PHASES, whole
 from vqcodec.entropy.shifts import Shifts
+from vqcodec.entropy.slices import Slice, cut_slices
 from vqcodec.types import LEVEL_MAX
 
 LAYERS = 2
 LEVELS_PER_CLASS = 16
 """Quality levels (0..252) that share one table of the hyper-latent."""
 
-Choose = Callable[[int, np.ndarray, np.ndarray], list[np.ndarray]]
-"""(pass, mean (h, w, M), classes (h, w, G)) -> indices (h, w, G) int64 of each band."""
+Choose = Callable[[int, Slice, np.ndarray, np.ndarray], list[np.ndarray]]
+"""(pass, slice, its mean (h, w, C) and classes (h, w, G)) -> indices (h, w, G) int64 of each of its bands."""
 
-Coded = list[tuple[int, list[np.ndarray], np.ndarray]]
-"""(pass, indices (h, w, G) of each band, classes (h, w, all groups) that the prior gives), pass by pass."""
+Coded = list[tuple[int, Slice, list[np.ndarray], np.ndarray]]
+"""(pass, slice, indices (h, w, G) of its bands, classes (h, w, G) that the prior gives its groups), in the
+order of coding."""
 
 ChooseShifts = Callable[[Coded], list[np.ndarray]]
 """The shifts (G,) of each band's groups, see `vqcodec.entropy.shifts`."""
@@ -58,9 +60,13 @@ class LatentCoder:
         self.hyper_bands = read_bands(arrays, "z", (LEVEL_MAX // LEVELS_PER_CLASS + 1,))
         self.channels = sum(b.channels for b in self.bands)
         self.groups = sum(b.groups for b in self.bands)
-        if any(np.abs(b.words).max() > INPUT_MAX for b in self.hyper_bands):
-            raise ValueError("codewords of the hyper-latent break the bounds of exact arithmetic")
-        self.prior = IntegerPrior(arrays, self.channels, self.groups, context_levels, product)
+        for bands, limit in ((self.hyper_bands, INPUT_MAX), (self.bands, LATENT_MAX)):
+            if any(np.abs(b.words).max() > limit for b in bands):
+                raise ValueError("codewords break the bounds of exact arithmetic")
+        # Models from before there were slices have none.
+        starts = arrays["slices"].tolist() if "slices" in arrays else ()
+        slices = cut_slices([(b.channels, b.groups) for b in self.bands], starts)
+        self.prior = IntegerPrior(arrays, slices, context_levels, product)
         # Models from before there were shifts have none.
         self.shifts = Shifts(arrays["y.shifts"], context_levels) if "y.shifts" in arrays else None
 
@@ -92,10 +98,10 @@ class LatentCoder:
 
         coded: Coded = []
 
-        def keep(p: int, mean: np.ndarray, classes: np.ndarray) -> np.ndarray:
-            indices = choose(p, mean, classes)
-            coded.append((p, indices, classes))
-            pairs = zip(self.bands, indices, strict=True)
+        def keep(p: int, piece: Slice, mean: np.ndarray, classes: np.ndarray) -> np.ndarray:
+            indices = choose(p, piece, mean, classes)
+            coded.append((p, piece, indices, classes))
+            pairs = zip(self.bands[piece.bands], indices, strict=True)
             return np.concatenate([band.look_up(index) for band, index in pairs], axis=2)
 
         latent = self._walk(self._z_hat(z_index), shape, level, keep)
@@ -104,9 +110,10 @@ class LatentCoder:
             still = [np.full(band.groups, self.shifts.still) for band in self.bands]
             shifts = still if choose_shifts is None else choose_shifts(coded)
             self.shifts.write(writers[0], shifts)
-        for p, indices, classes in coded:
-            for number, (band, index) in enumerate(zip(self.bands, indices, strict=True)):
-                tables = band.table_numbers(self._classes(classes, number, shifts))
+        for p, piece, indices, classes in coded:
+            numbered = list(enumerate(self.bands))[piece.bands]
+            for (number, band), index in zip(numbered, indices, strict=True):
+                tables = band.table_numbers(self._classes(classes, number, piece, shifts))
                 writers[self.prior.passes[p].layer].write(
                     index.transpose(2, 0, 1).reshape(-1), tables, band.tables
                 )
@@ -143,14 +150,14 @@ class LatentCoder:
                     places = numbers[:, None, None]
                     observe(SHIFTS, number, places, np.zeros_like(places))
 
-        def read(p: int, mean: np.ndarray, classes: np.ndarray) -> np.ndarray | int:
+        def read(p: int, piece: Slice, mean: np.ndarray, classes: np.ndarray) -> np.ndarray:
             reader = readers[self.prior.passes[p].layer]
             if reader is None:
-                return 0
+                return np.zeros_like(mean)
             h, w = classes.shape[:2]
             values = []
-            for number, band in enumerate(self.bands):
-                tables = band.table_numbers(self._classes(classes, number, shifts))
+            for number, band in list(enumerate(self.bands))[piece.bands]:
+                tables = band.table_numbers(self._classes(classes, number, piece, shifts))
                 symbols = reader.read(tables, band.tables).reshape(band.groups, h, w)
                 values.append(band.look_up(symbols.transpose(1, 2, 0)))
                 if observe is not None:
@@ -182,10 +189,13 @@ class LatentCoder:
     def _z_hat(self, z_index: list[np.ndarray]) -> np.ndarray:
         return np.concatenate([b.look_up(i) for b, i in zip(self.hyper_bands, z_index, strict=True)], axis=2)
 
-    def _classes(self, classes: np.ndarray, number: int, shifts: list[np.ndarray] | None) -> np.ndarray:
-        """Of the classes of all groups those of one band, after its shifts."""
+    def _classes(
+        self, classes: np.ndarray, number: int, piece: Slice, shifts: list[np.ndarray] | None
+    ) -> np.ndarray:
+        """Of the classes of a slice's groups those of one band, after its shifts."""
         band = self.bands[number]
-        own = classes[:, :, band.group : band.group + band.groups]
+        first = band.group - piece.groups.start
+        own = classes[:, :, first : first + band.groups]
         return own if self.shifts is None or shifts is None else self.shifts.move(own, shifts[number])
 
     def _walk(
@@ -193,21 +203,23 @@ class LatentCoder:
         z_hat: np.ndarray,
         shape: tuple[int, int],
         level: int,
-        residual: Callable[[int, np.ndarray, np.ndarray], np.ndarray | int],
+        residual: Callable[[int, Slice, np.ndarray, np.ndarray], np.ndarray],
     ) -> np.ndarray:
-        """Latent from passes; `residual` gives a pass's quantised residual for mean and classes."""
+        """Latent from passes; `residual` gives a slice's quantised residual for mean and classes."""
         h, w = shape
         prior_level = prior_level_of(level)
         latent = np.zeros((*whole(self.prior.passes, h, w), self.channels), dtype=np.int64)
         features = self.prior.hyper(z_hat, prior_level)[: latent.shape[0] // 2, : latent.shape[1] // 2]
         phases = [latent[i::2, j::2] for i, j in PHASES]
         for p, place in enumerate(self.prior.passes):
-            mean, classes = self.prior.predict(p, features, phases[: place.maps], prior_level)
             # Where the grid reaches beyond the tile the latent stays zero.
             rows, columns = place.sides(h, w)
-            if rows and columns:
-                value = mean[:rows, :columns]
-                value = value + residual(p, value, classes[:rows, :columns])
-                inside = latent[place.places][:rows, :columns]
-                np.clip(value, -LATENT_MAX, LATENT_MAX, out=inside)
+            if not (rows and columns):
+                continue
+            inside = latent[place.places][:rows, :columns]
+            state = self.prior.open(p, features, phases[: place.maps], prior_level).inside(rows, columns)
+            for n, piece in enumerate(self.prior.slices):
+                mean, classes = self.prior.predict(n, state, prior_level)
+                state.known.append(residual(p, piece, mean, classes))
+                np.clip(mean + state.known[-1], -LATENT_MAX, LATENT_MAX, out=inside[:, :, piece.channels])
         return latent[:h, :w]

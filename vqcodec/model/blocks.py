@@ -2,6 +2,7 @@
 
 hat_basis          continuous level t -> weights of its two neighbouring knots
 LevelModulation    t -> per-channel scale and shift (how one model serves every quality)
+Bounded            a clamp whose gradient leads back inside
 ResidualBlock      x + conv3x3(relu(modulate(conv3x3(x))))
 opponent_colour    orthonormal brightness and two colour differences
 dct_filters        the orthonormal 16x16 DCT on opponent colour that starts the linear shortcut
@@ -10,6 +11,7 @@ dct_filters        the orthonormal 16x16 DCT on opponent colour that starts the 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,3 +101,29 @@ def dct_filters(count: int) -> tuple[Tensor, Tensor]:
     filters = np.einsum("fc,fi,fj->fcij", colour[channel], basis[u], basis[v])
     deviation = np.exp(energy.reshape(-1)[order] / 2)
     return torch.from_numpy(filters).float(), torch.from_numpy(deviation).float()
+
+
+class Bounded(torch.autograd.Function):
+    """Clamp to [0, top] whose gradient leads back inside, and never further out.
+
+    Where a step down the gradient would lead out, there is none, or a small one back from beyond the margin.
+    Had it a way out, a context number that likes one end of its classes would go on for ever: in the long run
+    numbers of thousands, and layers so steep that they answer with nothing but the two ends.
+    """
+
+    MARGIN, PULL = 1.0, 0.05
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, top: Tensor) -> Tensor:
+        """X clamped to [0, top]."""
+        clamped = torch.minimum(x.clamp_min(0), top)
+        ctx.save_for_backward(x - clamped)
+        return clamped
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """Of x, as the class says; none of top."""
+        (beyond,) = ctx.saved_tensors
+        outward = beyond * grad < 0
+        back = torch.where(beyond.abs() > Bounded.MARGIN, -Bounded.PULL * grad, 0)
+        return torch.where(outward, back, grad), None

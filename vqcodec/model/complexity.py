@@ -84,7 +84,8 @@ def tensor_bytes(config: ModelConfig) -> int:
         model = VQVAE(config)
     total = sum(stored_bytes(part.named_parameters()) for part in (model.g_a, model.g_s, model.h_a))
     total += LOOK_UP_BYTES
-    total += 4 * (model.log_gain.numel() + model.g_s.deviation.numel() + len(config.context_levels))
+    total += 4 * (model.log_gain.numel() + model.g_s.deviation.numel())
+    total += 4 * (len(config.context_levels) + len(config.slices))
     total += shift_counts(config.context_levels).nbytes
     # Counted above as half precision.
     total += 2 * sum(t.lapping.numel() for t in (model.g_a, model.g_s) if t.lapping is not None)
@@ -112,7 +113,10 @@ def stored_bytes(parameters: Iterable[tuple[str, Tensor]]) -> int:
 
 def _all_passes(model: VQVAE, features: Tensor, phase: Tensor, basis: Tensor) -> None:
     for p, place in enumerate(model.prior.passes):
-        model.prior.predict(p, features, [phase] * place.maps, basis, False)
+        state = model.prior.open(p, features, [phase] * place.maps, basis, False)
+        for n in range(len(model.prior.slices)):
+            mean, _ = model.prior.predict(n, state, basis, False)
+            state.known.append(mean.new_zeros(mean.shape))
 
 
 def _parameters(*modules: nn.Module) -> int:

@@ -16,6 +16,8 @@ class ModelConfig:
             without features there is none.
         guided: it also looks at what the decoder's networks end with.
         lapped: blocks of the linear shortcut overlap, see `vqcodec.model.lapping`.
+        slices: numbers of the bands at which a pass looks again, at the channels before them at the same
+            place, see `vqcodec.entropy.slices`; with the hidden units `slice_width` for it.
         quantizer, shortcut, context_passes: for comparisons only; other models than the default's
             ("vector", True, 4) cannot be exported. See `vqcodec.model.transforms` and `vqcodec.model.vqvae`.
     """
@@ -41,6 +43,8 @@ class ModelConfig:
     prior_width: int = 256
     first_passes: int = 4
     first_channels: int = 64
+    slices: tuple[int, ...] = (1, 2, 3, 4)
+    slice_width: int = 128
     quantizer: str = "vector"
     shortcut: bool = True
     lapped: bool = True
@@ -55,7 +59,8 @@ class ModelConfig:
         """Inverse of `to_dict`, also after a trip through JSON."""
         # What models from before there was the choice were like.
         older: dict[str, Any] = {"lapped": False, "first_passes": 1, "first_channels": 0}
-        values = older | {"restoration": (0, 0), "guided": False} | values
+        older |= {"restoration": (0, 0), "guided": False, "slices": (), "slice_width": 0}
+        values = older | values
         fixed = {k: _tuples(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fixed)
 

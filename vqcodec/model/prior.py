@@ -2,7 +2,8 @@
 
     y --h_a--> z --quantise--> z_hat --h_s--> features at 1/32
                                                   |
-    y_hat phases decoded so far --asinh--> conv3x3, 1x1, 1x1 (one net per pass) --> mu, (u0, u1) per group
+    y_hat phases decoded so far --asinh--> conv3x3, 1x1 (one net per pass) --> hidden --> 1x1 --> mu, (u0, u1)
+    slices of the pass decoded so far --asinh--> 1x1, 1x1 (by slice and phase) --> + hidden        per group
 
 Positions are coded in the order of `vqcodec.entropy.passes`; a pass sees the phases before it as channels
 of a half-size grid, so every pass is one dense convolution and nothing is computed twice. A linear
@@ -12,14 +13,16 @@ replayed in integers.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.entropy.passes import PHASES, Pass, order
-from vqcodec.model.blocks import LEVEL_KNOTS
+from vqcodec.entropy.slices import Slice, cut_slices
+from vqcodec.model.blocks import LEVEL_KNOTS, Bounded
+from vqcodec.model.interpolation import start_interpolation
 from vqcodec.model.quantized_conv import (
     ACTIVATION_STEP,
     CONTEXT_STEP,
@@ -31,21 +34,10 @@ from vqcodec.model.quantized_conv import (
     to_grid,
 )
 
-LINEAR_CHANNELS = 24
-DC_CHANNELS = (0, 1, 7)
-"""Where the energy order of `dct_filters` puts the means of the three opponent colours."""
 LINEAR_STEP = 1 / 128
 MEAN_GAIN = 4.0
 CONTEXT_GAIN = 8.0
 CONTEXT_MAX = 127 * CONTEXT_STEP
-
-# Decoded neighbours of a pass with so many maps on the half-size grid: maps -> [(phase, row, column)], row
-# and column relative to the centre of a 3x3 window.
-_NEIGHBOURS: dict[int, list[tuple[int, int, int]]] = {
-    1: [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)],
-    2: [(0, 0, 0), (0, 0, 1), (1, -1, 0), (1, 0, 0)],
-    3: [(0, 0, 0), (0, 1, 0), (1, 0, -1), (1, 0, 0)],
-}
 
 
 def put_together(parts: list[Tensor], passes: tuple[Pass, ...], rows: int, columns: int) -> Tensor:
@@ -57,24 +49,25 @@ def put_together(parts: list[Tensor], passes: tuple[Pass, ...], rows: int, colum
     return out
 
 
-class HyperAnalysis(nn.Module):
-    """h_a: y (B, M, h, w), h and w multiples of 4, to z at a quarter of its size."""
+@dataclass
+class PassState:
+    """What is known in a pass from slice to slice.
 
-    def __init__(self, channels: int, width: int, hyper_channels: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(4 * channels, width, 1)
-        self.mix = nn.Conv2d(width, width, 3, padding=1)
-        self.tail = nn.Conv2d(4 * width, hyper_channels, 1)
+    Attributes:
+        place: the pass.
+        hidden: (B, W, h, w), what all predictions are made from.
+        local: linear mean (B, C, h, w) of the strongest channels; None in the first pass.
+        known: decoded residuals y_hat - mean (B, C, h, w) of the slices so far.
+    """
 
-    def forward(self, y: Tensor) -> Tensor:
-        """The latent's magnitude counts, so it is companded first."""
-        h = F.relu(self.squeeze(F.pixel_unshuffle(torch.asinh(y), 2)))
-        h = F.relu(self.mix(h))
-        return self.tail(F.pixel_unshuffle(h, 2)).float()
+    place: Pass
+    hidden: Tensor
+    local: Tensor | None
+    known: list[Tensor]
 
 
 class Prior(nn.Module):
-    """z_hat and decoded phases -> mean (B, M, h, w) and context numbers (B, dims * G, h, w)."""
+    """z_hat and decoded phases and slices -> mean (B, M, h, w) and context numbers (B, dims, G, h, w)."""
 
     def __init__(
         self,
@@ -86,18 +79,24 @@ class Prior(nn.Module):
         features: int,
         width: int,
         first: tuple[int, int] = (1, 0),
+        slices: list[Slice] | None = None,
+        slice_width: int = 0,
     ) -> None:
         """Layers of their usual start.
 
         Args:
             context_channels: how many of the strongest channels of decoded phases are looked at.
             first: passes that the first phase takes, and in place of `context_channels` for these.
+            slices: how the bands are cut, in one piece without it.
+            slice_width: hidden units that look at the slices so far.
         """
         super().__init__()
         self.passes = order(first[0])
         self.seen = [context_channels if p.layer else first[1] for p in self.passes]
         """Channels of a map that each pass looks at."""
         self.channels, self.groups, self.context_levels = channels, groups, context_levels
+        self.slices = slices or cut_slices([(channels, groups)], ())
+        self.rows = [torch.from_numpy(s.rows(channels, groups, len(context_levels))) for s in self.slices]
         outputs = channels + groups * len(context_levels)
         self.hyper1 = QuantizableConv(
             [(hyper_channels, HYPER_STEP)], 2 * features, 3, relu=True, level_bias=True
@@ -122,11 +121,29 @@ class Prior(nn.Module):
             for _ in PHASES
         )
         self.linear = nn.ParameterList(
-            nn.Parameter(_interpolation(p, channels)) for p in self.passes if p.maps
+            nn.Parameter(start_interpolation(p, channels)) for p in self.passes if p.maps
+        )
+        self.look = nn.ModuleList(
+            QuantizableConv(
+                [(s.channels.start, CONTEXT_STEP), (width, ACTIVATION_STEP)],
+                slice_width,
+                1,
+                relu=True,
+                level_bias=True,
+            )
+            for s in self.slices[1:]
+            for _ in PHASES
+        )
+        self.tell = nn.ModuleList(
+            QuantizableConv([(slice_width, ACTIVATION_STEP)], width, 1, relu=False)
+            for _ in self.slices[1:]
+            for _ in PHASES
         )
         with torch.no_grad():
             for layer in self.leave:
                 layer.get_parameter("weight").mul_(0.1)
+            for layer in self.tell:
+                layer.get_parameter("weight").zero_()
 
     @torch.no_grad()
     def start_context(self, typical: Tensor, level_slope: float, first: int = 0) -> None:
@@ -149,7 +166,7 @@ class Prior(nn.Module):
 
     def integer_units(self, layer: QuantizableConv) -> Tensor:
         """Integers per real unit of each output (O,) of one of its layers, when it runs in integers."""
-        if layer.relu:
+        if all(layer is not last for last in self.leave):
             return torch.full((len(layer.weight),), 1 / ACTIVATION_STEP)
         units = torch.full((len(layer.weight),), CONTEXT_GAIN)
         units[: self.channels] = MEAN_GAIN / VALUE_STEP
@@ -161,10 +178,8 @@ class Prior(nn.Module):
         h = F.pixel_shuffle(self.hyper2(h, None, exact), 2)
         return self.hyper3(h, basis, exact)
 
-    def predict(
-        self, p: int, features: Tensor, maps: list[Tensor], basis: Tensor, exact: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Mean (B, M, h, w) and context numbers (B, dims, G, h, w), not rounded, of pass p.
+    def open(self, p: int, features: Tensor, maps: list[Tensor], basis: Tensor, exact: bool) -> PassState:
+        """What pass p knows before its first slice.
 
         Args:
             maps: the phases (B, M, H, W) that it looks at, 0 where they are not decoded yet.
@@ -172,14 +187,10 @@ class Prior(nn.Module):
         place = self.passes[p]
         companded = []
         if maps:
-            joined = torch.cat([torch.asinh(y[:, : self.seen[p]]) for y in maps], 1)
-            top = CONTEXT_MAX
-            companded = [to_grid(joined, CONTEXT_STEP, -top, top) if exact else joined.clamp(-top, top)]
+            companded = [_compand(torch.cat([y[:, : self.seen[p]] for y in maps], 1), exact)]
         h = self.enter[p](torch.cat([*companded, features], 1), basis, exact, place.corner)
         h = self.middle[p](h, None, exact)
-        out = self.leave[place.phase](h, basis, exact)
-        b, _, rows, columns = out.shape
-        mean = out[:, : self.channels] * MEAN_GAIN
+        local = None
         if maps:
             weight = self.linear[p - 1]
             if exact:
@@ -187,49 +198,38 @@ class Prior(nn.Module):
             n = weight.shape[0]
             stack = torch.stack([y[:, :n] for y in maps], 2).flatten(1, 2)
             local = conv_at(stack, weight, place.corner, groups=n)
-            mean = torch.cat([mean[:, :n] + local, mean[:, n:]], 1)
+        return PassState(place, h, local, [])
+
+    def predict(self, n: int, state: PassState, basis: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
+        """Mean (B, C, h, w) and context numbers (B, dims, G, h, w), not rounded, of the pass's slice n.
+
+        With all slices before it in `state.known`; the hidden units there learn of them.
+        """
+        place, piece = state.place, self.slices[n]
+        if n:
+            layer = (n - 1) * len(PHASES) + place.phase
+            told = torch.cat([_compand(torch.cat(state.known, 1), exact), state.hidden], 1)
+            told = self.tell[layer](self.look[layer](told, basis, exact), None, exact) + state.hidden
+            top = 255 * ACTIVATION_STEP
+            state.hidden = to_grid(told, ACTIVATION_STEP, 0, top) if exact else told.clamp(0, top)
+        rows = self.rows[n].to(state.hidden.device) if len(self.slices) > 1 else None
+        out = self.leave[place.phase](state.hidden, basis, exact, rows=rows)
+        count = piece.channels.stop - piece.channels.start
+        mean, context = out[:, :count] * MEAN_GAIN, out[:, count:] * CONTEXT_GAIN
+        if state.local is not None:
+            local = state.local[:, piece.channels]
+            mean = torch.cat([mean[:, : local.shape[1]] + local, mean[:, local.shape[1] :]], 1)
         if exact:
             mean = ste_round(mean / VALUE_STEP) * VALUE_STEP
-        context = out[:, self.channels :] * CONTEXT_GAIN
-        context = context.reshape(b, len(self.context_levels), self.groups, rows, columns)
+        context = context.unflatten(1, (len(self.context_levels), -1))
         limit = torch.tensor([n - 1 for n in self.context_levels], dtype=out.dtype, device=out.device)
-        context = _Bounded.apply(context, limit[:, None, None, None])
+        context = Bounded.apply(context, limit[:, None, None, None])
         return mean, context
 
 
-class _Bounded(torch.autograd.Function):
-    """Clamp to [0, top] whose gradient leads back inside, and never further out.
-
-    Where a step down the gradient would lead out, there is none, or a small one back from beyond the margin.
-    Had it a way out, a context number that likes one end of its classes would go on for ever: in the long run
-    numbers of thousands, and layers so steep that they answer with nothing but the two ends.
-    """
-
-    MARGIN, PULL = 1.0, 0.05
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, top: Tensor) -> Tensor:
-        clamped = torch.minimum(x.clamp_min(0), top)
-        ctx.save_for_backward(x - clamped)
-        return clamped
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (beyond,) = ctx.saved_tensors
-        outward = beyond * grad < 0
-        back = torch.where(beyond.abs() > _Bounded.MARGIN, -_Bounded.PULL * grad, 0)
-        return torch.where(outward, back, grad), None
-
-
-def _interpolation(place: Pass, channels: int) -> Tensor:
-    """Start of the linear interpolation of a pass: the mean of the neighbours for the DC channels."""
-    weight = torch.zeros(min(channels, LINEAR_CHANNELS), place.maps, 3, 3)
-    dc = [c for c in DC_CHANNELS if c < channels]
-    neighbours = _NEIGHBOURS[place.maps]
-    if place.layer == 0:
-        # On the grid of the one phase they are at the corners, or beside.
-        sides = [(0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)]
-        neighbours = [(0, a, b) for a in (-1, 1) for b in (-1, 1)] if place.row == place.column else sides
-    for phase, row, column in neighbours:
-        weight[dc, phase, 1 + row, 1 + column] = 0.22
-    return weight
+def _compand(y: Tensor, exact: bool) -> Tensor:
+    """asinh, clamped to where it is still told apart."""
+    small = torch.asinh(y)
+    if exact:
+        return to_grid(small, CONTEXT_STEP, -CONTEXT_MAX, CONTEXT_MAX)
+    return small.clamp(-CONTEXT_MAX, CONTEXT_MAX)

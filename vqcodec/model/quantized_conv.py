@@ -66,9 +66,14 @@ class QuantizableConv(nn.Module):
         self.register_buffer("in_step", steps, persistent=False)
         self.kernel, self.relu = kernel, relu
 
-    def integer_weight(self) -> tuple[Tensor, Tensor]:
-        """Unrounded integer-domain weight (O, I, k, k) and its scale (O,): weight * in_step / scale."""
-        scaled = self.weight * self.in_step[:, None, None]
+    def integer_weight(self, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Unrounded integer-domain weight (O, I, k, k) and its scale (O,): weight * in_step / scale.
+
+        Args:
+            rows: numbers of the outputs that are wanted, all without them.
+        """
+        weight: Tensor = self.weight if rows is None else self.weight[rows]
+        scaled = weight * self.in_step[:, None, None]
         flat = scaled.detach().abs().flatten(1)
         scale = torch.maximum(flat.amax(1) / WEIGHT_MAX, flat.sum(1) / WEIGHT_SUM_MAX).clamp_min(1e-8)
         return scaled / scale[:, None, None, None], scale
@@ -85,12 +90,15 @@ class QuantizableConv(nn.Module):
         basis: Tensor | None = None,
         exact: bool = False,
         corner: tuple[int, int] | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
-        """x (B, I, h, w) -> (B, O, h, w), or a quarter of it, see `conv_at`."""
+        """x (B, I, h, w) -> (B, O, h, w), or a quarter of it, see `conv_at`; of `rows` alone if given."""
         bias = self.biases(basis)
         weight: Tensor = self.weight
+        if rows is not None:
+            bias, weight = bias[..., rows], weight[rows]
         if exact:
-            integer, scale = self.integer_weight()
+            integer, scale = self.integer_weight(rows)
             weight = ste_round(integer) * scale[:, None, None, None] / self.in_step[:, None, None]
             bias = ste_round(bias / scale) * scale
         out = conv_at(x, weight, corner) + bias.reshape(-1, bias.shape[-1], 1, 1)

@@ -13,6 +13,7 @@ Rounding u0 and u1 to integers gives the context class of the integer tables.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,6 +132,21 @@ class Quantized:
     residual: list[Tensor]
     features: list[Tensor]
 
+    @classmethod
+    def join(cls, parts: Sequence[Quantized]) -> Quantized:
+        """One result for neighbouring bands at the same positions."""
+        return cls(
+            torch.cat([part.value for part in parts], 1),
+            torch.stack([part.energy for part in parts]).sum(0),
+            torch.stack([part.rate for part in parts]).sum(0),
+            [index for part in parts for index in part.index],
+            [residual for part in parts for residual in part.residual],
+            [features for part in parts for features in part.features],
+        )
+
+
+ALL = slice(None)
+
 
 def to_groups(x: Tensor, band: Band) -> Tensor:
     """(B, size*G, h, w) -> (G, B*h*w, size)."""
@@ -182,35 +198,40 @@ class VectorQuantizer(nn.Module):
         words = self.words[i]
         return ste_round(words / self.grid) * self.grid if self.grid else words
 
-    def arrange(self, context: Tensor) -> list[Tensor]:
+    def arrange(self, context: Tensor, bands: slice = ALL) -> list[Tensor]:
         """context (B, dims, G, h, w) in class units -> hat bases (G, B*h*w, F), one tensor per band.
 
-        On the grid the numbers are rounded to classes, with the gradient of the interpolation between them.
+        The groups are those of `bands`. On the grid the numbers are rounded to classes, with the gradient of
+        the interpolation between them.
         """
         flat = context.permute(2, 0, 3, 4, 1).flatten(1, 3)
         parts = [hat_basis(flat[..., i], n) for i, n in enumerate(self.context_levels)]
         if self.grid:
             hard = [hat_basis(flat[..., i].detach().round(), n) for i, n in enumerate(self.context_levels)]
             parts = [p + (h - p).detach() for p, h in zip(parts, hard, strict=True)]
-        return list(torch.cat(parts, dim=-1).split([b.groups for b in self.bands]))
+        return list(torch.cat(parts, dim=-1).split([b.groups for b in self.bands[bands]]))
 
-    def forward(self, residual: Tensor, features: list[Tensor], keep: Tensor | None = None) -> Quantized:
+    def forward(
+        self, residual: Tensor, features: list[Tensor], keep: Tensor | None = None, bands: slice = ALL
+    ) -> Quantized:
         """Quantise `residual` (B, C, h, w) given one (G, N, F) feature tensor per band.
 
         Args:
             keep: optional (B, h, w) mask; positions at 0 are not coded (value 0, no cost).
+            bands: which bands the channels are of.
         """
         b, _, h, w = residual.shape
         values, indices, residuals = [], [], []
         energy = residual.new_zeros(b)
         rate = residual.new_zeros(b)
         start = 0
-        for i, band in enumerate(self.bands):
+        for i, given in zip(range(len(self.bands))[bands], features, strict=True):
+            band = self.bands[i]
             r = to_groups(residual[:, start : start + band.channels], band).float()
             start += band.channels
             words = self.codewords(i)
             e, index, bits = _FreeEnergy.apply(
-                features[i], r, self.table[i], self.bias[i], words, self.slopes[i], self.gradient_dtype
+                given, r, self.table[i], self.bias[i], words, self.slopes[i], self.gradient_dtype
             )
             word = words.gather(1, index.unsqueeze(-1).expand(-1, -1, band.size))
             if keep is not None:

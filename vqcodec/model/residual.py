@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.model.lloyd import start_quantizer
-from vqcodec.model.quantizer import Band, Quantized, VectorQuantizer
+from vqcodec.model.quantizer import ALL, Band, Quantized, VectorQuantizer
 
 RATIO = 4.0
 """Steps of the fine stage in one of the coarse stage."""
@@ -46,18 +46,20 @@ class ResidualQuantizer(nn.Module):
     def gradient_dtype(self, kind: torch.dtype) -> None:
         self.first.gradient_dtype = self.second.gradient_dtype = kind
 
-    def arrange(self, context: Tensor) -> list[Tensor]:
+    def arrange(self, context: Tensor, bands: slice = ALL) -> list[Tensor]:
         """See `VectorQuantizer.arrange`."""
-        return self.first.arrange(context)
+        return self.first.arrange(context, bands)
 
-    def forward(self, residual: Tensor, features: list[Tensor], keep: Tensor | None = None) -> Quantized:
+    def forward(
+        self, residual: Tensor, features: list[Tensor], keep: Tensor | None = None, bands: slice = ALL
+    ) -> Quantized:
         """See `VectorQuantizer.forward`; indices are those of the first stage, then of the second.
 
         The energy of the first stage counts the coarse error too, at a price RATIO**2 lower.
         """
-        coarse = self.first(residual / RATIO, features, keep)
+        coarse = self.first(residual / RATIO, features, keep, bands)
         value = RATIO * coarse.value.detach()
-        fine = self.second(residual - value, features, keep)
+        fine = self.second(residual - value, features, keep, bands)
         return Quantized(
             value + fine.value,
             coarse.energy + fine.energy,

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vqcodec.model.quantizer import Quantized
+from vqcodec.model.quantizer import ALL, Quantized
 
 SCALE_MIN, SCALE_MAX = 0.05, 40.0
 """Scales in steps at the two ends of u0."""
@@ -29,12 +29,14 @@ class ScalarQuantizer(nn.Module):
         self.context_levels = context_levels
         self.grid = 0.0
 
-    def arrange(self, context: Tensor) -> list[Tensor]:
-        """context (B, dims, C, h, w) -> [scale (B, C, h, w)] in steps."""
+    def arrange(self, context: Tensor, bands: slice = ALL) -> list[Tensor]:
+        """All channels are one band; context (B, dims, C, h, w) -> [scale (B, C, h, w)] in steps."""
         share = context[:, 0] / (self.context_levels[0] - 1)
         return [SCALE_MIN * torch.exp(share * math.log(SCALE_MAX / SCALE_MIN))]
 
-    def forward(self, residual: Tensor, features: list[Tensor], keep: Tensor | None = None) -> Quantized:
+    def forward(
+        self, residual: Tensor, features: list[Tensor], keep: Tensor | None = None, bands: slice = ALL
+    ) -> Quantized:
         """See `VectorQuantizer.forward`."""
         scale = features[0]
         rounded = residual.round()

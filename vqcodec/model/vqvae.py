@@ -17,9 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.entropy.passes import PHASES, whole
+from vqcodec.entropy.slices import cut_slices
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
 from vqcodec.model.config import ModelConfig
-from vqcodec.model.prior import HyperAnalysis, Prior, put_together
+from vqcodec.model.hyper import HyperAnalysis
+from vqcodec.model.prior import Prior, put_together
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE, Band, Quantized, VectorQuantizer
 from vqcodec.model.residual import ResidualQuantizer
@@ -124,6 +126,11 @@ class VQVAE(Transforms):
             config.prior_features,
             config.prior_width,
             (config.first_passes, config.first_channels),
+            # Scalars have no bands that could be cut.
+            None
+            if config.quantizer == "scalar"
+            else cut_slices([(b.channels, b.groups) for b in bands], config.slices),
+            config.slice_width,
         )
         self.exact = False
         self.cell_noise = False
@@ -164,7 +171,8 @@ class VQVAE(Transforms):
 
         Args:
             hyper_of: the latent whose hyper-latent is taken, `y` unless given.
-            watch: called with the quantised latent of every pass; what it returns is decoded and looked at.
+            watch: called with the quantised latent of every slice of every pass; what it returns is decoded
+                and looked at.
 
         With two context passes the second phase of each pair is coded without looking at the first: a
         checkerboard, by the same networks.
@@ -185,14 +193,22 @@ class VQVAE(Transforms):
             maps = [known[:, :, i::2, j::2] for i, j in PHASES[: place.maps]]
             if self.config.context_passes == 2 and place.maps % 2:
                 maps[-1] = torch.zeros_like(maps[-1])
-            mean, context = self.prior.predict(p, features, maps, basis, self.exact)
             mask = None if keep is None else keep[place.last]
-            part = y[place.last]
-            result = self.quantizer(part - mean, self.quantizer.arrange(context), mask)
-            value = mean + result.value
-            value = value if mask is None else value * mask.unsqueeze(1)
-            decoded.append(value if watch is None else watch(value))
-            passes.append(result)
+            state = self.prior.open(p, features, maps, basis, self.exact)
+            values, results = [], []
+            for n, piece in enumerate(self.prior.slices):
+                mean, context = self.prior.predict(n, state, basis, self.exact)
+                residual = y[place.last][:, piece.channels] - mean
+                kinds = self.quantizer.arrange(context, piece.bands)
+                result = self.quantizer(residual, kinds, mask, piece.bands)
+                value = mean + result.value
+                value = value if mask is None else value * mask.unsqueeze(1)
+                value = value if watch is None else watch(value)
+                values.append(value)
+                results.append(result)
+                state.known.append(value - mean)
+            decoded.append(torch.cat(values, 1))
+            passes.append(Quantized.join(results))
         return put_together(decoded, order, rows, columns)[:, :, :h, :w], hyper, passes
 
     def forward(self, x: Tensor, level: Tensor, autocast: bool = False, synthesis: bool = True) -> Output:

@@ -174,6 +174,8 @@ def export(
     arrays = export_prior(model)
     arrays["powers"] = make_powers()
     arrays["context_levels"] = np.array(quantizer.context_levels, dtype=np.int32)
+    if model.config.slices:
+        arrays["slices"] = np.array(model.config.slices, dtype=np.int32)
     arrays["y.shifts"] = shift_counts(quantizer.context_levels)
     for i in range(len(quantizer.bands)):
         words = (quantizer.words[i] / VALUE_STEP).round().clamp(-LATENT_MAX, LATENT_MAX)

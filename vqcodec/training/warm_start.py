@@ -14,7 +14,7 @@ import re
 import torch
 from torch import Tensor
 
-from vqcodec.entropy.passes import whole
+from vqcodec.entropy.passes import PHASES, whole
 from vqcodec.model.lloyd import start_quantizer
 from vqcodec.model.prior import put_together
 from vqcodec.model.quantizer import VectorQuantizer, from_groups, to_groups
@@ -129,6 +129,13 @@ def _copy_outputs(new: Tensor, old: Tensor, model: VQVAE, source: VQVAE, kept: l
         _copy_overlap(new[here : here + groups], old[there : there + groups])
 
 
+def _same_sight(name: str, model: VQVAE, source: VQVAE, kept: list[bool]) -> bool:
+    """Do the layers of this name look at the same channels in both models?"""
+    count = int(name.split(".")[2]) // len(PHASES) + 1
+    starts = model.config.slices[:count]
+    return starts == source.config.slices[:count] and all(kept[: starts[-1]])
+
+
 @torch.no_grad()
 def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, spread: float) -> list[str]:
     """Fill `model` from `source`.
@@ -150,6 +157,8 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
     afresh = []
     for name, parameter in model.named_parameters():
         other = old.get(_older_name(name, model, source))
+        if name.startswith(("prior.look.", "prior.tell.")) and not _same_sight(name, model, source, kept):
+            other = None  # what looks at other channels is of no use; at its start it tells nothing
         lost = name.startswith("quantizer.") and not (vectors and kept[int(name.rsplit(".", 1)[1])])
         if lost or other is None or other.dim() != parameter.dim():
             afresh.append(name)
