@@ -85,6 +85,7 @@ VARIANTS = (
         "bands in five slices, each looks at those before it",
         model={"slices": (1, 2, 3, 4), "slice_width": 128},
     ),
+    Variant("classes-27x5", "context classes 27 x 5", model={"context_levels": (27, 5)}),
     Variant("classes-18x5", "context classes 18 x 5", model={"context_levels": (18, 5)}),
     Variant("classes-27x1", "context classes 27 x 1", model={"context_levels": (27, 1)}),
     Variant("cell-noise", "g_a trained by noise in the cell", settings={"cell_noise": True}),

@@ -12,6 +12,7 @@ from tests.tiny import TINY, open_restoration_, pictures, tiny_model
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.training.contexts import resample_contexts
 from vqcodec.training.data import Crops
 from vqcodec.training.warm_start import kept_bands, take_over
 
@@ -141,6 +142,26 @@ def test_slices_change_nothing_yet(source):
     )
     _, afresh = started(dataclasses.replace(TINY, slices=(2,)), source)
     assert "prior.look.0.weight" in afresh
+
+
+@pytest.mark.parametrize("levels", [(15, 5), (22, 3), (8, 9)])
+def test_more_context_classes_change_nothing_yet(source, levels):
+    """All old rows are among the new ones, which lie between them: real numbers cost what they did."""
+    model, afresh = started(dataclasses.replace(TINY, context_levels=levels), source)
+    assert afresh == []
+    x = torch.rand(2, 3, 64, 128, generator=torch.Generator().manual_seed(0))
+    level = torch.tensor([0.2, 0.9])
+    with torch.no_grad():
+        ours, theirs = model(x, level), source(x, level)
+    assert torch.allclose(ours.energy, theirs.energy, rtol=1e-4)
+    assert float((ours.picture - theirs.picture).abs().max()) < 1e-4
+
+
+def test_context_numbers_are_not_added(source):
+    with pytest.raises(ValueError, match="not added"):
+        resample_contexts(source, (8, 3, 2))
+    with pytest.raises(ValueError, match="two levels"):
+        resample_contexts(source, (8, 1))
 
 
 def test_a_wider_prior_changes_nothing_yet(source):

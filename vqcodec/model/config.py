@@ -31,7 +31,7 @@ class ModelConfig:
         (4, 144, 256),
         (4, 128, 128),
     )
-    context_levels: tuple[int, ...] = (27, 5)
+    context_levels: tuple[int, ...] = (40, 9)
     context_channels: int = 160
     hyper_channels: int = 32
     hyper_bands: tuple[tuple[int, int, int], ...] = ((4, 32, 256),)

@@ -20,6 +20,7 @@ from vqcodec.model.prior import put_together
 from vqcodec.model.quantizer import VectorQuantizer, from_groups, to_groups
 from vqcodec.model.restoration import SAYS_NOTHING_AT_ZERO
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.training.contexts import resample_contexts
 from vqcodec.training.data import Crops
 
 BATCHES = 32
@@ -151,8 +152,10 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
     """
     if model.config.hyper_bands != source.config.hyper_bands:
         raise ValueError("a model of another hyper-latent cannot be taken over")
-    old = dict(source.named_parameters())
     vectors = isinstance(model.quantizer, VectorQuantizer)
+    if vectors and model.config.context_levels != source.config.context_levels:
+        source = resample_contexts(source, model.config.context_levels)
+    old = dict(source.named_parameters())
     kept = kept_bands(model, source) if vectors else []
     afresh = []
     for name, parameter in model.named_parameters():
