@@ -12,6 +12,7 @@ from tests.tiny import SMALL, TINY, picture, pictures
 from vqcodec.checkpoint import add_realism, load_weights, replace_decoder
 from vqcodec.codec import Codec
 from vqcodec.errors import ModelNotFound
+from vqcodec.model import restoration as restoration_module
 from vqcodec.model.blocks import level_basis
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.restoration import Restoration, start_kernels
@@ -120,6 +121,33 @@ def test_gradients_do_not_change_what_it_does(guide):
     with torch.no_grad():
         alone = restoration(x, basis, seen)
     assert torch.allclose(restoration(x, basis, seen), alone, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("guide", [0, 10])
+@pytest.mark.parametrize("height", [72, 70])
+def test_strips_are_what_the_whole_would_be(monkeypatch, guide, height):
+    if guide and height % restoration_module.BLOCK:
+        height += 2
+    restoration = opened(Restoration(8, 6, guide=guide))
+    x = 0.1 * torch.randn(2, 3, height, 48)
+    seen = torch.randn(2, 10, height // 8, 6) if guide else None
+    basis = level_basis(torch.tensor([0.1, 0.9]))
+    heights = []
+    restored = restoration._restored
+
+    def recorded(picture, *rest):
+        heights.append(picture.shape[2])
+        return restored(picture, *rest)
+
+    monkeypatch.setattr(restoration, "_restored", recorded)
+    with torch.no_grad():
+        whole = restoration(x, basis, seen)
+        monkeypatch.setattr(restoration_module, "STRIP", 32)
+        strips = restoration(x, basis, seen)
+    assert heights[0] == height
+    assert len(heights) == 4
+    assert max(heights[1:]) <= 32 + 2 * restoration_module.BLOCK
+    assert torch.allclose(strips, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_low_precision_is_for_gates_alone():

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from vqcodec.model.blocks import LevelModulation, opponent_colour
+from vqcodec.windows import cut, within
 
 SAYS_NOTHING_AT_ZERO = ("gates", "draw", "guide", "see")
 """Layers that add to what there is: without weights they change nothing."""
@@ -32,6 +33,12 @@ SIDE = 5
 """Side of the kernels."""
 GUIDE_CELLS = 8 // CELL
 """Cells along one side of a place of the guide."""
+STRIP = 256
+"""Rows that are restored at once where there are no gradients: a window of 1664 pixels in one piece took half
+of all the memory that decoding takes."""
+BLOCK = CELL * GUIDE_CELLS
+"""Rows of the picture that one row of the guide is for; strips begin there, and see one of them further: what
+a pixel becomes depends on the 6 rows above and below at most."""
 QUIET = 1 / 512
 """Added to differences before the logarithm: half a step of 8 bits."""
 USUAL = -3.5
@@ -118,6 +125,18 @@ class Restoration(nn.Module):
             (B, 3, H, W) float32. Under autocast the gates alone are computed in low precision: they choose
             between filters whose answers are small.
         """
+        height = picture.shape[2]
+        if torch.is_grad_enabled() or height <= STRIP:
+            return self._restored(picture, basis, guide)
+        result = torch.empty_like(picture, dtype=torch.float32)
+        for inner, outer in cut(-(-height // BLOCK), STRIP // BLOCK, halo=1):
+            rows, seen = (slice(BLOCK * s.start, min(BLOCK * s.stop, height)) for s in (inner, outer))
+            above = None if guide is None else guide[:, :, outer]
+            part = self._restored(picture[:, :, seen], basis, above)
+            result[:, :, rows] = part[:, :, within(rows, seen)]
+        return result
+
+    def _restored(self, picture: Tensor, basis: Tensor, guide: Tensor | None) -> Tensor:
         precise = torch.autocast(picture.device.type, enabled=False)
         with precise:
             u = F.conv2d(picture.float(), self.colour)

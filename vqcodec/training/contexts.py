@@ -2,8 +2,8 @@
 
 A context number's rows of logits lie on a line, and numbers between them are told by interpolation: so a
 finer grid of rows says the same. What it saves is the rounding to classes, nearly all that the integer grids
-cost: 0.3 to 0.8 % of the rate with 27 x 5 classes, 0.15 to 0.3 % with half the steps of both numbers (measured
-on run 16, before slices; on a model with slices that had not yet trained on the grids three times as much).
+cost: 0.3 to 0.8 % of the rate with 27 x 5 classes, 0.15 to 0.3 % with half the steps of both numbers (of run
+16, before slices; three times as much of a model with slices that had not yet trained on the grids).
 """
 
 from __future__ import annotations
