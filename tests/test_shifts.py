@@ -115,7 +115,7 @@ def test_shifts_save_bytes_and_change_no_pixel(tiny_segments, striped):
     assert any((seen[SHIFTS, n] != coder.shifts.still).any() for n in range(len(coder.bands)))
     z_index = [seen[None, 0].transpose(1, 2, 0)]
     chosen = [[seen[p, n].transpose(1, 2, 0) for n in range(len(coder.bands))] for p in range(7)]
-    without, same = coder.encode(z_index, **where, choose=lambda p, *_: chosen[p])
+    without, same = coder.encode(z_index, **where, choose=lambda p, piece, *_: chosen[p][piece.bands])
     assert np.array_equal(same, latent)
     assert sum(map(len, segments)) < 0.995 * sum(map(len, without))
     assert np.array_equal(coder.decode(without, **where), latent)
