@@ -300,8 +300,8 @@ def test_threads_share_one_codec(tiny_weights):
 def test_progress_counts_tiles_one_way_and_windows_the_other(tiny_segments, monkeypatch):
     codec, told = Codec(tiny_segments), []
     # At a quality that the codebooks reach: beyond, a picture is coded once more.
-    told_by = {"progress": lambda *parts: told.append(parts)}
-    data = codec.compress(picture(130, 200), quality=20, tile=64, **told_by)
+    pixels = picture(130, 200)
+    data = codec.compress(pixels, quality=20, tile=64, progress=lambda *parts: told.append(parts))
     assert told == [(done, 12) for done in range(1, 13)]
     told.clear()
     monkeypatch.setattr("vqcodec.segments.cut", functools.partial(cut, side=5))
