@@ -120,12 +120,10 @@ class TileSearch:
             residual = grid[self._coder.prior.passes[p].places][:, :, piece.channels] - mu
             kinds = torch.from_numpy(classes).to(self._device)
             chosen = []
-            channel, group = piece.channels.start, piece.groups.start
             pairs = zip(self._coder.bands[piece.bands], self._searches[piece.bands], strict=True)
             for band, search in pairs:
-                own = slice(band.channel - channel, band.channel - channel + band.channels)
-                kind = slice(band.group - group, band.group - group + band.groups)
-                chosen.append(search(residual[:, :, own], kinds[:, :, kind]))
+                channels, groups = band.within(piece)
+                chosen.append(search(residual[:, :, channels], kinds[:, :, groups]))
             return chosen
 
         return self._coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose, self._choose_shifts)
@@ -142,7 +140,6 @@ class TileSearch:
         for number, (band, search) in enumerate(zip(self._coder.bands, self._searches, strict=True)):
             its = [part for part in coded if number in range(len(self._coder.bands))[part[1].bands]]
             index = flat([indices[number - piece.bands.start] for _, piece, indices, _ in its])
-            first = band.group - its[0][1].groups.start
-            classes = flat([classes[:, :, first : first + band.groups] for *_, classes in its])
+            classes = flat([classes[:, :, band.within(piece)[1]] for _, piece, _, classes in its])
             shifts.append(self._shift_search(search, index, classes))
         return shifts

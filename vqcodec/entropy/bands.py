@@ -9,6 +9,7 @@ import numpy as np
 
 from vqcodec.entropy.coder import TableSet
 from vqcodec.entropy.integer_prior import Arrays
+from vqcodec.entropy.slices import Slice
 from vqcodec.entropy.tables import combine_rows, counts_from_codes
 
 
@@ -43,6 +44,11 @@ class CodedBand:
     def channels_of(self, group: int) -> tuple[int, ...]:
         """The latent channels that make up a group's vector, in its order."""
         return tuple(range(self.channel + group, self.channel + self.channels, self.groups))
+
+    def within(self, piece: Slice) -> tuple[slice, slice]:
+        """Its channels and its groups among those of a slice."""
+        channel, group = self.channel - piece.channels.start, self.group - piece.groups.start
+        return slice(channel, channel + self.channels), slice(group, group + self.groups)
 
     def look_up(self, index: np.ndarray) -> np.ndarray:
         """Indices (h, w, G) -> codewords (h, w, G*d) in channel order, int64."""

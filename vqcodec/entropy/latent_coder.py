@@ -194,8 +194,7 @@ class LatentCoder:
     ) -> np.ndarray:
         """Of the classes of a slice's groups those of one band, after its shifts."""
         band = self.bands[number]
-        first = band.group - piece.groups.start
-        own = classes[:, :, first : first + band.groups]
+        own = classes[:, :, band.within(piece)[1]]
         return own if self.shifts is None or shifts is None else self.shifts.move(own, shifts[number])
 
     def _walk(
