@@ -27,6 +27,22 @@ def source() -> VQVAE:
     return model
 
 
+def example() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two pictures (2, 3, 64, 128) and their levels (2,)."""
+    x = torch.rand(2, 3, 64, 128, generator=torch.Generator().manual_seed(0))
+    return x, torch.tensor([0.2, 0.9])
+
+
+def energies(model: VQVAE, source: VQVAE) -> torch.Tensor:
+    """The model's energies of the example, with gradients, after they and the pictures were compared."""
+    output = model(*example())
+    with torch.no_grad():
+        old = source(*example())
+    assert torch.allclose(output.energy.detach(), old.energy, rtol=1e-5)
+    assert float((output.picture.detach() - old.picture).abs().max()) < 1e-6
+    return output.energy
+
+
 def started(config: ModelConfig, source: VQVAE) -> tuple[VQVAE, list[str]]:
     torch.manual_seed(1)
     model = VQVAE(config).eval()
@@ -108,8 +124,7 @@ def test_more_passes_of_the_first_phase_change_nothing_yet(source):
     model, afresh = started(TINY, whole)
     assert {"prior.enter.3.weight", "prior.linear.0", "prior.linear.2"} <= set(afresh)
     assert not {"prior.enter.4.weight", "prior.middle.3.weight", "prior.leave.0.weight"} & set(afresh)
-    x = torch.rand(2, 3, 64, 128, generator=torch.Generator().manual_seed(0))
-    level = torch.tensor([0.2, 0.9])
+    x, level = example()
     with torch.no_grad():
         ours, theirs = model(x, level), whole(x, level)
     assert len(ours.passes) == len(theirs.passes) + 3
@@ -124,13 +139,7 @@ def test_slices_change_nothing_yet(source):
     take_over(whole, source, Crops(pictures(), seed=2), 2, 64, spread=2.0)
     model, afresh = started(TINY, whole)
     assert afresh == [n for n, _ in model.named_parameters() if n.startswith(("prior.look.", "prior.tell."))]
-    x = torch.rand(2, 3, 64, 128, generator=torch.Generator().manual_seed(0))
-    level = torch.tensor([0.2, 0.9])
-    output = model(x, level)
-    with torch.no_grad():
-        old = whole(x, level)
-    assert torch.allclose(output.energy.detach(), old.energy, rtol=1e-5)
-    output.energy.sum().backward()
+    energies(model, whole).sum().backward()
     for number in range(8):
         gradient = model.get_parameter(f"prior.tell.{number}.weight").grad
         assert gradient is not None
@@ -149,8 +158,7 @@ def test_more_context_classes_change_nothing_yet(source, levels):
     """All old rows are among the new ones, which lie between them: real numbers cost what they did."""
     model, afresh = started(dataclasses.replace(TINY, context_levels=levels), source)
     assert afresh == []
-    x = torch.rand(2, 3, 64, 128, generator=torch.Generator().manual_seed(0))
-    level = torch.tensor([0.2, 0.9])
+    x, level = example()
     with torch.no_grad():
         ours, theirs = model(x, level), source(x, level)
     assert torch.allclose(ours.energy, theirs.energy, rtol=1e-4)
@@ -167,15 +175,8 @@ def test_context_numbers_are_not_added(source):
 def test_a_wider_prior_changes_nothing_yet(source):
     model, afresh = started(dataclasses.replace(TINY, prior_width=2 * TINY.prior_width), source)
     assert {"prior.enter.1.weight", "prior.middle.0.weight", "prior.leave.3.weight"} <= set(afresh)
-    x = torch.rand(2, 3, 64, 128, generator=torch.Generator().manual_seed(0))
-    level = torch.tensor([0.2, 0.9])
-    output = model(x, level)
-    with torch.no_grad():
-        old = source(x, level)
-    assert torch.allclose(output.energy.detach(), old.energy, rtol=1e-5)
-    assert float((output.picture.detach() - old.picture).abs().max()) < 1e-6
     # The new units see something already, so that a first step can give them a voice.
-    output.energy.sum().backward()
+    energies(model, source).sum().backward()
     gradient = model.get_parameter("prior.leave.3.weight").grad
     assert gradient is not None
     assert float(gradient[:, TINY.prior_width :].abs().max()) > 0
