@@ -9,30 +9,35 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from torch import nn
 
 from tests.tiny import picture, pictures
 from vqcodec import Codec, errors
 from vqcodec.checkpoint import add_realism, load_weights
 from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.perceptual import Distance
 from vqcodec.restore import restore
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import perceptual
 from vqcodec.training.adversarial import FROZEN, PerceptualConfig, Players
+from vqcodec.training.patches import PatchLoss
 from vqcodec.training.perceptual import load, progress_of, run, save, start_from, tuned_weights
 from vqcodec.zoo import find_model
 from vqcodec_cli.main import main
 
 
-class Difference(nn.Module):
-    """Stands for LPIPS and DISTS: mean absolute difference."""
+class Difference(Distance):
+    """Stands for LPIPS and DISTS: mean absolute difference, and averages of 8 and 16 pixels as features."""
 
-    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return (x - y).abs().mean((1, 2, 3))
+    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [x, F.avg_pool2d(x, 8), F.avg_pool2d(x, 16)]
+
+    def compare(self, first: list[torch.Tensor], second: list[torch.Tensor]) -> torch.Tensor:
+        return (first[0] - second[0]).abs().mean((1, 2, 3))
 
 
 def config(**changes: object) -> PerceptualConfig:
@@ -112,11 +117,12 @@ def test_the_adaptive_weight_balances_gradients_at_the_last_layer(tiny_weights):
 
 def test_the_gradient_is_that_of_the_whole_loss(tiny_weights):
     """The losses' gradients are taken at the picture, and led back from there once."""
-    group, (x, level) = players(tiny_weights, error=0.5, lpips=2.0, dists=3.0), batch()
+    group, (x, level) = players(tiny_weights, error=0.5, lpips=2.0, dists=3.0, patches=0.7), batch()
     scaled, fidelity = group._latents(x, level)
     picture = group.g_s(scaled, level)
     ratio = (picture - x).square().mean((1, 2, 3)) / (fidelity - x).square().mean((1, 2, 3))
     loss = 0.5 * ratio.mean() + 5.0 * (x - picture).abs().mean((1, 2, 3)).mean()
+    loss = loss + 0.7 * PatchLoss()(Difference().features(x), Difference().features(picture))
     wanted = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(group.tuned.values()))])
     assert group.train_step(x, level, False)["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
     taken = torch.cat([p.grad.flatten() for p in group.tuned.values() if p.grad is not None])

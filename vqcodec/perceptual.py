@@ -56,16 +56,8 @@ def _constant(values: Sequence[float]) -> Tensor:
     return torch.tensor(values)[:, None, None]
 
 
-class _Frozen(nn.Module):
-    """A distance of pictures by their features, which can be kept of one that many are compared with.
-
-    Holds loaded tensors as buffers, so that they follow `.to()` and take no gradient.
-    """
-
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
-        super().__init__()
-        for name, value in tensors.items():
-            self.register_buffer(name.replace(".", "_"), value, persistent=False)
+class Distance(nn.Module):
+    """Of pictures, by their features, which can be kept of one that many are compared with."""
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Feature maps of pictures x (B, 3, H, W) in [0, 1], the deepest last."""
@@ -78,6 +70,15 @@ class _Frozen(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
         return self.compare(self.features(x), self.features(y))
+
+
+class _Frozen(Distance):
+    """Holds loaded tensors as buffers, so that they follow `.to()` and take no gradient."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        super().__init__()
+        for name, value in tensors.items():
+            self.register_buffer(name.replace(".", "_"), value, persistent=False)
 
     def convolve(self, x: Tensor, i: int, stride: int = 1, padding: int = 1) -> Tensor:
         """ReLU of convolution `i`."""

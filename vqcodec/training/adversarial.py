@@ -3,7 +3,7 @@
 Everything that decides the bits is frozen; a copy of the synthesis transform is tuned. For one batch of
 latents and the pictures f that the fidelity decoder makes of them:
 
-    decoder         w_e mse/mse_f + w_l LPIPS + w_d DISTS + w (adversarial + w_m matching)
+    decoder         w_e mse/mse_f + w_l LPIPS + w_d DISTS + w_p patches + w (adversarial + w_m matching)
     discriminator   hinge loss on (original, f) against (decoded, f), once it has begun
 
 `mse/mse_f` is the error relative to the fidelity decoder's own: it weighs alike at every level of the dial,
@@ -28,6 +28,8 @@ from torch import Tensor, nn
 from vqcodec.model.discriminator import Discriminator, discriminator_loss, generator_loss, matching_loss
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.perceptual import Distance
+from vqcodec.training.patches import PatchLoss
 from vqcodec.training.running import choose_bfloat16, choose_device, warm_up
 
 FROZEN = ("shortcut", "lapping")
@@ -41,7 +43,8 @@ class PerceptualConfig:
 
     Attributes:
         level_power: levels are a uniform number to this power: above 1, most are low, where most is lost.
-        error, lpips, dists, matching, adversarial: weights of the losses; the last scales the adaptive one.
+        error, lpips, dists, patches, matching, adversarial: weights of the losses; the last scales the
+            adaptive one.
         slow: rate of the last layer, relative to `learning_rate`.
         begin: share of the run before the discriminator and the adversarial losses begin.
         network: of LPIPS, "alexnet" or "vgg16".
@@ -60,6 +63,7 @@ class PerceptualConfig:
     error: float = 0.2
     lpips: float = 1.0
     dists: float = 5.0
+    patches: float = 0.0
     adversarial: float = 0.3
     matching: float = 0.5
     begin: float = 0.05
@@ -76,9 +80,7 @@ class PerceptualConfig:
 class Players:
     """Both decoders, the discriminator and the optimisers."""
 
-    def __init__(
-        self, config: PerceptualConfig, model: VQVAE, distances: tuple[nn.Module, nn.Module]
-    ) -> None:
+    def __init__(self, config: PerceptualConfig, model: VQVAE, distances: tuple[Distance, Distance]) -> None:
         """distances: LPIPS and DISTS, or what stands for them."""
         self.config = config
         if config.threads:
@@ -97,6 +99,7 @@ class Players:
         }
         self.ema = {name: parameter.detach().clone() for name, parameter in self.tuned.items()}
         self.discriminator = Discriminator().to(self.device)
+        self.patches = PatchLoss()
         self.lpips, self.dists = (d.to(self.device) for d in distances)
         # Its weights are small: at the common rate their steps alone would cost half a decibel of noise.
         last = [p for n, p in self.tuned.items() if n.startswith("tail.")]
@@ -142,14 +145,20 @@ class Players:
             # The losses' gradients meet at the picture: each network behind it is gone through once.
             leaf = picture.detach().requires_grad_()
             ratio = (leaf - x).square().mean((1, 2, 3)) / floor.clamp_min(1e-6)
-            lpips, dists = self.lpips(x, leaf).float(), self.dists(x, leaf).float()
+            lpips = self.lpips(x, leaf).float()
+            seen = [self.dists.features(p) for p in (x, leaf)]
+            dists = self.dists.compare(*seen).float()
             loss = config.error * ratio.mean() + config.lpips * lpips.mean() + config.dists * dists.mean()
             log = {
                 "psnr_loss": float(10 * ratio.detach().log10().mean()),
                 "lpips": float(lpips.detach().mean()),
                 "dists": float(dists.detach().mean()),
-                "loss": float(loss.detach()),
             }
+            if config.patches:
+                patches = self.patches(*seen)
+                loss = loss + config.patches * patches
+                log["patches"] = float(patches.detach())
+            log["loss"] = float(loss.detach())
             gradient = torch.autograd.grad(loss, leaf)[0]
             if adversarial:
                 self.discriminator.requires_grad_(False)
