@@ -6,7 +6,7 @@ lpips_alexnet   LPIPS on AlexNet, what papers report; also a loss of our percept
 lpips_vgg16     LPIPS on VGG16; no loss of ours
 dists           DISTS; also a loss of our perceptual decoder
 ssimulacra2     the package of that name, a port of libjxl's; no loss of ours
-frechet         distance of two sets of patches, see `frechet`; no loss of ours
+frechet         distance of two sets of patches, see `frechet`; features much like theirs are a loss of ours
 """
 
 from __future__ import annotations
