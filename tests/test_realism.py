@@ -182,6 +182,26 @@ def test_a_run_can_go_on_with_another_models_decoder(tmp_path, tiny_weights, rea
         start_from(going_on, str(find_model("default")))
 
 
+def test_a_run_can_go_on_with_the_players_of_another_one(tmp_path, tiny_weights):
+    first = players(tiny_weights)
+    for _ in range(2):
+        first.set_rates(0.1)
+        first.train_step(*batch(), adversarial=True)
+    save(first, 1.0, tmp_path)
+    going_on = players(tiny_weights)
+    start_from(going_on, str(tmp_path / perceptual.STATE))
+    for name, parameter in going_on.tuned.items():
+        assert torch.equal(parameter, first.ema[name]), name
+    assert any(not torch.equal(p, first.tuned[n]) for n, p in going_on.tuned.items())
+    mine, theirs = (p.discriminator.state_dict() for p in (going_on, first))
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+    assert going_on.step == 0
+
+    (tmp_path / "none.safetensors").write_bytes(b"no weights")
+    with pytest.raises(errors.ModelNotFound, match="none"):
+        start_from(going_on, str(tmp_path / "none.safetensors"))
+
+
 def test_what_the_decoder_grew_adds_nothing_to_the_tuned_one_at_first(tiny_weights, real_weights):
     """Further blocks, and a restoration that is guided now, have no part in a decoder tuned without them."""
     torch.manual_seed(5)

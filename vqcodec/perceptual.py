@@ -52,10 +52,6 @@ def _load(name: str, folder: Path | None) -> dict[str, Tensor]:
         raise ModelNotFound(f"{path} is not a safetensors file: {error}") from error
 
 
-def _constant(values: Sequence[float]) -> Tensor:
-    return torch.tensor(values)[:, None, None]
-
-
 class Distance(nn.Module):
     """Of pictures, by their features, which can be kept of one that many are compared with."""
 
@@ -75,10 +71,19 @@ class Distance(nn.Module):
 class _Frozen(Distance):
     """Holds loaded tensors as buffers, so that they follow `.to()` and take no gradient."""
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, tensors: dict[str, Tensor], mean: Sequence[float], deviation: Sequence[float]) -> None:
+        """mean, deviation: of the inputs that the network was trained with, by colour."""
         super().__init__()
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
         for name, value in tensors.items():
             self.register_buffer(name.replace(".", "_"), value, persistent=False)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """X (B, 3, H, W) as the network wants to see it."""
+        return (x - self.mean.to(x)) / self.deviation.to(x)
 
     def convolve(self, x: Tensor, i: int, stride: int = 1, padding: int = 1) -> Tensor:
         """ReLU of convolution `i`."""
@@ -113,12 +118,12 @@ class LPIPS(_Frozen):
         """
         if network not in NETWORKS:
             raise ValueError(f"network must be one of {', '.join(NETWORKS)}, not {network!r}")
-        super().__init__(_load(network, folder))
+        super().__init__(_load(network, folder), _LPIPS_SHIFT, _LPIPS_SCALE)
         self.network = network
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Five feature maps of pictures x (B, 3, H, W) in [0, 1]."""
-        x = (2 * x - 1 - _constant(_LPIPS_SHIFT).to(x)) / _constant(_LPIPS_SCALE).to(x)
+        x = self.normal(2 * x - 1)
         if self.network == "vgg16":
             return self.vgg_stages(x, lambda h: F.max_pool2d(h, 2))
         result = []
@@ -146,7 +151,7 @@ class DISTS(_Frozen):
 
     def __init__(self, folder: Path | None = None) -> None:
         """Load the weights of VGG16 and of the distance; arguments and errors as for `LPIPS`."""
-        super().__init__(_load("vgg16", folder) | _load("dists", folder))
+        super().__init__(_load("vgg16", folder) | _load("dists", folder), _MEAN, _DEVIATION)
         hann = torch.hann_window(5, periodic=False)[1:-1]
         window = torch.outer(hann, hann)
         self.window: Tensor
@@ -154,8 +159,7 @@ class DISTS(_Frozen):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The pictures x (B, 3, H, W) in [0, 1] themselves and five feature maps."""
-        normal = (x - _constant(_MEAN).to(x)) / _constant(_DEVIATION).to(x)
-        return [x, *self.vgg_stages(normal, self._pool)]
+        return [x, *self.vgg_stages(self.normal(x), self._pool)]
 
     def _pool(self, x: Tensor) -> Tensor:
         """Root of the Hann-weighted mean square, at every second place (aliasing-free L2 pooling)."""

@@ -59,3 +59,15 @@ def test_crops_cut_ahead_are_the_same():
     later = Crops(pictures(3, 100), seed=4, first=len(shapes))
     assert torch.equal(later.batch(6, 48)[0], plain.batch(6, 48)[0])
     assert not torch.equal(plain.batch(6, 48)[0], plain.batch(6, 48)[0])
+
+
+def test_a_crop_is_cut_of_pictures_that_hold_it():
+    """Larger crops late in a run leave the small pictures to the others."""
+    small, large = np.full((64, 90, 3), 50, np.uint8), np.full((200, 128, 3), 200, np.uint8)
+    crops = Crops([small, large], seed=1)
+    seen = {side: crops.batch(40, side)[0].flatten(1).mean(1) for side in (64, 65, 128)}
+    assert sorted(set((255 * seen[64]).round().tolist())) == [50, 200]
+    for side in (65, 128):
+        assert set((255 * seen[side]).round().tolist()) == {200}
+    with pytest.raises(FileNotFoundError, match="no picture has both sides >= 129"):
+        crops.batch(1, 129)

@@ -96,7 +96,13 @@ class Prior(nn.Module):
         """Channels of a map that each pass looks at."""
         self.channels, self.groups, self.context_levels = channels, groups, context_levels
         self.slices = slices or cut_slices([(channels, groups)], ())
-        self.rows = [torch.from_numpy(s.rows(channels, groups, len(context_levels))) for s in self.slices]
+        for n, piece in enumerate(self.slices):
+            # Buffers, so that they lie where the weights do: sent there in every step, they are waited for.
+            rows = torch.from_numpy(piece.rows(channels, groups, len(context_levels)))
+            self.register_buffer(f"rows{n}", rows, persistent=False)
+        self.class_limit: Tensor
+        limit = torch.tensor([float(levels - 1) for levels in context_levels])[:, None, None, None]
+        self.register_buffer("class_limit", limit, persistent=False)
         outputs = channels + groups * len(context_levels)
         self.hyper1 = QuantizableConv(
             [(hyper_channels, HYPER_STEP)], 2 * features, 3, relu=True, level_bias=True
@@ -212,7 +218,7 @@ class Prior(nn.Module):
             told = self.tell[layer](self.look[layer](told, basis, exact), None, exact) + state.hidden
             top = 255 * ACTIVATION_STEP
             state.hidden = to_grid(told, ACTIVATION_STEP, 0, top) if exact else told.clamp(0, top)
-        rows = self.rows[n].to(state.hidden.device) if len(self.slices) > 1 else None
+        rows = self.get_buffer(f"rows{n}") if len(self.slices) > 1 else None
         out = self.leave[place.phase](state.hidden, basis, exact, rows=rows)
         count = piece.channels.stop - piece.channels.start
         mean, context = out[:, :count] * MEAN_GAIN, out[:, count:] * CONTEXT_GAIN
@@ -222,8 +228,7 @@ class Prior(nn.Module):
         if exact:
             mean = ste_round(mean / VALUE_STEP) * VALUE_STEP
         context = context.unflatten(1, (len(self.context_levels), -1))
-        limit = torch.tensor([n - 1 for n in self.context_levels], dtype=out.dtype, device=out.device)
-        context = Bounded.apply(context, limit[:, None, None, None])
+        context = Bounded.apply(context, self.class_limit)
         return mean, context
 
 

@@ -72,7 +72,7 @@ class QuantizableConv(nn.Module):
         Args:
             rows: numbers of the outputs that are wanted, all without them.
         """
-        weight: Tensor = self.weight if rows is None else self.weight[rows]
+        weight: Tensor = self.weight if rows is None else self.weight.index_select(0, rows)
         scaled = weight * self.in_step[:, None, None]
         flat = scaled.detach().abs().flatten(1)
         scale = torch.maximum(flat.amax(1) / WEIGHT_MAX, flat.sum(1) / WEIGHT_SUM_MAX).clamp_min(1e-8)
@@ -96,7 +96,7 @@ class QuantizableConv(nn.Module):
         bias = self.biases(basis)
         weight: Tensor = self.weight
         if rows is not None:
-            bias, weight = bias[..., rows], weight[rows]
+            bias, weight = bias.index_select(-1, rows), weight.index_select(0, rows)
         if exact:
             integer, scale = self.integer_weight(rows)
             weight = ste_round(integer) * scale[:, None, None, None] / self.in_step[:, None, None]

@@ -150,7 +150,8 @@ class Restoration(nn.Module):
             h.add_(self.see(cells)).add_(F.pixel_shuffle(self.guide(guide), GUIDE_CELLS))
         h = F.relu(self.modulation(h, basis))
         h = F.relu(self.mix(h))
-        parts = list(self._parts())
+        with precise:
+            parts = list(self._parts())
         # One kernel after the other, unless there are gradients: all gates of a large window would take
         # hundreds of megabytes. At half the resolution: 5x5 filters of single planes took a fifth more time.
         size = len(parts) if torch.is_grad_enabled() else 1

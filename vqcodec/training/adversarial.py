@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,7 @@ from vqcodec.model.discriminator import Discriminator, discriminator_loss, gener
 from vqcodec.model.transforms import SynthesisTransform
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.perceptual import Distance
+from vqcodec.training.graphs import Graphs
 from vqcodec.training.patches import PatchLoss
 from vqcodec.training.running import choose_bfloat16, choose_device, warm_up
 
@@ -116,6 +119,12 @@ class Players:
             torch.optim.Adam(g, lr=0.0, betas=b)
             for g, b in zip(groups, ((0.9, 0.99), (0.5, 0.9)), strict=True)
         ]
+        self._step: dict[bool, Callable[..., dict[str, Tensor]]] = {
+            adversarial: partial(self._gradients, adversarial=adversarial) for adversarial in (False, True)
+        }
+        if self.device.type == "cuda":
+            trained = [*self.tuned.values(), *self.discriminator.parameters()]
+            self._step = {adversarial: Graphs(call, trained) for adversarial, call in self._step.items()}
         self.step = 0
 
     def set_rates(self, progress: float) -> None:
@@ -137,6 +146,20 @@ class Players:
 
     def train_step(self, x: Tensor, level: Tensor, adversarial: bool) -> dict[str, float]:
         """One step of the decoder and, with `adversarial`, of the discriminator; returns what is logged."""
+        log = self._step[adversarial](x, level)
+        norm = nn.utils.clip_grad_norm_(self.tuned.values(), 1.0)
+        if torch.isfinite(norm):
+            self.optimizers[0].step()
+        if adversarial:
+            self.optimizers[1].step()
+        self.step += 1
+        decay = min(0.998, 1 - 4 / (self.step + 4))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.ema.values()), list(self.tuned.values()), 1 - decay)
+        return dict(zip(log, torch.stack(list(log.values())).tolist(), strict=True))
+
+    def _gradients(self, x: Tensor, level: Tensor, adversarial: bool) -> dict[str, Tensor]:
+        """Set the gradients of the decoder and, with `adversarial`, of the discriminator; returns the log."""
         config = self.config
         scaled, fidelity = self._latents(x, level)
         floor = (fidelity - x).square().mean((1, 2, 3))
@@ -149,16 +172,11 @@ class Players:
             seen = [self.dists.features(p) for p in (x, leaf)]
             dists = self.dists.compare(*seen).float()
             loss = config.error * ratio.mean() + config.lpips * lpips.mean() + config.dists * dists.mean()
-            log = {
-                "psnr_loss": float(10 * ratio.detach().log10().mean()),
-                "lpips": float(lpips.detach().mean()),
-                "dists": float(dists.detach().mean()),
-            }
+            log = {"psnr_loss": 10 * ratio.log10().mean(), "lpips": lpips.mean(), "dists": dists.mean()}
             if config.patches:
-                patches = self.patches(*seen)
-                loss = loss + config.patches * patches
-                log["patches"] = float(patches.detach())
-            log["loss"] = float(loss.detach())
+                log["patches"] = self.patches(*seen)
+                loss = loss + config.patches * log["patches"]
+            log["loss"] = loss
             gradient = torch.autograd.grad(loss, leaf)[0]
             if adversarial:
                 self.discriminator.requires_grad_(False)
@@ -171,38 +189,26 @@ class Players:
                 game_gradient = torch.autograd.grad(game, leaf)[0]
                 weight = self._adaptive_weight(picture, gradient, game_gradient)
                 gradient = gradient + weight * game_gradient
-                log |= {"weight": weight, "game": float(game.detach())}
+                log |= {"weight": weight, "game": game}
         self.optimizers[0].zero_grad(set_to_none=True)
         picture.backward(gradient)
-        norm = nn.utils.clip_grad_norm_(self.tuned.values(), 1.0)
-        if torch.isfinite(norm):
-            self.optimizers[0].step()
         if adversarial:
             log |= self._discriminate(x, picture.detach(), fidelity)
-        self.step += 1
-        decay = min(0.998, 1 - 4 / (self.step + 4))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.ema.values()), list(self.tuned.values()), 1 - decay)
-        return log
+        return {name: value.detach().float() for name, value in log.items()}
 
-    def _adaptive_weight(self, picture: Tensor, fixed: Tensor, game: Tensor) -> float:
+    def _adaptive_weight(self, picture: Tensor, fixed: Tensor, game: Tensor) -> Tensor:
         last = self.g_s.tail.weight
         norms = [
-            float(torch.autograd.grad(picture, last, gradient, retain_graph=True)[0].norm())
+            torch.autograd.grad(picture, last, gradient, retain_graph=True)[0].norm()
             for gradient in (fixed, game)
         ]
-        return min(norms[0] / (norms[1] + 1e-6), WEIGHT_MAX) * self.config.adversarial
+        return (norms[0] / (norms[1] + 1e-6)).clamp_max(WEIGHT_MAX) * self.config.adversarial
 
-    def _discriminate(self, x: Tensor, picture: Tensor, fidelity: Tensor) -> dict[str, float]:
+    def _discriminate(self, x: Tensor, picture: Tensor, fidelity: Tensor) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(True)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             real, fake = (self.discriminator(p, fidelity)[0].float() for p in (x, picture))
             loss = discriminator_loss(real, fake)
         self.optimizers[1].zero_grad(set_to_none=True)
         loss.backward()
-        self.optimizers[1].step()
-        return {
-            "real": float(real.detach().mean()),
-            "fake": float(fake.detach().mean()),
-            "discriminator": float(loss.detach()),
-        }
+        return {"real": real.mean(), "fake": fake.mean(), "discriminator": loss}

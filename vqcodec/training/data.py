@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-BATCHES_AHEAD = 3
+BATCHES_AHEAD = 4
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
 
 
@@ -74,15 +74,28 @@ class Crops:
         first: int = 0,
         workers: int = 0,
     ) -> None:
-        """first: number of the first batch. workers: threads that cut crops ahead of their use, 0 = none."""
+        """first: number of the first batch. workers: threads that cut batches ahead of use, 0 = none."""
         self.pictures = pictures
         self.seed = seed
         self.fixed_level = level
-        area = np.array([p.shape[0] * p.shape[1] for p in pictures], dtype=np.float64)
-        self.reach = np.cumsum(np.sqrt(area) / np.sqrt(area).sum())
+        self._reach: dict[int, np.ndarray] = {}
         self._number = first
         self._pool = ThreadPoolExecutor(workers) if workers else None
-        self._ahead: dict[tuple[int, int, int], list[Future[tuple[np.ndarray, float]]]] = {}
+        self._ahead: dict[tuple[int, int, int], Future[tuple[np.ndarray, list[float]]]] = {}
+
+    def reach(self, side: int) -> np.ndarray:
+        """Cumulative shares of the pictures in crops of this side: none of one that is smaller.
+
+        Raises:
+            FileNotFoundError: all are.
+        """
+        if side not in self._reach:
+            sizes = np.array([p.shape[:2] for p in self.pictures], dtype=np.float64)
+            share = np.sqrt(sizes.prod(1)) * (sizes.min(1) >= side)
+            if not share.any():
+                raise FileNotFoundError(f"no picture has both sides >= {side}")
+            self._reach[side] = np.cumsum(share / share.sum())
+        return self._reach[side]
 
     def batch(self, count: int, side: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Pictures (count, 3, side, side) in [0, 1], channels last in memory, and their levels (count,)."""
@@ -94,22 +107,24 @@ class Crops:
     def _bytes(self, count: int, side: int) -> tuple[np.ndarray, list[float]]:
         number, self._number = self._number, self._number + 1
         if self._pool is None:
-            samples = [self._sample(number, place, count, side) for place in range(count)]
-        else:
-            futures = self._submit(number, count, side)
-            self._ahead = {key: f for key, f in self._ahead.items() if key[0] > number}
-            for later in range(1, BATCHES_AHEAD + 1):
-                self._submit(number + later, count, side)
-            samples = [future.result() for future in futures]
-        return np.stack([crop for crop, _ in samples]), [level for _, level in samples]
+            return self._cut(number, count, side)
+        now = self._submit(number, count, side)
+        self._ahead = {key: f for key, f in self._ahead.items() if key[0] > number}
+        for later in range(1, BATCHES_AHEAD + 1):
+            self._submit(number + later, count, side)
+        return now.result()
 
-    def _submit(self, number: int, count: int, side: int) -> list[Future[tuple[np.ndarray, float]]]:
+    def _submit(self, number: int, count: int, side: int) -> Future[tuple[np.ndarray, list[float]]]:
         assert self._pool is not None
         key = number, count, side
         if key not in self._ahead:
-            places = range(count)
-            self._ahead[key] = [self._pool.submit(self._sample, number, p, count, side) for p in places]
+            self._ahead[key] = self._pool.submit(self._cut, number, count, side)
         return self._ahead[key]
+
+    def _cut(self, number: int, count: int, side: int) -> tuple[np.ndarray, list[float]]:
+        """Batch of this number, (count, side, side, 3) uint8, and its levels."""
+        samples = [self._sample(number, place, count, side) for place in range(count)]
+        return np.stack([crop for crop, _ in samples]), [level for _, level in samples]
 
     def _sample(self, number: int, place: int, count: int, side: int) -> tuple[np.ndarray, float]:
         random = np.random.default_rng((self.seed, number, place))
@@ -120,17 +135,18 @@ class Crops:
         return self._crop(random, side, level), level
 
     def _crop(self, random: np.random.Generator, side: int, level: float) -> np.ndarray:
-        chosen = int(np.searchsorted(self.reach, random.random(), side="right"))
-        picture = self.pictures[min(chosen, len(self.pictures) - 1)]
+        reach = self.reach(side)
+        # The last share may come to a little less than 1.
+        picture = self.pictures[int(np.searchsorted(reach, random.random() * reach[-1], side="right"))]
         height, width = picture.shape[:2]
         factor = 1.0
         if level > 0.5 and random.random() < 0.5:
             factor = min(random.uniform(1.2, 1.8), min(height, width) / side)
-        reach = min(round(side * factor), height, width)
-        top = random.integers(height - reach + 1)
-        left = random.integers(width - reach + 1)
-        crop = picture[top : top + reach, left : left + reach]
-        if reach != side:
+        cut = min(round(side * factor), height, width)
+        top = random.integers(height - cut + 1)
+        left = random.integers(width - cut + 1)
+        crop = picture[top : top + cut, left : left + cut]
+        if cut != side:
             crop = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.LANCZOS))
         if random.random() < 0.5:
             crop = crop[:, ::-1]

@@ -31,7 +31,7 @@ class PatchLoss:
     """Keeps the variances v_l of originals' patches, of about the last hundred calls."""
 
     def __init__(self) -> None:
-        self._variances: list[float] = []
+        self._variances: list[Tensor] = []
 
     def __call__(self, original: list[Tensor], decoded: list[Tensor]) -> Tensor:
         """Loss of the features of pictures with sides of `PATCH` or more.
@@ -39,10 +39,11 @@ class PatchLoss:
         About 1 where all decoded patches look like the average original.
         """
         pairs = [(_means(original[stage], p), _means(decoded[stage], p)) for stage, p in STAGES]
-        found = [float(a.detach().var((0, 2, 3)).sum()) for a, _ in pairs]
-        before = self._variances or found
-        self._variances = [SLOWLY * b + (1 - SLOWLY) * f for b, f in zip(before, found, strict=True)]
+        found = [a.detach().var((0, 2, 3)).sum() for a, _ in pairs]
+        self._variances = self._variances or [f.clone() for f in found]
+        for kept, new in zip(self._variances, found, strict=True):
+            kept.lerp_(new, 1 - SLOWLY)
         total = original[0].new_zeros(())
         for (a, b), variance in zip(pairs, self._variances, strict=True):
-            total = total + (a - b).square().sum(1).mean() / max(variance, 1e-6)
+            total = total + (a - b).square().sum(1).mean() / variance.clamp_min(1e-6)
         return total / len(STAGES)

@@ -1,10 +1,10 @@
 """The perceptual decoder: `python -m vqcodec.training.perceptual --data DIR --minutes 60 --out RUN`.
 
 Tunes a copy of the synthesis transform of a model (`--from`, the packaged one unless given), or goes on with
-a perceptual decoder that there is (`--tuned`); the bits stay as they are. `vqcodec.training.adversarial` says
-how, and what the log means. Interrupt it at any time; the same command with --resume goes on. At the end (or
-from a state, with --only-add) the tuned weights are added to a copy of the model's weights file,
-`--add-to FILE`, where `--realism` finds them.
+a perceptual decoder that there is (`--tuned`, of a model or a state); the bits stay as they are.
+`vqcodec.training.adversarial` says how, and what the log means. Interrupt it at any time; the same command
+with --resume goes on. At the end (or from a state, with --only-add) the tuned weights are added to a copy of
+the model's weights file, `--add-to FILE`, where `--realism` finds them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -26,7 +28,7 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.perceptual import DISTS, LPIPS
 from vqcodec.training.adversarial import PerceptualConfig, Players
 from vqcodec.training.data import Crops, load_images
-from vqcodec.training.running import add_option, share_used, stop_event, write_tensors
+from vqcodec.training.running import add_option, prepare_cuda, share_used, stop_event, write_tensors
 from vqcodec.training.sources import load_start
 from vqcodec.training.state import read_metadata
 from vqcodec.training.warm_start import adds
@@ -50,6 +52,19 @@ def save(players: Players, seconds: float, out: Path) -> None:
     write_tensors(tensors, out / STATE, meta)
 
 
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _is_state(path: Path) -> bool:
+    """Is this a state of such a run, and not a weights file or no safetensors file at all?"""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return any(name.startswith("discriminator.") for name in file.keys())  # noqa: SIM118
+    except SafetensorError:
+        return False
+
+
 @torch.no_grad()
 def load(players: Players, out: Path) -> float:
     """Inverse of `save`; returns the seconds that were used."""
@@ -57,10 +72,7 @@ def load(players: Players, out: Path) -> float:
     for name, parameter in players.tuned.items():
         parameter.copy_(tensors[f"tuned.{name}"])
         players.ema[name].copy_(tensors[f"ema.{name}"])
-    prefix = "discriminator."
-    players.discriminator.load_state_dict(
-        {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    )
+    players.discriminator.load_state_dict(_under("discriminator.", tensors))
     for number, optimizer in enumerate(players.optimizers):
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
@@ -78,13 +90,19 @@ def load(players: Players, out: Path) -> float:
 def start_from(players: Players, model: str) -> None:
     """Go on with the perceptual decoder of another model, as after training that moved the latents.
 
-    What that does not have, further blocks and parts of the restoration, adds nothing at first.
+    Of a state of such a run, in place of a model, the discriminator is taken over too. What either does not
+    have, further blocks and parts of the restoration, adds nothing at first.
 
     Raises:
         ModelNotFound: there is no such model, or it has no perceptual decoder, or one of other sizes.
     """
     path = find_model(model)
-    tuned = load_weights(path).realism
+    if _is_state(path):
+        tensors = load_file(path)
+        tuned = _under("ema.", tensors)
+        players.discriminator.load_state_dict(_under("discriminator.", tensors))
+    else:
+        tuned = load_weights(path).realism
     if not tuned:
         raise ModelNotFound(f"{path} has no perceptual decoder")
     for name, parameter in players.tuned.items():
@@ -106,6 +124,7 @@ def run(players: Players, seconds: float = 0.0) -> float:
     """Train until the budget is used up; writes log and state to `out`; returns the seconds used."""
     config, out = players.config, Path(players.config.out)
     out.mkdir(parents=True, exist_ok=True)
+    prepare_cuda()
     terminal = sys.stderr.isatty()
     pictures = load_images(config.data, config.crop, terminal)
     crops = Crops(pictures, seed=config.seed, first=players.step)
@@ -135,7 +154,7 @@ def run(players: Players, seconds: float = 0.0) -> float:
 
 def tuned_weights(state: Path) -> dict[str, Tensor]:
     """The averaged weights of a state, by their names in g_s."""
-    return {n.removeprefix("ema."): t for n, t in load_file(state).items() if n.startswith("ema.")}
+    return _under("ema.", load_file(state))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -145,7 +164,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--from", dest="start", default="default", metavar="MODEL", help="name or weights file"
     )
-    parser.add_argument("--tuned", metavar="MODEL", help="go on with this model's perceptual decoder")
+    parser.add_argument(
+        "--tuned",
+        metavar="MODEL",
+        help="go on with this model's perceptual decoder, or that of a state and its discriminator",
+    )
     parser.add_argument("--resume", action="store_true", help=f"go on from OUT/{STATE}")
     parser.add_argument(
         "--add-to", type=Path, metavar="FILE", help="weights file to write, with both decoders"

@@ -26,9 +26,17 @@ from vqcodec.model.scalar import SCALE_MAX, SCALE_MIN
 from vqcodec.model.vqvae import VQVAE, Output, lambda_of_level
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, load_images
+from vqcodec.training.graphs import Graphs, without_history
 from vqcodec.training.groups import parameter_groups, trains
 from vqcodec.training.reports import CodebookUse, RunLog
-from vqcodec.training.running import choose_bfloat16, choose_device, share_used, stop_event, warm_up
+from vqcodec.training.running import (
+    choose_bfloat16,
+    choose_device,
+    prepare_cuda,
+    share_used,
+    stop_event,
+    warm_up,
+)
 from vqcodec.training.state import FILE, read_state, save_state
 from vqcodec.training.warm_start import group_samples, take_over
 
@@ -64,6 +72,10 @@ class Trainer:
             parameter.requires_grad_(trains(name, config))
         self.optimizer = torch.optim.Adam(parameter_groups(self.model, config), betas=(0.9, 0.99), fused=True)
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
+        # Cell noise alternates between two kinds of steps, and draws in each.
+        self.graphs: Graphs | None = None
+        if self.device.type == "cuda" and not config.cell_noise:
+            self.graphs = Graphs(self._gradients, list(self.model.parameters()))
         self.step, self.seconds = 0, 0.0
         self.gradient_norm = 0.0
         self.started = False
@@ -142,17 +154,25 @@ class Trainer:
             group["lr"] = rate * group["factor"]
         return rate
 
-    def train_step(self, x: Tensor, level: Tensor) -> tuple[Any, float]:
-        """One optimiser step; returns the model's output and the loss."""
+    def _gradients(self, x: Tensor, level: Tensor) -> tuple[Output, Tensor]:
+        """Set the parameters' gradients; returns the model's output and the loss, without their history."""
         pixels = x.shape[2] * x.shape[3]
-        noisy = self.config.cell_noise and self.step % 2 == 0
-        self.model.cell_noise = noisy
         output = self.model(x, level, autocast=self.bf16, synthesis=not self.config.prior_only)
         weight = lambda_of_level(level)
         energy = output.energy * self.config.energy_weight / (math.log(2) * pixels)
         loss = ((weight / 0.01) ** -self.config.loss_balance * (weight * 255**2 * output.mse + energy)).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        return without_history(output), loss.detach()
+
+    def train_step(self, x: Tensor, level: Tensor) -> tuple[Any, float]:
+        """One optimiser step; returns the model's output and the loss."""
+        noisy = self.config.cell_noise and self.step % 2 == 0
+        self.model.cell_noise = noisy
+        if self.graphs is None:
+            output, loss = self._gradients(x, level)
+        else:
+            output, loss = self.graphs(x, level, mode=self.model.exact)
         if self.config.cell_noise:
             # Noise leaks the latent to g_s, which must learn from codewords; g_a learns from noise alone.
             (self.model.g_s if noisy else self.model.g_a).zero_grad(set_to_none=True)
@@ -179,15 +199,16 @@ class Trainer:
         config = self.config
         self.out.mkdir(parents=True, exist_ok=True)
         torch.set_flush_denormal(True)
-        # The linear shortcut runs in float32 for a reason: TensorFloat-32 keeps 10 bits of a mean of 500.
-        torch.backends.cudnn.allow_tf32 = False
+        prepare_cuda()
         crops = Crops(
-            load_images(config.data, max(config.crop, config.late_crop), sys.stderr.isatty()),
+            load_images(config.data, min(config.crop, config.late_crop), sys.stderr.isatty()),
             seed=config.seed,
             level=config.level,
             first=self.step,
             workers=self._workers(),
         )
+        for side in (config.crop, config.late_crop):
+            crops.reach(side)
         if not self.started and source is not None:
             self.start_from(source, crops)
         elif not self.started:
