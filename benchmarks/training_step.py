@@ -6,6 +6,8 @@ Every part is run alone, forward and backward, on tensors of the sizes that a re
 cut and converted), g_a and g_s (in bfloat16 where that is faster), quantiser (search and free energy of all
 groups), prior (the rest of quantisation: hyper-latent, context networks, hat bases), optimiser (clipping and
 Adam). The whole step is timed too; what the parts do not add up to is printed as "rest" and may be negative.
+On a CUDA device the step is a recorded graph, as in training, and timed once more as separate kernels, which
+the parts are too: with crops too few to fill the card they take longer than the step.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from vqcodec.training.data import Crops, load_images
 from vqcodec.training.trainer import Trainer
 
 SCHEMA = 1
+SEPARATE = "step_of_separate_kernels_s"
 PICTURES = 64
 """Pictures of the folder that are read: the time to cut a crop does not depend on how many there are."""
 
@@ -49,8 +52,9 @@ def seconds(call: Callable[[], object], repeats: int, device: torch.device) -> f
     return statistics.median(times[1:])
 
 
-def matrix_rate(device: torch.device, kind: torch.dtype, side: int = 2048) -> float:
+def matrix_rate(device: torch.device, kind: torch.dtype, side: int | None = None) -> float:
     """Multiply-accumulates per second of a large matrix product."""
+    side = side or (8192 if device.type == "cuda" else 2048)
     a, b = torch.randn(2, side, side, device=device).to(kind)
     return side**3 / seconds(lambda: a @ b, 5, device)
 
@@ -77,6 +81,10 @@ def part_times(trainer: Trainer, crops: Crops, repeats: int) -> dict[str, float]
         trainer.optimizer.step()
 
     step = seconds(lambda: trainer.train_step(x, level), repeats, device)
+    separate = {}
+    if trainer.graphs is not None:
+        trainer.graphs = None
+        separate = {"separate": seconds(lambda: trainer.train_step(x, level), repeats, device)}
     optimiser = seconds(optimise, repeats, device)
     latent = model.analyse(x, level).detach().requires_grad_()
     quantised = {
@@ -85,6 +93,7 @@ def part_times(trainer: Trainer, crops: Crops, repeats: int) -> dict[str, float]
     }
     return {
         "step": step,
+        **separate,
         "data": seconds(lambda: crops.batch(config.batch, config.crop, device), repeats, device),
         "g_a": seconds(transforms(lambda: model.analyse(x, level)), repeats, device),
         "prior": quantised["quantise"] - quantised["quantiser"],
@@ -124,7 +133,7 @@ def measure_step(config: TrainConfig, repeats: int) -> dict[str, Any]:
     crops = Crops(pictures, seed=0, level=config.level)
     trainer.start(crops)
     times = part_times(trainer, crops, repeats)
-    step = times.pop("step")
+    step, separate = times.pop("step"), times.pop("separate", None)
     pixels = config.batch * config.crop**2
     kmac = {name: part.kmac for name, part in measure(config.model).items()}
     peak = matrix_rate(trainer.device, torch.bfloat16 if trainer.bf16 else torch.float32)
@@ -135,6 +144,7 @@ def measure_step(config: TrainConfig, repeats: int) -> dict[str, Any]:
         "machine": machine(torch.get_num_threads()),
         "settings": {"batch": config.batch, "crop": config.crop, "bf16": trainer.bf16, "repeats": repeats},
         "step_s": round(step, 4),
+        **({} if separate is None else {SEPARATE: round(separate, 4)}),
         "parts_s": {name: round(value, 4) for name, value in times.items()},
         "rest_s": round(step - sum(times.values()), 4),
         "matrix_gmac_per_s": round(peak / 1e9, 1),
@@ -146,6 +156,8 @@ def step_table(result: dict[str, Any]) -> str:
     """Seconds and share of every part, and for the transforms the share of the machine's matrix rate."""
     rows = [["part", "ms", "share", "GMAC/s", "of matrix rate"]]
     parts = {**result["parts_s"], "rest": result["rest_s"], "whole step": result["step_s"]}
+    if SEPARATE in result:
+        parts["as separate kernels"] = result[SEPARATE]
     for name, value in parts.items():
         rate = result["transforms_gmac_per_s"].get(name)
         speed = ["", ""]

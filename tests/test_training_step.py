@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from types import ModuleType
 
@@ -11,6 +12,8 @@ import torch
 from PIL import Image
 
 from tests.tiny import pictures, settings
+from vqcodec.training.graphs import Graphs
+from vqcodec.training.trainer import Trainer
 
 
 @pytest.fixture
@@ -29,6 +32,29 @@ def test_parts_of_a_step_are_timed_and_bounded_by_what_they_are_parts_of(profile
     assert result["rest_s"] == pytest.approx(result["step_s"] - sum(result["parts_s"].values()), abs=1e-3)
     assert result["machine"]["threads"] == torch.get_num_threads()
     json.dumps(result)
+
+
+def test_a_step_that_is_a_graph_is_timed_as_separate_kernels_too(profile, tmp_path, monkeypatch):
+    for number, pixels in enumerate(pictures(2)):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+
+    class Slow(Graphs):
+        """Stands for a card: calls the step, after a wait."""
+
+        def __call__(self, *inputs, mode=None):
+            time.sleep(0.5)
+            return self._call(*inputs)
+
+    class Recorded(Trainer):
+        def __init__(self, config):
+            super().__init__(config)
+            self.graphs = Slow(self._gradients, [])
+
+    monkeypatch.setattr(profile, "Trainer", Recorded)
+    result = profile.measure_step(settings(data=str(tmp_path), out=str(tmp_path / "run")), repeats=2)
+    assert result["step_s"] > 0.5
+    assert 0 < result[profile.SEPARATE] < result["step_s"] - 0.4
+    assert "as separate kernels" in profile.step_table(result)
 
 
 def test_the_table_gives_shares_of_the_step(profile):
