@@ -17,6 +17,8 @@ from torch.utils._pytree import tree_leaves
 
 from tests.tiny import TINY
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.perceptual import DISTS, LPIPS
+from vqcodec.training.adversarial import PerceptualConfig, Players
 from vqcodec.training.graphs import WARM_UP, Graphs, without_history
 
 
@@ -36,11 +38,16 @@ class FromTheProcessor(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("exact", [False, True])
-def test_a_step_brings_nothing_from_the_processor(exact, monkeypatch):
-    """A copy from there waits for all that was begun, and cannot be recorded."""
-    # Tensors without data stand for a card's; there is no lower precision for them.
+@pytest.fixture
+def full_precision(monkeypatch):
+    """Tensors without data stand for a card's; there is no lower precision for them."""
     monkeypatch.setattr(torch, "autocast", lambda *_a, **_k: contextlib.nullcontext())
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.usefixtures("full_precision")
+def test_a_step_brings_nothing_from_the_processor(exact):
+    """A copy from there waits for all that was begun, and cannot be recorded."""
     model = VQVAE(TINY).to("meta")
     model.set_exact(exact)
     x, level = torch.empty(2, 3, 64, 64, device="meta"), torch.empty(2, device="meta")
@@ -51,6 +58,18 @@ def test_a_step_brings_nothing_from_the_processor(exact, monkeypatch):
     with FromTheProcessor() as watch:
         x + torch.ones(2, 3, 64, 64).to("meta")
     assert watch.found
+
+
+@pytest.mark.usefixtures("full_precision")
+def test_nor_does_a_step_of_the_perceptual_stage(perceptual_weights):
+    config = PerceptualConfig(device="meta", bf16=False, patches=1.0)
+    distances = LPIPS("alexnet", perceptual_weights), DISTS(perceptual_weights)
+    players = Players(config, VQVAE(TINY), distances)
+    x, level = torch.empty(2, 3, 64, 64, device="meta"), torch.empty(2, device="meta")
+    with FromTheProcessor() as watch:
+        log = players._gradients(x, level, adversarial=True)
+    assert watch.found == []
+    assert {"psnr_loss", "dists", "patches", "game", "real"} <= set(log)
 
 
 class Recording:
