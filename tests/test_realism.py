@@ -26,6 +26,7 @@ from vqcodec.training import perceptual
 from vqcodec.training.adversarial import FROZEN, PerceptualConfig, Players
 from vqcodec.training.patches import PatchLoss
 from vqcodec.training.perceptual import load, progress_of, run, save, start_from, tuned_weights
+from vqcodec.training.pixel_errors import pixel_errors
 from vqcodec.zoo import find_model
 from vqcodec_cli.main import main
 
@@ -90,6 +91,9 @@ def test_only_the_decoder_and_its_judge_learn(tiny_weights, adversarial):
     group.set_rates(0.0)
     rates = [g["lr"] for o in group.optimizers for g in o.param_groups]
     assert rates == pytest.approx([1e-4, 3e-5, 2e-4])  # networks, last layer, judge
+    group.set_rates(0.5)
+    rates = [g["lr"] for o in group.optimizers for g in o.param_groups]
+    assert rates == pytest.approx([5e-5, 1.5e-5, 2e-4])  # the judge keeps its own
     for _ in range(2):
         log = group.train_step(*batch(), adversarial)
     assert all(torch.equal(p, before[n]) for n, p in group.model.state_dict().items())
@@ -117,11 +121,14 @@ def test_the_adaptive_weight_balances_gradients_at_the_last_layer(tiny_weights):
 
 def test_the_gradient_is_that_of_the_whole_loss(tiny_weights):
     """The losses' gradients are taken at the picture, and led back from there once."""
-    group, (x, level) = players(tiny_weights, error=0.5, lpips=2.0, dists=3.0, patches=0.7), batch()
+    weights = {"error": 0.5, "colour": 0.3, "repeats": 4.0, "lpips": 2.0, "dists": 3.0, "patches": 0.7}
+    group, (x, level) = players(tiny_weights, **weights), batch()
     scaled, fidelity = group._latents(x, level)
     picture = group.g_s(scaled, level)
-    ratio = (picture - x).square().mean((1, 2, 3)) / (fidelity - x).square().mean((1, 2, 3))
-    loss = 0.5 * ratio.mean() + 5.0 * (x - picture).abs().mean((1, 2, 3)).mean()
+    errors, floor = (pixel_errors(p - x) for p in (picture, fidelity))
+    ratios = errors.total / floor.total, errors.colour / floor.colour, errors.repeating / floor.total
+    loss = sum(w * r.mean() for w, r in zip((0.5, 0.3, 4.0), ratios, strict=True))
+    loss = loss + 5.0 * (x - picture).abs().mean((1, 2, 3)).mean()
     loss = loss + 0.7 * PatchLoss()(Difference().features(x), Difference().features(picture))
     wanted = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(group.tuned.values()))])
     assert group.train_step(x, level, False)["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
@@ -142,7 +149,9 @@ def test_a_run_logs_both_players_and_resumes_where_it_stopped(tmp_path, tiny_wei
     entries = [json.loads(t) for t in (tmp_path / "whole" / "perceptual.jsonl").read_text().splitlines()]
     assert [e["step"] for e in entries] == [2, 4, 6]
     assert "real" not in entries[0]
-    assert {"real", "fake", "weight", "psnr_loss", "lpips", "dists"} <= entries[-1].keys()
+    assert {"real", "fake", "weight", "psnr_loss", "colour", "repeats", "lpips", "dists"} <= entries[
+        -1
+    ].keys()
 
     half = players(tiny_weights, data=data, out=str(tmp_path / "half"), begin=0.3)
     with monkeypatch.context() as patch:

@@ -3,17 +3,21 @@
 Everything that decides the bits is frozen; a copy of the synthesis transform is tuned. For one batch of
 latents and the pictures f that the fidelity decoder makes of them:
 
-    decoder         w_e mse/mse_f + w_l LPIPS + w_d DISTS + w_p patches + w (adversarial + w_m matching)
+    decoder         w_e mse/mse_f + w_c colour/colour_f + w_r repeating/mse_f
+                    + w_l LPIPS + w_d DISTS + w_p patches + w (adversarial + w_m matching)
     discriminator   hinge loss on (original, f) against (decoded, f), once it has begun
 
 `mse/mse_f` is the error relative to the fidelity decoder's own: it weighs alike at every level of the dial,
-and its price in PSNR can be read off, 10 log10. The weight w is adaptive (Esser et al., 2021): the ratio of
-the gradient norms of the other losses and of the game at the last layer, times `adversarial`.
+and its price in PSNR can be read off, 10 log10. The errors of colour, and those that repeat from block to
+block, are parts of mse that show far more than they weigh (`vqcodec.training.pixel_errors`). The weight w is
+adaptive (Esser et al., 2021): the ratio of the gradient norms of the other losses and of the game at the last
+layer, times `adversarial`.
 
 What is logged shows both players. `real` and `fake` are mean scores; their distance should stay between about
 0.3 and 1.5: near 0 the discriminator has lost and teaches nothing, at 2 and more it sees through everything
 and the decoder's gradient is noise. `weight` is w: ten times more than at the start says that the game's
-gradient is vanishing. `psnr_loss` is the price paid so far in dB.
+gradient is vanishing. The discriminator keeps its rate to the end, while the decoder's falls: else it falls
+behind, and w makes up for it. `psnr_loss` is the price paid so far in dB.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ from vqcodec.model.vqvae import VQVAE
 from vqcodec.perceptual import Distance
 from vqcodec.training.graphs import Graphs
 from vqcodec.training.patches import PatchLoss
+from vqcodec.training.pixel_errors import PixelErrors, pixel_errors
 from vqcodec.training.running import choose_bfloat16, choose_device, warm_up
 
 FROZEN = ("shortcut", "lapping")
@@ -46,8 +51,8 @@ class PerceptualConfig:
 
     Attributes:
         level_power: levels are a uniform number to this power: above 1, most are low, where most is lost.
-        error, lpips, dists, patches, matching, adversarial: weights of the losses; the last scales the
-            adaptive one.
+        error, colour, repeats, lpips, dists, patches, matching, adversarial: weights of the losses; the last
+            scales the adaptive one.
         slow: rate of the last layer, relative to `learning_rate`.
         begin: share of the run before the discriminator and the adversarial losses begin.
         network: of LPIPS, "alexnet" or "vgg16".
@@ -64,6 +69,8 @@ class PerceptualConfig:
     discriminator_rate: float = 2e-4
     warmup: int = 50
     error: float = 0.2
+    colour: float = 0.0
+    repeats: float = 0.0
     lpips: float = 1.0
     dists: float = 5.0
     patches: float = 0.0
@@ -78,6 +85,12 @@ class PerceptualConfig:
     threads: int = 0
     device: str = "auto"
     bf16: bool | None = None
+
+
+def _relative(errors: PixelErrors, floor: PixelErrors) -> tuple[Tensor, Tensor, Tensor]:
+    """Errors (B,), of colour (B,) and repeating (B,) ones, over the fidelity decoder's."""
+    total = floor.total.clamp_min(1e-6)
+    return errors.total / total, errors.colour / floor.colour.clamp_min(1e-6), errors.repeating / total
 
 
 class Players:
@@ -128,9 +141,10 @@ class Players:
         self.step = 0
 
     def set_rates(self, progress: float) -> None:
-        """Learning rates at this share of the run: warm-up, then cosine to zero."""
-        factor = warm_up(self.step, self.config.warmup) * 0.5 * (1 + math.cos(math.pi * progress))
-        for optimizer in self.optimizers:
+        """Learning rates at this share of the run: warm-up, then, of the decoder alone, cosine to zero."""
+        begin = warm_up(self.step, self.config.warmup)
+        decay = 0.5 * (1 + math.cos(math.pi * progress))
+        for optimizer, factor in zip(self.optimizers, (begin * decay, begin), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * factor
 
@@ -162,17 +176,19 @@ class Players:
         """Set the gradients of the decoder and, with `adversarial`, of the discriminator; returns the log."""
         config = self.config
         scaled, fidelity = self._latents(x, level)
-        floor = (fidelity - x).square().mean((1, 2, 3))
+        floor = pixel_errors(fidelity - x)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             picture = self.g_s(scaled, level).float()
             # The losses' gradients meet at the picture: each network behind it is gone through once.
             leaf = picture.detach().requires_grad_()
-            ratio = (leaf - x).square().mean((1, 2, 3)) / floor.clamp_min(1e-6)
+            ratio, colour, repeats = _relative(pixel_errors(leaf - x), floor)
             lpips = self.lpips(x, leaf).float()
             seen = [self.dists.features(p) for p in (x, leaf)]
             dists = self.dists.compare(*seen).float()
             loss = config.error * ratio.mean() + config.lpips * lpips.mean() + config.dists * dists.mean()
+            loss = loss + config.colour * colour.mean() + config.repeats * repeats.mean()
             log = {"psnr_loss": 10 * ratio.log10().mean(), "lpips": lpips.mean(), "dists": dists.mean()}
+            log |= {"colour": colour.mean(), "repeats": repeats.mean()}
             if config.patches:
                 log["patches"] = self.patches(*seen)
                 loss = loss + config.patches * log["patches"]
