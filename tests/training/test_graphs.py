@@ -66,8 +66,9 @@ def test_nor_does_a_step_of_the_perceptual_stage(perceptual_weights):
     distances = LPIPS("alexnet", perceptual_weights), DISTS(perceptual_weights)
     players = Players(config, VQVAE(TINY), distances)
     x, level = torch.empty(2, 3, 64, 64, device="meta"), torch.empty(2, device="meta")
+    players.adversarial = True
     with FromTheProcessor() as watch:
-        log = players._gradients(x, level, adversarial=True)
+        log = players._gradients(x, level)
     assert watch.found == []
     assert {"psnr_loss", "dists", "patches", "game", "real"} <= set(log)
 

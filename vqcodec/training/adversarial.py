@@ -24,9 +24,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -132,12 +130,10 @@ class Players:
             torch.optim.Adam(g, lr=0.0, betas=b)
             for g, b in zip(groups, ((0.9, 0.99), (0.5, 0.9)), strict=True)
         ]
-        self._step: dict[bool, Callable[..., dict[str, Tensor]]] = {
-            adversarial: partial(self._gradients, adversarial=adversarial) for adversarial in (False, True)
-        }
+        self.adversarial = False
+        self.graphs: Graphs | None = None
         if self.device.type == "cuda":
-            trained = [*self.tuned.values(), *self.discriminator.parameters()]
-            self._step = {adversarial: Graphs(call, trained) for adversarial, call in self._step.items()}
+            self.graphs = Graphs(self._gradients, [*self.tuned.values(), *self.discriminator.parameters()])
         self.step = 0
 
     def set_rates(self, progress: float) -> None:
@@ -160,7 +156,11 @@ class Players:
 
     def train_step(self, x: Tensor, level: Tensor, adversarial: bool) -> dict[str, float]:
         """One step of the decoder and, with `adversarial`, of the discriminator; returns what is logged."""
-        log = self._step[adversarial](x, level)
+        self.adversarial = adversarial
+        if self.graphs is None:
+            log = self._gradients(x, level)
+        else:
+            log = self.graphs(x, level, mode=adversarial)
         norm = nn.utils.clip_grad_norm_(self.tuned.values(), 1.0)
         if torch.isfinite(norm):
             self.optimizers[0].step()
@@ -172,8 +172,8 @@ class Players:
             torch._foreach_lerp_(list(self.ema.values()), list(self.tuned.values()), 1 - decay)
         return dict(zip(log, torch.stack(list(log.values())).tolist(), strict=True))
 
-    def _gradients(self, x: Tensor, level: Tensor, adversarial: bool) -> dict[str, Tensor]:
-        """Set the gradients of the decoder and, with `adversarial`, of the discriminator; returns the log."""
+    def _gradients(self, x: Tensor, level: Tensor) -> dict[str, Tensor]:
+        """Set the gradients of the decoder and, if `adversarial`, of the discriminator; returns the log."""
         config = self.config
         scaled, fidelity = self._latents(x, level)
         floor = pixel_errors(fidelity - x)
@@ -194,7 +194,7 @@ class Players:
                 loss = loss + config.patches * log["patches"]
             log["loss"] = loss
             gradient = torch.autograd.grad(loss, leaf)[0]
-            if adversarial:
+            if self.adversarial:
                 self.discriminator.requires_grad_(False)
                 scores, features = self.discriminator(leaf, fidelity)
                 with torch.no_grad():
@@ -208,7 +208,7 @@ class Players:
                 log |= {"weight": weight, "game": game}
         self.optimizers[0].zero_grad(set_to_none=True)
         picture.backward(gradient)
-        if adversarial:
+        if self.adversarial:
             log |= self._discriminate(x, picture.detach(), fidelity)
         return {name: value.detach().float() for name, value in log.items()}
 
