@@ -121,7 +121,15 @@ def test_the_adaptive_weight_balances_gradients_at_the_last_layer(tiny_weights):
 
 def test_the_gradient_is_that_of_the_whole_loss(tiny_weights):
     """The losses' gradients are taken at the picture, and led back from there once."""
-    weights = {"error": 0.5, "colour": 0.3, "repeats": 4.0, "lpips": 2.0, "dists": 3.0, "patches": 0.7}
+    weights = {
+        "error": 0.5,
+        "colour": 0.3,
+        "repeats": 4.0,
+        "lpips": 2.0,
+        "dists": 3.0,
+        "patches": 0.7,
+        "stretch": 1.2,
+    }
     group, (x, level) = players(tiny_weights, **weights), batch()
     scaled, fidelity = group._latents(x, level)
     picture = group.g_s(scaled, level)
@@ -129,7 +137,7 @@ def test_the_gradient_is_that_of_the_whole_loss(tiny_weights):
     ratios = errors.total / floor.total, errors.colour / floor.colour, errors.repeating / floor.total
     loss = sum(w * r.mean() for w, r in zip((0.5, 0.3, 4.0), ratios, strict=True))
     loss = loss + 5.0 * (x - picture).abs().mean((1, 2, 3)).mean()
-    loss = loss + 0.7 * PatchLoss()(Difference().features(x), Difference().features(picture))
+    loss = loss + 0.7 * PatchLoss(1.2)(Difference().features(x), Difference().features(picture))
     wanted = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(group.tuned.values()))])
     assert group.train_step(x, level, False)["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
     taken = torch.cat([p.grad.flatten() for p in group.tuned.values() if p.grad is not None])

@@ -15,7 +15,8 @@ def maps(seed: int, count: int = 2, side: int = 128) -> list[torch.Tensor]:
     return [torch.rand(count, c, side // p, side // p, generator=generator) for c, p in sizes]
 
 
-def test_it_is_the_squared_distance_of_patch_means():
+@pytest.mark.parametrize("stretch", [1.0, 1.3])
+def test_it_is_the_squared_distance_of_patch_means(stretch):
     one, other = maps(1), maps(2)
     wanted = 0.0
     for a, b, places in ((one[1], other[1], 8), (one[2], other[2], 4)):
@@ -32,11 +33,11 @@ def test_it_is_the_squared_distance_of_patch_means():
             for m in (a, b)
         )
         assert first.shape[0] == 18
-        error = (first - second).square().sum(1).mean()
+        error = (stretch * first - second).square().sum(1).mean()
         wanted += float(error / first.var(0).sum()) / 2
-    loss = PatchLoss()
+    loss = PatchLoss(stretch)
     assert float(loss(one, other)) == pytest.approx(wanted, rel=1e-5)
-    assert float(loss(one, one)) == 0
+    assert float(loss(one, [stretch * m for m in one])) < 1e-10
 
 
 def test_textures_that_all_look_the_average_cost_one():

@@ -51,6 +51,7 @@ class PerceptualConfig:
         level_power: levels are a uniform number to this power: above 1, most are low, where most is lost.
         error, colour, repeats, lpips, dists, patches, matching, adversarial: weights of the losses; the last
             scales the adaptive one.
+        stretch: of `PatchLoss`.
         slow: rate of the last layer, relative to `learning_rate`.
         begin: share of the run before the discriminator and the adversarial losses begin.
         network: of LPIPS, "alexnet" or "vgg16".
@@ -72,6 +73,7 @@ class PerceptualConfig:
     lpips: float = 1.0
     dists: float = 5.0
     patches: float = 0.0
+    stretch: float = 1.0
     adversarial: float = 0.3
     matching: float = 0.5
     begin: float = 0.05
@@ -113,7 +115,7 @@ class Players:
         }
         self.ema = {name: parameter.detach().clone() for name, parameter in self.tuned.items()}
         self.discriminator = Discriminator().to(self.device)
-        self.patches = PatchLoss()
+        self.patches = PatchLoss(config.stretch)
         self.lpips, self.dists = (d.to(self.device) for d in distances)
         # Its weights are small: at the common rate their steps alone would cost half a decibel of noise.
         last = [p for n, p in self.tuned.items() if n.startswith("tail.")]
