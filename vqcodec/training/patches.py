@@ -8,8 +8,9 @@ their patches vary 0.57 times as much as originals' (run 17, Kodak, .15 bpp). Th
 distance of pairs bounds the Frechet distance of both populations.
 
 Least squares shrink: who cannot tell which texture it was answers with the average of all, and its features
-are too weak (run 19, Kodak, .15 bpp: 0.86 times the originals' of VGG16's last stage). A stretch s above 1 aims
-beyond. Too much of it makes features strong that the original has not: with 1.8 the Frechet distance rose.
+are too weak (run 19, Kodak, .15 bpp: 0.86 times the originals' of VGG16's last stage). A stretch s above 1
+aims beyond. Too much of it makes features strong that the original has not: with 1.8 the Frechet distance
+rose.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 A decoder that invents texture from the latent alone knows nothing to vary it by: it draws one pattern in
 block after block, which shows as a weave, and sprinkles it with colours. Of what the tuned decoder of run 19
-adds to Kodak's kodim01 and kodim13 at .15 bpp, a fifth is the same in all blocks of a window, and its errors
-of colour are 2.6 times the fidelity decoder's (1.4 times in all). In mean squared error neither weighs.
+added to crops of Kodak's kodim01 and kodim13 at quality 23, a fifth was the same in all blocks of a window,
+and its errors of colour were 3.2 times the fidelity decoder's (those of brightness 1.4 times). In mean
+squared error neither weighs.
 """
 
 from __future__ import annotations
