@@ -3,9 +3,10 @@
     python -m benchmarks.speed --image photo.png --bpp 0.5 --sides 256 4096 --threads 1 2 --out speed.json
 
 In process: every figure comes from a fresh process with its own thread count: load the codec, pick the
-quality whose file of the photograph is nearest to --bpp, call once, then take the median of the repeats, from
-pixels to file bytes and back. For --sides the photograph is mirrored side by side until it fills a square, or
-cut. Memory is the peak resident size of the whole process. vqcodec's time is split by its parts.
+quality whose file of the photograph is nearest to --bpp (effort 1's for all efforts of vqcodec), call once,
+then take the median of the repeats, from pixels to file bytes and back. For --sides the photograph is
+mirrored side by side until it fills a square, or cut. Memory is the peak resident size of the whole process.
+vqcodec's time is split by its parts.
 
 Commands (--commands): whole processes that read a file and write one, with everything that starting takes.
 """
@@ -59,7 +60,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     pixels = read_pixels(args.image)
     scale = range(int(codec.qualities[0]), int(codec.qualities[-1]) + 1)
     area = pixels.shape[0] * pixels.shape[1]
-    quality = nearest_quality(lambda q: 8 * len(codec.encode(pixels, q)) / area, scale, args.bpp)
+    slow = isinstance(codec, codecs.VqCodec) and codec.settings["effort"] != 1
+    quick = codecs.make(codecs.VQCODEC, model=args.model, device=args.devices[0]) if slow else codec
+    quality = nearest_quality(lambda q: 8 * len(quick.encode(pixels, q)) / area, scale, args.bpp)
     codec.decode(codec.encode(pixels, quality))
     if side:
         pixels = np.ascontiguousarray(enlarge(pixels, side))

@@ -68,7 +68,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     type=click.IntRange(1, EFFORT_MAX),
     default=1,
     show_default=True,
-    help="Search longer for a file that is better for its size; any decoder reads it.",
+    help="Search longer for a file that is better for its size; any decoder reads it. 2 to 4 are quick.",
 )
 @options.metadata
 @click.option("--strip-gps", is_flag=True, help="Leave out where the picture was taken.")

@@ -10,6 +10,7 @@ from PIL import Image
 from tests.tiny import picture
 from vqcodec import refine
 from vqcodec.codec import Codec
+from vqcodec.feedback import PARTS
 from vqcodec.metrics import mse
 from vqcodec.model import quantizer
 from vqcodec.model.vqvae import lambda_of_level
@@ -49,12 +50,12 @@ def test_the_greedy_choice_prices_errors_higher(tiny_weights, monkeypatch):
             error += analysis.errors[100]
         return joined, error
 
-    greedy, searched = coded(1), coded(2)
+    greedy, searched = coded(1), coded(5)
     monkeypatch.setattr(quantizer, "GREEDY_SLOPES", {})
     plain = coded(1)
     assert greedy[0] != plain[0]
     assert greedy[1] < plain[1]
-    assert coded(2) == searched
+    assert coded(5) == searched
 
 
 def test_effort_one_is_the_greedy_choice(tiny_weights):
@@ -63,7 +64,7 @@ def test_effort_one_is_the_greedy_choice(tiny_weights):
     assert codec.encode(x, 100, 0, 1) == codec.encode(x, 100, 0)
     assert codec._refiner is None
     assert "search" not in codec.timings
-    codec.encode(x, 100, 0, 2)
+    codec.encode(x, 100, 0, 5)
     assert "search" in codec.timings
 
 
@@ -88,8 +89,8 @@ def test_the_search_never_returns_a_target_that_is_worse(tiny_weights, monkeypat
 def test_any_size_and_tile(tiny_segments, size):
     x = picture(*size)
     height, width = size
-    for tile in (0, 64):
-        segments = tiny_segments.encode(tiny_segments.analyse(x), 150, tile, 3)
+    for tile, effort in ((0, 2), (64, 2), (0, 5), (64, 5)):
+        segments = tiny_segments.encode(tiny_segments.analyse(x), 150, tile, effort)
         decoded = tiny_segments.decode(segments, width=width, height=height, level=150, tile=tile)
         assert decoded.shape == x.shape
 
@@ -127,7 +128,7 @@ def test_parts_fall():
         values = list(parts(steps))
         assert len(values) == steps
         assert values == sorted(values, reverse=True)
-    assert list(EFFORT_STEPS) == list(range(1, 10))
+    assert [1, *PARTS, *EFFORT_STEPS] == list(range(1, 10))
     assert sorted(EFFORT_STEPS.values()) == list(EFFORT_STEPS.values())
 
 

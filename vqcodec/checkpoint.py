@@ -223,6 +223,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str
     return tensors, metadata
 
 
+@torch.inference_mode(False)  # what is made in it takes no part in gradients, which `vqcodec.feedback` wants
 def load_weights(path: str | os.PathLike[str], device: str = "cpu") -> Weights:
     """Read a weights file and check it against its own fingerprints.
 

@@ -31,8 +31,8 @@ from vqcodec.model.vqvae import lambda_of_level
 from vqcodec.restore import restore
 from vqcodec.windows import Window, cut, within
 
-EFFORT_STEPS = {1: 0, 2: 1, 3: 2, 4: 3, 5: 5, 6: 7, 7: 11, 8: 18, 9: 30}
-"""Quantisations after the first one, by effort."""
+EFFORT_STEPS = {5: 5, 6: 7, 7: 11, 8: 18, 9: 30}
+"""Quantisations after the first one, by effort; `vqcodec.feedback` does more with fewer."""
 FIRST_PARTS, LAST_PARTS = (0.35, 0.8), (0.06, 0.02)
 """The part b at the first and last step, of short and of long searches; it falls geometrically. Constant
 parts end up oscillating; a long search gains a fifth more when it starts too boldly (measured)."""
@@ -94,11 +94,9 @@ class Refiner:
         """A better target than y (1, M, h, w) for the picture x (1, 3, 16h, 16w) at level (1,) in [0, 1].
 
         Args:
-            effort: 1 (y itself) to 9.
+            effort: one of `EFFORT_STEPS`.
         """
         steps = EFFORT_STEPS[effort]
-        if not steps:
-            return y
         # Callers run in inference mode, whose tensors take no part in gradients; copies made outside it do.
         with torch.inference_mode(False):
             x, y = x.clone(), y.clone()

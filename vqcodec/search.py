@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,12 +12,17 @@ from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS, Coded, LatentCoder
 from vqcodec.entropy.shifts import Shifts
 from vqcodec.entropy.slices import Slice
 from vqcodec.entropy.tables import nats_from_counts
+from vqcodec.grid import tiles
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE, greedy_slope
 from vqcodec.model.vqvae import Transforms
+from vqcodec.types import TileProgress
 
 SCALE = round(1 / VALUE_STEP)
 """Steps of the integer latent in one of the real one."""
+
+Segments = dict[tuple[int, int], list[bytes]]
+"""The segments of tiles, by the row and column of a latent that they begin with."""
 
 
 class BandSearch:
@@ -143,3 +150,34 @@ class TileSearch:
             classes = flat([classes[:, :, band.within(piece)[1]] for _, piece, _, classes in its])
             shifts.append(self._shift_search(search, index, classes))
         return shifts
+
+
+class TiledSearch:
+    """Codes parts of a latent tile by tile, and says how far it is.
+
+    Attributes:
+        seconds: that it took so far.
+    """
+
+    def __init__(
+        self, search: TileSearch, level: int, tile: int, progress: TileProgress | None, count: int
+    ) -> None:
+        """tile: as for `vqcodec.grid.tiles`; count: of tiles, as progress is told it."""
+        self._search, self._level, self._tile = search, level, tile
+        self._progress, self._done, self._count = progress, 0, count
+        self.seconds = 0.0
+
+    def __call__(self, target: Tensor, y: Tensor) -> tuple[Segments, Tensor]:
+        """Segments of a part that holds whole tiles, and what it decodes to; all (1, M, h, w)."""
+        begun = time.perf_counter()
+        coded, y_hat = Segments(), torch.empty_like(y)
+        for rows, columns in tiles(y.shape[2], y.shape[3], self._tile):
+            place = (slice(None), slice(None), rows, columns)
+            segments, latent = self._search.encode(target[place], y[place], self._level)
+            coded[rows.start, columns.start] = segments
+            y_hat[place] = torch.from_numpy(latent.transpose(2, 0, 1).astype(np.float32) / SCALE)
+            self._done += 1
+            if self._progress is not None:
+                self._progress(self._done, self._count)
+        self.seconds += time.perf_counter() - begun
+        return coded, y_hat

@@ -26,11 +26,12 @@ from vqcodec.blending import Blends
 from vqcodec.checkpoint import Weights, load_weights
 from vqcodec.entropy.latent_coder import LAYERS, LatentCoder
 from vqcodec.errors import ModelNotFound
+from vqcodec.feedback import PARTS, Feedback
 from vqcodec.grid import LatentGrid, tiles
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantizer import SLOPE
-from vqcodec.refine import Refiner
-from vqcodec.search import SCALE, TileSearch
+from vqcodec.refine import EFFORT_STEPS, Refiner
+from vqcodec.search import SCALE, TiledSearch, TileSearch
 from vqcodec.types import LEVEL_MAX, Region, TileProgress
 from vqcodec.windows import SIDE, batches, cut, within
 
@@ -93,23 +94,26 @@ class SegmentCodec:
         """Segments [tile][layer] at `level` 0..252; `tile` is 0 (whole) or a multiple of 64.
 
         Args:
-            effort: 1 (greedy) to 9, see `vqcodec.refine`.
-            progress: told after every tile.
+            effort: 1 (greedy) to 9, see `vqcodec.feedback` and `vqcodec.refine`.
+            progress: told after every tile of every try.
         """
         t = torch.tensor([level / LEVEL_MAX], device=self.device)
         timings: dict[str, float] = defaultdict(float)
-        coded: dict[tuple[int, int], list[bytes]] = {}
-        error, search, count = 0.0, self._searcher(effort == 1), sum(1 for _ in tiles(*analysis.shape, tile))
+        parts = PARTS.get(effort, ())
+        search = self._searcher(greedy=effort == 1 or effort in PARTS)
+        count = (1 + len(parts)) * sum(1 for _ in tiles(*analysis.shape, tile))
+        code = TiledSearch(search, level, tile, progress, count)
+        coded, error = dict[tuple[int, int], list[bytes]](), 0.0
         for top, left, target, y in self._latents(analysis, t, tile, effort, timings):
-            begun = time.perf_counter()
-            for rows, columns in tiles(y.shape[2], y.shape[3], tile):
-                place = (slice(None), slice(None), rows, columns)
-                segments, latent = search.encode(target[place], y[place], level)
-                coded[top + rows.start, left + columns.start] = segments
-                error += float(np.square(y[place][0].permute(1, 2, 0).cpu().numpy() - latent / SCALE).sum())
-                if progress is not None:
-                    progress(len(coded), count)
-            timings["coding"] += time.perf_counter() - begun
+            begun = time.perf_counter() - code.seconds
+            if parts:
+                found, y_hat = Feedback(self.transforms, analysis, t).search(code, y, parts)
+                timings["search"] += time.perf_counter() - code.seconds - begun
+            else:
+                found, y_hat = code(target, y)
+            coded |= {(top + row, left + column): segments for (row, column), segments in found.items()}
+            error += float((y - y_hat).square().sum())
+        timings["coding"] = code.seconds
         analysis.errors[level] = SLOPE * error / math.prod(analysis.shape)
         self.timings = dict(timings)
         return [coded[place] for place in sorted(coded)]
@@ -126,7 +130,7 @@ class SegmentCodec:
                 y = self._analysed(analysis, t, rows, columns)
                 timings["analysis"] += time.perf_counter() - begun
                 target = y
-                if effort > 1:
+                if effort in EFFORT_STEPS:
                     begun = time.perf_counter()
                     target = self._refine().refine(analysis.x, y, t, effort)
                     timings["search"] += time.perf_counter() - begun
