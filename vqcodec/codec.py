@@ -126,8 +126,8 @@ class Codec:
             effort: 1 to 9; above 1 the encoder searches for a file that is better for its size: for 3 to 10
                 times as long up to 4, then for far longer.
             label: also write the model's name and decoder fingerprint (about 40 bytes), for `info` only.
-            progress: called with (tiles done, tiles) after each; anew for every quality that is tried. Efforts
-                2 to 4 code every tile two to six times, and count them all.
+            progress: called with (tiles done, tiles) after each; anew for every quality that is tried.
+                Efforts 2 to 4 code every tile two to six times, and count them all.
 
         Raises:
             OSError, UnsupportedImage: as for `prepare`.

@@ -33,9 +33,9 @@ from vqcodec.windows import Window, cut, within
 PARTS: dict[int, tuple[float, ...]] = {2: (0.25,), 3: (0.35, 0.2, 0.12), 4: (0.4, 0.25, 0.15, 0.1, 0.06)}
 """The parts b by effort, falling: constant ones gain less, .3 and .3 4/5 of what .3 and .15 do.
 
-On 5 dev crops at levels .1, .45 and .8, one step lowers J by 1.6 %, three by 2.5, five by 2.9, eight by no more
-than that (run 21). `vqcodec.refine` comes to 1.9 % in two steps and 3.7 in five, at .45, and takes four times as
-long as this for as many steps."""
+On 5 dev crops at levels .1, .45 and .8, one step lowers J by 1.6 %, three by 2.5, five by 2.9, eight by no
+more than that (run 21). `vqcodec.refine` comes to 1.9 % in two steps and 3.7 in five, at .45, and takes four
+times as long as this for as many steps."""
 WINDOW = 48
 """Side in blocks of the pieces that go through g_s and back at once; it bounds memory."""
 HALO = 6
