@@ -16,7 +16,12 @@ level 0; it doubles every OVERLOAD_DOUBLES levels.
 
 The development set has up to 82 at level 63, 141 at 126, 183 at 168, 198 at 189 and 401 at 252; stripes of 4
 pixels have 74 at 156, 213 at 168 and 37,146 at 252, single-pixel checks 6,363 at 100. A photograph beyond it
-would lose time, not quality."""
+would lose time, not quality.
+
+Half of that, and twice this, is too much as well where the errors come to more nats than the rate: with
+run 21's words those stripes have 141 of error at 168, 1.4 times their rate, and look worse than at 147. No
+picture of the development set or Kodak has that: coarse ones and smooth ones may have more error than rate,
+but less of it."""
 
 OVERLOAD_DOUBLES = 81
 
@@ -29,11 +34,13 @@ class Analysis:
         pixels: uint8 (height, width, 3).
         device: where the transforms run.
         errors: by level, what `SegmentCodec.encode` found: w |y - y_hat|^2 in nats per latent position.
+        rates: by level, the segments' sizes alike.
     """
 
     pixels: np.ndarray
     device: str = "cpu"
     errors: dict[int, float] = field(default_factory=dict)
+    rates: dict[int, float] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -57,7 +64,9 @@ class Analysis:
 
     def overloaded(self, level: int) -> bool:
         """Did codewords not reach where the picture's latent lies, when it was encoded at `level`?"""
-        return self.errors.get(level, 0.0) > OVERLOAD * 2 ** (level / OVERLOAD_DOUBLES)
+        limit = OVERLOAD * 2 ** (level / OVERLOAD_DOUBLES)
+        error, rate = self.errors.get(level, 0.0), self.rates.get(level, 0.0)
+        return error > limit or error > max(2 * OVERLOAD, limit / 2, rate)
 
     def window(self, rows: slice, columns: slice) -> Tensor:
         """The blocks of some rows and columns as (1, 3, ., .) in [0, 1] on the device.

@@ -115,6 +115,8 @@ class SegmentCodec:
             error += float((y - y_hat).square().sum())
         timings["coding"] = code.seconds
         analysis.errors[level] = SLOPE * error / math.prod(analysis.shape)
+        size = sum(len(segment) for layers in coded.values() for segment in layers)
+        analysis.rates[level] = 8 * math.log(2) * size / math.prod(analysis.shape)
         self.timings = dict(timings)
         return [coded[place] for place in sorted(coded)]
 
