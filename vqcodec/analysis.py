@@ -18,10 +18,10 @@ The development set has up to 82 at level 63, 141 at 126, 183 at 168, 198 at 189
 pixels have 74 at 156, 213 at 168 and 37,146 at 252, single-pixel checks 6,363 at 100. A photograph beyond it
 would lose time, not quality.
 
-Half of that, and twice this, is too much as well where the errors come to more nats than the rate: with
-run 21's words those stripes have 141 of error at 168, 1.4 times their rate, and look worse than at 147. No
-picture of the development set or Kodak has that: coarse ones and smooth ones may have more error than rate,
-but less of it."""
+Half of that limit, and twice this number, is too much as well where errors come to more nats than the rate:
+with run 21's words those stripes have 141 of error at 168, 1.4 times their rate, and look worse than at 147.
+No picture of the development set or Kodak has that: coarse ones and smooth ones may have more error than
+rate, but less of it."""
 
 OVERLOAD_DOUBLES = 81
 

@@ -27,7 +27,7 @@ from vqcodec.analysis import Analysis
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantizer import SLOPE
 from vqcodec.model.vqvae import Transforms, lambda_of_level
-from vqcodec.search import Segments
+from vqcodec.search import TileSegments, rate_in_nats
 from vqcodec.windows import Window, cut, within
 
 PARTS: dict[int, tuple[float, ...]] = {2: (0.25,), 3: (0.35, 0.2, 0.12), 4: (0.4, 0.25, 0.15, 0.1, 0.06)}
@@ -51,8 +51,11 @@ class Feedback:
         self._price = float(lambda_of_level(level)) * 255**2 * math.log(2) / 3
 
     def search(
-        self, code: Callable[[Tensor, Tensor], tuple[Segments, Tensor]], y: Tensor, parts: tuple[float, ...]
-    ) -> tuple[Segments, Tensor]:
+        self,
+        code: Callable[[Tensor, Tensor], tuple[TileSegments, Tensor]],
+        y: Tensor,
+        parts: tuple[float, ...],
+    ) -> tuple[TileSegments, Tensor]:
         """Code y (1, M, h, w) and then as many better targets as there are parts.
 
         Args:
@@ -64,8 +67,7 @@ class Feedback:
         target, best, least = y.clone(), None, math.inf
         for part in (*parts, 0.0):
             found, y_hat = code(target, y)
-            error = self.move(target, y_hat, part)
-            cost = error + 8 * math.log(2) * sum(len(s) for layers in found.values() for s in layers)
+            cost = self.move(target, y_hat, part) + rate_in_nats(found)
             if best is None or cost < least:
                 best, least = (found, y_hat), cost
         assert best is not None

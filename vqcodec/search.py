@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -21,8 +22,13 @@ from vqcodec.types import TileProgress
 SCALE = round(1 / VALUE_STEP)
 """Steps of the integer latent in one of the real one."""
 
-Segments = dict[tuple[int, int], list[bytes]]
+TileSegments = dict[tuple[int, int], list[bytes]]
 """The segments of tiles, by the row and column of a latent that they begin with."""
+
+
+def rate_in_nats(coded: TileSegments) -> float:
+    """What segments take, in nats as errors are counted."""
+    return 8 * math.log(2) * sum(len(segment) for layers in coded.values() for segment in layers)
 
 
 class BandSearch:
@@ -167,10 +173,10 @@ class TiledSearch:
         self._progress, self._done, self._count = progress, 0, count
         self.seconds = 0.0
 
-    def __call__(self, target: Tensor, y: Tensor) -> tuple[Segments, Tensor]:
+    def __call__(self, target: Tensor, y: Tensor) -> tuple[TileSegments, Tensor]:
         """Segments of a part that holds whole tiles, and what it decodes to; all (1, M, h, w)."""
         begun = time.perf_counter()
-        coded, y_hat = Segments(), torch.empty_like(y)
+        coded, y_hat = TileSegments(), torch.empty_like(y)
         for rows, columns in tiles(y.shape[2], y.shape[3], self._tile):
             place = (slice(None), slice(None), rows, columns)
             segments, latent = self._search.encode(target[place], y[place], self._level)

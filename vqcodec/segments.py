@@ -31,7 +31,7 @@ from vqcodec.grid import LatentGrid, tiles
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantizer import SLOPE
 from vqcodec.refine import EFFORT_STEPS, Refiner
-from vqcodec.search import SCALE, TiledSearch, TileSearch
+from vqcodec.search import SCALE, TiledSearch, TileSearch, TileSegments, rate_in_nats
 from vqcodec.types import LEVEL_MAX, Region, TileProgress
 from vqcodec.windows import SIDE, batches, cut, within
 
@@ -100,10 +100,10 @@ class SegmentCodec:
         t = torch.tensor([level / LEVEL_MAX], device=self.device)
         timings: dict[str, float] = defaultdict(float)
         parts = PARTS.get(effort, ())
-        search = self._searcher(greedy=effort == 1 or effort in PARTS)
+        search = self._searcher(greedy=effort not in EFFORT_STEPS)
         count = (1 + len(parts)) * sum(1 for _ in tiles(*analysis.shape, tile))
         code = TiledSearch(search, level, tile, progress, count)
-        coded, error = dict[tuple[int, int], list[bytes]](), 0.0
+        coded, error = TileSegments(), 0.0
         for top, left, target, y in self._latents(analysis, t, tile, effort, timings):
             begun = time.perf_counter() - code.seconds
             if parts:
@@ -115,8 +115,7 @@ class SegmentCodec:
             error += float((y - y_hat).square().sum())
         timings["coding"] = code.seconds
         analysis.errors[level] = SLOPE * error / math.prod(analysis.shape)
-        size = sum(len(segment) for layers in coded.values() for segment in layers)
-        analysis.rates[level] = 8 * math.log(2) * size / math.prod(analysis.shape)
+        analysis.rates[level] = rate_in_nats(coded) / math.prod(analysis.shape)
         self.timings = dict(timings)
         return [coded[place] for place in sorted(coded)]
 
