@@ -29,6 +29,7 @@ from benchmarks.report import table
 from benchmarks.results import dump
 from vqcodec.entropy.passes import whole
 from vqcodec.model.complexity import measure
+from vqcodec.model.free_energy import Contexts
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, load_images
@@ -116,10 +117,13 @@ def _quantiser_alone(model: VQVAE, latent: Tensor, level: Tensor) -> Callable[[]
     rows, columns = whole(order, height, width)
     padded = F.pad(latent.detach(), (0, columns - width, 0, rows - height))
     parts = [padded[p.last].requires_grad_() for p in order]
-    features = [[f.detach().requires_grad_() for f in result.features] for result in passes]
+    contexts = [
+        [Contexts(c.numbers.detach().requires_grad_(), c.taken.detach()) for c in result.contexts]
+        for result in passes
+    ]
 
     def call() -> None:
-        for part, given in zip(parts, features, strict=True):
+        for part, given in zip(parts, contexts, strict=True):
             result = model.quantizer(part, given)
             (result.value.mean() + result.energy.mean()).backward()
 

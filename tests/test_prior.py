@@ -166,8 +166,8 @@ def test_parts_are_put_together(first):
     y = torch.arange(2 * 3 * 8 * 12).reshape(2, 3, 8, 12)
     passes = order(first)
     parts = [y[place.last] for place in passes]
-    assert torch.equal(put_together(parts, passes, 8, 12), y)
-    begun = put_together(parts[:2], passes, 8, 12)
+    assert torch.equal(put_together(parts, passes), y)
+    begun = put_together(parts[:2], passes)
     assert torch.equal(begun[passes[1].last], parts[1])
     assert not begun[passes[2].last].any()
 

@@ -9,6 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vqcodec.model.blocks import hat_basis
+from vqcodec.model.free_energy import Contexts, FreeEnergy, hat_rows, rows_between
 from vqcodec.model.lloyd import (
     class_of_scale,
     class_scales,
@@ -20,7 +22,6 @@ from vqcodec.model.quantizer import (
     SLOPE,
     Band,
     VectorQuantizer,
-    _FreeEnergy,
     from_groups,
     to_groups,
 )
@@ -39,7 +40,7 @@ def random_quantizer(seed: int = 0) -> VectorQuantizer:
 
 
 def random_call(quantizer: VectorQuantizer, seed: int = 1, size: tuple[int, int, int] = (2, 3, 4)):
-    """A residual (B, C, h, w) and its features."""
+    """A residual (B, C, h, w) and its contexts."""
     generator = torch.Generator().manual_seed(seed)
     b, h, w = size
     residual = torch.randn(b, quantizer.channels, h, w, generator=generator)
@@ -49,45 +50,102 @@ def random_call(quantizer: VectorQuantizer, seed: int = 1, size: tuple[int, int,
 
 
 # -- free energy -------------------------------------------------------------------------------
-def free_energy(features, residual, table, bias, words):
+def dense_logits(numbers, table, bias, levels=LEVELS):
+    """bias + hat basis of every number @ its rows of the table, as it is defined."""
+    features = torch.cat([hat_basis(u, n) for u, n in zip(numbers, levels, strict=True)], -1)
+    return bias.unsqueeze(1) + features @ table
+
+
+def free_energy(numbers, residual, table, bias, words):
     """-ln sum_k p(k) exp(-w |r - c_k|^2), written as it is defined."""
-    log_p = (bias.unsqueeze(1) + features @ table).log_softmax(-1)
+    log_p = dense_logits(numbers, table, bias).log_softmax(-1)
     distance = (residual.unsqueeze(2) - words.unsqueeze(1)).square().sum(-1)
     return -torch.logsumexp(log_p - SLOPE * distance, -1)
 
 
 def energy_inputs(size: int, seed: int = 0):
+    """Numbers (2, 2, 3), residual, table, bias and words of two groups at three positions."""
     generator = torch.Generator().manual_seed(seed)
 
     def values(*shape):
         return torch.randn(*shape, generator=generator, dtype=torch.float64) * 0.5
 
-    inputs = values(2, 3, 4), values(2, 3, size), values(2, 4, 5), values(2, 5), values(2, 5, size)
+    share = torch.rand(2, 2, 3, generator=generator, dtype=torch.float64)
+    numbers = share * torch.tensor([n - 1.0 for n in LEVELS])[:, None, None]
+    inputs = numbers, values(2, 3, size), values(2, sum(LEVELS), 5), values(2, 5), values(2, 5, size)
     return tuple(v.requires_grad_() for v in inputs)
+
+
+def apply(numbers, *inputs, levels=LEVELS, rounded=False):
+    contexts = Contexts.of(numbers, rounded)
+    return FreeEnergy.apply(contexts.numbers, contexts.taken, *inputs, levels, SLOPE, torch.float64)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_gradient_of_the_free_energy(size):
-    def energy(*inputs):
-        return _FreeEnergy.apply(*inputs, SLOPE, torch.float64)[0]
-
-    assert torch.autograd.gradcheck(energy, energy_inputs(size))
+    assert torch.autograd.gradcheck(lambda *inputs: apply(*inputs)[0], energy_inputs(size))
 
 
+@pytest.mark.parametrize("chunk", [1, 40, 1 << 20])
 @pytest.mark.parametrize("size", [1, 2, 4])
-def test_free_energy_is_what_it_says(size):
+def test_free_energy_is_what_it_says(monkeypatch, size, chunk):
+    """However many groups are worked at together."""
+    monkeypatch.setattr("vqcodec.model.free_energy.CHUNK", chunk)
     inputs = energy_inputs(size, seed=2)
-    energy, index, rate = _FreeEnergy.apply(*inputs, SLOPE, torch.float64)
+    energy, index, rate = apply(*inputs)
     assert torch.allclose(energy, free_energy(*inputs), atol=1e-10)
-    features, _, table, bias, _ = inputs
-    log_p = (bias.unsqueeze(1) + features @ table).log_softmax(-1)
+    numbers, _, table, bias, _ = inputs
+    log_p = dense_logits(numbers, table, bias).log_softmax(-1)
     assert torch.allclose(rate, -log_p.gather(-1, index.unsqueeze(-1)).squeeze(-1), atol=1e-10)
+
+
+def test_free_energy_far_from_all_words_has_a_gradient():
+    numbers, residual, table, bias, words = energy_inputs(2, seed=4)
+    far = (residual.detach() + 50).requires_grad_()
+    energy = apply(numbers, far, table, bias, words)[0]
+    assert torch.allclose(energy, free_energy(numbers, far, table, bias, words))
+    (gradient,) = torch.autograd.grad(energy.sum(), far)
+    (expected,) = torch.autograd.grad(free_energy(numbers, far, table, bias, words).sum(), far)
+    assert torch.allclose(gradient, expected)
+
+
+def test_rounded_contexts_are_those_of_classes_with_the_gradient_between_them():
+    numbers, residual, table, bias, words = energy_inputs(2, seed=5)
+    hard = apply(numbers, residual, table, bias, words, rounded=True)[0]
+    assert torch.equal(hard, apply(numbers.round(), residual, table, bias, words)[0])
+    # A step of one class changes what the posterior expects of the logits by that of two rows.
+    (gradient,) = torch.autograd.grad(hard.sum(), numbers)
+    log_p = dense_logits(numbers.round(), table, bias).log_softmax(-1)
+    distance = (residual.unsqueeze(2) - words.unsqueeze(1)).square().sum(-1)
+    difference = log_p.exp() - (log_p - SLOPE * distance).softmax(-1)
+    start = 0
+    for number, steps, count in zip(numbers, gradient, LEVELS, strict=True):
+        low = number.detach().floor().long() + start
+        rows = torch.stack([table[g][low[g] + 1] - table[g][low[g]] for g in range(2)])
+        assert torch.allclose(steps, (difference * rows).sum(-1))
+        start += count
+
+
+def test_dense_weights_of_rows_are_the_hat_basis():
+    """On a card logits come of these, on a CPU of the rows themselves."""
+    numbers = torch.tensor([[[0.0, 1.25, 4.0, 2.0]], [[2.0, 0.5, 0.0, 1.75]]])
+    rows, shares = rows_between(numbers, LEVELS)
+    expected = torch.cat([hat_basis(u, n) for u, n in zip(numbers, LEVELS, strict=True)], -1)
+    assert torch.allclose(hat_rows(rows, shares, sum(LEVELS)), expected)
+
+
+def test_a_context_number_may_have_a_single_level():
+    numbers, residual, table, bias, words = energy_inputs(1, seed=6)
+    single = torch.stack([numbers[0], torch.zeros_like(numbers[1])])
+    energy = apply(single, residual, table[:, :6], bias, words, levels=(5, 1))[0]
+    both = table[:, :5] + table[:, 5:6]
+    assert torch.allclose(energy, apply(numbers[:1], residual, both, bias, words, levels=(5,))[0])
 
 
 def test_free_energy_bounds_the_cost_of_the_choice():
     """The sum holds the chosen word's own term, so the energy is at most rate plus distance."""
-    features, residual, table, bias, words = energy_inputs(2, seed=3)
-    energy, index, rate = _FreeEnergy.apply(features, residual, table, bias, words, SLOPE, torch.float64)
+    numbers, residual, table, bias, words = energy_inputs(2, seed=3)
+    energy, index, rate = apply(numbers, residual, table, bias, words)
     word = words.gather(1, index.unsqueeze(-1).expand(-1, -1, 2))
     cost = rate + SLOPE * (residual - word).square().sum(-1)
     assert bool((energy <= cost + 1e-12).all())
@@ -99,14 +157,16 @@ def test_free_energy_bounds_the_cost_of_the_choice():
 @given(seed=st.integers(0, 10_000))
 def test_the_choice_is_the_minimum(seed):
     quantizer = random_quantizer(seed)
-    residual, features = random_call(quantizer, seed + 1)
-    result = quantizer(residual, features)
+    residual, contexts = random_call(quantizer, seed + 1)
+    result = quantizer(residual, contexts)
     start = 0
     for i, band in enumerate(BANDS):
         r = to_groups(residual[:, start : start + band.channels], band).double()
         start += band.channels
         words = quantizer.words[i].double()
-        logits = quantizer.bias[i].double().unsqueeze(1) + features[i].double() @ quantizer.table[i].double()
+        logits = dense_logits(
+            contexts[i].taken.double(), quantizer.table[i].double(), quantizer.bias[i].double()
+        )
         distance = (r.unsqueeze(2) - words.unsqueeze(1)).square().sum(-1)
         cost = SLOPE * distance - logits.log_softmax(-1)
         chosen = cost.gather(-1, result.index[i].unsqueeze(-1)).squeeze(-1)
@@ -121,15 +181,15 @@ def test_ties_go_to_the_lowest_word():
         quantizer.words[0].copy_(grid.repeat(3, 1).expand(2, -1, -1))
     residual = torch.tensor([[0.1, 0.0], [0.9, 0.1], [0.2, 1.5], [0.5, 0.0]]).T.reshape(1, 2, 2, 2)
     residual = residual.repeat_interleave(2, 1)
-    features = quantizer.arrange(torch.zeros(1, 1, 2, 2, 2))
-    assert quantizer(residual, features).index[0].tolist() == [[0, 1, 2, 0], [0, 1, 2, 0]]
+    contexts = quantizer.arrange(torch.zeros(1, 1, 2, 2, 2))
+    assert quantizer(residual, contexts).index[0].tolist() == [[0, 1, 2, 0], [0, 1, 2, 0]]
 
 
 def test_value_is_the_word_and_passes_the_gradient_to_both():
     quantizer = random_quantizer()
-    residual, features = random_call(quantizer)
+    residual, contexts = random_call(quantizer)
     residual.requires_grad_()
-    result = quantizer(residual, features)
+    result = quantizer(residual, contexts)
     start = 0
     for i, band in enumerate(BANDS):
         value = to_groups(result.value[:, start : start + band.channels], band)
@@ -146,11 +206,11 @@ def test_value_is_the_word_and_passes_the_gradient_to_both():
 
 def test_positions_that_are_not_kept_cost_nothing():
     quantizer = random_quantizer()
-    residual, features = random_call(quantizer)
+    residual, contexts = random_call(quantizer)
     keep = torch.ones(2, 3, 4)
     keep[0, 1, 2] = 0
     keep[1] = 0
-    part, whole = quantizer(residual, features, keep), quantizer(residual, features)
+    part, whole = quantizer(residual, contexts, keep), quantizer(residual, contexts)
     assert part.energy[1] == part.rate[1] == 0
     assert 0 < part.rate[0] < whole.rate[0]
     assert bool((part.value[1] == 0).all())
@@ -206,14 +266,19 @@ def test_positions_are_row_major_within_samples():
     assert to_groups(x, band).flatten().tolist() == list(range(12))
 
 
-def test_features_of_the_context_are_split_by_band():
+def test_context_numbers_are_split_by_band():
     quantizer = VectorQuantizer(BANDS, LEVELS)
-    context = torch.zeros(1, 2, quantizer.groups, 1, 1)
-    context[0, 0, :, 0, 0] = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 1.5])
-    context[0, 1, :, 0, 0] = 2
-    features = torch.cat(quantizer.arrange(context))[:, 0]
-    assert features[:, :5].argmax(-1)[:5].tolist() == [0, 1, 2, 3, 4]
-    assert features[5].tolist() == [0, 0.5, 0.5, 0, 0, 0, 0, 1]
+    context = torch.zeros(2, 2, quantizer.groups, 1, 2)
+    context[1, 0, :, 0, 1] = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 1.5])
+    context[1, 1, :, 0, 1] = 1.4
+    parts = quantizer.arrange(context)
+    assert [part.numbers.shape for part in parts] == [(2, band.groups, 4) for band in BANDS]
+    numbers = torch.cat([part.taken for part in parts], 1)
+    assert numbers[0, :, 3].tolist() == [0, 1, 2, 3, 4, 1.5]
+    assert not numbers[:, :, :3].any()
+    quantizer.grid = 1 / 32
+    rounded = torch.cat([part.taken for part in quantizer.arrange(context)], 1)
+    assert rounded[:, :, 3].tolist() == [[0, 1, 2, 3, 4, 2], [1] * 6]
 
 
 # -- start -------------------------------------------------------------------------------------

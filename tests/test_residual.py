@@ -32,12 +32,12 @@ def started():
 def test_stages_add_up_and_the_second_refines(started):
     r = 6 * torch.randn(2, 12, 4, 6)
     context = torch.full((2, 2, started.groups, 4, 6), 1.5)
-    features = started.arrange(context)
-    result = started(r, features)
-    coarse = started.first(r / RATIO, features)
+    contexts = started.arrange(context)
+    result = started(r, contexts)
+    coarse = started.first(r / RATIO, contexts)
     assert result.value.shape == r.shape
     assert (result.value - r).square().mean() < 0.2 * (RATIO * coarse.value - r).square().mean()
-    fine = started.second(r - RATIO * coarse.value, features)
+    fine = started.second(r - RATIO * coarse.value, contexts)
     assert torch.allclose(result.value, RATIO * coarse.value + fine.value, atol=1e-5)
     assert torch.allclose(result.rate, coarse.rate + fine.rate)
     assert len(result.index) == 2 * len(BANDS)

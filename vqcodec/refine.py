@@ -23,7 +23,6 @@ import torch
 from torch import Tensor
 
 from vqcodec.checkpoint import Weights
-from vqcodec.entropy.passes import whole
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.prior import put_together
 from vqcodec.model.quantizer import SLOPE
@@ -141,8 +140,7 @@ class Refiner:
             gradients = torch.autograd.grad(distortion.sum() + energy, seen)
         rate = hyper.rate.sum() + torch.stack([p.rate.sum() for p in passes]).sum()
         cost = float(distortion.detach().sum() + rate.detach())
-        order = self.model.prior.passes
         slices = len(self.model.prior.slices)
         by_pass = [torch.cat(gradients[n : n + slices], 1) for n in range(0, len(gradients), slices)]
-        gradient = put_together(by_pass, order, *whole(order, h, w))[:, :, :h, :w]
+        gradient = put_together(by_pass, self.model.prior.passes)[:, :, :h, :w]
         return y_hat.detach(), gradient, cost

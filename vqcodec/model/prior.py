@@ -13,7 +13,7 @@ replayed in integers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -40,13 +40,26 @@ CONTEXT_GAIN = 8.0
 CONTEXT_MAX = 127 * CONTEXT_STEP
 
 
-def put_together(parts: list[Tensor], passes: tuple[Pass, ...], rows: int, columns: int) -> Tensor:
-    """What the first passes made, (B, C, h, w) each, as a latent (B, C, rows, columns); 0 elsewhere."""
-    b, c = parts[0].shape[:2]
-    out = parts[0].new_zeros(b, c, rows, columns)
-    for part, place in zip(parts, passes, strict=False):
-        out[place.last] = part
-    return out
+def interleave(phases: list[Tensor]) -> Tensor:
+    """Four phases (B, C, h, w), in their order, as one map (B, C, 2h, 2w)."""
+    # Not by writing to parts of a tensor: each of those would copy the whole gradient.
+    cells = [phases[PHASES.index((i, j))] for i in range(2) for j in range(2)]
+    return F.pixel_shuffle(torch.stack(cells, 2).flatten(1, 2), 2)
+
+
+def to_phases(parts: list[Tensor], passes: tuple[Pass, ...]) -> list[Tensor]:
+    """What the first passes made as maps of the phases (B, C, H, W); 0 where nothing is yet."""
+    count = sum(not place.layer for place in passes)
+    first = parts[:count]
+    if count > 1 and first:
+        first = [interleave([*first, *[torch.zeros_like(first[0])] * (count - len(first))])]
+    return first + parts[count:]
+
+
+def put_together(parts: list[Tensor], passes: tuple[Pass, ...]) -> Tensor:
+    """What the first passes made, (B, C, h, w) each and one at least, as a latent; 0 elsewhere."""
+    phases = to_phases(parts, passes)
+    return interleave(phases + [torch.zeros_like(phases[0])] * (len(PHASES) - len(phases)))
 
 
 @dataclass
@@ -58,12 +71,14 @@ class PassState:
         hidden: (B, W, h, w), what all predictions are made from.
         local: linear mean (B, C, h, w) of the strongest channels; None in the first pass.
         known: decoded residuals y_hat - mean (B, C, h, w) of the slices so far.
+        companded: those of them that have been looked at, as the network sees them.
     """
 
     place: Pass
     hidden: Tensor
     local: Tensor | None
-    known: list[Tensor]
+    known: list[Tensor] = field(default_factory=list)
+    companded: list[Tensor] = field(default_factory=list)
 
 
 class Prior(nn.Module):
@@ -204,7 +219,7 @@ class Prior(nn.Module):
             n = weight.shape[0]
             stack = torch.stack([y[:, :n] for y in maps], 2).flatten(1, 2)
             local = conv_at(stack, weight, place.corner, groups=n)
-        return PassState(place, h, local, [])
+        return PassState(place, h, local)
 
     def predict(self, n: int, state: PassState, basis: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
         """Mean (B, C, h, w) and context numbers (B, dims, G, h, w), not rounded, of the pass's slice n.
@@ -214,7 +229,8 @@ class Prior(nn.Module):
         place, piece = state.place, self.slices[n]
         if n:
             layer = (n - 1) * len(PHASES) + place.phase
-            told = torch.cat([_compand(torch.cat(state.known, 1), exact), state.hidden], 1)
+            state.companded += [_compand(r, exact) for r in state.known[len(state.companded) :]]
+            told = torch.cat([*state.companded, state.hidden], 1)
             told = self.tell[layer](self.look[layer](told, basis, exact), None, exact) + state.hidden
             top = 255 * ACTIVATION_STEP
             state.hidden = to_grid(told, ACTIVATION_STEP, 0, top) if exact else told.clamp(0, top)

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vqcodec.model.blocks import hat_basis
+from vqcodec.model.free_energy import Contexts, FreeEnergy
 from vqcodec.model.quantized_conv import ste_round
 
 SLOPE = 6.0
@@ -29,9 +28,6 @@ GREEDY_SLOPES = {1: 9.0, 2: 7.2}
 """Price by size of group, where it is another, for an encoder that chooses word by word and looks no further.
 Strong channels come in small groups; the next passes are predicted from them, and an error there costs more
 than it shows. Worth 0.4 % of the rate; `vqcodec.refine` sees those costs itself and does better without."""
-LOG_FLOOR = -60.0
-"""Log probabilities relative to the largest are cut here: below, float32 results become denormal and
-exp and matrix products run several times slower (measured: 400 ms of a step against 220 ms)."""
 
 
 @dataclass(frozen=True)
@@ -53,65 +49,6 @@ def greedy_slope(size: int) -> float:
     return GREEDY_SLOPES.get(size, SLOPE)
 
 
-class _FreeEnergy(torch.autograd.Function):
-    """Search and free energy with a hand-written gradient: products in place of passes over (G, N, K)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        features: Tensor,
-        residual: Tensor,
-        table: Tensor,
-        bias: Tensor,
-        words: Tensor,
-        slope: float,
-        kind: torch.dtype,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        logits = torch.baddbmm(bias.unsqueeze(1), features, table)
-        fit = torch.baddbmm(
-            -slope * words.square().sum(-1).unsqueeze(1), residual, (2 * slope) * words.transpose(1, 2)
-        )
-        fit.add_(logits)
-        best, index = fit.max(-1)
-        chosen = logits.gather(-1, index.unsqueeze(-1)).squeeze(-1)
-        top = logits.amax(-1, keepdim=True)
-        prior = logits.sub_(top).clamp_min_(LOG_FLOOR).exp_()
-        prior_sum = prior.sum(-1, keepdim=True)
-        log_prior = top.squeeze(-1) + prior_sum.squeeze(-1).log()
-        posterior = fit.sub_(best.unsqueeze(-1)).clamp_min_(LOG_FLOOR).exp_()
-        posterior_sum = posterior.sum(-1, keepdim=True)
-        energy = log_prior - best - posterior_sum.squeeze(-1).log() + slope * residual.square().sum(-1)
-        prior.div_(prior_sum)
-        posterior.div_(posterior_sum)
-        # The gradients of the logits bear low precision; those of the words are small differences
-        # of large numbers and do not.
-        difference = prior.sub_(posterior).to(kind)
-        ctx.slope = slope
-        ctx.save_for_backward(features, residual, table, words, difference, posterior)
-        ctx.mark_non_differentiable(index)
-        rate = log_prior - chosen
-        ctx.mark_non_differentiable(rate)
-        return energy, index, rate
-
-    @staticmethod
-    def backward(
-        ctx: Any, grad: Tensor, _index: Tensor, _rate: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, None, None]:
-        features, residual, table, words, difference, posterior = ctx.saved_tensors
-        weight = grad.unsqueeze(-1)
-        # Weights of positions go into the small factor of each product: arrays of the size of `posterior`
-        # are read, never made. (Products with `weight` that size took 67 ms of a step of 0.33 s.)
-        kind = difference.dtype
-        d_features = (difference @ table.to(kind).transpose(1, 2)).to(features.dtype) * weight
-        sums = torch.cat([features * weight, weight], -1).to(kind).transpose(1, 2) @ difference
-        d_table, d_bias = sums[:, :-1].to(table.dtype), sums[:, -1].to(table.dtype)
-        d_residual = (2 * ctx.slope) * (residual - posterior @ words) * weight
-        moments = torch.cat([residual * weight, weight], -1).transpose(1, 2) @ posterior
-        moment, mass = moments[:, :-1].transpose(1, 2), moments[:, -1:].transpose(1, 2)
-        d_words = (2 * ctx.slope) * (words * mass - moment)
-        return d_features, d_residual, d_table, d_bias, d_words, None, None
-
-
 @dataclass
 class Quantized:
     """Result of one quantiser call over N positions.
@@ -122,7 +59,7 @@ class Quantized:
         rate: -ln p(k) of the chosen words in nats per sample (B,), no gradient.
         index: chosen words, one (G, N) tensor per band, N = B*h*w.
         residual: the input in group layout, one (G, N, d) tensor per band, detached.
-        features: the context features that were given, one (G, N, F) tensor per band.
+        contexts: the context numbers that were given, of one band after the other.
     """
 
     value: Tensor
@@ -130,7 +67,7 @@ class Quantized:
     rate: Tensor
     index: list[Tensor]
     residual: list[Tensor]
-    features: list[Tensor]
+    contexts: list[Contexts]
 
     @classmethod
     def join(cls, parts: Sequence[Quantized]) -> Quantized:
@@ -141,7 +78,7 @@ class Quantized:
             torch.stack([part.rate for part in parts]).sum(0),
             [index for part in parts for index in part.index],
             [residual for part in parts for residual in part.residual],
-            [features for part in parts for features in part.features],
+            [contexts for part in parts for contexts in part.contexts],
         )
 
 
@@ -198,23 +135,19 @@ class VectorQuantizer(nn.Module):
         words = self.words[i]
         return ste_round(words / self.grid) * self.grid if self.grid else words
 
-    def arrange(self, context: Tensor, bands: slice = ALL) -> list[Tensor]:
-        """context (B, dims, G, h, w) in class units -> hat bases (G, B*h*w, F), one tensor per band.
+    def arrange(self, context: Tensor, bands: slice = ALL) -> list[Contexts]:
+        """context (B, dims, G, h, w) in class units -> its numbers for one band after the other.
 
         The groups are those of `bands`. On the grid the numbers are rounded to classes, with the gradient of
         the interpolation between them.
         """
-        flat = context.permute(2, 0, 3, 4, 1).flatten(1, 3)
-        parts = [hat_basis(flat[..., i], n) for i, n in enumerate(self.context_levels)]
-        if self.grid:
-            hard = [hat_basis(flat[..., i].detach().round(), n) for i, n in enumerate(self.context_levels)]
-            parts = [p + (h - p).detach() for p, h in zip(parts, hard, strict=True)]
-        return list(torch.cat(parts, dim=-1).split([b.groups for b in self.bands[bands]]))
+        numbers = context.transpose(0, 1).transpose(1, 2).flatten(2)
+        return Contexts.of(numbers, bool(self.grid)).split([b.groups for b in self.bands[bands]])
 
     def forward(
-        self, residual: Tensor, features: list[Tensor], keep: Tensor | None = None, bands: slice = ALL
+        self, residual: Tensor, contexts: list[Contexts], keep: Tensor | None = None, bands: slice = ALL
     ) -> Quantized:
-        """Quantise `residual` (B, C, h, w) given one (G, N, F) feature tensor per band.
+        """Quantise `residual` (B, C, h, w) given the context numbers of each band.
 
         Args:
             keep: optional (B, h, w) mask; positions at 0 are not coded (value 0, no cost).
@@ -225,13 +158,21 @@ class VectorQuantizer(nn.Module):
         energy = residual.new_zeros(b)
         rate = residual.new_zeros(b)
         start = 0
-        for i, given in zip(range(len(self.bands))[bands], features, strict=True):
+        for i, given in zip(range(len(self.bands))[bands], contexts, strict=True):
             band = self.bands[i]
             r = to_groups(residual[:, start : start + band.channels], band).float()
             start += band.channels
             words = self.codewords(i)
-            e, index, bits = _FreeEnergy.apply(
-                given, r, self.table[i], self.bias[i], words, self.slopes[i], self.gradient_dtype
+            e, index, bits = FreeEnergy.apply(
+                given.numbers,
+                given.taken,
+                r,
+                self.table[i],
+                self.bias[i],
+                words,
+                self.context_levels,
+                self.slopes[i],
+                self.gradient_dtype,
             )
             word = words.gather(1, index.unsqueeze(-1).expand(-1, -1, band.size))
             if keep is not None:
@@ -244,4 +185,4 @@ class VectorQuantizer(nn.Module):
         value = torch.cat(values, 1)
         if keep is not None:
             value = value * keep.unsqueeze(1)
-        return Quantized(value, energy, rate, indices, residuals, features)
+        return Quantized(value, energy, rate, indices, residuals, contexts)

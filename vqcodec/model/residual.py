@@ -2,7 +2,7 @@
 
 The usual way to many codewords at little search: the fine stage multiplies the coarse one's. Same interface
 as `VectorQuantizer`, so that a comparison changes nothing else. Each stage has half of the words, the same
-context features, and class logits of its own; the second does not look at the first one's choice. It is for
+context numbers, and class logits of its own; the second does not look at the first one's choice. It is for
 measurements only; its models cannot be exported.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vqcodec.model.free_energy import Contexts
 from vqcodec.model.lloyd import start_quantizer
 from vqcodec.model.quantizer import ALL, Band, Quantized, VectorQuantizer
 
@@ -46,27 +47,27 @@ class ResidualQuantizer(nn.Module):
     def gradient_dtype(self, kind: torch.dtype) -> None:
         self.first.gradient_dtype = self.second.gradient_dtype = kind
 
-    def arrange(self, context: Tensor, bands: slice = ALL) -> list[Tensor]:
+    def arrange(self, context: Tensor, bands: slice = ALL) -> list[Contexts]:
         """See `VectorQuantizer.arrange`."""
         return self.first.arrange(context, bands)
 
     def forward(
-        self, residual: Tensor, features: list[Tensor], keep: Tensor | None = None, bands: slice = ALL
+        self, residual: Tensor, contexts: list[Contexts], keep: Tensor | None = None, bands: slice = ALL
     ) -> Quantized:
         """See `VectorQuantizer.forward`; indices are those of the first stage, then of the second.
 
         The energy of the first stage counts the coarse error too, at a price RATIO**2 lower.
         """
-        coarse = self.first(residual / RATIO, features, keep, bands)
+        coarse = self.first(residual / RATIO, contexts, keep, bands)
         value = RATIO * coarse.value.detach()
-        fine = self.second(residual - value, features, keep, bands)
+        fine = self.second(residual - value, contexts, keep, bands)
         return Quantized(
             value + fine.value,
             coarse.energy + fine.energy,
             coarse.rate + fine.rate,
             coarse.index + fine.index,
             coarse.residual + fine.residual,
-            coarse.features + fine.features,
+            coarse.contexts + fine.contexts,
         )
 
     @torch.no_grad()

@@ -16,12 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.passes import PHASES, whole
+from vqcodec.entropy.passes import whole
 from vqcodec.entropy.slices import cut_slices
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
 from vqcodec.model.config import ModelConfig
+from vqcodec.model.free_energy import Contexts
 from vqcodec.model.hyper import HyperAnalysis
-from vqcodec.model.prior import Prior, put_together
+from vqcodec.model.prior import Prior, put_together, to_phases
 from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.quantizer import SLOPE, Band, Quantized, VectorQuantizer
 from vqcodec.model.residual import ResidualQuantizer
@@ -149,12 +150,12 @@ class VQVAE(Transforms):
     def encode_hyper(self, y: Tensor, prior_basis: Tensor) -> Quantized:
         """Quantised hyper-latent of y (B, M, h, w)."""
         z = self.hyper_latent(y)
-        return self.hyper_quantizer(z, self._hyper_features(z, prior_basis))
+        return self.hyper_quantizer(z, self._hyper_contexts(z, prior_basis))
 
-    def _hyper_features(self, z: Tensor, prior_basis: Tensor) -> list[Tensor]:
-        b, _, h, w = z.shape
-        flat = prior_basis[:, None, :].expand(b, h * w, -1).reshape(1, b * h * w, -1)
-        return [flat.expand(band.groups, -1, -1) for band in self.hyper_quantizer.bands]
+    def _hyper_contexts(self, z: Tensor, prior_basis: Tensor) -> list[Contexts]:
+        level = prior_basis @ torch.arange(LEVEL_KNOTS, dtype=prior_basis.dtype, device=prior_basis.device)
+        numbers = level.repeat_interleave(z.shape[2] * z.shape[3]).expand(1, self.hyper_quantizer.groups, -1)
+        return Contexts.of(numbers, rounded=False).split([b.groups for b in self.hyper_quantizer.bands])
 
     def prior_basis(self, level: Tensor) -> Tensor:
         """Basis of the level as the prior sees it, on its grid of 1/64."""
@@ -188,17 +189,18 @@ class VQVAE(Transforms):
         features = self.prior.hyper(hyper.value, basis, self.exact)[:, :, : rows // 2, : columns // 2]
         decoded: list[Tensor] = []
         passes: list[Quantized] = []
+        sizes = [piece.channels.stop - piece.channels.start for piece in self.prior.slices]
         for p, place in enumerate(order):
-            known = put_together(decoded, order, rows, columns) if decoded else y
-            maps = [known[:, :, i::2, j::2] for i, j in PHASES[: place.maps]]
+            maps = to_phases(decoded, order)
             if self.config.context_passes == 2 and place.maps % 2:
                 maps[-1] = torch.zeros_like(maps[-1])
             mask = None if keep is None else keep[place.last]
             state = self.prior.open(p, features, maps, basis, self.exact)
             values, results = [], []
-            for n, piece in enumerate(self.prior.slices):
+            targets = y[place.last].split(sizes, 1)
+            for n, (piece, target) in enumerate(zip(self.prior.slices, targets, strict=True)):
                 mean, context = self.prior.predict(n, state, basis, self.exact)
-                residual = y[place.last][:, piece.channels] - mean
+                residual = target - mean
                 kinds = self.quantizer.arrange(context, piece.bands)
                 result = self.quantizer(residual, kinds, mask, piece.bands)
                 value = mean + result.value
@@ -209,7 +211,7 @@ class VQVAE(Transforms):
                 state.known.append(value - mean)
             decoded.append(torch.cat(values, 1))
             passes.append(Quantized.join(results))
-        return put_together(decoded, order, rows, columns)[:, :, :h, :w], hyper, passes
+        return put_together(decoded, order)[:, :, :h, :w], hyper, passes
 
     def forward(self, x: Tensor, level: Tensor, autocast: bool = False, synthesis: bool = True) -> Output:
         """x (B, 3, H, W) in [0, 1], H and W multiples of 16; level (B,) in [0, 1].

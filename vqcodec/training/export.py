@@ -129,10 +129,11 @@ def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[
         output = model(x, level)
         for result in output.passes:
             for i, band in enumerate(quantizer.bands):
-                classes, start = torch.zeros_like(result.index[i]), 0
-                for levels in quantizer.context_levels:
-                    part = result.features[i][..., start : start + levels].argmax(-1)
-                    classes, start = classes * levels + part, start + levels
+                classes = torch.zeros_like(result.index[i])
+                for levels, number in zip(
+                    quantizer.context_levels, result.contexts[i].taken.round().long(), strict=True
+                ):
+                    classes = classes * levels + number
                 cell = classes * band.words + result.index[i]
                 counts[i].scatter_add_(1, cell, torch.ones_like(cell, dtype=torch.float32))
         kind = (level * LEVEL_MAX).long() // LEVELS_PER_CLASS

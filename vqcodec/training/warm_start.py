@@ -69,7 +69,7 @@ def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) 
             shape = (batch, *place.sides(rows, columns))
             pairs = zip(result.residual, bands, strict=True)
             left.append(torch.cat([from_groups(r, b, shape) for r, b in pairs], 1))
-        joined = put_together(left, order, rows, columns)[:, :, :h, :w]
+        joined = put_together(left, order)[:, :, :h, :w]
         parts.append(torch.cat([joined[:, :old], latent[:, old:]], 1))
     return torch.cat(parts)
 
