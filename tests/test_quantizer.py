@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vqcodec.model.blocks import hat_basis
-from vqcodec.model.free_energy import Contexts, FreeEnergy, hat_rows, rows_between
+from vqcodec.model.free_energy import Contexts, FreeEnergy, hat_rows, rows_between, softmax
 from vqcodec.model.lloyd import (
     class_of_scale,
     class_scales,
@@ -132,6 +132,17 @@ def test_dense_weights_of_rows_are_the_hat_basis():
     rows, shares = rows_between(numbers, LEVELS)
     expected = torch.cat([hat_basis(u, n) for u, n in zip(numbers, LEVELS, strict=True)], -1)
     assert torch.allclose(hat_rows(rows, shares, sum(LEVELS)), expected)
+
+
+@pytest.mark.parametrize("floor", [True, False])
+def test_softmax_and_its_logarithm(floor):
+    """As a CPU computes it and as a card does."""
+    x = 40 * torch.randn(3, 4, 50, generator=torch.Generator().manual_seed(7))
+    place = x.argmax(-1, keepdim=True)
+    share, log_sum = softmax(x.clone(), place, floor)
+    assert torch.allclose(share, x.softmax(-1), atol=1e-6)
+    assert torch.allclose(log_sum, x.logsumexp(-1, keepdim=True), rtol=1e-6)
+    assert torch.isfinite(softmax(x.clone(), x.argmin(-1, keepdim=True), floor)[1]).all()
 
 
 def test_a_context_number_may_have_a_single_level():

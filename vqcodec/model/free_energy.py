@@ -22,6 +22,8 @@ from torch import Tensor
 LOG_FLOOR = -60.0
 """Log probabilities relative to the largest are cut here: below, float32 results become denormal and
 exp and matrix products run several times slower (measured: 400 ms of a step against 220 ms)."""
+TINY = 1e-37
+"""The smallest probability that a logarithm is taken of, where they are not cut."""
 CHUNK = 1 << 18
 """Values of an array of groups x positions x words that a thread works at together: a megabyte of float32."""
 
@@ -106,6 +108,23 @@ def _largest(fit: Tensor) -> Tensor:
     return fit.argmax(-1, keepdim=True)
 
 
+def softmax(x: Tensor, place: Tensor, floor: bool) -> tuple[Tensor, Tensor]:
+    """Softmax along the last axis, and the logarithm (..., 1) of what it divides by.
+
+    Args:
+        place: (..., 1), where probabilities are not too small for float32.
+        floor: cut logarithms at `LOG_FLOOR` below the largest; then `x` is overwritten with the result. Else
+            it is one kernel, as a card likes it, which has no trouble with denormal numbers.
+    """
+    if not floor:
+        share = torch.softmax(x, -1)
+        return share, x.gather(-1, place) - share.gather(-1, place).clamp_min(TINY).log()
+    top = x.amax(-1, keepdim=True)
+    x.sub_(top).clamp_min_(LOG_FLOOR).exp_()
+    total = x.sum(-1, keepdim=True)
+    return x.mul_(total.reciprocal()), top.add_(total.log_())
+
+
 class FreeEnergy(torch.autograd.Function):
     """Free energy (G, N), chosen words (G, N) and their rates -ln p(k) (G, N), which have no gradient."""
 
@@ -141,35 +160,29 @@ class FreeEnergy(torch.autograd.Function):
         known = torch.cat([residual, torch.ones_like(residual[..., :1])], -1)
         pull = torch.cat([(2 * slope) * words, -slope * words.square().sum(-1, keepdim=True)], -1).mT
         across = words.mT.contiguous()
+        on_cpu = residual.device.type == "cpu"
+        size = max(1, CHUNK * torch.get_num_threads() // (positions * count)) if on_cpu else groups
         difference = residual.new_empty((groups, positions, count), dtype=kind)
-        posterior = residual.new_empty((groups, positions, count))
-        best, own, top, prior_sum, posterior_sum = residual.new_empty((5, groups, positions, 1))
+        posterior = residual.new_empty((groups, positions, count) if on_cpu else ())
+        log_prior, log_fit, own = residual.new_empty((3, groups, positions, 1))
         index = torch.empty((groups, positions, 1), dtype=torch.long, device=residual.device)
         mean = residual.new_empty((*across.shape[:2], positions))
-        size = groups
-        if residual.device.type == "cpu":
-            size = max(1, CHUNK * torch.get_num_threads() // (positions * count))
         for first in range(0, groups, size):
             g = slice(first, first + size)
-            prior = all_logits[g]
-            fit = torch.baddbmm(prior, known[g], pull[g], out=posterior[g])
+            logits = all_logits[g]
+            fit = torch.baddbmm(logits, known[g], pull[g], out=posterior[g] if on_cpu else None)
             chosen = index[g].copy_(_largest(fit))
-            torch.gather(prior, -1, chosen, out=own[g])
-            torch.gather(fit, -1, chosen, out=best[g])
-            torch.amax(prior, -1, keepdim=True, out=top[g])
-            prior.sub_(top[g]).clamp_min_(LOG_FLOOR).exp_()
-            fit.sub_(best[g]).clamp_min_(LOG_FLOOR).exp_()
-            torch.sum(prior, -1, keepdim=True, out=prior_sum[g])
-            torch.sum(fit, -1, keepdim=True, out=posterior_sum[g])
-            fit.mul_(posterior_sum[g].reciprocal())
+            torch.gather(logits, -1, chosen, out=own[g])
+            fit, log_fit[g] = softmax(fit, chosen, on_cpu)
+            prior, log_prior[g] = softmax(logits, chosen, on_cpu)
             # In this order, since a product with so few columns took seven times as long.
             torch.bmm(across[g], fit.mT, out=mean[g])
             # The gradients of the logits bear low precision; those of the words are small differences
             # of large numbers and do not.
-            difference[g] = prior.mul_(prior_sum[g].reciprocal()).sub_(fit)
-        log_prior = top + prior_sum.log()
+            difference[g] = prior.sub_(fit)
+            posterior = posterior if on_cpu else fit
         rate = (log_prior - own).squeeze(-1)
-        energy = (log_prior - best - posterior_sum.log()).squeeze(-1) + slope * residual.square().sum(-1)
+        energy = (log_prior - log_fit).squeeze(-1) + slope * residual.square().sum(-1)
         index, mean = index.squeeze(-1), mean.mT
         ctx.slope, ctx.levels = slope, levels
         ctx.save_for_backward(numbers, rows, shares, residual, table, words, mean, difference, posterior)
