@@ -74,6 +74,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 @click.option("--strip-gps", is_flag=True, help="Leave out where the picture was taken.")
 @options.model
 @options.batch_size
+@options.precision
 @click.option("--dry-run", is_flag=True, help="Write nothing, only report sizes.")
 @click.option("--compare", is_flag=True, hidden=True, help="Decode again and report PSNR and MS-SSIM.")
 @options.verbosity
@@ -103,6 +104,7 @@ def compress(
     model: str | None,
     device: str,
     batch_size: int | None,
+    precision: str,
     dry_run: bool,
     compare: bool,
     verbose: int,
@@ -127,7 +129,7 @@ def compress(
     flags.check(planned, to_stdout=not dry_run)
     if not dry_run:
         refuse_terminal(planned, force)
-    codecs = Codecs(model, device, reporter, batch_size)
+    codecs = Codecs(model, device, reporter, batch_size, precision)
     workers = codecs.workers(jobs, len(planned))
     settings = {
         "quality": quality,

@@ -30,6 +30,7 @@ from vqcodec_cli.ui import Reporter, label_of, summary
 @options.metadata
 @options.model
 @options.batch_size
+@options.precision
 @click.option(
     "--realism",
     type=click.FloatRange(0, 1),
@@ -68,6 +69,7 @@ def decompress(
     model: str | None,
     device: str,
     batch_size: int | None,
+    precision: str,
     realism: float,
     region: Region | None,
     preview: int | None,
@@ -91,7 +93,7 @@ def decompress(
     planned = make_jobs(inputs, output, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
     flags.check(planned, to_stdout=True)
     refuse_terminal(planned, force)
-    codecs = Codecs(model, device, reporter, batch_size)
+    codecs = Codecs(model, device, reporter, batch_size, precision)
     workers = codecs.workers(jobs, len(planned))
     settings = {
         "metadata": metadata,

@@ -17,10 +17,15 @@ class Codecs:
     """Codecs of one run of a command, each loaded once; survives pickling until the first is."""
 
     def __init__(
-        self, model: str | None, device: str, reporter: Reporter, batch_size: int | None = None
+        self,
+        model: str | None,
+        device: str,
+        reporter: Reporter,
+        batch_size: int | None = None,
+        precision: str = "auto",
     ) -> None:
         self._model = model
-        self._batch_size = batch_size
+        self._batch_size, self._precision = batch_size, precision
         self._wanted = device
         self._device: str | None = None
         self._reporter = reporter
@@ -64,5 +69,7 @@ class Codecs:
                     self._reporter.note(None, note)
             # Pillow's remarks on odd but readable files are of no use to people converting them.
             warnings.filterwarnings("ignore", module="PIL")
-            self._loaded[model] = loading.load(model, device=self._device, batch_size=self._batch_size)
+            self._loaded[model] = loading.load(
+                model, device=self._device, batch_size=self._batch_size, precision=self._precision
+            )
         return self._loaded[model]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from vqcodec.metadata import parse_kinds
-from vqcodec.types import Limits, Region
+from vqcodec.types import PRECISIONS, Limits, Region
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,6 +65,18 @@ def batch_size(function: F) -> F:
         hidden=True,
         metavar="N",
         help="Tiles of a picture that go through the network at once.  [default: 1 on a CPU, else 8]",
+    )(function)
+
+
+def precision(function: F) -> F:
+    """--precision."""
+    return click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="auto",
+        show_default=True,
+        hidden=True,
+        help="Of the transforms; auto is bfloat16 where the CPU has units for it.",
     )(function)
 
 

@@ -265,7 +265,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: FakeSegmen
     path = write_model(folder / "default.safetensors", segments.bitstream_id, segments.decoder_id)
     monkeypatch.setenv("VQCODEC_MODELS", str(folder))
 
-    def load(model: Any = "default", *, device: str = "auto", batch_size: int | None = None) -> Codec:
+    def load(model: Any = "default", *, device: str = "auto", **_options: Any) -> Codec:
         assert device in ("cpu", "cuda", "cuda:0")
         if str(model) not in ("default", str(path)):
             raise ModelNotFound(f"no model named {model!r}")

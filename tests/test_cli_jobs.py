@@ -92,9 +92,7 @@ def test_jobs_are_for_the_cpu(photos, tmp_path, tiny_weights, monkeypatch, codec
     from vqcodec import batch, loading  # noqa: PLC0415  what is patched
 
     monkeypatch.setattr(loading, "resolve_device", lambda device: (device, None))
-    monkeypatch.setattr(
-        loading, "load", lambda _model, device, batch_size: codec if device == "cuda" else None
-    )
+    monkeypatch.setattr(loading, "load", lambda _model, device, **_: codec if device == "cuda" else None)
     monkeypatch.setattr(batch, "run_in_workers", None)
     report = library.compress_batch(photos, model=str(tiny_weights), device="cuda", jobs=2)
     assert len(report.done) == 3

@@ -34,6 +34,7 @@ Flags and policies (test_x without a file is in test_cli_flags or test_cli_termi
     -d auto|cpu|cuda[:N]|mps                    test_cli: test_model_and_device_options
     --realism, --region, --preview              test_realism, test_region, test_preview
     --batch-size                                test_windows: test_how_many_go_through_at_once
+    --precision                                 test_precision: test_the_precision_that_is_asked_for
     --allow-partial, --max-pixels               test_cli_errors
     -r, --ext                                   test_cli: test_output_dir_mirrors
     --compare: PSNR and MS-SSIM                 test_compare_has_ms_ssim; test_similarity

@@ -184,9 +184,9 @@ def test_how_many_go_through_at_once(tiny_weights, tmp_path, monkeypatch):
     wanted = []
     load = SegmentCodec.load
 
-    def watched(path, device, size):
+    def watched(path, device, size, bf16):
         wanted.append(size)
-        return load(path, device, size)
+        return load(path, device, size, bf16)
 
     monkeypatch.setattr(SegmentCodec, "load", watched)
     words = ["-m", str(tiny_weights), "-d", "cpu", "-f", "--batch-size", "3"]

@@ -75,6 +75,7 @@ def compress_batch(
     model: str = zoo.DEFAULT_MODEL,
     device: str = "auto",
     batch_size: int | None = None,
+    precision: str = "auto",
     jobs: int = 1,
     recursive: bool = True,
     overwrite: bool = False,
@@ -91,7 +92,7 @@ def compress_batch(
         codec: a `Codec` to work with in this process, instead of loading `model`.
         model: as for `vqcodec.load`.
         device: as for `vqcodec.load`.
-        batch_size: as for `vqcodec.load`.
+        batch_size, precision: as for `vqcodec.load`.
         jobs: worker processes, for a CPU; 0 = one for each core. They share the cores between them, load the
             model once each (about 400 MB) and are not used on a GPU. As always with processes in Python, a
             script that asks for them must do so below `if __name__ == "__main__":`.
@@ -108,7 +109,7 @@ def compress_batch(
         OSError: a folder cannot be read.
     """
     planned = plan(paths, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=INPUT_SUFFIXES)
-    work = _CodecWork("compress_file", codec, model, device, batch_size, options)
+    work = _CodecWork("compress_file", codec, model, device, batch_size, precision, options)
     return _run(planned, work, jobs, overwrite, skip_existing, on_error, progress)
 
 
@@ -120,6 +121,7 @@ def decompress_batch(
     model: str = zoo.DEFAULT_MODEL,
     device: str = "auto",
     batch_size: int | None = None,
+    precision: str = "auto",
     jobs: int = 1,
     suffix: str = ".png",
     recursive: bool = True,
@@ -134,7 +136,7 @@ def decompress_batch(
     `options` as for `Codec.decompress_file`.
     """
     planned = plan(paths, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
-    work = _CodecWork("decompress_file", codec, model, device, batch_size, options)
+    work = _CodecWork("decompress_file", codec, model, device, batch_size, precision, options)
     return _run(planned, work, jobs, overwrite, skip_existing, on_error, progress)
 
 
@@ -183,6 +185,7 @@ class _CodecWork:
     model: str
     device: str
     batch_size: int | None
+    precision: str
     options: dict[str, Any] = field(default_factory=dict)
 
     def load(self) -> Codec:
@@ -190,7 +193,9 @@ class _CodecWork:
         if self.codec is None:
             from vqcodec.loading import load  # noqa: PLC0415  imports torch
 
-            self.codec = load(self.model, device=self.device, batch_size=self.batch_size)
+            self.codec = load(
+                self.model, device=self.device, batch_size=self.batch_size, precision=self.precision
+            )
         return self.codec
 
     def __call__(self, job: Job) -> ImageInfo:

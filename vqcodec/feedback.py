@@ -27,6 +27,7 @@ from vqcodec.analysis import Analysis
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantizer import SLOPE
 from vqcodec.model.vqvae import Transforms, lambda_of_level
+from vqcodec.precision import transforms_in
 from vqcodec.search import TileSegments, rate_in_nats
 from vqcodec.windows import Window, cut, within
 
@@ -45,9 +46,10 @@ HALO = 6
 class Feedback:
     """Errors of decoded latents of one picture at one level, and where targets should go."""
 
-    def __init__(self, transforms: Transforms, analysis: Analysis, level: Tensor) -> None:
-        """level (1,) in [0, 1]."""
+    def __init__(self, transforms: Transforms, analysis: Analysis, level: Tensor, bf16: bool = False) -> None:
+        """level (1,) in [0, 1]; bf16: see `vqcodec.precision`."""
         self._transforms, self._analysis, self._level = transforms, analysis, level
+        self._bf16 = bf16
         self._price = float(lambda_of_level(level)) * 255**2 * math.log(2) / 3
 
     def search(
@@ -98,7 +100,9 @@ class Feedback:
     def _squares(self, y_hat: Tensor, places: tuple[slice, slice]) -> Tensor:
         """Squared errors (1, 3, 16h, 16w) of a piece; none of what lies behind the picture's edge."""
         x = self._analysis.window(*places)
-        squares = (self._transforms.synthesise(y_hat, self._level) - x).square()
+        with transforms_in(self._bf16, x.device.type):
+            decoded = self._transforms.synthesise(y_hat, self._level)
+        squares = (decoded - x).square()
         rows, columns = places
         below, right = (
             max(BLOCK * place.stop - size, 0)

@@ -8,12 +8,17 @@ import warnings
 from vqcodec import zoo
 from vqcodec.codec import Codec
 from vqcodec.installation import devices
+from vqcodec.types import PRECISIONS
 
 GPU_BATCH = 8
 
 
 def load(
-    model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, *, device: str = "auto", batch_size: int | None = None
+    model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    batch_size: int | None = None,
+    precision: str = "auto",
 ) -> Codec:
     """Load a model.
 
@@ -23,21 +28,27 @@ def load(
             that is not there falls back to the CPU with a RuntimeWarning.
         batch_size: tiles of a picture that go through a network at once, about 0.3 GB of memory each; None
             means 1 on a CPU, which gains nothing by more, and 8 elsewhere.
+        precision: of the transforms: "float32", "bfloat16", or "auto", which is bfloat16 on a CPU that has
+            units for it: a third faster, for less than 0.01 dB. Indices decode alike in either, and pixels of
+            float32 differ by 1 of 255 at most between machines.
 
     Raises:
         ModelNotFound: no such model, or a damaged file.
-        ValueError: an unknown kind of device, or a `batch_size` below 1.
+        ValueError: an unknown kind of device or precision, or a `batch_size` below 1.
     """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
     path = zoo.find_model(model)
     chosen, note = resolve_device(device)
     if note:
         warnings.warn(note, RuntimeWarning, stacklevel=2)
-    from vqcodec.segments import SegmentCodec  # noqa: PLC0415  torch is imported here and not before
+    from vqcodec.precision import in_bfloat16  # noqa: PLC0415  torch is imported here and not before
+    from vqcodec.segments import SegmentCodec  # noqa: PLC0415
 
     batch = batch_size or (1 if chosen == "cpu" else GPU_BATCH)
-    return Codec(SegmentCodec.load(path, chosen, batch))
+    return Codec(SegmentCodec.load(path, chosen, batch, in_bfloat16(precision, chosen)))
 
 
 def check_device(device: str) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from vqcodec.model.blocks import BLOCK
 from vqcodec.model.prior import put_together
 from vqcodec.model.quantizer import SLOPE
 from vqcodec.model.vqvae import lambda_of_level
+from vqcodec.precision import transforms_in
 from vqcodec.restore import restore
 from vqcodec.windows import Window, cut, within
 
@@ -79,8 +80,11 @@ def _pixels(place: slice) -> slice:
 class Refiner:
     """Searches with the real-valued twin of one set of weights."""
 
-    def __init__(self, weights: Weights, device: str = "cpu") -> None:
+    def __init__(self, weights: Weights, device: str = "cpu", bf16: bool = False) -> None:
         """Build the twin.
+
+        Args:
+            bf16: see `vqcodec.precision`.
 
         Raises:
             ModelNotFound: the weights' coding arrays do not fit their configuration.
@@ -88,6 +92,7 @@ class Refiner:
         with torch.inference_mode(False):
             self.model = restore(weights).to(device).eval().requires_grad_(False)
         self.model.set_exact(True)
+        self._bf16 = bf16
 
     def refine(self, x: Tensor, y: Tensor, level: Tensor, effort: int) -> Tensor:
         """A better target than y (1, M, h, w) for the picture x (1, 3, 16h, 16w) at level (1,) in [0, 1].
@@ -134,7 +139,9 @@ class Refiner:
         with torch.inference_mode(False), torch.enable_grad():
             y_hat, hyper, passes = self.model.quantise(target, level, hyper_of=y, watch=watch)
             pixels = mask.clone().repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
-            error = (self.model.synthesise(y_hat, level) - x).mul(pixels).square().sum() / 3
+            with transforms_in(self._bf16, x.device.type):
+                decoded = self.model.synthesise(y_hat, level)
+            error = (decoded - x).mul(pixels).square().sum() / 3
             distortion = lambda_of_level(level) * 255**2 * error * math.log(2)
             energy = torch.stack([p.energy.sum() for p in passes]).sum()
             gradients = torch.autograd.grad(distortion.sum() + energy, seen)

@@ -30,6 +30,7 @@ from vqcodec.feedback import PARTS, Feedback
 from vqcodec.grid import LatentGrid, tiles
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.quantizer import SLOPE
+from vqcodec.precision import transforms_in
 from vqcodec.refine import EFFORT_STEPS, Refiner
 from vqcodec.search import SCALE, TiledSearch, TileSearch, TileSegments, rate_in_nats
 from vqcodec.types import LEVEL_MAX, Region, TileProgress
@@ -49,12 +50,12 @@ class SegmentCodec:
 
     layers = LAYERS
 
-    def __init__(self, weights: Weights, device: str = "cpu", batch: int = 1) -> None:
-        """batch: windows of a picture that go through a transform at once."""
+    def __init__(self, weights: Weights, device: str = "cpu", batch: int = 1, bf16: bool = False) -> None:
+        """batch: windows of a picture that go through a transform at once; bf16: see `vqcodec.precision`."""
         self.name = weights.name
         self.bitstream_id, self.decoder_id = weights.bitstream_id, weights.decoder_id
         self.realism_id = weights.realism_id
-        self.device, self.batch = device, batch
+        self.device, self.batch, self.bf16 = device, batch, bf16
         self.transforms = weights.transforms
         self.coder = LatentCoder(weights.coding, _product)
         self._weights = weights
@@ -65,7 +66,9 @@ class SegmentCodec:
         self.timings: dict[str, float] = {}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: str = "cpu", batch: int = 1) -> SegmentCodec:
+    def load(
+        cls, path: str | os.PathLike[str], device: str = "cpu", batch: int = 1, bf16: bool = False
+    ) -> SegmentCodec:
         """Load a weights file.
 
         Raises:
@@ -73,7 +76,7 @@ class SegmentCodec:
         """
         weights = load_weights(path, device)
         try:
-            return cls(weights, device, batch)
+            return cls(weights, device, batch, bf16)
         except (IndexError, KeyError, ValueError) as error:
             raise ModelNotFound(f"{path}: unusable coding arrays: {error}") from error
 
@@ -107,7 +110,7 @@ class SegmentCodec:
         for top, left, target, y in self._latents(analysis, t, tile, effort, timings):
             begun = time.perf_counter() - code.seconds
             if parts:
-                found, y_hat = Feedback(self.transforms, analysis, t).search(code, y, parts)
+                found, y_hat = Feedback(self.transforms, analysis, t, self.bf16).search(code, y, parts)
                 timings["search"] += time.perf_counter() - code.seconds - begun
             else:
                 found, y_hat = code(target, y)
@@ -143,7 +146,8 @@ class SegmentCodec:
         for upright, tall in cut(analysis.shape[0], SIDE, span=rows):
             for batch in batches(cut(analysis.shape[1], SIDE, span=columns), self.batch):
                 x = torch.cat([analysis.window(tall, wide) for _, wide in batch])
-                ys = self.transforms.analyse(x, t.expand(len(batch)))
+                with transforms_in(self.bf16, self.device):
+                    ys = self.transforms.analyse(x, t.expand(len(batch)))
                 for (across, wide), found in zip(batch, ys, strict=True):
                     y = found[None, :, within(upright, tall), within(across, wide)]
                     if (upright, across) == (rows, columns):
@@ -163,7 +167,7 @@ class SegmentCodec:
         # Built on first use: most encodes do without.
         with self._lock:
             if self._refiner is None:
-                self._refiner = Refiner(self._weights, self.device)
+                self._refiner = Refiner(self._weights, self.device, self.bf16)
             return self._refiner
 
     def _searcher(self, greedy: bool) -> TileSearch:
@@ -225,7 +229,8 @@ class SegmentCodec:
                 latent = np.stack([grid.window(high, broad, np.float32) for _, broad in batch])
                 decoded = time.perf_counter()
                 y_hat = torch.from_numpy(np.ascontiguousarray(latent.transpose(0, 3, 1, 2)))
-                pictures = g_s(y_hat.to(self.device) / SCALE / gain, t.expand(len(batch)))
+                with transforms_in(self.bf16, self.device):
+                    pictures = g_s(y_hat.to(self.device) / SCALE / gain, t.expand(len(batch)))
                 for (columns, broad), picture in zip(batch, pictures, strict=True):
                     # What of the window's pixels is asked for: without the halo, the padding, and the rest.
                     here = [

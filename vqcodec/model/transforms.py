@@ -69,7 +69,9 @@ class AnalysisTransform(_WithShortcut):
         h = self.down(F.pixel_unshuffle(h, 2))
         for block in self.blocks_deep:
             h = block(h, basis)
-        y = self.tail(h).float()
+        with torch.autocast(x.device.type, enabled=False):
+            # In bfloat16 its answer, many steps at the top of the dial, would be off by a part of one.
+            y = self.tail(h.float())
         return self.linear(x) + y if self.has_shortcut else y
 
 

@@ -82,7 +82,9 @@ class Transforms(nn.Module):
 
     def gain(self, level: Tensor) -> Tensor:
         """Per-channel gain (B, M, 1, 1) at level (B,)."""
-        return torch.exp(level_basis(level) @ self.log_gain)[:, :, None, None]
+        # In bfloat16 gains would be off by up to 1.6 %: of means of hundreds of steps, several.
+        with torch.autocast(level.device.type, enabled=False):
+            return torch.exp(level_basis(level) @ self.log_gain)[:, :, None, None]
 
     def analyse(self, x: Tensor, level: Tensor) -> Tensor:
         """Latent y (B, M, h, w) in quantiser steps."""
