@@ -99,6 +99,16 @@ def test_free_energy_is_what_it_says(monkeypatch, size, chunk):
     assert torch.allclose(rate, -log_p.gather(-1, index.unsqueeze(-1)).squeeze(-1), atol=1e-10)
 
 
+def test_the_gradient_of_a_residual_is_the_same_with_and_without_that_of_words():
+    """Without it, as in the encoder's search, posteriors are not kept."""
+    numbers, residual, table, bias, words = energy_inputs(2, seed=8)
+    gradients = []
+    for rest in ((table, bias, words), (table.detach(), bias.detach(), words.detach())):
+        energy = apply(numbers, residual, *rest)[0]
+        gradients.append(torch.autograd.grad(energy.sum(), (numbers, residual)))
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
 def test_free_energy_far_from_all_words_has_a_gradient():
     numbers, residual, table, bias, words = energy_inputs(2, seed=4)
     far = (residual.detach() + 50).requires_grad_()

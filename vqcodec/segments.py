@@ -110,7 +110,8 @@ class SegmentCodec:
         for top, left, target, y in self._latents(analysis, t, tile, effort, timings):
             begun = time.perf_counter() - code.seconds
             if parts:
-                found, y_hat = Feedback(self.transforms, analysis, t, self.bf16).search(code, y, parts)
+                look = Feedback(self.transforms, analysis, t, self.bf16)
+                found, y_hat = look.search(code, target, y, parts)
                 timings["search"] += time.perf_counter() - code.seconds - begun
             else:
                 found, y_hat = code(target, y)

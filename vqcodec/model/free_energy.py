@@ -163,14 +163,16 @@ class FreeEnergy(torch.autograd.Function):
         on_cpu = residual.device.type == "cpu"
         size = max(1, CHUNK * torch.get_num_threads() // (positions * count)) if on_cpu else groups
         difference = residual.new_empty((groups, positions, count), dtype=kind)
-        posterior = residual.new_empty((groups, positions, count) if on_cpu else ())
+        # Only the words' gradient looks at it again; the encoder's search goes without.
+        keep = ctx.needs_input_grad[5]
+        posterior = residual.new_empty((groups, positions, count) if on_cpu and keep else ())
         log_prior, log_fit, own = residual.new_empty((3, groups, positions, 1))
         index = torch.empty((groups, positions, 1), dtype=torch.long, device=residual.device)
         mean = residual.new_empty((*across.shape[:2], positions))
         for first in range(0, groups, size):
             g = slice(first, first + size)
             logits = all_logits[g]
-            fit = torch.baddbmm(logits, known[g], pull[g], out=posterior[g] if on_cpu else None)
+            fit = torch.baddbmm(logits, known[g], pull[g], out=posterior[g] if on_cpu and keep else None)
             chosen = index[g].copy_(_largest(fit))
             torch.gather(logits, -1, chosen, out=own[g])
             fit, log_fit[g] = softmax(fit, chosen, on_cpu)
@@ -180,7 +182,7 @@ class FreeEnergy(torch.autograd.Function):
             # The gradients of the logits bear low precision; those of the words are small differences
             # of large numbers and do not.
             difference[g] = prior.sub_(fit)
-            posterior = posterior if on_cpu else fit
+            posterior = fit if keep and not on_cpu else posterior
         rate = (log_prior - own).squeeze(-1)
         energy = (log_prior - log_fit).squeeze(-1) + slope * residual.square().sum(-1)
         index, mean = index.squeeze(-1), mean.mT
