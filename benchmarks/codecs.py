@@ -78,11 +78,13 @@ class VqCodec:
         device: str = "cpu",
         effort: int = 1,
         realism: float = 0,
+        precision: str = "float32",
     ) -> None:
+        """precision: as for `vqcodec.load`; by itself that whose pixels are the same on every machine."""
         import vqcodec  # noqa: PLC0415  the other codecs must be measurable without torch
         from vqcodec.segments import inside  # noqa: PLC0415
 
-        self.codec = vqcodec.load(model, device=device)
+        self.codec = vqcodec.load(model, device=device, precision=precision)
         self.timings: dict[str, float] = {}
         self._prior_s = 0.0
         # The library keeps no clock on its prior; a measurement puts one there.
@@ -99,6 +101,8 @@ class VqCodec:
         self.settings["dial"] = dial.STRENGTH
         if realism:
             self.settings["realism"] = realism
+        if segments.bf16:
+            self.settings["precision"] = "bfloat16"
 
     @property
     def versions(self) -> dict[str, str]:
@@ -165,15 +169,15 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 CODEC_NAMES = (*_ANCHORS, *_OPTIONS)
 
 
-def make(name: str, *, model: str = "default", device: str = "cpu") -> Codec:
-    """Build the codec called `name`; `model` and `device` are for vqcodec only.
+def make(name: str, *, model: str = "default", device: str = "cpu", precision: str = "float32") -> Codec:
+    """Build the codec called `name`; `model`, `device` and `precision` are for vqcodec only.
 
     Raises:
         KeyError: there is no such codec.
     """
     if name in _ANCHORS:
         return _ANCHORS[name]
-    return VqCodec(model, device=device, **_OPTIONS[name])
+    return VqCodec(model, device=device, precision=precision, **_OPTIONS[name])
 
 
 def match(codec: Codec, pixels: Pixels, size: int) -> bytes:

@@ -14,6 +14,7 @@ Commands (--commands): whole processes that read a file and write one, with ever
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import io
 import json
@@ -55,13 +56,14 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """All figures of one codec, thread count and size in this process."""
     name, threads, side = args.codecs[0], args.threads[0], args.sides[0]
     started = time.perf_counter()
-    codec = _with_threads(codecs.make(name, model=args.model, device=args.devices[0]), threads)
+    make = functools.partial(codecs.make, model=args.model, device=args.devices[0], precision="auto")
+    codec = _with_threads(make(name), threads)
     loaded = time.perf_counter() - started
     pixels = read_pixels(args.image)
     scale = range(int(codec.qualities[0]), int(codec.qualities[-1]) + 1)
     area = pixels.shape[0] * pixels.shape[1]
     slow = isinstance(codec, codecs.VqCodec) and codec.settings["effort"] != 1
-    quick = codecs.make(codecs.VQCODEC, model=args.model, device=args.devices[0]) if slow else codec
+    quick = make(codecs.VQCODEC) if slow else codec
     quality = nearest_quality(lambda q: 8 * len(quick.encode(pixels, q)) / area, scale, args.bpp)
     codec.decode(codec.encode(pixels, quality))
     if side:
@@ -86,7 +88,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "decode_parts_s": decode_parts,
         "peak_mib": peak_mib(),
     }
-    return figures | (_png_seconds(pixels) if isinstance(codec, codecs.VqCodec) else {})
+    if isinstance(codec, codecs.VqCodec):
+        figures |= {"precision": codec.settings.get("precision", "float32"), **_png_seconds(pixels)}
+    return figures
 
 
 def nearest_quality(rate: Callable[[float], float], qualities: Sequence[float], target: float) -> float:

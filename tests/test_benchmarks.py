@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.tiny import picture
 from vqcodec.metrics import RatePoint, bd_rate
+from vqcodec.precision import in_bfloat16
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -214,6 +215,16 @@ def test_several_pictures_at_a_time_give_the_same_file(
     )
 
 
+def test_results_of_another_precision_are_other_results(
+    bench: Callable[[str], ModuleType], tiny_weights: Path
+) -> None:
+    full, half = (
+        bench("codecs").make("vqcodec", model=str(tiny_weights), precision=kind)
+        for kind in ("float32", "bfloat16")
+    )
+    assert half.settings == full.settings | {"precision": "bfloat16"}
+
+
 def test_speed_splits_our_time_and_compares_sizes_and_commands(
     bench: Callable[[str], ModuleType], tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,8 +242,11 @@ def test_speed_splits_our_time_and_compares_sizes_and_commands(
         ("jpeg", 80 * 80),
         ("vqcodec", 80 * 80),
     ]
+    # Time is taken as people have it here; other figures are of float32, which is alike everywhere.
+    own_precision = "bfloat16" if in_bfloat16("auto", "cpu") else "float32"
     for run in result["runs"]:
         ours = run["codec"] == "vqcodec"
+        assert run.get("precision") == (own_precision if ours else None)
         assert run.get("png_read_s", 0) > 0 or not ours
         for action, parts in (
             ("encode", {"prior", "analysis", "coding"}),
