@@ -34,6 +34,7 @@ def test_compress(vqcodec, photos, tmp_path, tiny_weights, tiny_segments):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"nothing")
     words = ["compress", *photos, bad, "-q", 70, "-m", tiny_weights, "-j", 2, "--json", "--compare"]
+    words += ["--precision", "float32"]
     run = vqcodec(*words)
     assert run.code == 3
     assert run.err.splitlines() == [

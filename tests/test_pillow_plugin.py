@@ -399,9 +399,9 @@ def test_compress_still_refuses_vqc_files(plugin, codec, pixels):
         codec.compress(codec.compress(pixels))
 
 
-def test_real_model(clean_pillow, tiny_weights: Path, tiny_segments, pixels, make_model: Callable[..., Path]):
+def test_real_model(clean_pillow, tiny_weights: Path, pixels, make_model: Callable[..., Path]):
     vqcodec.register_pillow_plugin(model=tiny_weights)
     data = saved(Image.fromarray(pixels), quality=60)
-    codec = Codec(tiny_segments)
+    codec = vqcodec.load(tiny_weights, device="cpu")
     assert data == codec.compress(pixels, quality=60)
     assert Image.open(io.BytesIO(data)).tobytes() == codec.decompress(data).tobytes()
