@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def test_the_precision_that_is_asked_for(tiny_weights, tmp_path, monkeypatch):
         words = ["-m", str(tiny_weights), "-d", "cpu", "-f", "--precision", kind]
         assert main(["compress", str(tmp_path / "a.png"), *words]) == 0
         assert main(["decompress", str(tmp_path / "a.vqc"), *words]) == 0
-        settings = {"model": str(tiny_weights), "device": "cpu", "precision": kind}
+        settings: dict[str, Any] = {"model": str(tiny_weights), "device": "cpu", "precision": kind}
         assert vqcodec.compress_batch([tmp_path / "a.png"], tmp_path / kind, **settings).done
         assert vqcodec.decompress_batch([tmp_path / kind], tmp_path / "out" / kind, **settings).done
     assert wanted == 4 * [False] + 4 * [True]
