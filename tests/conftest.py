@@ -220,6 +220,22 @@ def tiny_segments(tiny_weights: Path) -> SegmentCodec:
     return SegmentCodec.load(tiny_weights)
 
 
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """Batch size and bfloat16 of every model that is loaded from here on."""
+    from vqcodec.segments import SegmentCodec  # noqa: PLC0415  as above
+
+    seen: list[tuple[int, bool]] = []
+    load = SegmentCodec.load
+
+    def watched(path: Path, device: str, batch: int, bf16: bool) -> SegmentCodec:
+        seen.append((batch, bf16))
+        return load(path, device, batch, bf16)
+
+    monkeypatch.setattr(SegmentCodec, "load", watched)
+    return seen
+
+
 @pytest.fixture(scope="session")
 def pixels() -> Pixels:
     """A smooth colourful picture with some noise, uint8 (48, 72, 3)."""

@@ -105,7 +105,7 @@ def test_older_torch_knows_of_no_units(monkeypatch):
     assert not precision.in_bfloat16("auto", "cpu")
 
 
-def test_the_precision_that_is_asked_for(tiny_weights, tmp_path, monkeypatch):
+def test_the_precision_that_is_asked_for(tiny_weights, tmp_path, loads):
     """Of `load`, of both commands, and of batches."""
 
     def loaded(**options):
@@ -116,14 +116,7 @@ def test_the_precision_that_is_asked_for(tiny_weights, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="one of auto, float32, bfloat16"):
         loaded(precision="int8")
     Image.fromarray(picture(32, 48)).save(tmp_path / "a.png")
-    wanted = []
-    load = SegmentCodec.load
-
-    def watched(path, device, size, bf16):
-        wanted.append(bf16)
-        return load(path, device, size, bf16)
-
-    monkeypatch.setattr(SegmentCodec, "load", watched)
+    loads.clear()
     for kind in ("float32", "bfloat16"):
         words = ["-m", str(tiny_weights), "-d", "cpu", "-f", "--precision", kind]
         assert main(["compress", str(tmp_path / "a.png"), *words]) == 0
@@ -131,7 +124,7 @@ def test_the_precision_that_is_asked_for(tiny_weights, tmp_path, monkeypatch):
         settings: dict[str, Any] = {"model": str(tiny_weights), "device": "cpu", "precision": kind}
         assert vqcodec.compress_batch([tmp_path / "a.png"], tmp_path / kind, **settings).done
         assert vqcodec.decompress_batch([tmp_path / kind], tmp_path / "out" / kind, **settings).done
-    assert wanted == 4 * [False] + 4 * [True]
+    assert [bf16 for _, bf16 in loads] == 4 * [False] + 4 * [True]
     assert main(["compress", str(tmp_path / "a.png"), "--precision", "half"]) == 2
 
 

@@ -172,7 +172,7 @@ def test_batches_give_what_single_windows_give(tiny_weights, monkeypatch, tile):
     assert max(stacked) == 3
 
 
-def test_how_many_go_through_at_once(tiny_weights, tmp_path, monkeypatch):
+def test_how_many_go_through_at_once(tiny_weights, tmp_path, loads):
     def batch(**options):
         return inside(vqcodec.load(tiny_weights, device="cpu", **options)).batch
 
@@ -181,14 +181,7 @@ def test_how_many_go_through_at_once(tiny_weights, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="1 or more"):
         batch(batch_size=0)
     Image.fromarray(picture(32, 48)).save(tmp_path / "a.png")
-    wanted = []
-    load = SegmentCodec.load
-
-    def watched(path, device, size, bf16):
-        wanted.append(size)
-        return load(path, device, size, bf16)
-
-    monkeypatch.setattr(SegmentCodec, "load", watched)
+    loads.clear()
     words = ["-m", str(tiny_weights), "-d", "cpu", "-f", "--batch-size", "3"]
     assert main(["compress", str(tmp_path / "a.png"), *words]) == 0
     assert main(["decompress", str(tmp_path / "a.vqc"), *words]) == 0
@@ -196,5 +189,5 @@ def test_how_many_go_through_at_once(tiny_weights, tmp_path, monkeypatch):
         [tmp_path / "a.png"], tmp_path / "out", model=str(tiny_weights), device="cpu", batch_size=4
     )
     assert len(report.done) == 1
-    assert wanted == [3, 3, 4]
+    assert [batch for batch, _ in loads] == [3, 3, 4]
     assert main(["compress", str(tmp_path / "a.png"), "--batch-size", "0"]) == 2
