@@ -22,6 +22,8 @@ class TrainConfig:
         exact_from: share of the run after which prior and codewords are on their integer grids.
         level: fixed level 0..1 for single-rate ablations; None draws it per picture.
         loss_balance: a picture's loss is weighted by lambda ** -loss_balance, so that low rates count.
+        mse_share: a of the mixed distortion (`vqcodec.training.losses`): 1 is squared error alone, less
+            mixes in SSIMULACRA2's weighted error.
         energy_weight: weight of the free energy (rate + quantisation) in the loss.
         decoder_only: train the networks of g_s alone, for the bits that the other parts make: files stay
             readable, and a step takes half the time. The linear half stays with the perceptual decoder.
@@ -47,6 +49,7 @@ class TrainConfig:
     exact_from: float = 0.75
     level: float | None = None
     loss_balance: float = 0.4
+    mse_share: float = 1.0
     energy_weight: float = 1.0
     decoder_only: bool = False
     prior_only: bool = False

@@ -30,7 +30,7 @@ def save_state(
     model: VQVAE,
     ema: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
-    progress: dict[str, float],
+    progress: dict[str, Any],
 ) -> None:
     """Write the state to `path`; an older one stays until the new one is whole."""
     tensors = {f"model.{n}": p.detach() for n, p in model.named_parameters()}
@@ -45,7 +45,7 @@ def save_state(
 @torch.no_grad()
 def read_state(
     path: Path, model: VQVAE, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Take over the state of a run of the same model; returns its progress."""
     tensors = load_file(path, device=str(next(model.parameters()).device))
     for name, parameter in model.named_parameters():
@@ -57,7 +57,7 @@ def read_state(
                 # The fused optimiser walks memory, not indices: the moments need the parameter's layout.
                 state[key] = torch.empty_like(parameter).copy_(tensors[f"optim.{key}.{name}"])
             optimizer.state[parameter] = state
-    progress: dict[str, float] = json.loads(read_metadata(path)["progress"])
+    progress: dict[str, Any] = json.loads(read_metadata(path)["progress"])
     return progress
 
 

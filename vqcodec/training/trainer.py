@@ -1,7 +1,7 @@
 """The training loop: one recipe on CPU and GPU, resumable, annealed by time or by steps.
 
     (a) start codebooks by rate-constrained Lloyd on the latents of the untrained analysis transform
-    (b) minimise  lambda(t) 255^2 MSE + free energy in bits per pixel, levels t spread over each batch
+    (b) minimise  lambda(t) 255^2 D + free energy in bits per pixel, levels t spread over each batch
     (c) from `exact_from` on with prior, codewords and context classes on their integer grids
 
 The state (weights, EMA, optimiser, progress) is one safetensors file, replaced atomically.
@@ -9,6 +9,7 @@ The state (weights, EMA, optimiser, progress) is one safetensors file, replaced 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import sys
@@ -23,11 +24,12 @@ from vqcodec.model.lloyd import class_of_scale, revive_dead_words, start_quantiz
 from vqcodec.model.quantizer import VectorQuantizer
 from vqcodec.model.residual import ResidualQuantizer
 from vqcodec.model.scalar import SCALE_MAX, SCALE_MIN
-from vqcodec.model.vqvae import VQVAE, Output, lambda_of_level
+from vqcodec.model.vqvae import VQVAE, Output
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.graphs import Graphs, without_history
 from vqcodec.training.groups import parameter_groups, trains
+from vqcodec.training.losses import MixReference, measure_reference, mixed_distortion, rate_distortion
 from vqcodec.training.reports import CodebookUse, RunLog
 from vqcodec.training.running import (
     choose_bfloat16,
@@ -37,6 +39,7 @@ from vqcodec.training.running import (
     stop_event,
     warm_up,
 )
+from vqcodec.training.ssimulacra2 import weighted_error
 from vqcodec.training.state import FILE, read_state, save_state
 from vqcodec.training.warm_start import group_samples, take_over
 
@@ -79,11 +82,19 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.gradient_norm = 0.0
         self.started = False
+        self.reference: MixReference | None = None
+        """What the mixed distortion compares with; measured when a run begins."""
 
     # -- state ---------------------------------------------------------------------------------
     def save(self) -> None:
         """Write the state to `out`; an older one stays until the new one is whole."""
-        progress = {"step": self.step, "seconds": self.seconds, "gradient_norm": self.gradient_norm}
+        progress: dict[str, Any] = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "gradient_norm": self.gradient_norm,
+        }
+        if self.reference:
+            progress["reference"] = dataclasses.asdict(self.reference)
         save_state(self.out / FILE, self.config, self.model, self.ema, self.optimizer, progress)
 
     def load(self, path: Path) -> None:
@@ -91,6 +102,8 @@ class Trainer:
         progress = read_state(path, self.model, self.ema, self.optimizer)
         self.step, self.seconds = int(progress["step"]), progress["seconds"]
         self.gradient_norm = progress["gradient_norm"]
+        if "reference" in progress:
+            self.reference = MixReference.from_dict(progress["reference"])
         self.started = True
 
     # -- steps ---------------------------------------------------------------------------------
@@ -158,12 +171,29 @@ class Trainer:
         """Set the parameters' gradients; returns the model's output and the loss, without their history."""
         pixels = x.shape[2] * x.shape[3]
         output = self.model(x, level, autocast=self.bf16, synthesis=not self.config.prior_only)
-        weight = lambda_of_level(level)
-        energy = output.energy * self.config.energy_weight / (math.log(2) * pixels)
-        loss = ((weight / 0.01) ** -self.config.loss_balance * (weight * 255**2 * output.mse + energy)).mean()
+        bpp = output.energy * self.config.energy_weight / (math.log(2) * pixels)
+        loss = rate_distortion(self._distortion(x, output, level), bpp, level, self.config.loss_balance)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         return without_history(output), loss.detach()
+
+    def _distortion(self, x: Tensor, output: Output, level: Tensor) -> Tensor:
+        """D (B,) of the loss."""
+        if self.reference is None:
+            return output.mse
+        error = weighted_error(x, output.picture)
+        return mixed_distortion(output.mse, error, level, self.config.mse_share, self.reference)
+
+    def _start_mixing(self, crops: Crops) -> None:
+        """Measure what the mixed distortion compares with, once in a run: a resumed one has it."""
+        config = self.config
+        if config.mse_share < 1 and not config.prior_only and self.reference is None:
+            self.model.set_exact(True)
+
+            def batch() -> Tensor:
+                return crops.batch(config.batch, config.crop, self.device)[0]
+
+            self.reference = measure_reference(self.model, batch, self.bf16)
 
     def train_step(self, x: Tensor, level: Tensor) -> tuple[Any, float]:
         """One optimiser step; returns the model's output and the loss."""
@@ -213,6 +243,7 @@ class Trainer:
             self.start_from(source, crops)
         elif not self.started:
             self.start(crops)
+        self._start_mixing(crops)
         quantizer = self.model.quantizer
         use = CodebookUse(quantizer) if isinstance(quantizer, VectorQuantizer) else None
         log = RunLog(self.out / "log.jsonl", use)

@@ -1,0 +1,83 @@
+"""The rate-distortion loss, with a distortion that mixes squared error and SSIMULACRA2's weighted error.
+
+    loss = lambda(t)^-balance * (lambda(t) 255^2 D + rate in bits per pixel)
+    D = a MSE + (1 - a) MSE_ref(t) (e / e_ref(t))^p
+
+e is `ssimulacra2.weighted_error`. MSE_ref and e_ref are what the model that the run starts from has at level
+t, so the second term is about as large as the first, and p makes it grow at the same pace along the dial.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
+from vqcodec.model.vqvae import VQVAE, lambda_of_level
+from vqcodec.training.ssimulacra2 import weighted_error
+
+REFERENCE_BATCHES = 6
+"""Batches measured at each level; with 4 crops each, 24 crops."""
+
+
+@dataclass(frozen=True)
+class MixReference:
+    """Mean natural logarithms of MSE and weighted error of a model at `LEVEL_KNOTS` levels, and p."""
+
+    log_mse: tuple[float, ...]
+    log_error: tuple[float, ...]
+    power: float
+
+    @classmethod
+    def of(cls, log_mse: list[float], log_error: list[float]) -> MixReference:
+        """p is 1 over the least-squares slope of ln e over ln MSE."""
+        x, y = (torch.tensor(v, dtype=torch.float64) for v in (log_mse, log_error))
+        x, y = x - x.mean(), y - y.mean()
+        return cls(tuple(log_mse), tuple(log_error), float((x * x).sum() / (x * y).sum()))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> MixReference:
+        """From `dataclasses.asdict` and JSON."""
+        return cls(tuple(values["log_mse"]), tuple(values["log_error"]), values["power"])
+
+
+def mixed_distortion(
+    mse: Tensor, error: Tensor, level: Tensor, share: float, reference: MixReference
+) -> Tensor:
+    """D (B,) of mean squared errors and weighted errors (B,) at levels (B,); `share` is a."""
+    basis = level_basis(level)
+    log_mse, log_error = (basis @ basis.new_tensor(v) for v in (reference.log_mse, reference.log_error))
+    relative = error.clamp(min=1e-9).log() - log_error
+    return share * mse + (1 - share) * torch.exp(log_mse + reference.power * relative)
+
+
+def rate_distortion(distortion: Tensor, bpp: Tensor, level: Tensor, balance: float) -> Tensor:
+    """Mean loss of a batch from D, bits per pixel and level, all (B,)."""
+    weight = lambda_of_level(level)
+    return ((weight / 0.01) ** -balance * (weight * 255**2 * distortion + bpp)).mean()
+
+
+@torch.no_grad()
+def measure_reference(model: VQVAE, batch: Callable[[], Tensor], autocast: bool) -> MixReference:
+    """MSE and weighted error of a model, by the same crops at every knot of the dial.
+
+    Args:
+        batch: returns another batch of pictures (B, 3, H, W) in [0, 1].
+    """
+    pictures = [batch() for _ in range(REFERENCE_BATCHES)]
+    rows = []
+    for t in torch.linspace(0, 1, LEVEL_KNOTS).tolist():
+        logs = []
+        for x in pictures:
+            output = model(x, x.new_full((x.shape[0],), t), autocast=autocast)
+            logs.append(torch.stack([output.mse.log(), weighted_error(x, output.picture).log()]))
+        rows.append(torch.cat(logs, 1).mean(1).tolist())
+    log_mse, log_error = ([float(row[i]) for row in rows] for i in range(2))
+    if not all(math.isfinite(v) for v in (*log_mse, *log_error)):
+        raise ValueError("a picture is decoded without error: no reference for the mixed distortion")
+    return MixReference.of(log_mse, log_error)

@@ -1,0 +1,143 @@
+"""SSIMULACRA2's weighted sum of errors, differentiable, batched: what the judge sees before its power law.
+
+Definition: libjxl, tools/ssimulacra2.cc (Sneyers, 2023). Six scales, halved in linear light; XYB shifted to
+about 0..1; per channel and scale the mean and the 4-norm of three maps: 1 - SSIM without its luminance
+denominator, edges that the decoded picture adds (ringing), edges that it lacks (blur).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SCALES = 6
+SMALLEST = 8
+"""A scale with a side below this many pixels is the last."""
+_C2 = 0.0009
+_RADIUS, _SIGMA = 5, 1.5
+_BIAS = 0.0037930732552754493
+_OPSIN = (
+    (0.30, 0.622, 0.078),
+    (0.23, 0.692, 0.078),
+    (0.24342268924547819, 0.20476744424496821, 0.5518098665095536),
+)
+_TINY = 1e-20
+"""Added below the fourth root: its slope at 0 is infinite, and an exact crop has such zeros."""
+
+# By channel (X, Y, B), scale and norm (mean, 4-norm): weights of SSIM, ringing and blur.
+_WEIGHTS = (
+    # X
+    *(0.0, 0.0007376606707406586, 0.0, 0.0, 0.0007793481682867309, 0.0),
+    *(0.0, 0.0004371155730107379, 0.0, 1.1041726426657346, 0.00066284834129271, 0.00015231632783718752),
+    *(0.0, 0.0016406437456599754, 0.0, 1.8422455520539298, 11.441172603757666, 0.0),
+    *(0.0007989109436015163, 0.000176816438078653, 0.0, 1.8787594979546387, 10.94906990605142, 0.0),
+    *(0.0007289346991508072, 0.9677937080626833, 0.0, 0.00014003424285435884, 0.9981766977854967),
+    *(0.00031949755934435053, 0.0004550992113792063, 0.0, 0.0, 0.0013648766163243398, 0.0, 0.0),
+    # Y
+    *(0.0, 0.0, 0.0, 7.466890328078848, 0.0, 17.445833984131262),
+    *(0.0006235601634041466, 0.0, 0.0, 6.683678146179332, 0.00037724407979611296, 1.027889937768264),
+    *(225.20515300849274, 0.0, 0.0, 19.213238186143016, 0.0011401524586618361, 0.001237755635509985),
+    *(176.39317598450694, 0.0, 0.0, 24.43300999870476, 0.28520802612117757, 0.0004485436923833408),
+    *(0.0, 0.0, 0.0, 34.77906344483772, 44.835625328877896, 0.0),
+    *(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    # B
+    *(0.0, 0.0008680556573291698, 0.0, 0.0, 0.0, 0.0),
+    *(0.0, 0.0005313191874358747, 0.0, 0.00016533814161379112, 0.0, 0.0),
+    *(0.0, 0.0, 0.0, 0.0004179171803251336, 0.0017290828234722833, 0.0),
+    *(0.0020827005846636437, 0.0, 0.0, 8.826982764996862, 23.19243343998926, 0.0),
+    *(95.1080498811086, 0.9863978034400682, 0.9834382792465353, 0.0012286405048278493, 171.2667255897307),
+    *(0.9807858872435379, 0.0, 0.0, 0.0, 0.0005130064588990679, 0.0, 0.00010854057858411537),
+)
+
+
+def weighted_error(original: Tensor, decoded: Tensor) -> Tensor:
+    """Weighted sum of the error maps' norms per picture (B,), 0 where they are equal.
+
+    Args:
+        original, decoded: sRGB (B, 3, H, W) in [0, 1], sides of 8 pixels or more; `decoded` is clipped to it.
+    """
+    first, second = _linear(original.float()), _linear(decoded.float().clamp(0, 1))
+    norms = []
+    for scale in range(SCALES):
+        if min(first.shape[-2:]) < SMALLEST:
+            break
+        if scale:
+            first, second = (F.avg_pool2d(_even(v), 2) for v in (first, second))
+        norms.append(_norms(_xyb(first), _xyb(second)))
+    stacked = torch.stack(norms, 2).flatten(1)  # (B, channel, scale, norm, map)
+    # With fewer scales the definition reads the weights on from the start, whatever they were made for.
+    return stacked @ stacked.new_tensor(_WEIGHTS[: stacked.shape[1]])
+
+
+def score(error: Tensor) -> Tensor:
+    """SSIMULACRA2 of a weighted error: 100 for equal pictures, 70 high quality, below 0 very poor."""
+    s = error * 0.9562382616834844
+    s = ((6.248496625763138e-05 * s - 0.020884521182843837) * s + 2.326765642916932) * s
+    return 100 - 10 * s.clamp(min=0) ** 0.6276336467831387
+
+
+def _linear(x: Tensor) -> Tensor:
+    return torch.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+
+
+def _even(x: Tensor) -> Tensor:
+    """x with its last row or column repeated where there is an odd one."""
+    return F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2), mode="replicate")
+
+
+def _xyb(linear: Tensor) -> Tensor:
+    """XYB (B, 3, H, W), scaled and shifted so that one constant serves all channels."""
+    mixed = F.conv2d(linear, linear.new_tensor(_OPSIN)[:, :, None, None]) + _BIAS
+    long, middle, short = (mixed.clamp(min=0) ** (1 / 3) - _BIAS ** (1 / 3)).unbind(1)
+    luma = (long + middle) / 2
+    return torch.stack([7 * (long - middle) + 0.42, luma + 0.01, short - luma + 0.55], 1)
+
+
+def _norms(x: Tensor, y: Tensor) -> Tensor:
+    """Norms (B, 3, norm, map) of the three error maps of x and y (B, 3, H, W)."""
+    mean_x, mean_y, squares, error = _blur(torch.stack([x, y, x * x + y * y, (x - y) ** 2])).unbind()
+    # 2 (E[xy] - mean_x mean_y) is the sum of the variances less what the difference has.
+    apart = (mean_x - mean_y) ** 2
+    spread = squares - mean_x**2 - mean_y**2 + _C2
+    ssim = (1 - (1 - apart) * (spread - error + apart) / spread).clamp(min=0)
+    edges = (1 + (y - mean_y).abs()) / (1 + (x - mean_x).abs()) - 1
+    maps = torch.stack([ssim, edges.clamp(min=0), (-edges).clamp(min=0)], 2).flatten(3)
+    mean, fourth = maps.mean(3), maps.square().square().mean(3)
+    return torch.stack([mean, (fourth + _TINY) ** 0.25], 2)
+
+
+def _blur(x: Tensor) -> Tensor:
+    """Gaussian of sigma 1.5 with zeros beyond the borders, as products with two banded matrices."""
+    rows, columns = (_band(n).to(x.device, x.dtype) for n in x.shape[-2:])
+    return rows @ x @ columns
+
+
+@lru_cache(maxsize=32)
+def _band(size: int) -> Tensor:
+    """Symmetric matrix (size, size) that blurs a column."""
+    distance = (torch.arange(size)[:, None] - torch.arange(size)).abs()
+    taps = torch.tensor([*_taps(), 0.0], dtype=torch.float32)
+    return taps[distance.clamp(max=_RADIUS + 1)]
+
+
+def _taps() -> list[float]:
+    """Weights at distance 0..5 of libjxl's recursive Gaussian, a sum of three truncated cosines.
+
+    Charalampidis, "Recursive implementation of the Gaussian filter using truncated cosine functions" (2016),
+    equations 37 to 57.
+    """
+    omega = [math.pi / (2 * _RADIUS) * k for k in (1, 3, 5)]
+    signs = (1.0, -1.0, 1.0)
+    p = [s / math.tan(w / 2) for s, w in zip(signs, omega, strict=True)]
+    r = [s * q * q / math.sin(w) for s, q, w in zip(signs, p, omega, strict=True)]
+    rho = [math.exp(-0.5 * (_SIGMA * w) ** 2) / _RADIUS for w in omega]
+    d13, d35, d51 = (p[i] * r[j] - r[i] * p[j] for i, j in ((0, 1), (1, 2), (2, 0)))
+    z15, z35 = d35 / d13, d51 / d13
+    system = torch.tensor([p, r, [z15, z35, 1.0]], dtype=torch.float64)
+    wanted = [1.0, _RADIUS**2 - _SIGMA**2, z15 * rho[0] + z35 * rho[1] + rho[2]]
+    beta = torch.linalg.solve(system, torch.tensor(wanted, dtype=torch.float64)).tolist()
+    return [sum(b * math.cos(w * t) for b, w in zip(beta, omega, strict=True)) for t in range(_RADIUS + 1)]
