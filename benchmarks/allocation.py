@@ -5,7 +5,8 @@ quality, and how it divides its bits between easy and hard pictures moves those 
 tables from a result file take them apart:
 
 * BD-rates of each picture's own curve, and their mean, which the division between pictures cannot change;
-* what other strengths of `vqcodec.dial` would give: BD-rates of the mean curves, and how far the figures of
+* what other strengths of `vqcodec.compress.dial` would give: BD-rates of the mean curves, and how far the
+figures of
   pictures of one quality lie apart. Levels between those measured are interpolated.
 """
 
@@ -23,10 +24,10 @@ import numpy as np
 
 from benchmarks.codecs import VQCODEC
 from benchmarks.rate_distortion import find_pictures, identify, read_pixels
-from benchmarks.report import NAMES, table
-from benchmarks.results import FIGURES, ResultError, Results, load
-from vqcodec import dial
-from vqcodec.metrics import RatePoint, bd_rate
+from benchmarks.report.curves import NAMES, table
+from benchmarks.report.results import FIGURES, ResultError, Results, load
+from vqcodec.compress import dial
+from vqcodec.metrics.rate_distortion import RatePoint, bd_rate
 from vqcodec.types import LEVEL_MAX
 
 STRENGTHS = (0.0, 4.0, 8.0, 12.0, 16.0)
@@ -67,7 +68,7 @@ class Dial:
     """What the pictures of a set would give at any level, from the levels at which they were measured."""
 
     def __init__(self, results: Results, busy: dict[str, float]) -> None:
-        """busy: of every picture, `vqcodec.dial.busyness`."""
+        """busy: of every picture, `vqcodec.compress.dial.busyness`."""
         self.results, self.busy = results, busy
         first = next(iter(results.codecs[VQCODEC].points.values())).images[next(iter(busy))]
         self.figures = [figure for figure in FIGURES if getattr(first, figure) is not None]

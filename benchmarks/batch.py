@@ -23,8 +23,8 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.processes import figures_of, machine
-from benchmarks.report import table
-from benchmarks.results import dump
+from benchmarks.report.curves import table
+from benchmarks.report.results import dump
 
 SCHEMA = 1
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif")

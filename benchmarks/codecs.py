@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.anchors import ANCHORS, Pixels
-from vqcodec import dial
+from vqcodec.compress import dial
 from vqcodec.types import EFFORT_MAX, Limits
 
 

@@ -26,18 +26,18 @@ import torch
 
 from benchmarks.anchors import Pixels
 from benchmarks.rate_distortion import read_pixels
-from benchmarks.report import table
-from benchmarks.results import dump
-from vqcodec.analysis import Analysis
-from vqcodec.checkpoint import load_weights
+from benchmarks.report.curves import table
+from benchmarks.report.results import dump
+from vqcodec.compress.source import Analysis
 from vqcodec.errors import VQCodecError
-from vqcodec.metrics import mse, psnr
+from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
-from vqcodec.packing import is_packed, pack, unpack
 from vqcodec.segments import SegmentCodec
 from vqcodec.training.data import find_images
 from vqcodec.training.evaluate import load_state
 from vqcodec.types import LEVEL_MAX
+from vqcodec.weights.checkpoint import load_weights
+from vqcodec.weights.packing import is_packed, pack, unpack
 
 SCHEMA = 1
 PATHS = ("float", "grids", "real")

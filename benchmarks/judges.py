@@ -1,6 +1,6 @@
 """What a decoded picture is worth to the eye: the figures of `benchmarks.perceptual`, one picture at a time.
 
-psnr            dB, 8-bit RGB (vqcodec.metrics)
+psnr            dB, 8-bit RGB (vqcodec.metrics.rate_distortion)
 ms_ssim         pytorch-msssim, RGB, range 255
 lpips_alexnet   LPIPS on AlexNet, what papers report; also a loss of our perceptual decoder
 lpips_vgg16     LPIPS on VGG16; no loss of ours
@@ -23,8 +23,8 @@ from torch import Tensor
 
 from benchmarks.anchors import Pixels
 from benchmarks.similarity import SMALLEST, ms_ssim, ssimulacra2
-from vqcodec import metrics
-from vqcodec.perceptual import DISTS, LPIPS
+from vqcodec.metrics import rate_distortion
+from vqcodec.metrics.perceptual import DISTS, LPIPS
 
 PATCH = 64
 """Side of the patches of the Frechet distance, in pixels."""
@@ -76,7 +76,7 @@ class Judge:
     @torch.inference_mode()
     def judge(self, original: Sight, decoded: Sight) -> dict[str, float]:
         """Every figure of `FIGURES` for a decoded picture; PSNR of equal pictures counts as 100 dB."""
-        psnr = metrics.psnr(original.pixels, decoded.pixels)
+        psnr = rate_distortion.psnr(original.pixels, decoded.pixels)
         figures = {
             "psnr": psnr if math.isfinite(psnr) else 100.0,
             "ms_ssim": ms_ssim(original.pixels, decoded.pixels),

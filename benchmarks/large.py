@@ -23,8 +23,8 @@ from PIL import Image
 
 from benchmarks.processes import figures_of, machine, peak_mib
 from benchmarks.rate_distortion import read_pixels
-from benchmarks.report import table
-from benchmarks.results import dump
+from benchmarks.report.curves import table
+from benchmarks.report.results import dump
 from benchmarks.speed import enlarge
 
 SCHEMA = 1

@@ -28,11 +28,11 @@ from benchmarks import codecs
 from benchmarks.anchors import Pixels
 from benchmarks.judges import FIGURES, PATCH, Features, Judge, Sight, frechet
 from benchmarks.rate_distortion import find_pictures, identify, read_pixels
-from benchmarks.report import table
-from benchmarks.results import dump
+from benchmarks.report.curves import table
+from benchmarks.report.results import dump
 from vqcodec.errors import ModelNotFound
 from vqcodec.files import write_atomic
-from vqcodec.metrics import bpp
+from vqcodec.metrics.rate_distortion import bpp
 
 SCHEMA = 1
 ANCHORS = ("jpeg", "webp", "avif", "jxl")

@@ -25,13 +25,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks import codecs, report
+from benchmarks import codecs
 from benchmarks.anchors import Pixels
 from benchmarks.processes import environment
-from benchmarks.results import FIGURES, CodecResult, Picture, Point, ResultError, Results, Sample, load
+from benchmarks.report import curves
+from benchmarks.report.results import FIGURES, CodecResult, Picture, Point, ResultError, Results, Sample, load
 from benchmarks.similarity import ms_ssim, ssimulacra2
-from vqcodec import metrics
-from vqcodec.workers import cores
+from vqcodec.batch.workers import cores
+from vqcodec.metrics import rate_distortion
 
 SUFFIXES = {".png", ".ppm", ".bmp", ".tif", ".tiff"}
 """Lossless pictures only: a lossy original would favour the codec it came from."""
@@ -75,11 +76,11 @@ def measure(
     """
     data = codec.encode(pixels, quality)
     decoded = codec.decode(data)
-    psnr = metrics.psnr(pixels, decoded)
+    psnr = rate_distortion.psnr(pixels, decoded)
     more = {name: round(_MORE[name](pixels, decoded), 6) for name in figures if name in _MORE}
     height, width = pixels.shape[:2]
     # Rounded here and not when saving, so that a resumed run prints the figures of an uninterrupted one.
-    rate = round(metrics.bpp(len(data), width, height), 6)
+    rate = round(rate_distortion.bpp(len(data), width, height), 6)
     return Sample(len(data), rate, round(psnr, 5) if math.isfinite(psnr) else None, **more)
 
 
@@ -177,14 +178,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 )
             for name in args.codecs:
                 _run_and_save(results, paths, codecs.make(name, model=args.model), args, pool)
-        published = report.load_published(args.published) if args.published else {}
+        published = curves.load_published(args.published) if args.published else {}
     except (ResultError, OSError, ValueError, ImportError) as error:
         print(f"rate_distortion: {error}", file=sys.stderr)
         return 1
-    print(report.rd_table(results))
+    print(curves.rd_table(results))
     for figure in args.figures:
-        print(report.bd_table(results, published if figure == "psnr" else {}, figure))
-    if args.plot and not report.plot(results, published, args.plot):
+        print(curves.bd_table(results, published if figure == "psnr" else {}, figure))
+    if args.plot and not curves.plot(results, published, args.plot):
         print("rate_distortion: no plot, matplotlib is not installed", file=sys.stderr)
     return 0
 

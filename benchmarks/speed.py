@@ -34,8 +34,8 @@ from benchmarks import codecs, commands
 from benchmarks.anchors import PillowCodec, Pixels
 from benchmarks.processes import ROOT, figures_of, machine, peak_mib
 from benchmarks.rate_distortion import read_pixels
-from benchmarks.report import table
-from benchmarks.results import dump
+from benchmarks.report.curves import table
+from benchmarks.report.results import dump
 from vqcodec.installation import devices
 
 SCHEMA = 2

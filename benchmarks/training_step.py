@@ -25,10 +25,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.processes import machine
-from benchmarks.report import table
-from benchmarks.results import dump
-from vqcodec.entropy.passes import whole
-from vqcodec.model.complexity import measure
+from benchmarks.report.curves import table
+from benchmarks.report.results import dump
+from vqcodec.entropy.coding_order import whole
+from vqcodec.inspect.complexity import measure
 from vqcodec.model.free_energy import Contexts
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import TrainConfig

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import click
 
-from vqcodec.batch import run_jobs
-from vqcodec.jobs import FileResult, Job, Work
+from vqcodec.batch.jobs import FileResult, Job, Work
+from vqcodec.batch.run import run_jobs
 from vqcodec.types import ImageInfo
 from vqcodec_cli.progress import bar_for
 from vqcodec_cli.ui import Reporter, failed_object, finish, info_object, label_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vqcodec.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job
+from vqcodec.batch.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job
 from vqcodec.types import EFFORT_MAX, ImageInfo, Limits
 from vqcodec_cli import options
 from vqcodec_cli.batches import Flags, convert
@@ -173,7 +173,7 @@ class _Compress:
     compare: bool
 
     def __call__(self, job: Job) -> ImageInfo:
-        from vqcodec.inspection import probe  # noqa: PLC0415  keep the start of the command line quick
+        from vqcodec.probing import probe  # noqa: PLC0415  keep the start of the command line quick
 
         data = read_input(job)
         codec = self.codecs.for_encoding()
@@ -190,8 +190,8 @@ class _Compress:
 def _compared(info: ImageInfo, codec: Codec, ready: Prepared, coded: bytes) -> Compared:
     import numpy as np  # noqa: PLC0415  as above
 
-    from vqcodec.metrics import psnr  # noqa: PLC0415
-    from vqcodec.similarity import SMALLEST, ms_ssim  # noqa: PLC0415
+    from vqcodec.metrics.rate_distortion import psnr  # noqa: PLC0415
+    from vqcodec.metrics.structural import SMALLEST, ms_ssim  # noqa: PLC0415
 
     original = ready.picture.pixels
     decoded: Any = np.asarray(codec.decompress(coded, limits=_NO_LIMITS).convert("RGB"))

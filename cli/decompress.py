@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from vqcodec.batch.jobs import VQC_SUFFIX, FileResult, Job
 from vqcodec.bitstream.header import LAYERS
-from vqcodec.jobs import VQC_SUFFIX, FileResult, Job
 from vqcodec.types import ImageInfo, Limits, Region
 from vqcodec_cli import options
 from vqcodec_cli.batches import Flags, convert
@@ -124,7 +124,7 @@ class _Decompress:
     settings: dict[str, Any]
 
     def __call__(self, job: Job) -> ImageInfo:
-        from vqcodec.inspection import probe  # noqa: PLC0415  keep the start of the command line quick
+        from vqcodec.probing import probe  # noqa: PLC0415  keep the start of the command line quick
 
         # A preview reads the beginning of a file only; a pipe cannot be looked at twice.
         partly = self.settings["preview"] is not None and job.source is not None and job.source.is_file()
@@ -136,7 +136,7 @@ class _Decompress:
 
 
 def _format(path: str | None, name: str | None) -> str:
-    from vqcodec.imagesave import format_for  # noqa: PLC0415  imports Pillow
+    from vqcodec.image.saving import format_for  # noqa: PLC0415  imports Pillow
 
     try:
         return format_for(path, name)

@@ -28,7 +28,7 @@ def info(
 
     Only the front of a file is read: use `vqcodec verify` to check the coded picture.
     """
-    from vqcodec.inspection import probe  # noqa: PLC0415  --help needs no more than click
+    from vqcodec.probing import probe  # noqa: PLC0415  --help needs no more than click
 
     reporter.configure(verbose, quiet)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vqcodec.batch.jobs import VQC_SUFFIX
 from vqcodec.files import Source, read_source, write_atomic
-from vqcodec.jobs import VQC_SUFFIX
 from vqcodec.types import Limits
 from vqcodec_cli import options
 from vqcodec_cli.help import help_all
@@ -20,8 +20,8 @@ from vqcodec_cli.streams import STREAM, inspect_each
 from vqcodec_cli.ui import Reporter, spaced
 
 if TYPE_CHECKING:
-    from vqcodec.bits import BitReport
-    from vqcodec.usage import CodebookUse
+    from vqcodec.inspect.bit_report import BitReport
+    from vqcodec.inspect.codebook_usage import CodebookUse
 
 _OF_MODEL = ("codebooks.png", "usage.png", "usage.json")
 _OF_FILE = ("bits.png", "bits.json")
@@ -84,9 +84,9 @@ def inspect(
         reporter.line(f"{target} -> {', '.join(str(folder / name) for name in names)}")
 
     def look(_name: str, source: Source) -> None:
-        from vqcodec.bits import count_bits  # noqa: PLC0415  imports torch
-        from vqcodec.heatmap import draw_bits  # noqa: PLC0415
-        from vqcodec.inspection import probe  # noqa: PLC0415  imports Pillow
+        from vqcodec.inspect.bit_heatmap import draw_bits  # noqa: PLC0415
+        from vqcodec.inspect.bit_report import count_bits  # noqa: PLC0415  imports torch
+        from vqcodec.probing import probe  # noqa: PLC0415  imports Pillow
 
         data = read_source(source)
         codec = Codecs(model, device, reporter).for_file(probe(data, limits=limits).bitstream_id)
@@ -97,8 +97,8 @@ def inspect(
     if is_file:
         return inspect_each([target], look, reporter)
     codec = Codecs(target, device, reporter).for_encoding()
-    from vqcodec.atlas import draw_atlas  # noqa: PLC0415  imports torch
-    from vqcodec.usage import codebook_use, draw_usage  # noqa: PLC0415
+    from vqcodec.inspect.codebook_atlas import draw_atlas  # noqa: PLC0415  imports torch
+    from vqcodec.inspect.codebook_usage import codebook_use, draw_usage  # noqa: PLC0415
 
     uses = codebook_use(codec)
     found = {
@@ -126,7 +126,7 @@ def _json(value: dict[str, Any]) -> bytes:
 
 
 def _bits_table(report: BitReport) -> Iterator[str]:
-    from vqcodec.bits import PASS_NAMES  # noqa: PLC0415  imports torch
+    from vqcodec.inspect.bit_report import PASS_NAMES  # noqa: PLC0415  imports torch
 
     def row(name: str, bits: float, note: str = "") -> str:
         return (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from vqcodec import zoo
-from vqcodec.workers import worker_count
+from vqcodec.batch.workers import worker_count
+from vqcodec.weights import zoo
 from vqcodec_cli.ui import Reporter
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ def models() -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Also show path and notes of each model.")
 def list_(verbose: bool) -> None:
     """One line per model: name, fingerprint, size."""
-    from vqcodec import zoo  # noqa: PLC0415  --help needs no more than click
+    from vqcodec.weights import zoo  # noqa: PLC0415  --help needs no more than click
 
     for info in zoo.list_models():
         ids = f"bitstream {info.bitstream_id or '?'}  decoder {info.decoder_id or '?'}"
@@ -42,7 +42,7 @@ def list_(verbose: bool) -> None:
 @click.argument("model", default="default")
 def path(model: str) -> None:
     """Print the weight file of MODEL.  [default: default]"""
-    from vqcodec import zoo  # noqa: PLC0415  as above
+    from vqcodec.weights import zoo  # noqa: PLC0415  as above
 
     click.echo(zoo.find_model(model))
 
@@ -54,8 +54,8 @@ def path(model: str) -> None:
 @click.pass_obj
 def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> None:
     """Check a weight FILE and copy it to the user's own models, for -m NAME and for files made with it."""
-    from vqcodec import zoo  # noqa: PLC0415  as above
     from vqcodec.files import write_atomic  # noqa: PLC0415
+    from vqcodec.weights import zoo  # noqa: PLC0415  as above
 
     source = Path(file)
     name = source.name.removesuffix(zoo.SUFFIX) if name is None else name

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vqcodec.metadata import parse_kinds
+from vqcodec.image.metadata import parse_kinds
 from vqcodec.types import PRECISIONS, Limits, Region
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
+from vqcodec.batch.jobs import Job, plan
 from vqcodec.errors import VQCodecError
 from vqcodec.files import Source, write_atomic
-from vqcodec.jobs import Job, plan
 from vqcodec_cli.ui import Reporter, combine, exit_code, failed_object
 
 STREAM = "-"

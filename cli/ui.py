@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from vqcodec.batch import BatchReport
+from vqcodec.batch.run import BatchReport
 from vqcodec.errors import FormatError, ModelError, UnsupportedImage
 from vqcodec.types import ImageInfo
 from vqcodec_cli.progress import Bar

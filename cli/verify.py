@@ -37,7 +37,7 @@ def verify(
 
     Exit code 0 means every file is good.
     """
-    from vqcodec.inspection import verify as check  # noqa: PLC0415  --help needs no more than click
+    from vqcodec.probing import verify as check  # noqa: PLC0415  --help needs no more than click
 
     reporter.configure(verbose, quiet)
     codecs = Codecs(model, device, reporter)

@@ -204,7 +204,7 @@ def perceptual_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def without_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles move no classes: shifts fit those to a picture, which the rate of training knows nothing of."""
-    from vqcodec.search import ShiftSearch  # noqa: PLC0415  imports torch
+    from vqcodec.compress.search import ShiftSearch  # noqa: PLC0415  imports torch
 
     def still(self: ShiftSearch, search: object, index: Any, classes: object) -> NDArray[np.int64]:
         return np.full(len(index), self.still)

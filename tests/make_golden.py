@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
-from vqcodec.entropy.coder import SegmentReader, TableSet
+from vqcodec.entropy.range_coder import SegmentReader, TableSet
 from vqcodec.segments import SegmentCodec
 
 WEIGHTS = "tiny.safetensors"

@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 import vqcodec
-from vqcodec import errors, zoo
+from vqcodec import errors
 from vqcodec.bitstream import parse, write
 from vqcodec.codec import Prepared
-from vqcodec.image import Picture
-from vqcodec.inspection import describe
+from vqcodec.image.picture import Picture
 from vqcodec.loading import resolve_device
-from vqcodec.metrics import psnr
+from vqcodec.metrics.rate_distortion import psnr
+from vqcodec.probing import describe
 from vqcodec.types import Chunk, Limits
+from vqcodec.weights import zoo
 
 PACKAGED = Path(str(vqcodec.__file__)).parent / "weights" / "default.safetensors"
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

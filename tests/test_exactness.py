@@ -16,9 +16,9 @@ from tests.make_golden import PICTURES, SUMS, WEIGHTS, decode
 from tests.tiny import picture
 from vqcodec.bitstream import parse, write
 from vqcodec.codec import Codec
-from vqcodec.entropy.shifts import Shifts
+from vqcodec.entropy.class_offsets import Shifts
 from vqcodec.errors import CorruptData, ModelMismatch
-from vqcodec.metrics import psnr
+from vqcodec.metrics.rate_distortion import psnr
 from vqcodec.segments import SegmentCodec
 
 ROOT = Path(__file__).resolve().parents[1]

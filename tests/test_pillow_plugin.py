@@ -19,7 +19,7 @@ import vqcodec
 from vqcodec import errors, loading, pillow_plugin
 from vqcodec.bitstream import parse, write
 from vqcodec.codec import Codec
-from vqcodec.metadata import EXIF_PREFIX
+from vqcodec.image.metadata import EXIF_PREFIX
 from vqcodec.types import Chunk
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

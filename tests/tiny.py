@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vqcodec.checkpoint import add_realism, load_weights, save_weights
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.training.adversarial import FROZEN
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops
 from vqcodec.training.export import export
+from vqcodec.training.perceptual.players import FROZEN
 from vqcodec.training.trainer import Trainer
+from vqcodec.weights.checkpoint import add_realism, load_weights, save_weights
 
 Pixels = NDArray[np.uint8]
 

@@ -16,14 +16,14 @@ from vqcodec import errors
 from vqcodec.types import ImageInfo, Limits
 
 if TYPE_CHECKING:
-    from vqcodec.batch import BatchReport, compress_batch, decompress_batch
+    from vqcodec.batch.jobs import FileResult
+    from vqcodec.batch.run import BatchReport, compress_batch, decompress_batch
     from vqcodec.codec import Codec
-    from vqcodec.inspection import probe, verify
     from vqcodec.installation import features
-    from vqcodec.jobs import FileResult
     from vqcodec.loading import load
     from vqcodec.pillow_plugin import register_pillow_plugin
-    from vqcodec.zoo import ModelInfo, list_models
+    from vqcodec.probing import probe, verify
+    from vqcodec.weights.zoo import ModelInfo, list_models
 
 __version__ = "0.1.0"
 
@@ -47,18 +47,18 @@ __all__ = [
 ]
 
 _HOME = {
-    "BatchReport": "vqcodec.batch",
+    "BatchReport": "vqcodec.batch.run",
     "Codec": "vqcodec.codec",
-    "FileResult": "vqcodec.jobs",
-    "ModelInfo": "vqcodec.zoo",
-    "compress_batch": "vqcodec.batch",
-    "decompress_batch": "vqcodec.batch",
+    "FileResult": "vqcodec.batch.jobs",
+    "ModelInfo": "vqcodec.weights.zoo",
+    "compress_batch": "vqcodec.batch.run",
+    "decompress_batch": "vqcodec.batch.run",
     "features": "vqcodec.installation",
-    "list_models": "vqcodec.zoo",
+    "list_models": "vqcodec.weights.zoo",
     "load": "vqcodec.loading",
-    "probe": "vqcodec.inspection",
+    "probe": "vqcodec.probing",
     "register_pillow_plugin": "vqcodec.pillow_plugin",
-    "verify": "vqcodec.inspection",
+    "verify": "vqcodec.probing",
 }
 
 

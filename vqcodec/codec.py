@@ -3,7 +3,8 @@
 compress:    image --load_picture--> Picture --analyse--> Prepared --encode--> segments --write--> bytes
 decompress:  bytes --parse--> segments --decode--> pixels --to_pil--> image
 
-`vqcodec.encoding` and `vqcodec.decoding` are the two lines; here is what users call.
+`vqcodec.compress.picture_encoder` and `vqcodec.decompress.picture_decoder` are the two lines; here is what
+users call.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec.bitstream.header import TILE_UNIT, TILE_UNITS_MAX
-from vqcodec.decoding import DecodeKeywords, DecodeOptions, checked_realism, decode
-from vqcodec.dial import busyness, checked_quality, level_from_quality
-from vqcodec.encoding import FileEncoder, Prepared, labels, prepare
+from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
+from vqcodec.compress.picture_encoder import FileEncoder, Prepared, labels, prepare
+from vqcodec.compress.targets import reaching, within
+from vqcodec.decompress.picture_decoder import DecodeKeywords, DecodeOptions, checked_realism, decode
 from vqcodec.files import PathLike, Source, same_file, write_atomic
-from vqcodec.imagesave import encode_image, format_for
-from vqcodec.inspection import DEFAULT_LIMITS, describe, probe
+from vqcodec.image.saving import encode_image, format_for
 from vqcodec.interface import Segments
-from vqcodec.targets import reaching, within
+from vqcodec.probing import DEFAULT_LIMITS, describe, probe
 from vqcodec.types import EFFORT_MAX, ImageInfo, Limits, TileProgress
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Codec:
 
     @property
     def segments(self) -> Segments:
-        """The neural and entropy half, for what looks inside it (`vqcodec.atlas`, `vqcodec.bits`)."""
+        """The neural and entropy half, for what looks inside it (`vqcodec.inspect`)."""
         return self._segments
 
     def prepare(
@@ -115,7 +116,7 @@ class Codec:
         Args:
             image: anything `prepare` takes, or its result (its own arguments were decided there).
             quality: 0..100, higher is better; 50 unless one of the next three is given. Busy pictures are
-                coded a little lower for it, smooth ones a little higher, see `vqcodec.dial`.
+                coded a little lower for it, smooth ones a little higher, see `vqcodec.compress.dial`.
             bpp: the highest quality, of six tried, whose whole file has at most this many bits per pixel.
             target_size: the same for this many bytes.
             psnr: the lowest quality, of six tried, whose PSNR (dB, 8-bit RGB) is at least this.

@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vqcodec import __version__, zoo
+from vqcodec import __version__
 from vqcodec.bitstream.header import MAJOR
+from vqcodec.weights import zoo
 
 _LIBRARIES = ("torch", "numpy", "constriction", "pillow", "safetensors")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import warnings
 
-from vqcodec import zoo
 from vqcodec.codec import Codec
 from vqcodec.installation import devices
 from vqcodec.types import PRECISIONS
+from vqcodec.weights import zoo
 
 GPU_BATCH = 8
 
@@ -23,7 +23,7 @@ def load(
     """Load a model.
 
     Args:
-        model: a name on the search path (see `vqcodec.zoo`), or the path of a .safetensors file.
+        model: a name on the search path (see `vqcodec.weights.zoo`), or the path of a .safetensors file.
         device: "auto" (a CUDA device if there is one, else the CPU), "cpu", "cuda", "cuda:N" or "mps". One
             that is not there falls back to the CPU with a RuntimeWarning.
         batch_size: tiles of a picture that go through a network at once, about 0.3 GB of memory each; None
@@ -44,7 +44,7 @@ def load(
     chosen, note = resolve_device(device)
     if note:
         warnings.warn(note, RuntimeWarning, stacklevel=2)
-    from vqcodec.precision import in_bfloat16  # noqa: PLC0415  torch is imported here and not before
+    from vqcodec.model.precision import in_bfloat16  # noqa: PLC0415  torch is imported here and not before
     from vqcodec.segments import SegmentCodec  # noqa: PLC0415
 
     batch = batch_size or (1 if chosen == "cpu" else GPU_BATCH)

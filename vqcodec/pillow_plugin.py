@@ -20,11 +20,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from vqcodec import inspection, loading, zoo
+from vqcodec import loading, probing
 from vqcodec.bitstream import MAGIC, unpack_metadata
 from vqcodec.errors import FormatError, LimitExceeded, Truncated, VQCodecError
-from vqcodec.metadata import EXIF_PREFIX, clean_exif
+from vqcodec.image.metadata import EXIF_PREFIX, clean_exif
 from vqcodec.types import DEFAULT_LIMITS
+from vqcodec.weights import zoo
 
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
@@ -123,7 +124,7 @@ class VqcImageFile(ImageFile.ImageFile):
             raise SyntaxError("not a .vqc file")
         self.fp.seek(0)
         try:
-            front, _ = inspection.read_front(self.fp, DEFAULT_LIMITS)
+            front, _ = probing.read_front(self.fp, DEFAULT_LIMITS)
             blocks: dict[str | tuple[int, int], Any] = {
                 _INFO_KEYS[chunk.type]: unpack_metadata(chunk)
                 for chunk in front.chunks
@@ -136,7 +137,7 @@ class VqcImageFile(ImageFile.ImageFile):
             raise UnidentifiedImageError(f"cannot open this .vqc file: {error}") from error
         self.fp.seek(0, os.SEEK_END)
         size = self.fp.tell()
-        found = inspection.describe(front.header, front.chunks, size, complete=size >= front.file_bytes)
+        found = probing.describe(front.header, front.chunks, size, complete=size >= front.file_bytes)
         if "exif" in blocks:
             blocks["exif"] = EXIF_PREFIX + blocks["exif"]
         self._size, self._mode = (found.width, found.height), found.mode
@@ -166,7 +167,7 @@ class VqcImageFile(ImageFile.ImageFile):
         try:
             self.fp.seek(0)
             with _as_os_errors():
-                inspection.verify(self.fp.read())
+                probing.verify(self.fp.read())
         finally:
             super().verify()
 

@@ -4,7 +4,7 @@
     decode:  segments --per tile--> y_hat (integers) --g_s--> pixels
 
 Tiles cut the latent and the coding contexts. The transforms run over the whole picture, or over windows of it
-that overlap as far as they see (`vqcodec.windows`), so no seam exists.
+that overlap as far as they see (`vqcodec.tiling`), so no seam exists.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vqcodec.analysis import Analysis
-from vqcodec.blending import Blends
-from vqcodec.checkpoint import Weights, load_weights
-from vqcodec.entropy.latent_coder import LAYERS, LatentCoder
+from vqcodec.compress.feedback import PARTS, Feedback
+from vqcodec.compress.refine import EFFORT_STEPS, Refiner
+from vqcodec.compress.search import SCALE, TiledSearch, TileSearch, TileSegments, rate_in_nats
+from vqcodec.compress.source import Analysis
+from vqcodec.decompress.blending import Blends
+from vqcodec.decompress.latent_grid import LatentGrid, tiles
+from vqcodec.entropy.tile_coder import LAYERS, LatentCoder
 from vqcodec.errors import ModelNotFound
-from vqcodec.feedback import PARTS, Feedback
-from vqcodec.grid import LatentGrid, tiles
 from vqcodec.model.blocks import BLOCK
-from vqcodec.model.quantizer import SLOPE
-from vqcodec.precision import transforms_in
-from vqcodec.refine import EFFORT_STEPS, Refiner
-from vqcodec.search import SCALE, TiledSearch, TileSearch, TileSegments, rate_in_nats
+from vqcodec.model.codebook import SLOPE
+from vqcodec.model.precision import transforms_in
+from vqcodec.tiling import SIDE, batches, cut, within
 from vqcodec.types import LEVEL_MAX, Region, TileProgress
-from vqcodec.windows import SIDE, batches, cut, within
+from vqcodec.weights.checkpoint import Weights, load_weights
 
 if TYPE_CHECKING:
     from vqcodec.codec import Codec
@@ -51,7 +51,9 @@ class SegmentCodec:
     layers = LAYERS
 
     def __init__(self, weights: Weights, device: str = "cpu", batch: int = 1, bf16: bool = False) -> None:
-        """batch: windows of a picture that go through a transform at once; bf16: see `vqcodec.precision`."""
+        """batch: windows of a picture that go through a transform at once; bf16: see
+        `vqcodec.model.precision`.
+        """
         self.name = weights.name
         self.bitstream_id, self.decoder_id = weights.bitstream_id, weights.decoder_id
         self.realism_id = weights.realism_id
@@ -97,7 +99,7 @@ class SegmentCodec:
         """Segments [tile][layer] at `level` 0..252; `tile` is 0 (whole) or a multiple of 64.
 
         Args:
-            effort: 1 (greedy) to 9, see `vqcodec.feedback` and `vqcodec.refine`.
+            effort: 1 (greedy) to 9, see `vqcodec.compress.feedback` and `vqcodec.compress.refine`.
             progress: told after every tile of every try.
         """
         t = torch.tensor([level / LEVEL_MAX], device=self.device)

@@ -52,7 +52,7 @@ class Header:
 
     @property
     def quality(self) -> float:
-        """The quality 0..100 that gives a typical picture this level, see `vqcodec.dial`."""
+        """The quality 0..100 that gives a typical picture this level, see `vqcodec.compress.dial`."""
         return self.level * 100.0 / LEVEL_MAX
 
 

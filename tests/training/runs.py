@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vqcodec.model.quantizer import VectorQuantizer
+from vqcodec.model.codebook import VectorQuantizer
 from vqcodec.training.trainer import Trainer
 
 

@@ -13,16 +13,16 @@ from PIL import Image
 
 from tests.tiny import TINY, picture, pictures, settings
 from tests.training.runs import log_of, mean_cost
-from vqcodec.checkpoint import save_weights
 from vqcodec.entropy.tables import combine_rows, counts_from_codes, make_powers
-from vqcodec.metrics import mse, psnr
+from vqcodec.metrics.rate_distortion import mse, psnr
+from vqcodec.model.codebook import SLOPE, VectorQuantizer, greedy_slope
 from vqcodec.model.config import ModelConfig
-from vqcodec.model.quantizer import SLOPE, VectorQuantizer, greedy_slope
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import evaluate, export
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.trainer import Trainer
+from vqcodec.weights.checkpoint import save_weights
 
 
 def test_an_export_codes_pictures(exported):

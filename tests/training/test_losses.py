@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 from tests.tiny import picture, pictures, settings
+from vqcodec.metrics.ssimulacra2 import score, weighted_error
 from vqcodec.model.vqvae import LAMBDA_MAX, LAMBDA_MIN, VQVAE
 from vqcodec.training.data import Crops
 from vqcodec.training.losses import MixReference, measure_reference, mixed_distortion, rate_distortion
-from vqcodec.training.ssimulacra2 import score, weighted_error
 from vqcodec.training.state import FILE
 from vqcodec.training.trainer import Trainer
 

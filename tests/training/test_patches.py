@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vqcodec.training.patches import PatchLoss
+from vqcodec.training.perceptual.patches import PatchLoss
 
 
 def maps(seed: int, count: int = 2, side: int = 128) -> list[torch.Tensor]:

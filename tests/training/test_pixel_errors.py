@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vqcodec.model.blocks import opponent_colour
-from vqcodec.training.pixel_errors import WINDOW, pixel_errors
+from vqcodec.training.perceptual.pixel_errors import WINDOW, pixel_errors
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vqcodec.entropy.passes import PHASES, Pass, order
+from vqcodec.entropy.coding_order import PHASES, Pass, order
 from vqcodec.entropy.slices import Slice
 from vqcodec.errors import ModelNotFound
 

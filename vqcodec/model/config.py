@@ -15,7 +15,7 @@ class ModelConfig:
         restoration: features and kernels of the decoder's last stage, see `vqcodec.model.restoration`;
             without features there is none.
         guided: it also looks at what the decoder's networks end with.
-        lapped: blocks of the linear shortcut overlap, see `vqcodec.model.lapping`.
+        lapped: blocks of the linear shortcut overlap, see `vqcodec.model.shortcut`.
         slices: numbers of the bands at which a pass looks again, at the channels before them at the same
             place, see `vqcodec.entropy.slices`; with the hidden units `slice_width` for it.
         quantizer, shortcut, context_passes: for comparisons only; other models than the default's

@@ -3,7 +3,7 @@
     -ln sum_k p(k) exp(-w |r - c_k|^2),    ln p(k) = l_k - ln sum_j exp l_j,
     l = bias + sum over the context numbers u of a row of the table: row floor(u), and from there to the next
 
-It is rate, commitment and codebook loss in one smooth term, see `vqcodec.model.quantizer`. Of a training step
+It is rate, commitment and codebook loss in one smooth term, see `vqcodec.model.codebook`. Of a training step
 on a CPU it is the largest part, nearly all of it passes over arrays of groups x positions x words. So a few
 groups at a time go through all passes while they lie in the core's own memory, and a logit is made from the
 rows that it lies between, two of each context number. With both, the forward half takes half as long.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vqcodec.entropy.passes import Pass
+from vqcodec.entropy.coding_order import Pass
 
 LINEAR_CHANNELS = 24
 DC_CHANNELS = (0, 1, 7)

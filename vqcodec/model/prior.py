@@ -5,7 +5,8 @@
     y_hat phases decoded so far --asinh--> conv3x3, 1x1 (one net per pass) --> hidden --> 1x1 --> mu, (u0, u1)
     slices of the pass decoded so far --asinh--> 1x1, 1x1 (by slice and phase) --> + hidden        per group
 
-Positions are coded in the order of `vqcodec.entropy.passes`; a pass sees the phases before it as channels
+Positions are coded in the order of `vqcodec.entropy.coding_order`; a pass sees the phases before it as
+channels
 of a half-size grid, so every pass is one dense convolution and nothing is computed twice. A linear
 interpolation from decoded neighbours runs beside the network for the strongest channels. Every layer can be
 replayed in integers.
@@ -19,11 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.passes import PHASES, Pass, order
+from vqcodec.entropy.coding_order import PHASES, Pass, order
 from vqcodec.entropy.slices import Slice, cut_slices
 from vqcodec.model.blocks import LEVEL_KNOTS, Bounded
-from vqcodec.model.interpolation import start_interpolation
-from vqcodec.model.quantized_conv import (
+from vqcodec.model.integer_conv import (
     ACTIVATION_STEP,
     CONTEXT_STEP,
     HYPER_STEP,
@@ -33,6 +33,7 @@ from vqcodec.model.quantized_conv import (
     ste_round,
     to_grid,
 )
+from vqcodec.model.interpolation import start_interpolation
 
 LINEAR_STEP = 1 / 128
 MEAN_GAIN = 4.0

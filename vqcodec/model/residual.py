@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vqcodec.model.codebook import ALL, Band, Quantized, VectorQuantizer
 from vqcodec.model.free_energy import Contexts
-from vqcodec.model.lloyd import start_quantizer
-from vqcodec.model.quantizer import ALL, Band, Quantized, VectorQuantizer
+from vqcodec.training.codebook_start import start_quantizer
 
 RATIO = 4.0
 """Steps of the fine stage in one of the coarse stage."""

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from vqcodec.model.blocks import LevelModulation, opponent_colour
-from vqcodec.windows import cut, within
+from vqcodec.tiling import cut, within
 
 SAYS_NOTHING_AT_ZERO = ("gates", "draw", "guide", "see")
 """Layers that add to what there is: without weights they change nothing."""

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vqcodec.model.quantizer import ALL, Quantized
+from vqcodec.model.codebook import ALL, Quantized
 
 SCALE_MIN, SCALE_MAX = 0.05, 40.0
 """Scales in steps at the two ends of u0."""

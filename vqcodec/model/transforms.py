@@ -7,7 +7,7 @@ with y (B,M,H/16,W/16).
 g_s mirrors it, and ends with `vqcodec.model.restoration`, which also sees what the blocks at 1/8 end with.
 All heavy convolutions are plain 3x3 at 1/8 and 1/16; the shortcut stays in float32 under autocast so that
 bf16 rounding only touches the correction that the network adds. With `lapped` its blocks overlap, see
-`vqcodec.model.lapping`. For comparisons `shortcut=False` leaves it out of either.
+`vqcodec.model.shortcut`. For comparisons `shortcut=False` leaves it out of either.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.model.blocks import BLOCK, ResidualBlock, dct_filters, level_basis
-from vqcodec.model.lapping import lap, pre_filter
 from vqcodec.model.restoration import Restoration
+from vqcodec.model.shortcut import lap, pre_filter
 
 
 class _WithShortcut(nn.Module):

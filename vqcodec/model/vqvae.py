@@ -16,15 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.passes import whole
+from vqcodec.entropy.coding_order import whole
 from vqcodec.entropy.slices import cut_slices
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
+from vqcodec.model.codebook import SLOPE, Band, Quantized, VectorQuantizer
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.free_energy import Contexts
 from vqcodec.model.hyper import HyperAnalysis
+from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.prior import Prior, put_together, to_phases
-from vqcodec.model.quantized_conv import HYPER_STEP, VALUE_STEP
-from vqcodec.model.quantizer import SLOPE, Band, Quantized, VectorQuantizer
 from vqcodec.model.residual import ResidualQuantizer
 from vqcodec.model.scalar import ScalarQuantizer
 from vqcodec.model.transforms import AnalysisTransform, SynthesisTransform

@@ -24,7 +24,7 @@ from vqcodec.training.running import add_option
 from vqcodec.training.sources import load_start
 from vqcodec.training.state import FILE, config_of_state
 from vqcodec.training.trainer import Trainer
-from vqcodec.zoo import install_path
+from vqcodec.weights.zoo import install_path
 
 
 def model_sizes(text: str) -> dict[str, Any]:

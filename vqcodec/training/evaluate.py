@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
-from vqcodec.model.quantizer import VectorQuantizer
+from vqcodec.model.codebook import VectorQuantizer
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
 from vqcodec.training.data import find_images
 from vqcodec.training.reports import CodebookUse

@@ -16,28 +16,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vqcodec.checkpoint import replace_decoder, save_weights
+from vqcodec.entropy.class_offsets import shift_counts
 from vqcodec.entropy.integer_prior import LATENT_MAX
-from vqcodec.entropy.latent_coder import LEVELS_PER_CLASS
-from vqcodec.entropy.shifts import shift_counts
 from vqcodec.entropy.tables import encode_logits, encode_probabilities, make_powers
+from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.blocks import LEVEL_KNOTS
-from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
-from vqcodec.model.quantized_conv import (
+from vqcodec.model.codebook import VectorQuantizer
+from vqcodec.model.integer_conv import (
     BIAS_MAX,
     CONTEXT_STEP,
     HYPER_STEP,
     VALUE_STEP,
     QuantizableConv,
 )
-from vqcodec.model.quantizer import VectorQuantizer
+from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.restore import hyper_class_basis
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.evaluate import load_state
 from vqcodec.types import LEVEL_MAX
-from vqcodec.zoo import find_model
+from vqcodec.weights.checkpoint import replace_decoder, save_weights
+from vqcodec.weights.restore import hyper_class_basis
+from vqcodec.weights.zoo import find_model
 
 PSEUDO_COUNT = 60.0
 """Weight of the model's own distribution of a class, in symbols, against the counts."""

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vqcodec.metrics.ssimulacra2 import weighted_error
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
-from vqcodec.training.ssimulacra2 import weighted_error
 
 REFERENCE_BATCHES = 6
 """Batches measured at each level; with 4 crops each, 24 crops."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.entropy.tables import perplexity
-from vqcodec.model.quantizer import SLOPE, VectorQuantizer
+from vqcodec.model.codebook import SLOPE, VectorQuantizer
 from vqcodec.model.vqvae import Output, lambda_of_level
 
 

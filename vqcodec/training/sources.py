@@ -6,13 +6,13 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from vqcodec.checkpoint import FORMATS, load_weights
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.restore import restore
 from vqcodec.training.evaluate import load_state
 from vqcodec.training.state import read_metadata
-from vqcodec.zoo import find_model
+from vqcodec.weights.checkpoint import FORMATS, load_weights
+from vqcodec.weights.restore import restore
+from vqcodec.weights.zoo import find_model
 
 
 def load_start(source: str) -> VQVAE:

@@ -20,15 +20,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vqcodec.model.lloyd import class_of_scale, revive_dead_words, start_quantizer
-from vqcodec.model.quantizer import VectorQuantizer
+from vqcodec.metrics.ssimulacra2 import weighted_error
+from vqcodec.model.codebook import VectorQuantizer
 from vqcodec.model.residual import ResidualQuantizer
 from vqcodec.model.scalar import SCALE_MAX, SCALE_MIN
 from vqcodec.model.vqvae import VQVAE, Output
+from vqcodec.training.codebook_start import class_of_scale, revive_dead_words, start_quantizer
 from vqcodec.training.config import TrainConfig
+from vqcodec.training.cuda_graphs import Graphs, without_history
 from vqcodec.training.data import Crops, load_images
-from vqcodec.training.graphs import Graphs, without_history
-from vqcodec.training.groups import parameter_groups, trains
+from vqcodec.training.grow import group_samples, take_over
+from vqcodec.training.learning_rates import parameter_groups, trains
 from vqcodec.training.losses import MixReference, measure_reference, mixed_distortion, rate_distortion
 from vqcodec.training.reports import CodebookUse, RunLog
 from vqcodec.training.running import (
@@ -39,9 +41,7 @@ from vqcodec.training.running import (
     stop_event,
     warm_up,
 )
-from vqcodec.training.ssimulacra2 import weighted_error
 from vqcodec.training.state import FILE, read_state, save_state
-from vqcodec.training.warm_start import group_samples, take_over
 
 EMA_EVERY = 8
 USE_EVERY = 4
@@ -146,7 +146,7 @@ class Trainer:
 
     @torch.no_grad()
     def start_from(self, source: VQVAE, crops: Crops) -> None:
-        """Start from another model's weights instead, see `vqcodec.training.warm_start`."""
+        """Start from another model's weights instead, see `vqcodec.training.grow`."""
         source = source.to(self.device)
         take_over(self.model, source, crops, self.config.batch, self.config.crop, self._context_spread())
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}

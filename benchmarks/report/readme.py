@@ -1,0 +1,184 @@
+"""Write the figures that stand in the README files, from the committed result files; measures nothing.
+
+    python -m benchmarks.report.readme            # writes
+    python -m benchmarks.report.readme --check    # only says whether they are up to date
+
+A table stands between `<!-- figures: NAME -->` and `<!-- end of figures -->`; what is between is replaced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from statistics import fmean
+from typing import Any
+
+from benchmarks.allocation import picture_percents
+from benchmarks.codecs import VQCODEC
+from benchmarks.processes import ROOT
+from benchmarks.report import curves
+from benchmarks.report.results import FIGURES, Results, load
+from vqcodec.metrics.rate_distortion import RatePoint, bd_rate
+
+FILES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+RESULTS = ROOT / "benchmarks" / "results"
+PUBLISHED = ROOT / "benchmarks" / "published_kodak.json"
+LABELS = {
+    "jpeg": "JPEG (4:2:0, optimised, progressive)",
+    "jpeg2000": "JPEG 2000 (OpenJPEG)",
+    "webp": "WebP (method 6)",
+    "avif": "AVIF (4:4:4, speed 6, default tune)",
+    "avif-psnr": "AVIF (4:4:4, speed 6, `tune=psnr`)",
+    "jxl": "JPEG XL (effort 7)",
+}
+_BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.S)
+
+
+def _json(name: str) -> dict[str, Any]:
+    return dict(json.loads((RESULTS / name).read_text(encoding="utf-8")))
+
+
+def _percent(anchor: list[RatePoint], curve: list[RatePoint]) -> str:
+    return f"{bd_rate(anchor, curve).percent:+.1f} %" if anchor else ""
+
+
+def bd() -> list[list[str]]:
+    """BD-rates on both sets against what was measured, and on Kodak against published curves."""
+    kodak, dev = load(RESULTS / "kodak.json"), load(RESULTS / "dev.json")
+    names = [curves.NAMES[figure].removesuffix(", dB") for figure in FIGURES]
+    heads = [*(f"Kodak, {name}" for name in names), "Kodak, PSNR, mean of the pictures' own"]
+    rows = [["BD-rate of vqcodec against", *heads, "development set, PSNR", "mean of the pictures' own"]]
+
+    def against(results: Results, anchor: str, figure: str) -> str:
+        if anchor not in results.codecs:
+            return ""
+        return _percent(results.curve(anchor, figure), results.curve(VQCODEC, figure))
+
+    def alone(results: Results, anchor: str) -> str:
+        if anchor not in results.codecs:
+            return ""
+        return f"{fmean(picture_percents(results, anchor)):+.1f} %"
+
+    for name, label in LABELS.items():
+        cells = [*(against(kodak, name, f) for f in FIGURES), alone(kodak, name)]
+        rows.append([label, *cells, against(dev, name, "psnr"), alone(dev, name)])
+    for name, curve in curves.load_published(PUBLISHED).items():
+        rows.append([name, _percent(curve, kodak.curve(VQCODEC)), "", "", "", "", ""])
+    return rows
+
+
+def dial() -> list[list[str]]:
+    """Rate and PSNR over the quality dial."""
+    kodak = load(RESULTS / "kodak.json")
+    qualities, curve = sorted(kodak.codecs[VQCODEC].points), kodak.curve(VQCODEC)
+    return [
+        ["quality", *(f"{quality:g}" for quality in qualities)],
+        ["bpp (Kodak)", *(f"{point.bpp:.3f}" for point in curve)],
+        ["PSNR, dB", *(f"{point.value:.2f}" for point in curve)],
+    ]
+
+
+def effort() -> list[list[str]]:
+    """What the encoder's search gains, on pictures of the development set, and what it takes."""
+    results = load(RESULTS / "effort.json")
+    runs = {run["codec"]: run for run in reversed(_json("speed.json")["runs"])}
+    rows = [["effort", "BD-rate against effort 1", "encoding, s"]]
+    for name in results.codecs:
+        first = name == VQCODEC
+        gain = "0" if first else _percent(results.curve(VQCODEC), results.curve(name))
+        seconds = f"{runs[name]['encode_s']:.2f}" if name in runs else ""
+        rows.append(["1" if first else name.removeprefix(f"{VQCODEC}-e"), gain, seconds])
+    return rows
+
+
+def speed() -> list[list[str]]:
+    """Times in process at the first size that was measured, with all threads."""
+    runs = _json("speed.json")["runs"]
+    shown = [r for r in runs if r["pixels"] == runs[0]["pixels"] and "-e" not in r["codec"]]
+    rows = [["codec", "threads", "encode s", "decode s", "peak MiB"]]
+    for run in shown:
+        times = [f"{run[key]:.3g}" for key in ("encode_s", "decode_s")]
+        rows.append([run["codec"], str(run["threads"]), *times, f"{run['peak_mib']:.0f}"])
+    return rows
+
+
+def sizes() -> list[list[str]]:
+    """vqcodec's seconds for each megapixel over the sizes that were measured."""
+    rows = [["MP", "threads", "encode s/MP", "decode s/MP"]]
+    for run in _json("speed.json")["runs"]:
+        if run["codec"] == VQCODEC:
+            mega = run["pixels"] / 1e6
+            per = [f"{run[key] / mega:.2f}" for key in ("encode_s", "decode_s")]
+            rows.append([f"{mega:.3g}", str(run["threads"]), *per])
+    return rows
+
+
+def perceptual() -> list[list[str]]:
+    """Figures of perceived quality, codecs at equal bytes."""
+    names = {"bpp": ".3f", "psnr": ".2f", "lpips_alexnet": ".3f", "lpips_vgg16": ".3f", "dists": ".3f"}
+    names |= {"ssimulacra2": ".1f", "frechet": ".1f"}
+    rows = [["codec", *names]]
+    codecs = _json("perceptual.json")["codecs"]
+    for i in range(len(codecs[VQCODEC]["points"])):
+        for codec, entry in codecs.items():
+            rows.append([codec, *(f"{entry['points'][i][name]:{form}}" for name, form in names.items())])
+    return rows
+
+
+def ablation() -> list[list[str]]:
+    """What each choice in the model is worth, at equal steps."""
+    variants = _json("ablation.json")["variants"]
+    levels = [f"J at {point['level']:g}" for point in variants["default"]["points"]]
+    rows = [["variant", "change", *levels, "mean"]]
+    for name, percent in curves.percent_changes(variants).items():
+        cells = [f"{value:+.1f} %" for value in (*percent, sum(percent) / len(percent))]
+        rows.append([name, variants[name]["what"], *cells])
+    return rows
+
+
+BLOCKS: dict[str, Callable[[], list[list[str]]]] = {
+    "bd": bd,
+    "dial": dial,
+    "effort": effort,
+    "speed": speed,
+    "sizes": sizes,
+    "perceptual": perceptual,
+    "ablation": ablation,
+}
+
+
+def filled(text: str) -> str:
+    """A file's text with every marked table as the result files have it.
+
+    Raises:
+        KeyError: a mark names no table.
+    """
+    return _BLOCK.sub(lambda found: found[1] + curves.table(BLOCKS[found[2]]()) + found[3], text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Fill or check the files; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="readme", description=__doc__.split("\n", 1)[0])
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit status 1 if figures are old"
+    )
+    args = parser.parse_args(argv)
+    status = 0
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        new = filled(text)
+        if new == text:
+            continue
+        if args.check:
+            status = 1
+        else:
+            path.write_text(new, encoding="utf-8")
+        print(f"{path.relative_to(ROOT)}: {'old figures' if args.check else 'written'}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

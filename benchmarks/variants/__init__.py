@@ -1,0 +1,1 @@
+"""Quantisers, contexts and other choices that were measured and not taken."""

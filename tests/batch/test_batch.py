@@ -1,0 +1,112 @@
+"""Many files at once: planning outputs, going on after failures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vqcodec
+from vqcodec.batch.jobs import FileResult, plan
+from vqcodec.errors import UnsupportedImage
+
+
+@pytest.fixture
+def tree(tmp_path: Path, pixels) -> Path:
+    """in/{a.png, b.txt, broken.jpg, sub/{c.JPG, a.png}}"""
+    root = tmp_path / "in"
+    (root / "sub").mkdir(parents=True)
+    image = Image.fromarray(pixels)
+    image.save(root / "a.png")
+    (root / "b.txt").write_text("text")
+    (root / "broken.jpg").write_bytes(b"\xff\xd8\xff garbage")
+    image.save(root / "sub" / "c.JPG")
+    image.save(root / "sub" / "a.png")
+    return root
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_mirrors_the_tree_and_goes_on(codec, tree, tmp_path):
+    seen: list[FileResult] = []
+    report = vqcodec.compress_batch([tree], tmp_path / "out", codec=codec, quality=100, progress=seen.append)
+    assert names(tmp_path / "out") == ["a.vqc", "sub/a.vqc", "sub/c.vqc"]
+    assert seen == list(report.results)
+    assert [str(result.source) for result in report.failed] == [str(tree / "broken.jpg")]
+    assert isinstance(report.failed[0].error, UnsupportedImage)
+    assert [result.info.quality for result in report.done if result.info] == [100.0] * 3
+
+    back = vqcodec.decompress_batch([tmp_path / "out"], tmp_path / "back", codec=codec, suffix=".webp")
+    assert not back.failed
+    assert names(tmp_path / "back") == ["a.webp", "sub/a.webp", "sub/c.webp"]
+    with Image.open(tree / "a.png") as original, Image.open(tmp_path / "back" / "a.webp") as decoded:
+        assert np.array_equal(np.asarray(decoded), np.asarray(original))
+
+
+def test_existing_outputs(codec, tree):
+    vqcodec.compress_batch([tree / "a.png"], codec=codec)
+    stamp = (tree / "a.vqc").read_bytes()
+    failed = vqcodec.compress_batch([tree / "a.png"], codec=codec, quality=10)
+    assert isinstance(failed.failed[0].error, FileExistsError)
+    skipped = vqcodec.compress_batch([tree / "a.png"], codec=codec, quality=10, skip_existing=True)
+    assert len(skipped.skipped) == 1
+    assert (tree / "a.vqc").read_bytes() == stamp
+    done = vqcodec.compress_batch([tree / "a.png"], codec=codec, quality=10, overwrite=True)
+    assert len(done.done) == 1
+    assert (tree / "a.vqc").read_bytes() != stamp
+
+
+def test_on_error_raise_stops(codec, tree, tmp_path):
+    with pytest.raises(UnsupportedImage):
+        vqcodec.compress_batch([tree], tmp_path / "out", codec=codec, on_error="raise")
+    assert names(tmp_path / "out") == ["a.vqc"]
+    with pytest.raises(ValueError, match="on_error"):
+        vqcodec.compress_batch([tree], tmp_path / "out", codec=codec, on_error="ignore")
+
+
+def test_bad_options_are_not_a_failure_of_each_file(codec, tree, tmp_path):
+    with pytest.raises(ValueError, match="quality"):
+        vqcodec.compress_batch([tree], tmp_path / "out", codec=codec, quality=500)
+
+
+def test_missing_file_is_reported(codec, tmp_path):
+    report = vqcodec.compress_batch([tmp_path / "none.png"], tmp_path / "out", codec=codec)
+    assert isinstance(report.failed[0].error, FileNotFoundError)
+    assert names(tmp_path) == []
+
+
+def test_never_overwrites_its_own_source(codec, tree):
+    (tree / "a.png").rename(tree / "a.vqc")
+    report = vqcodec.compress_batch([tree / "a.vqc"], codec=codec, overwrite=True)
+    assert not report.done or report.done[0].output != tree / "a.vqc"
+    link = tree / "linked.vqc"
+    link.hardlink_to(tree / "a.vqc")
+    (tree / "linked.png").hardlink_to(link)
+    same = vqcodec.compress_batch([tree / "linked.png"], codec=codec, overwrite=True)
+    assert isinstance(same.failed[0].error, FileExistsError)
+    assert "own source" in str(same.failed[0].error)
+
+
+def test_collisions_are_refused_before_any_work(codec, tree, tmp_path):
+    with pytest.raises(ValueError, match="both become"):
+        vqcodec.compress_batch([tree / "a.png", tree / "sub" / "a.png"], tmp_path / "out", codec=codec)
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_fail_unless_recursive(codec, tree):
+    report = vqcodec.compress_batch([tree, tree / "a.png"], codec=codec, recursive=False)
+    assert isinstance(report.failed[0].error, IsADirectoryError)
+    assert [result.source for result in report.done] == [tree / "a.png"]
+
+
+def test_plan_names():
+    def outputs(*paths: str, into: str | None = None) -> list[str]:
+        jobs = plan(paths, into, ".vqc", recursive=False, suffixes=(".png", ".jpg"))
+        return [str(job.output) for job in jobs]
+
+    assert outputs("x/a.png", "b.JPG", "c", "photo.2024") == ["x/a.vqc", "b.vqc", "c.vqc", "photo.2024.vqc"]
+    assert outputs("x/a.png", "/y/b.jpg", into="out") == ["out/a.vqc", "out/b.vqc"]

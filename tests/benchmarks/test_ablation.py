@@ -1,0 +1,274 @@
+"""The ablation campaign: variants differ in what they say, and a campaign of tiny models runs and resumes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.tiny import SMALL, open_restoration_, picture, pictures, random_prior_, settings
+from vqcodec.inspect.complexity import measure
+from vqcodec.model.codebook import VectorQuantizer
+from vqcodec.model.config import ModelConfig
+from vqcodec.model.vqvae import VQVAE, redraw_error
+from vqcodec.training import __main__ as command
+from vqcodec.training.config import TrainConfig
+from vqcodec.training.data import Crops, find_images
+from vqcodec.training.evaluate import evaluate, load_state
+from vqcodec.training.export import export
+from vqcodec.training.trainer import Trainer
+
+STEPS, HALF = 16, 8
+SHARED = {
+    "batch": 2,
+    "crop": 64,
+    "late_crop": 64,
+    "log_every": 4,
+    "device": "cpu",
+    "bf16": False,
+    "model": SMALL.to_dict(),
+}
+
+
+@pytest.fixture
+def ablation(bench: Callable[[str], ModuleType]) -> ModuleType:
+    return bench("variants.ablation")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "pictures"
+    path.mkdir()
+    for name, height, width in (("a.png", 64, 96), ("b.png", 96, 80)):
+        Image.fromarray(picture(height, width, height)).save(path / name)
+    return path
+
+
+def flat(config: TrainConfig) -> dict[str, Any]:
+    values = config.to_dict()
+    return {f"model.{k}": v for k, v in values.pop("model").items()} | values
+
+
+def train(config: TrainConfig, steps: int) -> None:
+    """Leave the state of a run that was stopped after some of its steps."""
+    trainer = Trainer(config)
+    trainer.out.mkdir(parents=True)
+    crops = Crops([np.asarray(Image.open(path)) for path in find_images(config.data)], seed=0)
+    trainer.start(crops)
+    for _ in range(steps):
+        trainer._set_rate(trainer.progress())
+        trainer.train_step(*crops.batch(config.batch, config.crop))
+        trainer.seconds += 0.25
+    trainer.save()
+
+
+# -- variants ----------------------------------------------------------------------------------
+def test_variants_differ_from_the_default_in_what_they_say_and_construct(
+    ablation: ModuleType, tmp_path: Path
+) -> None:
+    names = [variant.name for variant in ablation.VARIANTS]
+    assert names[0] == "default"
+    assert len(set(names)) == len(names)
+    model = dataclasses.replace(ModelConfig(), **ablation.WHOLE)
+    shared = TrainConfig(data="photos", steps=800, exact_from=ablation.NEVER, model=model)
+    default = flat(shared)
+    for variant in ablation.VARIANTS:
+        config = ablation.variant_config(variant, shared, tmp_path)
+        here = {k: v for k, v in flat(config).items() if v != default[k]}
+        assert here.pop("out") == str(tmp_path / variant.name)
+        said = {f"model.{k}": v for k, v in variant.model.items()} | dict(variant.settings)
+        assert here == said, variant.name
+        with torch.device("meta"):  # only the shapes matter
+            VQVAE(config.model)
+
+
+def test_the_other_shapes_of_transforms_do_equal_work(ablation: ModuleType) -> None:
+    parts = measure(ModelConfig())
+    for variant in ablation.VARIANTS:
+        if variant.name in ("deep", "shallow"):
+            other = measure(dataclasses.replace(ModelConfig(), **variant.model))
+            for name in ("g_a", "g_s"):
+                assert other[name].kmac == pytest.approx(parts[name].kmac, rel=0.01), (variant.name, name)
+
+
+def test_the_command_line_gives_the_settings_back(
+    ablation: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[TrainConfig] = []
+
+    class Recorder:
+        def __init__(self, config: TrainConfig) -> None:
+            given.append(config)
+
+        def run(self, source: VQVAE | None) -> None:
+            assert source is None
+
+    monkeypatch.setattr(command, "Trainer", Recorder)
+    shared = TrainConfig(data="photos", steps=7, bf16=False, level=0.5, model=SMALL)
+    for variant in ablation.VARIANTS:
+        changes = {k: v for k, v in variant.model.items() if k != "bands"}
+        config = ablation.variant_config(dataclasses.replace(variant, model=changes), shared, tmp_path)
+        words = ablation.training_command(config)
+        monkeypatch.setattr(sys, "argv", words[2:])
+        command.main()
+        assert given[-1] == config
+
+
+@pytest.mark.parametrize("sizes", ['{"depth": 3}', "[1]", "{"])
+def test_sizes_that_are_none_are_refused(
+    sizes: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["training", "--data", "photos", "--steps", "1", "--model", sizes])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "--model" in capsys.readouterr().err
+
+
+# -- campaign ----------------------------------------------------------------------------------
+def test_a_campaign_runs_resumes_and_prints_its_figures(
+    ablation: ModuleType, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work, out = tmp_path / "work", tmp_path / "ablation.json"
+    arguments = ["--data", str(folder), "--eval", str(folder), "--work", str(work), "--out", str(out)]
+    arguments += ["--levels", "0", "1", "--settings", json.dumps(SHARED), "--variants", "two-pass"]
+    shared = TrainConfig(
+        **(SHARED | {"model": SMALL}),  # type: ignore[arg-type]
+        data=str(folder),
+        steps=STEPS,
+        exact_from=ablation.NEVER,
+        threads=1,
+    )
+    by_name = {v.name: ablation.variant_config(v, shared, work) for v in ablation.VARIANTS}
+    train(by_name["default"], STEPS)
+    train(by_name["two-pass"], HALF)
+    finished = work / "default" / "state.safetensors"
+    before = finished.stat().st_mtime_ns
+
+    assert ablation.main([*arguments, "--steps", str(STEPS)]) == 0
+    assert finished.stat().st_mtime_ns == before
+    log = [json.loads(line) for line in (work / "two-pass" / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log] == [12, 16]
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if "|" in line]
+    rows = {row[0]: row for row in ([c.strip() for c in line.split("|")[1:-1]] for line in lines)}
+    variants = json.loads(out.read_text())["variants"]
+    assert list(variants) == ["default", "two-pass"]
+    assert variants["two-pass"]["changes"] == {"model": {"context_passes": 2}}
+    base: list[float] = []
+    for name, variant in variants.items():
+        model, progress = load_state(work / name / "state.safetensors")
+        assert model.config == by_name[name].model
+        assert progress["step"] == STEPS
+        costs = [evaluate(model, find_images(folder), level)["cost"] for level in (0.0, 1.0)]
+        assert [p["cost"] for p in variant["points"]] == pytest.approx(costs, abs=1e-4)
+        base = base or costs
+        percent = [100 * (cost / first - 1) for cost, first in zip(costs, base, strict=True)]
+        cells = [f"{cost:.4f} ({p:+.1f} %)" for cost, p in zip(costs, percent, strict=True)]
+        assert rows[name][2:5] == [*cells, f"{sum(percent) / 2:+.1f} %"]
+        parts = measure(model.config)
+        decoder = parts["prior"].kmac + parts["g_s"].kmac
+        encoder = sum(parts[k].kmac for k in ("g_a", "h_a", "prior", "search"))
+        seconds = float(str(progress["seconds"])) / STEPS
+        parameters = sum(p.numel() for p in model.parameters())
+        assert rows[name][5:8] == [f"{parameters:,}", f"{encoder:.1f}", f"{decoder:.1f}"]
+        assert float(rows[name][8]) == pytest.approx(seconds, abs=1e-3)
+    assert variants["default"]["points"] != variants["two-pass"]["points"]
+
+    with pytest.raises(SystemExit, match="other settings"):
+        ablation.main([*arguments, "--steps", str(STEPS + 1)])
+
+
+# -- what the variants change ------------------------------------------------------------------
+@pytest.mark.parametrize("passes", [2, 4])
+def test_with_two_context_passes_a_phase_does_not_see_the_other_one_of_its_pair(passes: int) -> None:
+    torch.manual_seed(0)
+    model = VQVAE(dataclasses.replace(SMALL, context_passes=passes)).eval()
+    random_prior_(model, seed=1)
+    for quantizer in (model.quantizer, model.hyper_quantizer):
+        assert isinstance(quantizer, VectorQuantizer)
+        for words in quantizer.words:
+            torch.nn.init.normal_(words, std=2)
+    y = 4 * torch.randn(1, 32, 8, 8)
+    level = torch.tensor([0.5])
+    with torch.inference_mode():
+        hyper = model.encode_hyper(y, model.prior_basis(level))
+        model.encode_hyper = lambda *_: hyper  # type: ignore[method-assign]  # z sees all of y
+        _, _, first = model.quantise(y, level)
+        for phase, (row, column) in enumerate(((0, 0), (1, 1), (0, 1), (1, 0))):
+            other = y.clone()
+            other[:, :, row::2, column::2] += 5
+            _, _, second = model.quantise(other, level)
+            for p in range(phase + 1, 4):
+                alike = all(
+                    torch.equal(a, b) for a, b in zip(first[p].residual, second[p].residual, strict=True)
+                )
+                blind = passes == 2 and (phase, p) in ((0, 1), (2, 3))
+                assert alike == blind, (phase, p)
+    with pytest.raises(ValueError, match="two or four"):
+        VQVAE(dataclasses.replace(SMALL, context_passes=3))
+
+
+def test_without_the_shortcut_the_transforms_have_no_linear_path() -> None:
+    model = VQVAE(dataclasses.replace(SMALL, shortcut=False))
+    assert not [name for name, _ in model.named_parameters() if "shortcut" in name]
+    level = torch.tensor([0.5])
+    with torch.no_grad():
+        for transform in (model.g_a, model.g_s):
+            transform.tail.weight.zero_()
+            assert transform.tail.bias is not None
+            transform.tail.bias.fill_(0.25)
+        y = model.g_a(torch.rand(1, 3, 32, 32), level)
+        assert torch.equal(y, torch.full((1, 32, 2, 2), 0.25))
+        assert torch.equal(model.g_s(torch.randn(1, 32, 2, 2), level), torch.full((1, 3, 32, 32), 0.75))
+
+
+@pytest.mark.parametrize("changes", [{"shortcut": False}, {"context_passes": 2}, {"quantizer": "scalar"}])
+def test_models_that_no_coder_implements_are_not_exported(changes: dict[str, Any]) -> None:
+    model = VQVAE(dataclasses.replace(SMALL, **changes))
+    with pytest.raises(ValueError, match="can be exported"):
+        export(model, Crops(pictures(1, 64), seed=0), batches=1, side=64)
+
+
+def test_sizes_from_files_without_the_newer_fields_are_those_of_the_default_kind() -> None:
+    values = SMALL.to_dict()
+    assert (values.pop("shortcut"), values.pop("context_passes")) == (True, 4)
+    assert (values.pop("first_passes"), values.pop("first_channels")) == (1, 0)
+    assert (values.pop("slices"), values.pop("slice_width")) == ((), 0)
+    assert ModelConfig.from_dict(json.loads(json.dumps(values))) == SMALL
+
+
+def test_redrawn_errors_are_as_large_as_the_real_ones_and_lead_back_to_the_latent() -> None:
+    torch.manual_seed(0)
+    y = torch.randn(4, 8, 64, 64, requires_grad=True)
+    y_hat = y.detach().round()
+    noisy = redraw_error(y, y_hat)
+    assert float((noisy - y).square().mean().detach()) == pytest.approx(
+        float((y_hat - y).square().mean().detach()), rel=0.02
+    )
+    assert bool(((noisy - y).abs() <= 1.733 * (y_hat - y).abs()).all())
+    noisy.sum().backward()
+    assert y.grad is not None
+    assert torch.equal(y.grad, torch.ones_like(y))
+
+
+def test_noise_trains_the_analysis_and_codewords_the_synthesis() -> None:
+    trainer = Trainer(settings(cell_noise=True, learning_rate=1e-3, warmup=1))
+    open_restoration_(trainer.model, seed=0, spread=0.1)  # behind closed gates nothing learns at first
+    crops = Crops(pictures(2), seed=0)
+    trainer.start(crops)
+    trainer._set_rate(0.0)
+    for still, moving in ((trainer.model.g_s, trainer.model.g_a), (trainer.model.g_a, trainer.model.g_s)):
+        before = [[p.detach().clone() for p in part.parameters()] for part in (still, moving)]
+        output, _ = trainer.train_step(*crops.batch(4, 64))
+        assert bool(output.mse.isfinite().all())
+        assert all(torch.equal(p, q) for p, q in zip(still.parameters(), before[0], strict=True))
+        assert not any(torch.equal(p, q) for p, q in zip(moving.parameters(), before[1], strict=True))

@@ -1,0 +1,193 @@
+"""Benchmarks of perceived quality, on random networks: figures, matching of bytes, cache, tables, crops."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.tiny import picture
+
+
+@pytest.fixture
+def module(bench, monkeypatch, perceptual_weights):
+    """As `bench`, where the networks of LPIPS and DISTS are found."""
+    monkeypatch.setenv("VQCODEC_PERCEPTUAL", str(perceptual_weights))
+    return bench
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two pictures, 192x208 and 208x192."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, sides in (("a.png", (208, 192)), ("b.png", (192, 208))):
+        Image.fromarray(picture(*sides, seed=len(name) + sides[0])).save(folder / name)
+    return folder
+
+
+def test_equal_pictures_are_perfect_and_noise_is_worse_by_every_figure(module):
+    judges = module("judges")
+    judge, pixels = judges.Judge(), picture(192, 208)
+    original = judge.look(pixels)
+    assert original.patches.shape == (3 * 3, 512)
+    perfect = judge.judge(original, judge.look(pixels))
+    assert tuple(perfect) == judges.FIGURES
+    wanted = {"psnr": 100, "ms_ssim": 1, "ssimulacra2": 100}
+    assert perfect == pytest.approx({name: wanted.get(name, 0) for name in judges.FIGURES}, abs=1e-4)
+    random = np.random.default_rng(0)
+    last = perfect
+    for size in (6, 30):
+        noisy = (pixels + random.normal(0, size, pixels.shape)).clip(0, 255).astype(np.uint8)
+        figures = judge.judge(original, judge.look(noisy))
+        for name in judges.FIGURES:
+            worse = (
+                figures[name] < last[name] if name in judges.HIGHER_IS_BETTER else figures[name] > last[name]
+            )
+            assert worse, (name, size)
+        last = figures
+    with pytest.raises(ValueError, match="176 pixels"):
+        judge.look(pixels[:100])
+
+
+def test_frechet_distance_of_normal_distributions(module):
+    """Against |m|^2 + sum (s1 - s2)^2 of independent directions, turned by any rotation."""
+    frechet = module("judges").frechet
+    random = np.random.default_rng(1)
+    turn, _ = np.linalg.qr(random.normal(size=(4, 4)))
+    a, b = (np.linalg.qr(random.normal(size=(400, 5)))[0][:, 1:] for _ in range(2))
+    # Columns that are orthogonal and have no mean: exact covariances.
+    a, b = (x - x.mean(0) for x in (a, b))
+    a, b = (np.linalg.qr(x)[0] * np.sqrt(399) for x in (a, b))
+    one, two, shift = np.array([1, 2, 3, 0.5]), np.array([2, 2, 1, 0]), np.array([1, 0, -2, 0])
+    first, second = a * one @ turn, (b * two + shift) @ turn
+    assert frechet(first, second) == pytest.approx(5 + 1 + 0 + 4 + 0.25, rel=1e-6)
+    assert frechet(first, first) == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match="two patches"):
+        frechet(first[:1], second)
+
+
+def test_other_codecs_get_at_least_as_many_bytes_and_no_more_than_needed(module):
+    codecs = module("codecs")
+    match = codecs.match
+    pixels = picture(192, 208, seed=3)
+    for name in ("jpeg", "webp", "jxl"):
+        codec = codecs.make(name)
+        sizes = [len(codec.encode(pixels, q)) for q in range(20, 80)]
+        wanted = sizes[30] - 1
+        found = len(match(codec, pixels, wanted))
+        assert found >= wanted
+        assert found <= min(s for s in sizes if s >= wanted) * 1.02
+        assert len(match(codec, pixels, 10**9)) == len(codec.encode(pixels, 100))
+
+
+@pytest.mark.parametrize(
+    ("name", "qualities", "versions"),
+    [("jxl", (10, 90), {"imagecodecs", "libjxl"}), ("jpeg2000", (25, 75), {"pillow", "openjpeg"})],
+)
+def test_more_for_more_bytes(module, name, qualities, versions):
+    codec, pixels = module("codecs").make(name), picture(64, 48)
+    files = [codec.encode(pixels, q) for q in qualities]
+    errors = [np.abs(codec.decode(f).astype(int) - pixels).mean() for f in files]
+    assert len(files[0]) < len(files[1])
+    assert errors[0] > errors[1] > 0
+    assert versions == set(codec.versions)
+    assert "unknown" not in codec.versions.values()
+
+
+def test_distances_of_jpeg_xl(module):
+    distance = module("anchors").jxl_distance
+    assert [distance(q) for q in (100, 90, 30, 0)] == pytest.approx([0, 1, 6.4, 25])
+
+
+def run(module, photos: Path, model: Path, *extra: str) -> dict[str, Any]:
+    words = [
+        "--data",
+        str(photos),
+        "--work",
+        str(photos.parent / "work"),
+        "--out",
+        str(photos.parent / "o.json"),
+    ]
+    names = ["--codecs", "vqcodec", "vqcodec-r1", "jpeg", "--qualities", "10", "60", "--model", str(model)]
+    assert module("perceptual").main([*words, *names, *extra]) == 0
+    return json.loads((photos.parent / "o.json").read_text())
+
+
+def test_the_benchmark_measures_once_and_compares_at_equal_bytes(
+    module, photos, real_weights, capsys, monkeypatch
+):
+    judges = module("judges")
+    result = run(module, photos, real_weights, "--plot", str(photos.parent / "plot.png"))
+    assert "| quality 60 | vqcodec-r1 |" in capsys.readouterr().out
+    with Image.open(photos.parent / "plot.png") as plot:
+        assert plot.width > 1000
+    points = {name: codec["points"] for name, codec in result["codecs"].items()}
+    assert result["patches"] == 2 * 9
+    for i, quality in enumerate((10, 60)):
+        ours, real, jpeg = (points[n][i] for n in ("vqcodec", "vqcodec-r1", "jpeg"))
+        assert ours["quality"] == quality
+        assert ours["bpp"] == real["bpp"] <= jpeg["bpp"]
+        assert ours["psnr"] != real["psnr"]
+        for name, figures in jpeg["images"].items():
+            assert figures["bytes"] >= ours["images"][name]["bytes"]
+        for name in (*judges.FIGURES, "bpp"):
+            mean = np.mean([figures[name] for figures in ours["images"].values()])
+            assert ours[name] == pytest.approx(mean, abs=1e-5)
+        assert ours["frechet"] > 0
+    versions = {name: codec["versions"] for name, codec in result["codecs"].items()}
+    assert len(versions["vqcodec-r1"]["realism_id"]) == 16
+
+    # All of it is in the cache now, apart from what was thrown away.
+    calls = []
+    look = judges.Judge.look
+
+    def watch(self, pixels):
+        calls.append(pixels)
+        return look(self, pixels)
+
+    monkeypatch.setattr(judges.Judge, "look", watch)
+    assert run(module, photos, real_weights) == result
+    assert not calls
+    next((photos.parent / "work").glob("b-jpeg-10-*")).unlink()
+    assert run(module, photos, real_weights) == result
+    assert len(calls) == 2  # the original and one rate
+
+
+def test_without_networks_it_says_how_to_get_them(module, photos, real_weights, monkeypatch, capsys):
+    monkeypatch.setenv("VQCODEC_PERCEPTUAL", str(photos / "none"))
+    words = [
+        "--data",
+        str(photos),
+        "--work",
+        str(photos.parent / "w"),
+        "--out",
+        str(photos.parent / "o.json"),
+    ]
+    assert module("perceptual").main([*words, "--model", str(real_weights)]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "vqcodec.metrics.fetch_weights" in said
+    assert not (photos.parent / "o.json").exists()
+
+
+def test_a_page_of_crops(module, photos, real_weights, capsys):
+    crops = module("report.crops")
+    out = photos.parent / "page.png"
+    common = ["--data", str(photos), "--model", str(real_weights), "--side", "64", "--out", str(out)]
+    names = ["--codecs", "jpeg", "vqcodec", "vqcodec-r1"]
+    assert crops.main([*common, *names, "--at", "a.png:8,16", "b.png:0,0"]) == 0
+    page = np.asarray(Image.open(out))
+    side = 2 * 64
+    assert page.shape[1] == crops.MARGIN + 4 * (side + crops.MARGIN)
+    original = np.asarray(Image.open(photos / "a.png"))[16:80, 8:72].repeat(2, 0).repeat(2, 1)
+    top = page[crops.MARGIN : crops.MARGIN + side]
+    assert np.array_equal(top[:, crops.MARGIN : crops.MARGIN + side], original)
+    assert crops.main([*common, "--at", "a.png:150,0"]) == 1
+    assert "no 64x64 crop at 150,0 of 192x208" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        crops.main([*common, "--at", "a.png"])

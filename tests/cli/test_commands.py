@@ -1,0 +1,262 @@
+"""The command line doing what it should: every command and flag, in-process with the fake codec."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vqcodec as library
+from vqcodec.metrics.rate_distortion import psnr
+
+
+def decoded(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+@pytest.fixture
+def coded(codec, photo) -> Path:
+    """photo.vqc, lossless, beside photo.png."""
+    path = photo.with_suffix(".vqc")
+    codec.compress_file(photo, path, quality=100)
+    return path
+
+
+def test_default_names(vqcodec, photo, pixels, tmp_path):
+    run = vqcodec("compress", photo, "-q", 100)
+    assert (run.code, run.out) == (0, b"")
+    path = photo.with_suffix(".vqc")
+    size = path.stat().st_size
+    assert run.err.startswith(f"{photo} -> {path}  72x48  q100  {size:,} B".replace(",", " "))
+    assert f"{8 * size / (72 * 48):.3f} bpp  enc " in run.err
+    assert run.err.count("\n") == 1
+
+    photo.unlink()
+    run = vqcodec("decompress", path)
+    assert run.code == 0
+    assert run.err.startswith(f"{path} -> {photo}  72x48  q100")
+    assert np.array_equal(decoded(photo.read_bytes()), pixels)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["models", "photo.png", "photo.vqc"]
+
+
+def test_file_stdin_and_option_order_give_identical_bytes(vqcodec, photo, codec, tmp_path):
+    expected = codec.compress(photo, quality=30, tile=64)
+    data = photo.read_bytes()
+    out = tmp_path / "out.vqc"
+    assert vqcodec("compress", photo, "-o", out, "-q", 30, "--tile", 64).code == 0
+    assert out.read_bytes() == expected
+    assert vqcodec("compress", "--tile=64", "-o", out, "-f", "-q30", "--", photo).code == 0
+    assert out.read_bytes() == expected
+    assert vqcodec("compress", "-", "-q", 30, "--tile", 64, stdin=data).out == expected
+    assert vqcodec("compress", photo, "-o", "-", "-q", 30, "--tile", 64).out == expected
+    out.unlink()
+    assert vqcodec("compress", "-", "-o", out, "-q", 30, "--tile", 64, stdin=data).out == b""
+    assert out.read_bytes() == expected
+
+
+def test_decompress_streams_and_formats(vqcodec, coded, pixels, tmp_path):
+    run = vqcodec("decompress", coded, "-o", "-", "--format", "ppm")
+    assert run.out.startswith(b"P6")
+    assert np.array_equal(decoded(run.out), pixels)
+    assert f"{coded} -> <stdout>" in run.err
+    assert vqcodec("decompress", "-", "--format", "ppm", stdin=coded.read_bytes()).out == run.out
+    assert vqcodec("decompress", "-", "-o", tmp_path / "a.webp", stdin=coded.read_bytes()).code == 0
+    assert vqcodec("decompress", coded, "--format", "BMP").code == 0
+    for name, kind in (("a.webp", "WEBP"), ("photo.bmp", "BMP")):
+        data = (tmp_path / name).read_bytes()
+        assert Image.open(io.BytesIO(data)).format == kind
+        assert np.array_equal(decoded(data), pixels)
+
+
+def test_targets(vqcodec, photo, codec, tmp_path):
+    out = tmp_path / "out.vqc"
+    assert vqcodec("compress", photo, "-o", out, "--bpp", 6).code == 0
+    assert out.read_bytes() == codec.compress(photo, bpp=6)
+    assert vqcodec("compress", photo, "-o", out, "-f", "--target-size", 3000).code == 0
+    assert out.read_bytes() == codec.compress(photo, target_size=3000)
+    run = vqcodec("compress", photo, "-o", out, "-f", "--target-size", 50)
+    assert run.code == 1
+    assert run.err.startswith(f"vqcodec: {photo}: quality 0 already needs ")
+
+
+def test_dry_run_and_compare(vqcodec, photo, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    run = vqcodec("compress", photo, "--dry-run", "--compare", "-q", 100)
+    assert run.code == 0
+    assert "-> (dry run)" in run.err
+    assert "PSNR inf dB" in run.err
+    assert sorted(tmp_path.rglob("*")) == before
+    scores = [
+        float(
+            vqcodec("compress", photo, "--dry-run", "--compare", "-q", quality)
+            .err.split("PSNR ")[1]
+            .split()[0]
+        )
+        for quality in (10, 80)
+    ]
+    assert 20 < scores[0] < scores[1] < 60
+
+
+def test_quiet_and_verbose(vqcodec, photo):
+    assert vqcodec("compress", photo, "--quiet").err == ""
+    loud = vqcodec("compress", photo, "-f", "-v").err
+    assert f"level {library.probe(photo.with_suffix('.vqc')).level}" in loud
+
+
+def test_notes_are_lines(vqcodec, tmp_path, pixels):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    path = tmp_path / "a.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    run = vqcodec("compress", path)
+    assert run.code == 0
+    assert f"vqcodec: {path}: note: animated picture, only the first of 2 frames is coded\n" in run.err
+
+
+def test_metadata_flag(vqcodec, photo, codec, tmp_path):
+    image = Image.open(io.BytesIO(photo.read_bytes()))
+    image.save(tmp_path / "m.webp", xmp=b"<x/>", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")
+    assert vqcodec("compress", tmp_path / "m.webp", "--metadata", "xmp").code == 0
+    assert library.probe(tmp_path / "m.vqc").metadata.keys() == {"xMPd"}
+    assert vqcodec("decompress", tmp_path / "m.vqc", "--metadata=none").code == 0
+    assert "xmp" not in Image.open(io.BytesIO((tmp_path / "m.png").read_bytes())).info
+    assert vqcodec("compress", photo, "--metadata", "gps").code == 2
+
+
+def test_output_dir_mirrors(vqcodec, tmp_path, photo, pixels):
+    root = tmp_path / "in"
+    (root / "sub").mkdir(parents=True)
+    (root / "a.png").write_bytes(photo.read_bytes())
+    (root / "sub" / "b.PNG").write_bytes(photo.read_bytes())
+    (root / "sub" / "c.jpg").write_bytes(photo.read_bytes())
+    (root / "notes.txt").write_text("no picture")
+    out = tmp_path / "out"
+    run = vqcodec("compress", "-r", root, "--output-dir", out, "--ext", "png")
+    assert run.code == 0
+    found = sorted(str(path.relative_to(out)) for path in out.rglob("*.vqc"))
+    assert found == ["a.vqc", "sub/b.vqc"]
+    stamps = [(out / name).stat().st_mtime_ns for name in found]
+    again = vqcodec("compress", "-r", root, "--output-dir", out, "--skip-existing")
+    assert again.code == 0
+    assert again.err.count("skipped") == 2
+    assert (out / "sub" / "c.vqc").exists()
+    assert [(out / name).stat().st_mtime_ns for name in found] == stamps
+    assert vqcodec("decompress", "-r", out, "--output-dir", tmp_path / "back", "--format", "bmp").code == 0
+    assert len(list((tmp_path / "back").rglob("*.bmp"))) == 3
+
+
+def test_batch_goes_on_and_sums_up(vqcodec, tmp_path, photo):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"nothing")
+    missing = tmp_path / "missing.png"
+    run = vqcodec("compress", bad, missing, photo)
+    assert run.code == 1
+    assert photo.with_suffix(".vqc").exists()
+    assert f"vqcodec: {bad}: not a picture in a known format\n" in run.err
+    assert f"vqcodec: {missing}: No such file or directory\n" in run.err
+    assert run.err.endswith(f"vqcodec: 2 of 3 files failed: {bad}, {missing}\n")
+    assert vqcodec("compress", bad, photo, "-f").code == 3
+    photo.with_suffix(".vqc").unlink()
+    assert vqcodec("compress", bad, photo, "--fail-fast").code == 3
+    assert not photo.with_suffix(".vqc").exists()
+
+
+def test_info(vqcodec, coded, codec):
+    run = vqcodec("info", coded)
+    assert run.code == 0
+    line = run.out.decode()
+    assert line.startswith(f"{coded}: 72x48 RGB  q100  ")
+    assert f"model default ({codec.bitstream_id})" in line
+    assert line.count("\n") == 1
+    listing = vqcodec("info", "-v", coded).out.decode()
+    assert "quality         100.00 (level 252)" in listing
+    found = json.loads(vqcodec("info", "--json", coded).out)
+    assert found["file"] == str(coded)
+    assert (found["width"], found["height"], found["level"]) == (72, 48, 252)
+    assert found["bpp"] == pytest.approx(8 * coded.stat().st_size / (72 * 48))
+    two = vqcodec("info", "--json", coded, "-", stdin=coded.read_bytes()).out.decode().splitlines()
+    assert [json.loads(text)["file"] for text in two] == [str(coded), "-"]
+
+
+def test_info_marks_cut_files(vqcodec, coded):
+    coded.write_bytes(coded.read_bytes()[:-5])
+    run = vqcodec("info", coded)
+    assert run.code == 0
+    assert b"CUT SHORT" in run.out
+
+
+def test_verify(vqcodec, coded, tmp_path):
+    good = vqcodec("verify", coded, "-", stdin=coded.read_bytes())
+    assert good.code == 0
+    assert good.err == f"{coded}: OK\n-: OK\n"
+    assert vqcodec("verify", "--decode", coded).code == 0
+    bad = tmp_path / "bad.vqc"
+    data = bytearray(coded.read_bytes())
+    data[-9] ^= 1
+    bad.write_bytes(data)
+    run = vqcodec("verify", bad, coded)
+    assert run.code == 3
+    assert f"vqcodec: {bad}: " in run.err
+    assert f"{coded}: OK" in run.err
+
+
+def test_models(vqcodec, models, codec):
+    run = vqcodec("models", "list")
+    assert run.code == 0
+    assert f"default  bitstream {codec.bitstream_id}  decoder {codec.decoder_id}" in run.out.decode()
+    assert str(models) in vqcodec("models", "list", "-v").out.decode()
+    assert vqcodec("models", "path").out.decode().strip() == str(models / "default.safetensors")
+    run = vqcodec("models", "path", "nothing")
+    assert run.code == 4
+    assert "no model named 'nothing'" in run.err
+
+
+def test_model_and_device_options(vqcodec, photo, coded, models):
+    assert vqcodec("compress", photo, "-f", "-m", "default", "-d", "cpu").code == 0
+    assert vqcodec("decompress", coded, "-f", "-m", models / "default.safetensors").code == 0
+    assert vqcodec("compress", photo, "-f", "-m", "nothing").code == 4
+    run = vqcodec("compress", photo, "-f", "-d", "cuda:77")
+    assert run.code == 0
+    assert "note: device cuda:77 is not available, using the CPU" in run.err
+
+
+def test_version_and_help(vqcodec):
+    run = vqcodec("-V")
+    assert run.code == 0
+    assert run.out.decode().startswith(f"vqcodec {library.__version__}, format 1, torch ")
+    assert "130  interrupted" in vqcodec("-h").out.decode()
+    for command in ("compress", "decompress", "info", "inspect", "verify", "models"):
+        run = vqcodec(command, "--help")
+        assert run.code == 0
+        assert b"Usage: vqcodec " + command.encode() in run.out
+
+
+def test_packaged_weights_in_a_process(photo, pixels, tmp_path):
+    def run(*arguments: object) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "vqcodec", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, check=True, timeout=120)
+
+    alpha = Image.fromarray(pixels)
+    alpha.putalpha(Image.fromarray(pixels[:, :, 1]))
+    alpha.save(tmp_path / "alpha.png")
+    Image.fromarray(pixels[:, :, 0]).save(tmp_path / "gray.png")
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
+    names = ("photo", "alpha", "gray", "dot")
+    coded = [tmp_path / f"{name}.vqc" for name in names]
+    run("compress", *(tmp_path / f"{name}.png" for name in names), "-q", 80, "--tile", 64, "-d", "cpu")
+    run("verify", "--decode", *coded)
+    run("decompress", *coded, "--output-dir", tmp_path / "back")
+    for name in names:
+        with (
+            Image.open(tmp_path / f"{name}.png") as before,
+            Image.open(tmp_path / "back" / f"{name}.png") as after,
+        ):
+            assert (after.mode, after.size) == (before.mode, before.size)
+            if name == "alpha":
+                assert after.getchannel("A").tobytes() == before.getchannel("A").tobytes()
+            assert psnr(np.asarray(before.convert("RGB")), np.asarray(after.convert("RGB"))) > 20

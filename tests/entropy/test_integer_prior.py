@@ -1,0 +1,288 @@
+"""The integer prior against plain 64-bit integers: float32 products must not lose a single unit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vqcodec.entropy.coding_order import PHASES, order
+from vqcodec.entropy.integer_prior import INPUT_MAX, LATENT_MAX, SUM_LIMIT, IntegerConv, IntegerPrior
+from vqcodec.entropy.slices import cut_slices
+from vqcodec.errors import ModelNotFound
+
+SEEDS = st.integers(0, 2**32 - 1)
+KNOTS = 9
+
+
+def conv_reference(arrays, name, x, level):
+    """Convolution, bias and requantisation pixel by pixel in int64: x (h, w, I) -> (h, w, O)."""
+    weight = arrays[f"{name}.weight"].astype(np.int64)
+    bias = arrays[f"{name}.bias"].astype(np.int64)
+    multiplier = arrays[f"{name}.multiplier"].astype(np.int64)
+    shift = arrays[f"{name}.shift"].astype(np.int64)
+    if len(bias) > 1:
+        low, part = divmod(level, 8)
+        high = min(low + 1, KNOTS - 1)
+        offset = (bias[low] * (8 - part) + bias[high] * part + 4) // 8
+    else:
+        offset = bias[0]
+    reach = weight.shape[2] // 2
+    height, width, _ = x.shape
+    out = np.zeros((height, width, weight.shape[0]), dtype=np.int64)
+    for row, column in np.ndindex(height, width):
+        total = offset.copy()
+        for i, j in np.ndindex(weight.shape[2:]):
+            y, z = row + i - reach, column + j - reach
+            if 0 <= y < height and 0 <= z < width:
+                total += weight[:, :, i, j] @ x[y, z].astype(np.int64)
+        out[row, column] = (total * multiplier + 2 ** (shift - 1)) // 2**shift
+    return out
+
+
+def extreme_layer(random, outputs, inputs, kernel, levels):
+    """Weights of the largest magnitude that the bound on sums allows, and biases that fill it up exactly."""
+    taps = inputs * kernel * kernel
+    weight = np.zeros((outputs, taps), dtype=np.int64)
+    for row in weight:
+        used = random.permutation(taps)[: (SUM_LIMIT - 1) // (INPUT_MAX * 127)]
+        row[used] = random.choice([-127, 127, random.integers(1, 128)], size=len(used))
+        row[used] *= random.choice([-1, 1], size=len(used)) if random.random() < 0.5 else 1
+    room = SUM_LIMIT - 1 - np.abs(weight).sum(1) * INPUT_MAX
+    bias = np.stack(
+        [np.where(random.random(outputs) < 0.5, room, -room) for _ in range(KNOTS if levels else 1)]
+    )
+    return {
+        "weight": weight.reshape(outputs, inputs, kernel, kernel).astype(np.int8),
+        "bias": bias.astype(np.int32),
+        "multiplier": np.full(outputs, 2, dtype=np.int32),
+        "shift": np.ones(outputs, dtype=np.uint8),
+    }
+
+
+def named(name, layer):
+    return {f"{name}.{key}": array for key, array in layer.items()}
+
+
+def extreme_input(random, shape, low=0):
+    """Mostly the largest magnitudes, some anything."""
+    x = random.integers(low, INPUT_MAX + 1, shape)
+    return np.where(random.random(shape) < 0.7, np.where(x < 0, -INPUT_MAX, INPUT_MAX), x)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=SEEDS,
+    inputs=st.integers(1, 600),
+    kernel=st.sampled_from([1, 3]),
+    level=st.integers(0, 64),
+    levels=st.booleans(),
+    signed=st.booleans(),
+)
+def test_sums_at_the_bound_are_exact(seed, inputs, kernel, level, levels, signed):
+    random = np.random.default_rng(seed)
+    arrays = named("layer", extreme_layer(random, 5, inputs, kernel, levels))
+    x = extreme_input(random, (2, 3, inputs), -INPUT_MAX if signed else 0)
+    layer = IntegerConv.from_arrays(arrays, "layer")
+    # multiplier 2 and shift 1 hand the sum through: (2 * sum + 1) >> 1.
+    out = layer(x.astype(np.float32), level)
+    assert out.dtype == np.int64
+    assert np.array_equal(out, conv_reference(arrays, "layer", x, level))
+
+
+def test_the_bound_is_reached():
+    """518 weights of 127, inputs of 255 and the bias give 2**24 - 1, and floats still hold it."""
+    arrays = named(
+        "layer",
+        {
+            "weight": np.full((1, 518, 1, 1), 127, dtype=np.int8),
+            "bias": np.array([[SUM_LIMIT - 1 - 518 * 127 * 255]], dtype=np.int32),
+            "multiplier": np.array([2], dtype=np.int32),
+            "shift": np.array([1], dtype=np.uint8),
+        },
+    )
+    x = np.full((1, 1, 518), 255, dtype=np.float32)
+    assert IntegerConv.from_arrays(arrays, "layer")(x, 0).item() == SUM_LIMIT - 1
+    arrays["layer.bias"] = arrays["layer.bias"] + 1
+    with pytest.raises(ModelNotFound, match="layer breaks the bounds"):
+        IntegerConv.from_arrays(arrays, "layer")
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS)
+def test_requantisation_rounds_half_up(seed):
+    random = np.random.default_rng(seed)
+    layer = extreme_layer(random, 6, 40, 1, levels=False)
+    layer["multiplier"] = random.integers(-(2**15), 2**15 + 1, 6).astype(np.int32)
+    layer["shift"] = random.integers(1, 63, 6).astype(np.uint8)
+    arrays = named("layer", layer)
+    x = extreme_input(random, (3, 2, 40))
+    out = IntegerConv.from_arrays(arrays, "layer")(x.astype(np.float32), 0)
+    assert np.array_equal(out, conv_reference(arrays, "layer", x, 0))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("weight", np.full((2, 519, 1, 1), 127, dtype=np.int8)),
+        ("weight", np.full((2, 519, 1, 1), -128, dtype=np.int8)),
+        ("bias", np.array([[0, 2**24]], dtype=np.int32)),
+        ("bias", np.array([[0, -(2**24)]], dtype=np.int32)),
+        ("shift", np.array([1, 0], dtype=np.uint8)),
+        ("shift", np.array([63, 1], dtype=np.uint8)),
+    ],
+)
+def test_layers_beyond_the_bounds_are_refused(key, value):
+    layer = extreme_layer(np.random.default_rng(0), 2, 519, 1, levels=False)
+    IntegerConv.from_arrays(named("prior.x", layer), "prior.x")
+    layer[key] = value
+    with pytest.raises(ModelNotFound, match=r"prior\.x breaks the bounds"):
+        IntegerConv.from_arrays(named("prior.x", layer), "prior.x")
+
+
+# -- the whole prior ---------------------------------------------------------------------------
+Z, FEATURES, WIDTH, CHANNELS, SEEN, FIRST_SEEN, GROUPS, LEVELS = 3, 4, 6, 5, 3, 2, 3, (4, 3)
+LINEAR = 4
+SLICES = cut_slices([(2, 1), (1, 1), (2, 1)], (1, 2))
+LOOK = 8
+
+
+def random_prior(random, first=4):
+    """Arrays of a small prior whose outputs spread over their ranges."""
+
+    def layer(outputs, inputs, kernel, levels, target):
+        taps = inputs * kernel * kernel
+        ratio = target / (64 * 60 * taps**0.5)
+        shift = 14 - np.floor(np.log2(ratio)).astype(np.int64)
+        return {
+            "weight": random.integers(-127, 128, (outputs, inputs, kernel, kernel)).astype(np.int8),
+            "bias": random.integers(-20_000, 20_000, (KNOTS if levels else 1, outputs)).astype(np.int32),
+            "multiplier": np.full(outputs, round(ratio * 2.0**shift), dtype=np.int32),
+            "shift": np.full(outputs, shift, dtype=np.uint8),
+        }
+
+    outputs = CHANNELS + GROUPS * len(LEVELS)
+    arrays = named("prior.hyper1", layer(2 * FEATURES, Z, 3, True, 120))
+    arrays |= named("prior.hyper2", layer(4 * FEATURES, 2 * FEATURES, 1, False, 120))
+    arrays |= named("prior.hyper3", layer(FEATURES, FEATURES, 3, True, 120))
+    for p, place in enumerate(order(first)):
+        seen = SEEN if place.layer else FIRST_SEEN
+        arrays |= named(f"prior.enter.{p}", layer(WIDTH, place.maps * seen + FEATURES, 3, True, 120))
+        arrays |= named(f"prior.middle.{p}", layer(WIDTH, WIDTH, 1, False, 120))
+        if place.maps:
+            weight = random.integers(-60, 60, (LINEAR, place.maps, 3, 3))
+            arrays[f"prior.linear.{p - 1}"] = weight.astype(np.int16)
+    for phase in range(4):
+        last = layer(outputs, WIDTH, 1, True, 400)
+        last["multiplier"][CHANNELS:] //= 100
+        arrays |= named(f"prior.leave.{phase}", last)
+    for number in range(4 * (len(SLICES) - 1)):
+        known = SLICES[1 + number // 4].channels.start
+        arrays |= named(f"prior.look.{number}", layer(LOOK, known + WIDTH, 1, True, 120))
+        arrays |= named(f"prior.tell.{number}", layer(WIDTH, LOOK, 1, False, 60))
+    companded = np.round(16 * np.arcsinh(np.arange(LATENT_MAX + 1) / 128))
+    arrays["prior.compand"] = np.array([np.argmax(companded >= n) for n in range(1, 123)], dtype=np.int32)
+    return arrays
+
+
+def relu(x):
+    return np.minimum(np.maximum(x, 0), 255)
+
+
+def hyper_reference(arrays, z, level):
+    h = relu(conv_reference(arrays, "prior.hyper1", z, level))
+    h = relu(conv_reference(arrays, "prior.hyper2", h, level))
+    rows, columns, channels = h.shape
+    wide = np.zeros((2 * rows, 2 * columns, channels // 4), dtype=np.int64)
+    for row, column, c in np.ndindex(2 * rows, 2 * columns, channels // 4):
+        wide[row, column, c] = h[row // 2, column // 2, 4 * c + 2 * (row % 2) + column % 2]
+    return relu(conv_reference(arrays, "prior.hyper3", wide, level))
+
+
+def compand_reference(y):
+    compand = np.minimum(np.round(16 * np.arcsinh(np.arange(LATENT_MAX + 1) / 128)), 127).astype(np.int64)
+    return np.where(y < 0, -compand[abs(y)], compand[abs(y)])
+
+
+def predict_reference(arrays, p, place, features, maps, residual, level):
+    """Mean and classes of every slice, one by one, where the pass decodes residuals (h, w, M)."""
+    channels = SEEN if place.layer else FIRST_SEEN
+    seen = [compand_reference(y)[:, :, :channels] for y in maps]
+    h = relu(conv_reference(arrays, f"prior.enter.{p}", np.concatenate([*seen, features], 2), level))
+    h = relu(conv_reference(arrays, f"prior.middle.{p}", h, level))
+    rows, columns, _ = h.shape
+    linear = np.zeros((rows, columns, CHANNELS), dtype=np.int64)
+    for row, column, c in np.ndindex(rows, columns, LINEAR if maps else 0):
+        total = 64
+        for q, i, j in np.ndindex(len(maps), 3, 3):
+            y, x = row + i - 1, column + j - 1
+            if 0 <= y < rows and 0 <= x < columns:
+                total += int(maps[q][y, x, c]) * int(arrays[f"prior.linear.{p - 1}"][c, q, i, j])
+        linear[row, column, c] = total // 128
+    if place.stride == 4:
+        h, linear = (x[place.row // 2 :: 2, place.column // 2 :: 2] for x in (h, linear))
+    for n, piece in enumerate(SLICES):
+        if n:
+            number = 4 * (n - 1) + place.phase
+            known = compand_reference(residual[:, :, : piece.channels.start])
+            told = conv_reference(arrays, f"prior.look.{number}", np.concatenate([known, h], 2), level)
+            h = relu(conv_reference(arrays, f"prior.tell.{number}", relu(told), level) + h)
+        out = conv_reference(arrays, f"prior.leave.{place.phase}", h, level)
+        mean = (out[:, :, :CHANNELS] + linear)[:, :, piece.channels]
+        first = np.clip(out[:, :, CHANNELS : CHANNELS + GROUPS], 0, LEVELS[0] - 1)
+        second = np.clip(out[:, :, CHANNELS + GROUPS :], 0, LEVELS[1] - 1)
+        yield mean, (first * LEVELS[1] + second)[:, :, piece.groups]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=SEEDS,
+    rows=st.integers(1, 2),
+    columns=st.integers(1, 2),
+    level=st.integers(0, 64),
+    large=st.booleans(),
+    first=st.sampled_from([1, 4]),
+)
+def test_the_whole_prior_is_plain_integer_arithmetic(seed, rows, columns, level, large, first):
+    random = np.random.default_rng(seed)
+    arrays = random_prior(random, first)
+    prior = IntegerPrior(arrays, SLICES, LEVELS)
+    z = random.integers(-127, 128, (rows, columns, Z))
+    features = prior.hyper(z, level)
+    assert np.array_equal(features, hyper_reference(arrays, z, level))
+    reach = LATENT_MAX if large else 400
+    latent = np.zeros((4 * rows, 4 * columns, CHANNELS), dtype=np.int64)
+    phases = [latent[i::2, j::2] for i, j in PHASES]
+    assert len(prior.passes) == first + 3
+    for p, place in enumerate(prior.passes):
+        maps = phases[: place.maps]
+        residual = random.integers(-reach, reach + 1, latent[place.places].shape)
+        wanted = predict_reference(arrays, p, place, features.astype(np.int64), maps, residual, level)
+        state = prior.open(p, features, maps, level)
+        for n, (mean_wanted, classes_wanted) in enumerate(wanted):
+            mean, classes = prior.predict(n, state, level)
+            assert np.array_equal(mean, mean_wanted)
+            assert np.array_equal(classes, classes_wanted)
+            assert classes.min() >= 0
+            assert classes.max() < LEVELS[0] * LEVELS[1]
+            state.known.append(residual[:, :, SLICES[n].channels])
+        latent[place.places] = random.integers(-reach, reach + 1, residual.shape)
+
+
+def test_the_random_prior_is_worth_testing():
+    """Its features and classes are neither all clamped nor all alike."""
+    random = np.random.default_rng(0)
+    prior = IntegerPrior(random_prior(random), SLICES, LEVELS)
+    features = prior.hyper(random.integers(-127, 128, (8, 8, Z)), 20)
+    assert ((features > 0) & (features < 255)).mean() > 0.2
+    state = prior.open(0, features, [], 20)
+    used = set()
+    for n, piece in enumerate(SLICES):
+        mean, classes = prior.predict(n, state, 20)
+        assert len(np.unique(mean)) > 50
+        used |= set(classes.ravel().tolist())
+        assert ((state.hidden > 0) & (state.hidden < 255)).mean() > 0.2
+        count = piece.channels.stop - piece.channels.start
+        state.known.append(random.integers(-400, 401, (*mean.shape[:2], count)))
+    assert len(used) >= 4

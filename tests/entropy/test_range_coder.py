@@ -1,0 +1,254 @@
+"""The range coder: round trips, sizes, damage, and a second decoder in plain integers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from vqcodec.entropy.range_coder import Runs, SegmentReader, SegmentWriter, TableSet
+from vqcodec.entropy.tables import TOTAL, TOTAL_BITS
+from vqcodec.errors import CorruptData
+
+WORD = 32
+STATE = 64
+
+
+class PlainDecoder:
+    """A range decoder in Python integers: 64-bit state, 32-bit words, 24-bit probabilities.
+
+    The encoder owns an interval [lower, lower + span) of 64-bit numbers (modulo 2**64); a symbol with
+    cumulative count `left` and count `n` narrows it to lower + left * (span >> 24), n * (span >> 24), and
+    whenever the span is below 2**32 a word is shifted out. The decoder follows with the number that the words
+    spell; words after the end read as zero.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.words = [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]
+        self.lower, self.span = 0, 2**STATE - 1
+        self.point = 0
+        for _ in range(STATE // WORD):
+            self._shift_in()
+
+    def _shift_in(self) -> None:
+        word = self.words.pop(0) if self.words else 0
+        self.point = (self.point << WORD | word) % 2**STATE
+
+    def decode(self, counts: list[int]) -> int:
+        scale = self.span >> TOTAL_BITS
+        quantile = (self.point - self.lower) % 2**STATE // scale
+        if quantile >= TOTAL:
+            raise ValueError("no symbol there")
+        symbol, left = 0, 0
+        while left + counts[symbol] <= quantile:
+            left += counts[symbol]
+            symbol += 1
+        self.lower = (self.lower + left * scale) % 2**STATE
+        self.span = counts[symbol] * scale
+        if self.span < 2 ** (STATE - WORD):
+            self.lower = (self.lower << WORD) % 2**STATE
+            self.span <<= WORD
+            self._shift_in()
+        return symbol
+
+
+def counts_of(weights: np.ndarray) -> np.ndarray:
+    """Counts (tables, K) that sum to 2**24, roughly in proportion to `weights`."""
+    words = weights.shape[1]
+    counts = 1 + np.floor(weights / weights.sum(1, keepdims=True) * (TOTAL - words)).astype(np.int64)
+    counts[np.arange(len(counts)), counts.argmax(1)] += TOTAL - counts.sum(1)
+    return counts
+
+
+def random_counts(random: np.random.Generator, tables: int, words: int, kind: str) -> np.ndarray:
+    if kind == "uniform":
+        return counts_of(np.ones((tables, words)))
+    if kind == "one-hot":
+        weights = np.zeros((tables, words))
+        weights[np.arange(tables), random.integers(words, size=tables)] = 1
+        return counts_of(weights)
+    return counts_of(random.random((tables, words)) ** 12 + 1e-9)
+
+
+def draw(random: np.random.Generator, counts: np.ndarray, tables: np.ndarray) -> np.ndarray:
+    """A symbol for each entry of `tables`, drawn from that table."""
+    symbols = np.empty(len(tables), dtype=np.int64)
+    runs = Runs.of(tables)
+    for table, start, end in runs:
+        value = random.integers(TOTAL, size=end - start)
+        symbols[runs.order[start:end]] = np.searchsorted(counts[table].cumsum(), value, side="right")
+    return symbols
+
+
+def write(parts: list[tuple[np.ndarray, np.ndarray, TableSet]]) -> bytes:
+    writer = SegmentWriter()
+    for symbols, tables, models in parts:
+        writer.write(symbols, tables, models)
+    return writer.finish()
+
+
+CASES = {
+    "seed": st.integers(0, 2**32 - 1),
+    "words": st.integers(2, 300),
+    "number": st.integers(0, 3000),
+    "kind": st.sampled_from(["skewed", "uniform", "one-hot"]),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(**CASES)
+@example(seed=1, words=4096, number=100_000, kind="skewed")
+@example(seed=1, words=2, number=100_000, kind="one-hot")
+def test_round_trip_and_size(seed, words, number, kind):
+    random = np.random.default_rng(seed)
+    counts = random_counts(random, 7, words, kind)
+    tables = random.integers(7, size=number)
+    symbols = draw(random, counts, tables)
+    models = TableSet(counts)
+    data = write([(symbols, tables, models)])
+    reader = SegmentReader(data)
+    assert np.array_equal(reader.read(tables, models), symbols)
+    reader.finish()
+    ideal = (TOTAL_BITS - np.log2(counts[tables, symbols])).sum() / 8
+    # Eight bytes for the end, and what 24-bit quotients of a 32-bit span lose.
+    assert len(data) <= ideal * (1 + 2e-5) + 8
+    assert len(data) % 4 == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(**CASES)
+@example(seed=2, words=256, number=40_000, kind="skewed")
+@example(seed=2, words=300, number=20_000, kind="uniform")
+@example(seed=2, words=2, number=40_000, kind="one-hot")
+def test_a_second_decoder_reads_the_same(seed, words, number, kind):
+    random = np.random.default_rng(seed)
+    first, second = (random_counts(random, 3, n, kind) for n in (words, 5))
+    parts = []
+    for counts in (first, second):
+        tables = random.integers(3, size=number // 4)
+        parts.append((draw(random, counts, tables), tables, TableSet(counts)))
+    plain = PlainDecoder(write(parts))
+    for symbols, tables, models in parts:
+        # Table by table in ascending order, each in the order of its positions.
+        for table in range(3):
+            counts = models.counts[table].tolist()
+            wanted = symbols[tables == table].tolist()
+            assert [plain.decode(counts) for _ in wanted] == wanted
+    assert plain.words == []
+
+
+def test_known_words():
+    """Bytes written once and kept: the format depends on them."""
+    counts = np.array([[TOTAL // 2, TOTAL // 4, TOTAL // 8, TOTAL // 8], [TOTAL - 3, 1, 1, 1]])
+    symbols = np.array([0, 1, 2, 3, 0, 0, 3, 2, 1, 0, 1, 0])
+    tables = np.array([0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1])
+    data = write([(symbols, tables, TableSet(counts))])
+    assert data.hex() == "ffffcb5bf9ffdfe3"
+    plain = PlainDecoder(data)
+    order = np.argsort(tables, kind="stable")
+    assert [plain.decode(counts[tables[i]].tolist()) for i in order] == symbols[order].tolist()
+
+
+def test_nothing_is_nothing():
+    models = TableSet(counts_of(np.ones((1, 4))))
+    none = np.empty(0, dtype=np.int64)
+    assert write([]) == b""
+    assert write([(none, none, models)]) == b""
+    reader = SegmentReader(b"")
+    assert reader.read(none, models).tolist() == []
+    reader.finish()
+
+
+def test_runs_are_ascending_and_stable():
+    for largest in (5, 70_000):
+        tables = np.array([largest, 2, largest, 0, 2, 2])
+        runs = Runs.of(tables)
+        found = [(table, runs.order[start:end].tolist()) for table, start, end in runs]
+        assert found == [(0, [3]), (2, [1, 4, 5]), (largest, [0, 2])]
+    assert [*Runs.of(np.empty(0, dtype=np.int64))] == []
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        np.array([[TOTAL - 1, 0, 1]]),
+        np.array([[TOTAL - 1, 2]]),
+        np.array([[TOTAL // 2, TOTAL // 2], [1, 1]]),
+        np.array([TOTAL // 2, TOTAL // 2]),
+    ],
+)
+def test_tables_that_are_none_are_refused(counts):
+    with pytest.raises(ValueError, match="sum to"):
+        TableSet(counts)
+
+
+@pytest.fixture(scope="module")
+def segment():
+    """(bytes, symbols, tables, models) of 400 symbols from five skewed tables."""
+    random = np.random.default_rng(3)
+    counts = random_counts(random, 5, 40, "skewed")
+    tables = random.integers(5, size=400)
+    symbols = draw(random, counts, tables)
+    models = TableSet(counts)
+    return write([(symbols, tables, models)]), symbols, tables, models
+
+
+def read_all(data, tables, models):
+    reader = SegmentReader(data)
+    symbols = reader.read(tables, models)
+    reader.finish()
+    return symbols
+
+
+def test_missing_or_added_words_are_found(segment):
+    data, _, tables, models = segment
+    for damaged in (
+        data + bytes(4),
+        data + b"\1\0\0\0",
+        data + bytes(40),
+        *(data[:end] for end in range(0, len(data), 4)),
+    ):
+        with pytest.raises(CorruptData):
+            read_all(damaged, tables, models)
+
+
+def test_half_a_word_is_found(segment):
+    data, _, tables, models = segment
+    for damaged in (data[:-1], data + b"\0", data + b"\0\0\0"):
+        with pytest.raises(CorruptData, match="32-bit words"):
+            read_all(damaged, tables, models)
+
+
+def test_changed_bits_never_pass_for_the_same_symbols(segment):
+    """A changed word may be the code of other symbols, which only a checksum finds; no odd error comes up."""
+    data, symbols, tables, models = segment
+    found = 0
+    for bit in range(len(data) * 8):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        try:
+            assert not np.array_equal(read_all(bytes(damaged), tables, models), symbols)
+        except CorruptData:
+            found += 1
+    assert found > len(data) * 4
+
+
+def test_too_few_and_too_many_symbols_are_found(segment):
+    data, _, tables, models = segment
+    for wrong in (tables[:-40], np.r_[tables, tables]):
+        with pytest.raises(CorruptData):
+            read_all(data, wrong, models)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.binary(max_size=200))
+def test_any_bytes_decode_or_are_corrupt(segment, data):
+    _, _, tables, models = segment
+    try:
+        symbols = read_all(data, tables, models)
+    except CorruptData:
+        return
+    assert symbols.min() >= 0
+    assert symbols.max() < 40
+    assert write([(symbols, tables, models)]) == data

@@ -1,0 +1,277 @@
+"""The weights file: round trip, fingerprints, and every way to be no weights file."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from tests.tiny import TINY
+from vqcodec.errors import ModelNotFound
+from vqcodec.model.config import ModelConfig
+from vqcodec.model.vqvae import Transforms
+from vqcodec.segments import SegmentCodec
+from vqcodec.weights.checkpoint import FORMAT, fingerprint, identities, load_weights, save_weights
+from vqcodec.weights.zoo import describe_model
+
+
+@pytest.fixture(scope="module")
+def contents(tiny_weights):
+    """(tensors, string map) of the tiny model."""
+    with safe_open(tiny_weights, framework="np") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata())  # noqa: SIM118
+
+
+@pytest.fixture
+def small():
+    torch.manual_seed(0)
+    transforms = Transforms(TINY)
+    for name, parameter in transforms.named_parameters():
+        if name.startswith("g_s.restoration."):
+            torch.nn.init.normal_(parameter)  # nothing is zero
+    coding = {
+        "words": np.arange(6, dtype=np.int16).reshape(2, 3),
+        "powers": np.array([1, 2], dtype=np.uint32),
+    }
+    return transforms, coding
+
+
+def rewrite(path, tensors, notes, **changes):
+    """Write a file with some notes changed (None leaves one out) and the ids made right again."""
+    ids = identities(tensors)
+    notes = notes | {"bitstream_id": ids[0].hex(), "decoder_id": ids[1].hex()} | changes
+    save_file(tensors, path, metadata={k: v for k, v in notes.items() if v is not None})
+    return path
+
+
+# -- round trip --------------------------------------------------------------------------------
+def test_round_trip(tmp_path, small):
+    transforms, coding = small
+    path = tmp_path / "mine.safetensors"
+    ids = save_weights(path, transforms, coding, {"name": "mine", "training": "{}"})
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.safetensors"]
+    weights = load_weights(path)
+    assert (weights.bitstream_id, weights.decoder_id) == ids
+    assert weights.name == "mine"
+    assert weights.config == TINY
+    assert set(weights.coding) == set(coding)
+    for name, array in coding.items():
+        assert weights.coding[name].dtype == array.dtype
+        assert np.array_equal(weights.coding[name], array)
+    saved = {name: parameter.detach() for name, parameter in transforms.named_parameters()}
+    loaded = dict(weights.transforms.named_parameters())
+    assert set(loaded) == set(saved)
+    for name, parameter in loaded.items():
+        full = name in ("log_gain", "g_a.lapping", "g_s.lapping")
+        wanted = saved[name] if full else saved[name].half().float()
+        if name.endswith(".weight"):
+            # In 8 bits, with a scale for each output.
+            step = saved[name].abs().amax((1, 2, 3), keepdim=True) / 127
+            assert float(((parameter - saved[name]).abs() / step).max()) < 0.57, name
+            assert (parameter / step).round().unique().numel() > 10, name
+        else:
+            assert torch.equal(parameter, wanted), name
+        assert not parameter.requires_grad
+        assert parameter.dtype == torch.float32
+    assert torch.equal(weights.transforms.g_s.deviation, transforms.g_s.deviation)
+    assert not weights.transforms.training
+
+
+def test_saving_what_was_loaded_keeps_the_ids(tmp_path, tiny_weights):
+    weights = load_weights(tiny_weights)
+    again = save_weights(tmp_path / "again.safetensors", weights.transforms, weights.coding, {})
+    assert again == (weights.bitstream_id, weights.decoder_id)
+
+
+def test_the_name_is_the_stem_without_a_note(tmp_path, small):
+    transforms, coding = small
+    save_weights(tmp_path / "stem.safetensors", transforms, coding, {})
+    assert load_weights(tmp_path / "stem.safetensors").name == "stem"
+
+
+def test_the_zoo_reads_the_same_ids(tiny_weights):
+    weights, info = load_weights(tiny_weights), describe_model(tiny_weights)
+    assert (info.bitstream_id, info.decoder_id) == (weights.bitstream_id.hex(), weights.decoder_id.hex())
+
+
+def test_the_configuration_survives_json():
+    config = ModelConfig(context_levels=(7, 2), quantizer="scalar")
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+# -- fingerprints ------------------------------------------------------------------------------
+def test_known_fingerprint():
+    """Files in the world carry these eight bytes: the serialisation must never change."""
+    tensors: dict[str, np.ndarray] = {
+        "b": np.array([1, -2], dtype=np.int16),
+        "a": np.array([[1.5]], dtype=np.float32),
+    }
+    assert fingerprint(tensors).hex() == "cfbb800d0d9b6549"
+    assert fingerprint(dict(reversed(tensors.items()))) == fingerprint(tensors)
+    assert fingerprint({"b": tensors["b"].astype(">i2"), "a": tensors["a"]}) == fingerprint(tensors)
+
+
+def test_fingerprint_sees_name_type_and_shape():
+    base = {"a": np.zeros((2, 3), dtype=np.int16)}
+    others: list[dict[str, np.ndarray]] = [
+        {"b": base["a"]},
+        {"a": base["a"].reshape(3, 2)},
+        {"a": base["a"].view(np.uint16)},
+        {"a": base["a"].view(np.int8)},
+        {"a": base["a"] + np.int16(1)},
+        {},
+    ]
+    assert len({fingerprint(t) for t in [base, *others]}) == len(others) + 1
+
+
+def test_every_tensor_counts_where_it_belongs(contents):
+    """coding.* changes bitstream_id only, g_s and the gains decoder_id only, g_a and h_a neither."""
+    tensors, _ = contents
+    bitstream_id, decoder_id = identities(tensors)
+    kinds = set()
+    random = np.random.default_rng(0)
+    for name, tensor in tensors.items():
+        raw = bytearray(np.ascontiguousarray(tensor).tobytes())
+        raw[random.integers(len(raw))] ^= 1 << random.integers(8)
+        changed = np.frombuffer(bytes(raw), tensor.dtype).reshape(tensor.shape)
+        ids = identities(tensors | {name: changed})
+        kind = name.split(".")[0]
+        kinds.add(kind)
+        assert (ids[0] != bitstream_id) == (kind == "coding"), name
+        assert (ids[1] != decoder_id) == (kind in ("g_s", "log_gain")), name
+    assert kinds == {"coding", "g_s", "log_gain", "g_a", "h_a"}
+
+
+def test_any_changed_coding_byte_changes_the_id(contents):
+    words = contents[0]["coding.z.words.0"]
+    seen = {fingerprint({"w": words})}
+    for i in range(words.nbytes):
+        raw = bytearray(words.tobytes())
+        raw[i] ^= 0x80
+        seen.add(fingerprint({"w": np.frombuffer(bytes(raw), words.dtype).reshape(words.shape)}))
+    assert len(seen) == words.nbytes + 1
+
+
+# -- what is refused ---------------------------------------------------------------------------
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ModelNotFound, match=r"none\.safetensors"):
+        load_weights(tmp_path / "none.safetensors")
+
+
+def test_damaged_data_is_refused_wherever_it_is(tmp_path, tiny_weights):
+    data = tiny_weights.read_bytes()
+    start = 8 + struct.unpack_from("<Q", data)[0]
+    path = tmp_path / "damaged.safetensors"
+    with safe_open(tiny_weights, framework="np") as file:
+        offsets = json.loads(data[8:start])
+        assert set(file.keys()) < set(offsets)
+    refused = 0
+    names = [n for n in offsets if n.startswith(("coding.", "g_s.", "log_gain"))]
+    for name in names:
+        damaged = bytearray(data)
+        damaged[start + offsets[name]["data_offsets"][0]] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(ModelNotFound, match="damaged"):
+            load_weights(path)
+        refused += 1
+    assert refused == len(names) > 50
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, -1, -1000])
+def test_cut_files_are_refused(tmp_path, tiny_weights, keep):
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(tiny_weights.read_bytes()[:keep])
+    with pytest.raises(ModelNotFound, match=r"cut\.safetensors"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a file of tensors", b"\xff" * 64, bytes(64)])
+def test_other_bytes_are_refused(tmp_path, data):
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(ModelNotFound):
+        load_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": None}, f"not a weights file of format {FORMAT}"),
+        ({"format": "vqcodec-weights-1"}, f"not a weights file of format {FORMAT}"),
+        ({"config": None}, "cannot load weights"),
+        ({"config": "{"}, "cannot load weights"),
+        ({"config": '{"layers": 3}'}, "cannot load weights"),
+        ({"bitstream_id": None}, "cannot load weights"),
+        ({"bitstream_id": "00" * 8}, "do not match their own fingerprints"),
+        ({"decoder_id": "00" * 8}, "do not match their own fingerprints"),
+    ],
+)
+def test_wrong_notes_are_refused(tmp_path, contents, changes, message):
+    path = rewrite(tmp_path / "wrong.safetensors", *contents, **changes)
+    with pytest.raises(ModelNotFound, match=message) as caught:
+        load_weights(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["g_a.head.weight", "g_s.tail.bias", "log_gain", "h_a.mix.weight"])
+def test_incomplete_transforms_are_refused(tmp_path, contents, name):
+    tensors = {n: t for n, t in contents[0].items() if n != name}
+    with pytest.raises(ModelNotFound, match="cannot load weights"):
+        load_weights(rewrite(tmp_path / "part.safetensors", tensors, contents[1]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "powers",
+        "y.words.1",
+        "y.tables.0",
+        "z.tables.0",
+        "prior.compand",
+        "prior.leave.3.bias",
+        "prior.linear.2",
+        "prior.look.5.weight",
+        "prior.tell.7.shift",
+    ],
+)
+def test_incomplete_coding_arrays_are_refused(tmp_path, contents, name):
+    tensors = {n: t for n, t in contents[0].items() if n != f"coding.{name}"}
+    with pytest.raises(ModelNotFound, match="coding arrays"):
+        SegmentCodec.load(rewrite(tmp_path / "part.safetensors", tensors, contents[1]))
+
+
+@pytest.mark.parametrize(("name", "kind", "factor"), [("z", np.int16, 100), ("y", np.int32, 2**20)])
+def test_codewords_beyond_exact_arithmetic_are_refused(tmp_path, contents, name, kind, factor):
+    words = contents[0][f"coding.{name}.words.0"].astype(kind) * kind(factor)
+    tensors = contents[0] | {f"coding.{name}.words.0": words}
+    with pytest.raises(ModelNotFound, match="exact arithmetic"):
+        SegmentCodec.load(rewrite(tmp_path / "large.safetensors", tensors, contents[1]))
+
+
+@pytest.mark.parametrize(
+    ("starts", "said"),
+    [
+        ([2, 1], "rising numbers"),
+        ([0, 1], "rising numbers"),
+        ([1, 3], "rising numbers"),
+        ([-1], "rising numbers"),
+        ([2], "do not fit the layers"),
+    ],
+)
+def test_slices_that_do_not_fit_the_bands_are_refused(tmp_path, contents, starts, said):
+    tensors = contents[0] | {"coding.slices": np.array(starts, dtype=np.int32)}
+    path = rewrite(tmp_path / "slices.safetensors", tensors, contents[1])
+    with pytest.raises(ModelNotFound, match=said):
+        SegmentCodec.load(path)
+
+
+def test_context_levels_that_do_not_fit_the_tables_are_refused(tmp_path, contents):
+    tensors = contents[0] | {"coding.context_levels": np.array([8, 4], dtype=np.int32)}
+    path = rewrite(tmp_path / "levels.safetensors", tensors, contents[1])
+    with pytest.raises(ModelNotFound, match="context classes"):
+        SegmentCodec.load(path)

@@ -1,0 +1,111 @@
+"""Weights files back to models: rates, gradients, training from them, and installing the result."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.tiny import TINY, picture, pictures
+from vqcodec.errors import ModelNotFound
+from vqcodec.metrics.rate_distortion import psnr
+from vqcodec.segments import SegmentCodec
+from vqcodec.training import __main__ as command
+from vqcodec.training import evaluate
+from vqcodec.training.sources import load_start
+from vqcodec.weights import zoo
+from vqcodec.weights.checkpoint import load_weights
+from vqcodec.weights.restore import restore
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "photos"
+    path.mkdir()
+    for i, x in enumerate(pictures(3, 256)):
+        Image.fromarray(x).save(path / f"{i}.png")
+    return path
+
+
+def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_segments, tmp_path, without_shifts):
+    model = restore(load_weights(tiny_weights))
+    assert model.config == TINY
+    model.set_exact(True)
+    model.vectors().use_greedy_slopes()
+    x = picture(256, 256, seed=5)
+    Image.fromarray(x).save(tmp_path / "x.png")
+    for level in (20, 126, 252):
+        segments = tiny_segments.encode(tiny_segments.analyse(x), level, 0)
+        decoded = tiny_segments.decode(segments, width=256, height=256, level=level, tile=0)
+        bpp = 8 * sum(len(s) for layers in segments for s in layers) / 256**2
+        guess = evaluate.evaluate(model, [tmp_path / "x.png"], level / 252)
+        # Two segments end in whole words; the hyper-latent's tables are only nearly those of the knots.
+        assert guess["bpp"] == pytest.approx(bpp, rel=0.02, abs=128 / 256**2)
+        assert guess["psnr"] == pytest.approx(psnr(x, decoded), abs=0.1)
+
+
+def test_a_restored_model_is_near_the_trained_one(tiny_weights):
+    """Every parameter of the float half comes back in half precision, and gradients reach it."""
+    weights = load_weights(tiny_weights)
+    model = restore(weights)
+    for name, parameter in weights.transforms.named_parameters():
+        assert torch.equal(model.get_parameter(name), parameter), name
+    x = torch.from_numpy(picture(64, 64)).permute(2, 0, 1)[None] / 255
+    output = model(x, torch.tensor([0.5]))
+    (output.mse + output.energy).sum().backward()
+    assert all(p.grad is not None for p in model.g_a.parameters())
+
+
+def test_incomplete_weights_are_refused(tiny_weights):
+    weights = load_weights(tiny_weights)
+    for name in ("prior.enter.1.weight", "y.words.0", "z.tables.0"):
+        kept = weights.coding.pop(name)
+        with pytest.raises(ModelNotFound, match="do not fit"):
+            restore(weights)
+        weights.coding[name] = kept
+    weights.coding["y.tables.0"] = np.zeros((1, 2, 3), dtype=np.uint8)
+    with pytest.raises(ModelNotFound, match="do not fit"):
+        restore(weights)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["vqcodec.training", *arguments])
+    command.main()
+    torch.set_flush_denormal(False)
+
+
+def test_training_from_a_model_installs_another(tiny_weights, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("VQCODEC_MODELS", str(tiny_weights.parent))
+    common = ["--data", str(folder), "--batch", "2", "--crop", "64", "--late-crop", "64", "--steps", "3"]
+    run(monkeypatch, "--from", "tiny", *common, "--out", str(tmp_path / "run"), "--install", "mine")
+    installed = zoo.user_folder() / "mine.safetensors"
+    assert f"installed {installed}" in capsys.readouterr().err
+    assert zoo.find_model("mine") == installed
+    info = zoo.describe_model(installed)
+    assert info.bitstream_id != zoo.describe_model(tiny_weights).bitstream_id
+    codec = SegmentCodec.load(installed)
+    assert codec.name == "mine"
+    x = picture(96, 96, seed=8)
+    decoded = codec.decode(codec.encode(codec.analyse(x), 200, 0), width=96, height=96, level=200, tile=0)
+    assert psnr(x, decoded) > 22
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "x" * 65])
+def test_names_that_are_no_file_names_are_refused(monkeypatch, capsys, name):
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, "--data", "x", "--steps", "1", "--install", name)
+    assert caught.value.code == 2
+    assert "--install needs a name" in capsys.readouterr().err
+
+
+def test_unknown_sources_are_refused(monkeypatch, capsys):
+    with pytest.raises(ModelNotFound, match="no model named 'absent'"):
+        load_start("absent")
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "--data", "x", "--steps", "1", "--from", "absent")
+    assert "no model named 'absent'" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""Picture to file: only what making a .vqc file needs."""

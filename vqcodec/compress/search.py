@@ -1,0 +1,189 @@
+"""The encoder's greedy choice of codewords, tile by tile: argmin of w |r - c|^2 - ln p, pass by pass."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vqcodec.decompress.latent_grid import tiles
+from vqcodec.entropy.class_offsets import Shifts
+from vqcodec.entropy.slices import Slice
+from vqcodec.entropy.tables import nats_from_counts
+from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS, Coded, LatentCoder
+from vqcodec.model.codebook import SLOPE, greedy_slope
+from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
+from vqcodec.model.vqvae import Transforms
+from vqcodec.types import TileProgress
+
+SCALE = round(1 / VALUE_STEP)
+"""Steps of the integer latent in one of the real one."""
+
+TileSegments = dict[tuple[int, int], list[bytes]]
+"""The segments of tiles, by the row and column of a latent that they begin with."""
+
+
+def rate_in_nats(coded: TileSegments) -> float:
+    """What segments take, in nats as errors are counted."""
+    return 8 * math.log(2) * sum(len(segment) for layers in coded.values() for segment in layers)
+
+
+class BandSearch:
+    """argmin of w |r - c|^2 - ln p over one band's words, for all groups and positions at once."""
+
+    def __init__(
+        self, words: np.ndarray, counts: np.ndarray, step: float, device: str, slope: float = SLOPE
+    ) -> None:
+        """words (G, K, d) in steps of `step`, counts (G * classes, K) of their tables, slope the price w."""
+        groups, count, _ = words.shape
+        real = torch.from_numpy(words).to(device, torch.float32) * step
+        self.words = (-2 * slope * real).transpose(1, 2).contiguous()
+        nats = torch.from_numpy(nats_from_counts(counts)).to(device).reshape(groups, -1, count)
+        self.cost = (nats + slope * real.square().sum(-1)[:, None]).flatten(0, 1)
+        self.first = torch.arange(groups, device=device)[:, None] * nats.shape[1]
+
+    def __call__(self, residual: Tensor, classes: Tensor) -> np.ndarray:
+        """residual (h, w, d*G) and classes (h, w, G) -> indices (h, w, G) int64; ties to the lowest."""
+        h, w, _ = residual.shape
+        groups = self.words.shape[0]
+        r = residual.reshape(h * w, -1, groups).permute(2, 0, 1)
+        table = (self.first + classes.reshape(h * w, groups).T).reshape(-1)
+        cost = torch.bmm(r, self.words)
+        cost.add_(self.cost.index_select(0, table).view_as(cost))
+        # numpy's argmin is several times faster than torch's on a CPU; both give the first minimum.
+        index = cost.numpy().argmin(-1) if cost.device.type == "cpu" else cost.argmin(-1).cpu().numpy()
+        return index.T.reshape(h, w, groups)
+
+    def price(self, index: Tensor, classes: Tensor) -> Tensor:
+        """Nats (G,) of indices (G, n) in classes (G, n), and what depends on the indices alone."""
+        return self.cost[(self.first + classes), index].sum(1)
+
+
+class ShiftSearch:
+    """Chooses shifts of context classes by what indices, chosen before, would cost after each of them."""
+
+    def __init__(self, shifts: Shifts, device: str) -> None:
+        counts = shifts.table.counts[0]
+        self.nats = torch.from_numpy(nats_from_counts(counts)).to(device)
+        self.moved = torch.from_numpy(shifts.moved).to(device)
+        self.still, self.shape = shifts.still, shifts.shape
+
+    def __call__(self, search: BandSearch, index: Tensor, classes: Tensor) -> np.ndarray:
+        """A band's index and classes (G, n) -> shifts (G,) int64, all still where moving does not pay.
+
+        One context number after the other, by all steps of each.
+        """
+
+        def cost(numbers: Tensor) -> Tensor:
+            return search.price(index, self.moved[numbers[:, None], classes]) + self.nats[numbers]
+
+        best = torch.full((len(index),), self.still, device=index.device)
+        least = cost(best)
+        unmoved = least - self.nats[self.still]
+        stride = self.nats.numel()
+        for size in self.shape:
+            stride //= size
+            rest = best - best // stride % size * stride
+            for step in range(size):
+                numbers = rest + step * stride
+                found = cost(numbers)
+                best, least = torch.where(found < least, numbers, best), torch.minimum(found, least)
+        if least.sum() >= unmoved.sum():
+            best.fill_(self.still)
+        return best.cpu().numpy()
+
+
+class TileSearch:
+    """Codes tiles of a latent with the words that are nearest to it for their price."""
+
+    def __init__(self, coder: LatentCoder, transforms: Transforms, device: str, greedy: bool) -> None:
+        """greedy: the latents come as g_a makes them, not from a search, see `GREEDY_SLOPES`."""
+        self._coder, self._transforms, self._device = coder, transforms, device
+        slopes = [greedy_slope(b.words.shape[2]) if greedy else SLOPE for b in coder.bands]
+        self._searches = [
+            BandSearch(b.words, b.tables.counts, VALUE_STEP, device, slope)
+            for b, slope in zip(coder.bands, slopes, strict=True)
+        ]
+        self._hyper_searches = [
+            BandSearch(b.words, b.tables.counts, HYPER_STEP, device) for b in coder.hyper_bands
+        ]
+        self._shift_search = ShiftSearch(coder.shifts, device) if coder.shifts is not None else None
+
+    def encode(self, target: Tensor, y: Tensor, level: int) -> tuple[list[bytes], np.ndarray]:
+        """Segments and latent (h, w, M) in integers of one tile.
+
+        Args:
+            target: what the words shall come near, (1, M, h, w).
+            y: what the hyper-latent is made from, alike.
+            level: 0..252.
+        """
+        z = self._transforms.hyper_latent(y)[0].permute(1, 2, 0)
+        z_index, start = [], 0
+        for band, search in zip(self._coder.hyper_bands, self._hyper_searches, strict=True):
+            classes = torch.full((*z.shape[:2], band.groups), level // LEVELS_PER_CLASS, device=z.device)
+            z_index.append(search(z[:, :, start : start + band.channels], classes))
+            start += band.channels
+        grid = target[0].permute(1, 2, 0)
+
+        def choose(p: int, piece: Slice, mean: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
+            mu = torch.from_numpy(mean.astype(np.float32)).to(self._device) / SCALE
+            residual = grid[self._coder.prior.passes[p].places][:, :, piece.channels] - mu
+            kinds = torch.from_numpy(classes).to(self._device)
+            chosen = []
+            pairs = zip(self._coder.bands[piece.bands], self._searches[piece.bands], strict=True)
+            for band, search in pairs:
+                channels, groups = band.within(piece)
+                chosen.append(search(residual[:, :, channels], kinds[:, :, groups]))
+            return chosen
+
+        return self._coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose, self._choose_shifts)
+
+    def _choose_shifts(self, coded: Coded) -> list[np.ndarray]:
+        if self._shift_search is None:
+            raise AssertionError("unreachable: only asked of models that know shifts")
+
+        def flat(parts: list[np.ndarray]) -> Tensor:
+            joined = np.concatenate([part.reshape(-1, part.shape[2]) for part in parts])
+            return torch.from_numpy(np.ascontiguousarray(joined.T)).to(self._device)
+
+        shifts = []
+        for number, (band, search) in enumerate(zip(self._coder.bands, self._searches, strict=True)):
+            its = [part for part in coded if number in range(len(self._coder.bands))[part[1].bands]]
+            index = flat([indices[number - piece.bands.start] for _, piece, indices, _ in its])
+            classes = flat([classes[:, :, band.within(piece)[1]] for _, piece, _, classes in its])
+            shifts.append(self._shift_search(search, index, classes))
+        return shifts
+
+
+class TiledSearch:
+    """Codes parts of a latent tile by tile, and says how far it is.
+
+    Attributes:
+        seconds: that it took so far.
+    """
+
+    def __init__(
+        self, search: TileSearch, level: int, tile: int, progress: TileProgress | None, count: int
+    ) -> None:
+        """tile: as for `vqcodec.decompress.latent_grid.tiles`; count: of tiles, as progress is told it."""
+        self._search, self._level, self._tile = search, level, tile
+        self._progress, self._done, self._count = progress, 0, count
+        self.seconds = 0.0
+
+    def __call__(self, target: Tensor, y: Tensor) -> tuple[TileSegments, Tensor]:
+        """Segments of a part that holds whole tiles, and what it decodes to; all (1, M, h, w)."""
+        begun = time.perf_counter()
+        coded, y_hat = TileSegments(), torch.empty_like(y)
+        for rows, columns in tiles(y.shape[2], y.shape[3], self._tile):
+            place = (slice(None), slice(None), rows, columns)
+            segments, latent = self._search.encode(target[place], y[place], self._level)
+            coded[rows.start, columns.start] = segments
+            y_hat[place] = torch.from_numpy(latent.transpose(2, 0, 1).astype(np.float32) / SCALE)
+            self._done += 1
+            if self._progress is not None:
+                self._progress(self._done, self._count)
+        self.seconds += time.perf_counter() - begun
+        return coded, y_hat

@@ -1,0 +1,1 @@
+"""File to picture: only what reading a .vqc file needs."""

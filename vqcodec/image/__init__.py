@@ -1,0 +1,1 @@
+"""Pictures in and out (Pillow): colour, metadata, suffixes."""

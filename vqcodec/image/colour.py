@@ -1,0 +1,151 @@
+"""Any Pillow mode -> 8 bit L or RGB plus an alpha plane, and ICC profiles -> sRGB."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vqcodec.errors import UnsupportedImage
+from vqcodec.image.metadata import icc_space
+
+Notes = list[str]
+_GRAY = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"}
+_PROFILE_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
+
+
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """The image in this mode; itself where it has it, since `convert` would copy all pixels."""
+    return image if image.mode == mode else image.convert(mode)
+
+
+def split_planes(
+    image: Image.Image, notes: Notes
+) -> tuple[Image.Image, NDArray[np.uint8] | None, bytes | None]:
+    """Bring a loaded image to 8 bit gray or RGB.
+
+    Args:
+        image: any Pillow mode.
+        notes: receives one line for each lossy decision (depth reduced, profile dropped, ...).
+
+    Returns:
+        The image as L or RGB, its alpha plane (uint8 (H, W)) or None when fully opaque, and the ICC profile
+        that describes the returned pixels, or None for sRGB.
+
+    Raises:
+        UnsupportedImage: a mode or value range with no defined meaning.
+    """
+    icc = image.info.get("icc_profile") or None
+    mode = image.mode
+    alpha: NDArray[np.uint8] | None = None
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        image, alpha = _narrow(image, notes)
+    elif image.has_transparency_data:
+        image = in_mode(image, "LA" if mode in _GRAY else "RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+        image = image.convert("L" if mode in _GRAY else "RGB")
+    if alpha is not None and bool((alpha == 255).all()):
+        alpha = None
+    if image.mode in ("CMYK", "LAB"):
+        return _from_print(image, icc, notes), alpha, None
+    image = in_mode(image, "L" if mode in _GRAY else "RGB")
+    if mode in ("P", "PA"):
+        image = _gray_if_equal(image)
+    if icc is not None and icc_space(icc) != _PROFILE_SPACES[image.mode]:
+        image, icc = _resolve_foreign(image, icc, notes), None
+    return image, alpha, icc
+
+
+def to_srgb(image: Image.Image, icc: bytes, notes: Notes) -> Image.Image:
+    """Convert L or RGB pixels described by `icc` to sRGB of the same mode; unchanged if it fails."""
+    converted = _transform(image, icc)
+    if converted is None:
+        notes.append("ICC profile cannot be applied, pixels taken as sRGB")
+        return image
+    converted = converted.convert(image.mode)
+    # littleCMS puts the profile it converted to in `info`; sRGB needs none, and the old one is wrong by now.
+    converted.info.pop("icc_profile", None)
+    return converted
+
+
+def _transform(image: Image.Image, icc: bytes | None) -> Image.Image | None:
+    """RGB picture in sRGB, or None if littleCMS is absent or refuses; `icc` None means CIE L*a*b* D50."""
+    try:
+        from PIL import ImageCms  # noqa: PLC0415  absent from Pillow builds without littleCMS
+
+        source = ImageCms.createProfile("LAB") if icc is None else ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        return ImageCms.profileToProfile(
+            image,
+            source,
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImportError, OSError, TypeError, ValueError, ImageCms.PyCMSError):
+        return None
+
+
+def _from_print(image: Image.Image, icc: bytes | None, notes: Notes) -> Image.Image:
+    """CMYK through its own profile, LAB through its definition; Pillow's plain formula as the fallback."""
+    converted = None
+    if image.mode == "LAB":
+        converted = _transform(image, None)
+    elif icc is not None and icc_space(icc) == "CMYK":
+        converted = _transform(image, icc)
+    if converted is not None:
+        notes.append(f"{image.mode} converted to sRGB")
+        return converted
+    if image.mode == "LAB":
+        raise UnsupportedImage("LAB pictures need Pillow with littleCMS")
+    notes.append("CMYK without a usable profile converted to RGB by the plain formula")
+    return image.convert("RGB")
+
+
+def _resolve_foreign(image: Image.Image, icc: bytes, notes: Notes) -> Image.Image:
+    """Apply or drop a profile of another colour space than the pixels (say an RGB profile on a gray JPEG)."""
+    if image.mode == "L" and icc_space(icc) == "RGB":
+        converted = _transform(image.convert("RGB"), icc)
+        if converted is not None:
+            notes.append("RGB profile on a gray picture applied and dropped")
+            return converted.convert("L")
+    notes.append("ICC profile does not fit the pixels, dropped")
+    return image
+
+
+def mean_of_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Gray (H, W) of RGB (H, W, 3), rounding to nearest: what a gray picture decodes to."""
+    return ((pixels.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+
+
+def _gray_if_equal(image: Image.Image) -> Image.Image:
+    red, green, blue = (np.asarray(band) for band in image.split())
+    return image.getchannel(0) if np.array_equal(red, green) and np.array_equal(red, blue) else image
+
+
+def _narrow(image: Image.Image, notes: Notes) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+    """16 bit, 32 bit and float gray -> L. A PNG transparent colour becomes an alpha plane."""
+    values = np.asarray(image)
+    alpha = None
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        alpha = np.where(values == key, 0, 255).astype(np.uint8)
+    if image.mode == "F":
+        if values.size and not bool(np.isfinite(values).all()):
+            raise UnsupportedImage("floating-point picture with infinite or undefined values")
+        low, high = float(values.min()), float(values.max())
+        if low < 0.0 or high > 255.0:
+            raise UnsupportedImage(f"floating-point values {low:g} to {high:g} fit neither 0..1 nor 0..255")
+        scale = 255.0 if high <= 1.0 else 1.0
+        notes.append(f"floating-point samples in 0..{'1' if scale > 1 else '255'} rounded to 8 bits")
+        narrow = np.rint(values * scale)
+    else:
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 65_535:
+            raise UnsupportedImage(f"integer samples {low} to {high} do not fit 16 bits")
+        notes.append("16-bit samples rounded to 8 bits")
+        # 65535 = 255 * 257, so this is exact rounding of v * 255 / 65535.
+        narrow = (values.astype(np.uint32) + 128) // 257
+    return Image.fromarray(narrow.astype(np.uint8)), alpha

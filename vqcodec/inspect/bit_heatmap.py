@@ -1,0 +1,118 @@
+"""Draws a `BitReport`: a heat map of bits over the darkened picture, and beside it who spent them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vqcodec.inspect.bit_report import PASS_NAMES, BitReport
+from vqcodec.inspect.page import FAINT, STRONG, Page, heat
+from vqcodec.model.blocks import BLOCK
+
+_SMALL, _LARGE = 640, 1200
+"""Bounds on the longer side of the map: smaller pictures are enlarged, larger ones reduced."""
+_NUMBERED = 34
+"""Blocks drawn at least this wide carry their number of bits."""
+_MARGIN, _HEAD, _SIDE = 20, 74, 400
+
+
+def draw_bits(report: BitReport, picture: Image.Image) -> Page:
+    """The page of a report and its decoded picture."""
+    header = report.header
+    zoom = _zoom(max(header.width, header.height))
+    size = (max(1, round(header.width * zoom)), max(1, round(header.height * zoom)))
+    left = _MARGIN + max(size[0], 280)
+    tall = max(size[1], 480 + 33 * len(report.bands))
+    page = Page(left + 110 + _SIDE + _MARGIN, _HEAD + tall + _MARGIN)
+    rate = 8 * report.file_bytes / (header.width * header.height)
+    page.text(_MARGIN, 14, f"Bits per {BLOCK}x{BLOCK} block", 20)
+    blocks = report.blocks
+    text = (
+        f"{header.width}x{header.height} at quality {header.quality:.0f}: {report.file_bytes} bytes, "
+        f"{rate:.3f} bpp; blocks take {blocks.min():.0f} to {blocks.max():.0f} bits, "
+        f"{blocks.mean():.0f} on average"
+    )
+    page.text(_MARGIN, 42, text, 13, FAINT)
+    # One block of foam must not turn all others black.
+    top = max(float(np.quantile(blocks, 0.99)), 1.0)
+    page.paste(_overlay(blocks / top, picture, size, zoom), _MARGIN, _HEAD)
+    if zoom * BLOCK >= _NUMBERED:
+        _number(page, blocks, size, zoom, top)
+    page.scale_bar(left + 16, _HEAD + 20, min(max(size[1], 220), 420) - 20, top, "bits")
+    _tables(page, left + 110, report)
+    return page
+
+
+def _zoom(side: int) -> float:
+    if side > _LARGE:
+        return _LARGE / side
+    return float(min(math.ceil(_SMALL / side), 16)) if side < _SMALL else 1.0
+
+
+def _overlay(
+    values: NDArray[np.float64], picture: Image.Image, size: tuple[int, int], zoom: float
+) -> Image.Image:
+    """Heat colours, shaded by the lightness of the picture so that one sees what the bits went to."""
+    rows = np.minimum((np.arange(size[1]) / zoom).astype(int) // BLOCK, values.shape[0] - 1)
+    columns = np.minimum((np.arange(size[0]) / zoom).astype(int) // BLOCK, values.shape[1] - 1)
+    colours = heat(values)[rows[:, None], columns].astype(np.float64)
+    grey = picture.convert("L").resize(size, Image.Resampling.BICUBIC)
+    light = np.asarray(grey, dtype=np.float64)[..., None]
+    mixed = colours * (0.55 + 0.3 * light / 255) + 0.22 * light
+    return Image.fromarray(mixed.clip(0, 255).round().astype(np.uint8))
+
+
+def _number(page: Page, blocks: NDArray[np.float64], size: tuple[int, int], zoom: float, top: float) -> None:
+    step = zoom * BLOCK
+    for (row, column), bits in np.ndenumerate(blocks):
+        # In the middle of what is seen of the block: the last ones may reach beyond the picture.
+        x = (column * step + min((column + 1) * step, size[0])) / 2
+        y = (row * step + min((row + 1) * step, size[1])) / 2
+        ink = (20, 20, 20) if bits > 0.75 * top else (240, 240, 240)
+        page.text(_MARGIN + x, _HEAD + y, f"{bits:.0f}", 12, ink, "mm")
+
+
+def _tables(page: Page, x: int, report: BitReport) -> None:
+    layers = [(f"{n}: {size} bytes", bits) for n, (bits, size) in enumerate(report.layers)]
+    y = _bars(page, x, _HEAD, "By layer", layers, report.bits)
+    y = _bars(page, x, y, "By pass", list(zip(PASS_NAMES, report.passes, strict=True)), report.bits)
+    bands = [
+        (f"{b.name}: {b.groups} groups of {b.size}", b.bits, f"perplexity {b.perplexity:.1f} of {b.words}")
+        for b in report.bands
+    ]
+    y = _bars(page, x, y, "By band", bands, report.bits)
+    groups = [(f"{g.band} group {g.group}", g.bits) for g in report.groups[:10]]
+    y = _bars(page, x, y, "Most expensive groups", groups, report.bits)
+    excess = 8 * report.segment_bytes - report.bits
+    text = f"Container: {report.overhead_bytes} bytes; range coder: {excess:.0f} bits of padding"
+    page.text(x, y, text, 12, FAINT)
+
+
+def _bars(
+    page: Page,
+    x: int,
+    y: int,
+    title: str,
+    rows: Sequence[tuple[str, float] | tuple[str, float, str]],
+    total: float,
+) -> int:
+    """A titled list with a bar per row; returns where the next one may start."""
+    page.text(x, y, title, 14)
+    y += 22
+    longest = max(row[1] for row in rows)
+    for row in rows:
+        page.text(x, y + 7, row[0], 12, FAINT, "lm")
+        length = 110 * row[1] / max(longest, 1e-9)
+        page.box(x + 140, y + 1, x + 250, y + 13, (236, 239, 243))
+        page.box(x + 140, y + 1, x + 140 + length, y + 13, STRONG)
+        page.text(x + 258, y + 7, f"{100 * row[1] / total:.1f} %", 12, anchor="lm")
+        page.text(x + 308, y + 7, f"{row[1]:.0f} bits", 12, FAINT, "lm")
+        y += 18
+        if len(row) == 3:
+            page.text(x + 140, y + 5, row[2], 11, FAINT, "lm")
+            y += 15
+    return y + 14

@@ -1,0 +1,117 @@
+"""A model's codebooks as a picture: what each codeword adds to the pixels of its block.
+
+codeword --alone in the middle of a latent of zeros--> g_s --less g_s of zeros--> patch of the atlas
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from vqcodec.codec import Codec
+from vqcodec.compress.dial import level_from_quality
+from vqcodec.entropy.codebooks import CodedBand
+from vqcodec.inspect.page import FAINT, RULE, Page
+from vqcodec.model.blocks import BLOCK
+from vqcodec.model.integer_conv import VALUE_STEP
+from vqcodec.segments import SegmentCodec, inside
+from vqcodec.types import LEVEL_MAX
+
+ROWS, COLUMNS = 5, 16
+"""At most so many groups of a band and words of a group are drawn."""
+_FIELD = 5
+"""Side of the latent a word is put into, in blocks: its borders stay out of what is shown."""
+_CROP = BLOCK + 8
+"""Pixels shown of it: the word's own block, and four around it where what leaks out shows."""
+_ZOOM = 3
+_PATCH = _CROP * _ZOOM
+
+
+def draw_atlas(codec: Codec, quality: float = 50.0) -> Page:
+    """Codewords as pixels, a row per group, the most probable first.
+
+    Raises:
+        TypeError: a codec that is not made of weights.
+        ValueError: quality outside 0..100.
+    """
+    level = level_from_quality(quality)
+    segments = inside(codec)
+    left, head, across, down = 150, 84, _PATCH + 4, _PATCH + 17
+    shown = [_evenly(band.groups, ROWS) for band in segments.coder.bands]
+    columns = max(min(COLUMNS, int(band.words.shape[1])) for band in segments.coder.bands)
+    height = head + sum(len(groups) * down + 34 for groups in shown) + 10
+    page = Page(max(left + columns * across + 20, 1100), height)
+    page.text(20, 14, f"Codebooks of model {codec.name}, decoded at quality {quality:.0f}", 20)
+    what = (
+        f"A codeword alone in one {BLOCK}x{BLOCK} block of a latent of zeros, less what zeros decode to; "
+        f"{_CROP}x{_CROP} pixels around it, enlarged {_ZOOM} times."
+    )
+    how = (
+        "The most probable words first, with their probability (mean over the context classes). Contrast: "
+        f"square root of the strength, scaled per row. At most {ROWS} groups of a band, {COLUMNS} words of a "
+        "group."
+    )
+    page.text(20, 42, what, 12, FAINT)
+    page.text(20, 58, how, 12, FAINT)
+    y = head
+    for number, (band, groups) in enumerate(zip(segments.coder.bands, shown, strict=True)):
+        _, words, size = band.words.shape
+        text = f"band y{number}: {band.groups} groups of {size} channel{'s' * (size > 1)}, {words} words"
+        page.draw.line((20, y + 4, page.image.width - 20, y + 4), fill=RULE)
+        text += f"; {len(groups)} groups shown" if len(groups) < band.groups else ""
+        page.text(20, y + 9, text, 14)
+        y += 32
+        for g in groups:
+            chance = _probability(band, g)
+            order = np.argsort(-chance, kind="stable")[:COLUMNS]
+            page.text(20, y + 8, f"group {g}", 13)
+            _channel_lines(page, 20, y + 25, band.channels_of(g))
+            patches = _patches(segments, band, g, order, level)
+            for column, (k, patch) in enumerate(zip(order, patches, strict=True)):
+                x = left + column * across
+                page.paste(Image.fromarray(patch.repeat(_ZOOM, 0).repeat(_ZOOM, 1)), x, y)
+                page.text(x + _PATCH / 2, y + _PATCH + 7, f"{100 * chance[k]:.2g} %", 10, FAINT, "mm")
+            y += down
+        y += 2
+    return page
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """At most `most` of 0..count-1, first and last included."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+
+
+def _channel_lines(page: Page, x: int, y: int, channels: Sequence[int]) -> None:
+    text = ", ".join(map(str, channels))
+    # A second line where one would run into the patches.
+    page.text(x, y, f"channel{'s' * (len(channels) > 1)} {text if len(text) < 10 else ''}", 11, FAINT)
+    if len(text) >= 10:
+        page.text(x, y + 13, text if len(text) < 22 else text[:19] + "...", 11, FAINT)
+
+
+def _probability(band: CodedBand, group: int) -> NDArray[np.float64]:
+    """Probability (K,) of a group's words, mean over its context classes."""
+    counts = band.tables.counts.reshape(band.groups, band.classes, -1)[group].astype(np.float64)
+    return counts.mean(axis=0) / counts[0].sum()
+
+
+@torch.inference_mode()
+def _patches(
+    segments: SegmentCodec, band: CodedBand, group: int, order: NDArray[np.int64], level: int
+) -> NDArray[np.uint8]:
+    """Pixels (N, 24, 24, 3) of the words `order` (N,) of a group; grey where a word does nothing."""
+    y = torch.zeros(len(order) + 1, segments.coder.channels, _FIELD, _FIELD, device=segments.device)
+    words = torch.from_numpy(band.words[group, order] * VALUE_STEP).to(segments.device, torch.float32)
+    y[:-1, list(band.channels_of(group)), _FIELD // 2, _FIELD // 2] = words
+    t = torch.full((len(y),), level / LEVEL_MAX, device=segments.device)
+    start = (_FIELD * BLOCK - _CROP) // 2
+    pixels = segments.transforms.synthesise(y, t)[:, :, start : start + _CROP, start : start + _CROP]
+    change = pixels[:-1] - pixels[-1]
+    # Words differ a hundredfold in length: by the square root, weak ones show and strong ones still differ.
+    peak = change.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-9)
+    shade = 0.5 + 0.5 * change / (peak * peak.max()).sqrt()
+    return (shade * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

@@ -1,0 +1,187 @@
+"""LPIPS and DISTS in torch: distances between pictures as deep networks see them, as metrics and as losses.
+
+    LPIPS (Zhang et al., 2018)   features normalised over channels, squared differences, learned weights
+    DISTS (Ding et al., 2020)    means and covariances of feature maps, so texture may be resampled
+
+The networks' weights are other people's and do not ship with the package: one command fetches them,
+`python -m vqcodec.metrics.fetch_weights`. Both are differentiable in their inputs; the weights stay.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vqcodec.errors import ModelNotFound
+from vqcodec.weights.zoo import user_folder
+
+FOLDER_VARIABLE = "VQCODEC_PERCEPTUAL"
+FETCH = "python -m vqcodec.metrics.fetch_weights"
+NETWORKS = ("alexnet", "vgg16")
+
+_ALEXNET = ((4, 2, False), (1, 2, True), (1, 1, True), (1, 1, False), (1, 1, False))
+"""Stride and padding of each convolution, and whether maximum pooling goes before it."""
+_VGG16 = (2, 2, 3, 3, 3)
+"""Convolutions of each stage."""
+_LPIPS_SHIFT, _LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+"""Of pictures in [-1, 1], from the LPIPS authors."""
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of pictures in [0, 1], those that VGG16 was trained with."""
+
+
+def weights_folder() -> Path:
+    """Where the weights are looked for: VQCODEC_PERCEPTUAL, or `perceptual` beside the user's models."""
+    given = os.environ.get(FOLDER_VARIABLE)
+    return Path(given) if given else user_folder().parent / "perceptual"
+
+
+def _load(name: str, folder: Path | None) -> dict[str, Tensor]:
+    path = (folder or weights_folder()) / f"{name}.safetensors"
+    if not path.is_file():
+        raise ModelNotFound(f"no perceptual weights at {path}; fetch them with `{FETCH}`")
+    try:
+        return {key: value.float() for key, value in load_file(path).items()}
+    except SafetensorError as error:
+        raise ModelNotFound(f"{path} is not a safetensors file: {error}") from error
+
+
+class Distance(nn.Module):
+    """Of pictures, by their features, which can be kept of one that many are compared with."""
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Feature maps of pictures x (B, 3, H, W) in [0, 1], the deepest last."""
+        raise NotImplementedError
+
+    def compare(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """Distance (B,) of two lists of features."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distance (B,) of pictures x and y (B, 3, H, W) in [0, 1]."""
+        return self.compare(self.features(x), self.features(y))
+
+
+class _Frozen(Distance):
+    """Holds loaded tensors as buffers, so that they follow `.to()` and take no gradient."""
+
+    def __init__(self, tensors: dict[str, Tensor], mean: Sequence[float], deviation: Sequence[float]) -> None:
+        """mean, deviation: of the inputs that the network was trained with, by colour."""
+        super().__init__()
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
+        for name, value in tensors.items():
+            self.register_buffer(name.replace(".", "_"), value, persistent=False)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """X (B, 3, H, W) as the network wants to see it."""
+        return (x - self.mean.to(x)) / self.deviation.to(x)
+
+    def convolve(self, x: Tensor, i: int, stride: int = 1, padding: int = 1) -> Tensor:
+        """ReLU of convolution `i`."""
+        weight, bias = self.get_buffer(f"conv{i}_weight"), self.get_buffer(f"conv{i}_bias")
+        return F.relu(F.conv2d(x, weight, bias, stride, padding))
+
+    def vgg_stages(self, x: Tensor, pool: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        """What VGG16's five stages make of x, with `pool` between them."""
+        result, i = [], 0
+        for stage, count in enumerate(_VGG16):
+            x = pool(x) if stage else x
+            for _ in range(count):
+                x = self.convolve(x, i)
+                i += 1
+            result.append(x)
+        return result
+
+
+class LPIPS(_Frozen):
+    """Learned perceptual distance; 0 for equal pictures, about 1 for unlike ones."""
+
+    def __init__(self, network: str = "alexnet", folder: Path | None = None) -> None:
+        """Load the weights.
+
+        Args:
+            network: "alexnet" (what papers report) or "vgg16" (the better loss).
+            folder: where the weights lie, `weights_folder()` unless given.
+
+        Raises:
+            ModelNotFound: the weights are not there; the message says how to fetch them.
+            ValueError: another network.
+        """
+        if network not in NETWORKS:
+            raise ValueError(f"network must be one of {', '.join(NETWORKS)}, not {network!r}")
+        super().__init__(_load(network, folder), _LPIPS_SHIFT, _LPIPS_SCALE)
+        self.network = network
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Five feature maps of pictures x (B, 3, H, W) in [0, 1]."""
+        x = self.normal(2 * x - 1)
+        if self.network == "vgg16":
+            return self.vgg_stages(x, lambda h: F.max_pool2d(h, 2))
+        result = []
+        for i, (stride, padding, pooled) in enumerate(_ALEXNET):
+            x = self.convolve(F.max_pool2d(x, 3, 2) if pooled else x, i, stride, padding)
+            result.append(x)
+        return result
+
+    def compare(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """Distance (B,) of two lists of features."""
+        total = first[0].new_zeros(first[0].shape[0])
+        for i, (a, b) in enumerate(zip(first, second, strict=True)):
+            difference = (_unit(a.float()) - _unit(b.float())).square()
+            total = total + (difference * self.get_buffer(f"lin{i}_weight")).sum(1).mean((1, 2))
+        return total
+
+
+def _unit(x: Tensor) -> Tensor:
+    # The tiny number inside the root keeps the gradient finite where all features are zero.
+    return x / (x.square().sum(1, keepdim=True).add(1e-20).sqrt() + 1e-10)
+
+
+class DISTS(_Frozen):
+    """Structure and texture distance on VGG16 features; 0 for equal pictures."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Load the weights of VGG16 and of the distance; arguments and errors as for `LPIPS`."""
+        super().__init__(_load("vgg16", folder) | _load("dists", folder), _MEAN, _DEVIATION)
+        hann = torch.hann_window(5, periodic=False)[1:-1]
+        window = torch.outer(hann, hann)
+        self.window: Tensor
+        self.register_buffer("window", window / window.sum(), persistent=False)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The pictures x (B, 3, H, W) in [0, 1] themselves and five feature maps."""
+        return [x, *self.vgg_stages(self.normal(x), self._pool)]
+
+    def _pool(self, x: Tensor) -> Tensor:
+        """Root of the Hann-weighted mean square, at every second place (aliasing-free L2 pooling)."""
+        channels = x.shape[1]
+        window = self.window.expand(channels, 1, -1, -1)
+        return (F.conv2d(x.square(), window, stride=2, padding=1, groups=channels) + 1e-12).sqrt()
+
+    def compare(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """Distance (B,) of two lists of features."""
+        alpha, beta = self.get_buffer("alpha"), self.get_buffer("beta")
+        total = alpha.sum() + beta.sum()
+        similarity, start, tiny = first[0].new_zeros(first[0].shape[0]), 0, 1e-6
+        for one, other in zip(first, second, strict=True):
+            # Under autocast too: a covariance is a small difference of large numbers.
+            a, b = one.float(), other.float()
+            here = slice(start, start + a.shape[1])
+            start = here.stop
+            mean_a, mean_b = a.mean((2, 3)), b.mean((2, 3))
+            a, b = a - mean_a[..., None, None], b - mean_b[..., None, None]
+            variances = a.square().mean((2, 3)) + b.square().mean((2, 3))
+            texture = (2 * mean_a * mean_b + tiny) / (mean_a.square() + mean_b.square() + tiny)
+            structure = (2 * (a * b).mean((2, 3)) + tiny) / (variances + tiny)
+            weights = alpha[0, here, 0, 0], beta[0, here, 0, 0]
+            similarity = similarity + (texture * weights[0] + structure * weights[1]).sum(1)
+        return 1 - similarity / total

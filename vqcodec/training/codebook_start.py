@@ -1,0 +1,142 @@
+"""Rate-constrained Lloyd start of the codebooks, and revival of dead words.
+
+Plain k-means spends its words where the density is and overloads the tails; with the rate in the
+assignment (argmin w |r - c|^2 - ln p) frequent words grow and rare ones reach far out.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vqcodec.model.codebook import SLOPE, VectorQuantizer
+from vqcodec.model.scalar import SCALE_MAX, SCALE_MIN
+
+TAIL_GROWTH = 1.65
+"""ln of the widest step of a one-dimensional grid."""
+
+
+def _scores(samples: Tensor, words: Tensor, log_p: Tensor) -> Tensor:
+    """(G, n, d), (G, K, d), (G, K) -> w |r - c|^2 - w |r|^2 - ln p, shape (G, n, K)."""
+    offset = SLOPE * words.square().sum(-1) - log_p
+    return torch.baddbmm(offset.unsqueeze(1), samples, words.transpose(1, 2), alpha=-2 * SLOPE)
+
+
+def _line_grid(count: int) -> Tensor:
+    """Start of one-dimensional words, zero first: unit steps to count/3, then growing to reach 3/4 of count.
+
+    A uniform grid of 256 ends at 128 steps; the mean of a block moves by more than twice that at the
+    highest quality, and a word out of reach costs its whole distance.
+    """
+    index = torch.arange(count // 2, dtype=torch.float64)
+    linear = count // 3
+    # Steps e^(TAIL_GROWTH * u), u from 0 to 1 over the tail: their mean is 2.5.
+    growth = TAIL_GROWTH / max(count // 2 - linear, 1)
+    tail = torch.cumsum(torch.exp(growth * (index - linear).clamp_min(0)), 0)
+    reach = torch.where(index <= linear, index, linear + tail - tail[linear])
+    return torch.cat([reach, -(reach[1:]), -(reach[-1:] + math.exp(TAIL_GROWTH))]).float()
+
+
+def class_scales(levels: int) -> Tensor:
+    """Scale in steps that each class of u0 starts with: 0.05 to 40 in equal ratios."""
+    return torch.logspace(math.log10(SCALE_MIN), math.log10(SCALE_MAX), levels)
+
+
+def class_of_scale(scale: Tensor, levels: int) -> Tensor:
+    """Inverse of `class_scales`, real-valued and clamped."""
+    inside = scale.clamp(SCALE_MIN, SCALE_MAX)
+    return (inside / SCALE_MIN).log() / math.log(SCALE_MAX / SCALE_MIN) * (levels - 1)
+
+
+def rate_constrained_lloyd(samples: Tensor, count: int, passes: int = 20) -> tuple[Tensor, Tensor]:
+    """Codebooks of `count` words for samples (G, n, d).
+
+    Returns:
+        words (G, K, d), the zero vector first, and ln p (G, K) of their use with one pseudo count.
+    """
+    groups, n, size = samples.shape
+    if size == 1:
+        words = _line_grid(count).to(samples).reshape(1, count, 1).repeat(groups, 1, 1)
+    else:
+        pick = torch.randint(n, (groups, count), device=samples.device)
+        words = samples.gather(1, pick.unsqueeze(-1).expand(-1, -1, size)).clone()
+        words[:, 0] = 0
+    log_p = samples.new_full((groups, count), 0.0)
+    for _ in range(passes):
+        cost, index = _scores(samples, words, log_p).min(-1)
+        cost = cost + SLOPE * samples.square().sum(-1)
+        counts = samples.new_zeros(groups, count).scatter_add_(1, index, torch.ones_like(cost))
+        sums = torch.zeros_like(words).scatter_add_(1, index.unsqueeze(-1).expand(-1, -1, size), samples)
+        moved = sums / counts.clamp_min(1).unsqueeze(-1)
+        alive = counts > 0
+        if size > 1:
+            worst = cost.topk(min(count, n), dim=1).indices
+            worst = worst[:, torch.arange(count, device=worst.device) % n]
+            spare = samples.gather(1, worst.unsqueeze(-1).expand(-1, -1, size))
+            words = torch.where(alive.unsqueeze(-1), moved, spare)
+        else:
+            words = torch.where(alive.unsqueeze(-1), moved, words)
+        words[:, 0] = 0
+        log_p = ((counts + 1) / (n + count)).log()
+    return words, log_p
+
+
+@torch.no_grad()
+def start_quantizer(
+    quantizer: VectorQuantizer, samples: list[Tensor], which: list[int] | None = None
+) -> Tensor:
+    """Set words, biases and class logits from samples, one (G, n, d) tensor per band.
+
+    Args:
+        which: numbers of the bands to start, all of them by default.
+
+    The first context dimension starts as a scale: class i of L holds a density exp(-|c| / b_i) with
+    b_i from 0.05 to 40 steps in equal ratios; the bias is the log volume of the word's cell.
+
+    Returns:
+        the scale class (groups,) that fits each started group's samples: the start of the prior's bias.
+    """
+    levels = quantizer.context_levels[0]
+    scales = class_scales(levels).to(samples[0])
+    typical = []
+    for i in range(len(quantizer.bands)) if which is None else which:
+        band, sample = quantizer.bands[i], samples[i]
+        words, _ = rate_constrained_lloyd(sample, band.words)
+        distance = torch.cdist(words, words)
+        distance.diagonal(dim1=1, dim2=2).fill_(torch.inf)
+        reach = distance.amin(-1).clamp(0.2, 20.0)
+        quantizer.words[i].copy_(words)
+        quantizer.bias[i].copy_(band.size * reach.log())
+        norm = words.norm(dim=-1) * 1.4
+        fall = (norm.unsqueeze(1) / scales[:, None]).clamp_max(25.0)
+        quantizer.table[i].zero_()
+        quantizer.table[i][:, :levels] = -fall
+        typical.append(class_of_scale(sample.norm(dim=-1).mean(1) / band.size**0.5, levels))
+    return torch.cat(typical)
+
+
+@torch.no_grad()
+def revive_dead_words(quantizer: VectorQuantizer, usage: list[Tensor], samples: list[Tensor]) -> int:
+    """Move words that were not used (usage (G, K) == 0) onto the worst-coded of `samples`.
+
+    Returns:
+        number of words moved. Words of one-dimensional groups keep their place on the grid.
+    """
+    moved = 0
+    for i, (band, used, sample) in enumerate(zip(quantizer.bands, usage, samples, strict=True)):
+        dead = used == 0
+        dead[:, 0] = False
+        if band.size == 1 or not bool(dead.any()):
+            continue
+        words = quantizer.words[i]
+        distance = torch.cdist(sample, words).amin(-1)
+        worst = distance.topk(min(band.words, sample.shape[1]), dim=1)
+        for g in dead.any(1).nonzero().flatten().tolist():
+            slots = dead[g].nonzero().flatten()[: worst.indices.shape[1]]
+            slots = slots[worst.values[g, : len(slots)] > 1.0]
+            words[g, slots] = sample[g, worst.indices[g, : len(slots)]]
+            quantizer.bias[i][g, slots] = quantizer.bias[i][g].min()
+            moved += len(slots)
+    return moved

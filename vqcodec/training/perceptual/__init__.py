@@ -1,0 +1,1 @@
+"""The second decoder: adversarial fine-tuning of g_s."""

@@ -1,0 +1,1 @@
+"""Weight files: reading, writing, finding, and the model that ships."""

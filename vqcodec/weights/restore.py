@@ -1,0 +1,86 @@
+"""From a weights file back to a model that can be trained or asked for gradients.
+
+The inverse of `vqcodec.training.export`: integers become the real numbers they stand for. What the file
+does not hold is made up: class probabilities are those of its tables, of either latent; the optimiser
+starts anew.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vqcodec.entropy.tables import CODE_NATS
+from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
+from vqcodec.errors import ModelNotFound
+from vqcodec.model.blocks import level_basis
+from vqcodec.model.codebook import VectorQuantizer
+from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP, QuantizableConv
+from vqcodec.model.prior import LINEAR_STEP
+from vqcodec.model.vqvae import VQVAE
+from vqcodec.types import LEVEL_MAX
+from vqcodec.weights.checkpoint import Weights
+
+
+def hyper_class_basis() -> Tensor:
+    """Basis (16, LEVEL_KNOTS) of the level in the middle of each class of the hyper-latent's tables."""
+    classes = torch.arange(LEVEL_MAX // LEVELS_PER_CLASS + 1)
+    return level_basis(((classes + 0.5) * LEVELS_PER_CLASS / LEVEL_MAX).clamp_max(1))
+
+
+def _real(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32))
+
+
+def _restore_conv(layer: QuantizableConv, arrays: dict[str, np.ndarray], name: str, factor: Tensor) -> None:
+    """Undo `export._export_conv`: multiplier / 2**shift is the scale of a weight times `factor`."""
+    ratio = arrays[f"{name}.multiplier"] / 2.0 ** arrays[f"{name}.shift"].astype(np.float64)
+    scale = _real(ratio) / factor
+    layer.weight.copy_(
+        _real(arrays[f"{name}.weight"]) * scale[:, None, None, None] / layer.in_step[:, None, None]
+    )
+    bias = _real(arrays[f"{name}.bias"]) * scale
+    if layer.level_bias is None:
+        layer.bias.copy_(bias[0])
+    else:
+        layer.bias.copy_(bias.mean(0))
+        layer.level_bias.copy_(bias - bias.mean(0))
+
+
+def _restore_prior(model: VQVAE, arrays: dict[str, np.ndarray]) -> None:
+    prior = model.prior
+    for name, layer in prior.named_modules():
+        if isinstance(layer, QuantizableConv):
+            _restore_conv(layer, arrays, f"prior.{name}", prior.integer_units(layer))
+    for p, weight in enumerate(prior.linear):
+        weight.copy_(_real(arrays[f"prior.linear.{p}"]) * LINEAR_STEP)
+
+
+@torch.no_grad()
+def restore(weights: Weights) -> VQVAE:
+    """The model of a weights file, on the CPU; exact mode codes very nearly as the file does.
+
+    Raises:
+        ModelNotFound: the coding arrays are not those of this model.
+    """
+    model, arrays = VQVAE(weights.config), weights.coding
+    model.load_state_dict(weights.transforms.state_dict(), strict=False)
+    quantizer, hyper = model.quantizer, model.hyper_quantizer
+    if not isinstance(quantizer, VectorQuantizer):
+        raise ModelNotFound(f"{weights.name}: only models with a vector quantiser can be restored")
+    try:
+        _restore_prior(model, arrays)
+        for i in range(len(quantizer.bands)):
+            quantizer.words[i].copy_(_real(arrays[f"y.words.{i}"]) * VALUE_STEP)
+            quantizer.table[i].copy_(_real(arrays[f"y.tables.{i}"]) * -CODE_NATS)
+            quantizer.bias[i].zero_()
+        # The hyper-latent's tables lie between the knots of the level: the closest line through them.
+        closest = torch.linalg.pinv(hyper_class_basis())
+        for i in range(len(hyper.bands)):
+            hyper.words[i].copy_(_real(arrays[f"z.words.{i}"]) * HYPER_STEP)
+            hyper.table[i].copy_(closest @ (_real(arrays[f"z.tables.{i}"]) * -CODE_NATS))
+            hyper.bias[i].zero_()
+    except (KeyError, RuntimeError) as error:
+        raise ModelNotFound(f"{weights.name}: the coding arrays do not fit the model: {error}") from error
+    return model
