@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import make_golden
 from tests.entropy import reference_decoder as reference
-from tests.make_golden import WEIGHTS
 from tests.tiny import open_restoration_, picture, random_prior_, tiny_model, write_tiny
 from vqcodec.bitstream import parse, write
 from vqcodec.entropy.range_coder import SegmentWriter, TableSet
@@ -74,17 +74,13 @@ def test_same_latent_and_pixels_from_a_file(both: Both, height: int, width: int,
     assert np.abs(pixels.astype(int) - both.codec.decode(file.segments, **where)).max() <= 1
 
 
-@pytest.mark.parametrize("kept", ["v1", "v2"])
-def test_same_latent_from_files_of_older_models(kept: str):
-    """Their first phase is one pass; those of v1 know no shifts."""
-    folder = GOLDEN / kept
-    model = reference.Model(folder / WEIGHTS)
-    for path in sorted(folder.glob("*.vqc")):
-        file = parse(path.read_bytes())
-        header = file.header
-        size = header.width, header.height, header.level, header.tile
-        latent = reference.decode_latent(model, file.segments, *size)
-        assert np.array_equal(latent.transpose(1, 2, 0), np.load(folder / f"{path.stem}.latent.npy"))
+@pytest.mark.parametrize("name", make_golden.PICTURES)
+def test_same_latent_from_the_golden_files(name: str):
+    model = reference.Model(GOLDEN / make_golden.WEIGHTS)
+    file = parse((GOLDEN / f"{name}.vqc").read_bytes())
+    size = file.header.width, file.header.height, file.header.level, file.header.tile
+    latent = reference.decode_latent(model, file.segments, *size)
+    assert np.array_equal(latent.transpose(1, 2, 0), np.load(GOLDEN / f"{name}.latent.npy"))
 
 
 def test_many_classes_were_met(both: Both):
