@@ -45,7 +45,7 @@ def strength(name: str) -> int:
 
 def test_the_files_are_those_that_were_written():
     lines = (GOLDEN / SUMS).read_text().splitlines()
-    sums = dict(reversed(line.split("  ")) for line in lines)
+    sums = {line.split("  ")[1]: line.split("  ")[0] for line in lines}
     assert set(sums) == {p.name for p in GOLDEN.iterdir()} - {SUMS}
     assert {path.stem for path in FILES} == set(PICTURES)
     for name, digest in sums.items():

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from tests.tiny import TINY
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.config import ModelConfig
+from vqcodec.model.config import RETIRED, ModelConfig
 from vqcodec.model.vqvae import Transforms
 from vqcodec.segments import SegmentCodec
 from vqcodec.weights.checkpoint import FORMAT, fingerprint, identities, load_weights, save_weights
@@ -97,6 +97,14 @@ def test_the_name_is_the_stem_without_a_note(tmp_path, small):
 def test_the_zoo_reads_the_same_ids(tiny_weights):
     weights, info = load_weights(tiny_weights), describe_model(tiny_weights)
     assert (info.bitstream_id, info.decoder_id) == (weights.bitstream_id.hex(), weights.decoder_id.hex())
+
+
+def test_a_retired_field_is_accepted_with_its_only_value():
+    values = TINY.to_dict()
+    assert ModelConfig.from_dict(values | RETIRED) == TINY
+    for name in RETIRED:
+        with pytest.raises(TypeError, match=name):
+            ModelConfig.from_dict(values | {name: "other"})
 
 
 def test_the_configuration_survives_json():
@@ -206,6 +214,7 @@ def test_other_bytes_are_refused(tmp_path, data):
         ({"config": None}, "cannot load weights"),
         ({"config": "{"}, "cannot load weights"),
         ({"config": '{"layers": 3}'}, "cannot load weights"),
+        ({"config": json.dumps(TINY.to_dict() | {"first_passes": 1})}, "cannot load weights"),
         ({"bitstream_id": None}, "cannot load weights"),
         ({"bitstream_id": "00" * 8}, "do not match their own fingerprints"),
         ({"decoder_id": "00" * 8}, "do not match their own fingerprints"),

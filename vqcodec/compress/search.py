@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vqcodec.decompress.latent_grid import tiles
 from vqcodec.entropy.class_offsets import Shifts
-from vqcodec.entropy.slices import Slice
+from vqcodec.entropy.coding_order import PASSES, Slice
 from vqcodec.entropy.tables import nats_from_counts
 from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS, Coded, LatentCoder
 from vqcodec.model.codebook import SLOPE, greedy_slope
@@ -130,7 +130,7 @@ class TileSearch:
 
         def choose(p: int, piece: Slice, mean: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
             mu = torch.from_numpy(mean.astype(np.float32)).to(self._device) / SCALE
-            residual = grid[self._coder.prior.passes[p].places][:, :, piece.channels] - mu
+            residual = grid[PASSES[p].places][:, :, piece.channels] - mu
             kinds = torch.from_numpy(classes).to(self._device)
             chosen = []
             pairs = zip(self._coder.bands[piece.bands], self._searches[piece.bands], strict=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vqcodec.entropy.coding_order import Slice
 from vqcodec.entropy.integer_prior import Arrays
 from vqcodec.entropy.range_coder import TableSet
-from vqcodec.entropy.slices import Slice
 from vqcodec.entropy.tables import combine_rows, counts_from_codes
 
 

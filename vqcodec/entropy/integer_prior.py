@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vqcodec.entropy.coding_order import PHASES, Pass, order
-from vqcodec.entropy.slices import Slice
+from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, Slice
 from vqcodec.errors import ModelNotFound
 
 SUM_LIMIT = 1 << 24
@@ -150,10 +149,8 @@ class IntegerPrior:
         self.hyper1 = conv("prior.hyper1")
         self.hyper2 = conv("prior.hyper2")
         self.hyper3 = conv("prior.hyper3")
-        total = sum(name.startswith("prior.enter.") and name.endswith(".weight") for name in arrays)
-        self.passes = order(total + 1 - len(PHASES))
-        self.enter = [conv(f"prior.enter.{p}") for p in range(total)]
-        self.middle = [conv(f"prior.middle.{p}") for p in range(total)]
+        self.enter = [conv(f"prior.enter.{p}") for p in range(len(PASSES))]
+        self.middle = [conv(f"prior.middle.{p}") for p in range(len(PASSES))]
         rows = [piece.rows(channels, groups, len(context_levels)) for piece in slices]
         whole = [conv(f"prior.leave.{p}") for p in range(len(PHASES))]
         self.leave = [[layer.only(own) for own in rows] for layer in whole]
@@ -165,7 +162,7 @@ class IntegerPrior:
             inputs = slices[1 + n // len(PHASES)].channels.start + len(self.middle[0].weight)
             if layer.weight.shape[1] != inputs:
                 raise ValueError("the slices do not fit the layers that look at them")
-        self.linear = [arrays[f"prior.linear.{p}"].astype(np.int64) for p in range(total - 1)]
+        self.linear = [arrays[f"prior.linear.{p}"].astype(np.int64) for p in range(len(PASSES) - 1)]
         # The weights hold where the companded value steps up; a look-up is faster.
         steps = np.arange(LATENT_MAX + 1)
         self.compand = np.searchsorted(arrays["prior.compand"], steps, side="right").astype(np.float32)
@@ -185,7 +182,7 @@ class IntegerPrior:
         Args:
             maps: the phases (H, W, M) int64 that it looks at, 0 where not decoded yet, |y| <= LATENT_MAX.
         """
-        place = self.passes[p]
+        place = PASSES[p]
         inputs = features
         if maps:
             channels = (self.enter[p].weight.shape[1] // 9 - features.shape[2]) // len(maps)

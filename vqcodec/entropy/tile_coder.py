@@ -14,7 +14,7 @@ import numpy as np
 
 from vqcodec.entropy.class_offsets import Shifts
 from vqcodec.entropy.codebooks import read_bands
-from vqcodec.entropy.coding_order import PHASES, whole
+from vqcodec.entropy.coding_order import PASSES, PHASES, Slice, cut_slices, whole
 from vqcodec.entropy.integer_prior import (
     INPUT_MAX,
     LATENT_MAX,
@@ -23,7 +23,6 @@ from vqcodec.entropy.integer_prior import (
     Product,
 )
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
-from vqcodec.entropy.slices import Slice, cut_slices
 from vqcodec.types import LEVEL_MAX
 
 LAYERS = 2
@@ -114,9 +113,7 @@ class LatentCoder:
             numbered = list(enumerate(self.bands))[piece.bands]
             for (number, band), index in zip(numbered, indices, strict=True):
                 tables = band.table_numbers(self._classes(classes, number, piece, shifts))
-                writers[self.prior.passes[p].layer].write(
-                    index.transpose(2, 0, 1).reshape(-1), tables, band.tables
-                )
+                writers[PASSES[p].layer].write(index.transpose(2, 0, 1).reshape(-1), tables, band.tables)
         return [writer.finish() for writer in writers], latent
 
     # -- decoding ------------------------------------------------------------------------------
@@ -151,7 +148,7 @@ class LatentCoder:
                     observe(SHIFTS, number, places, np.zeros_like(places))
 
         def read(p: int, piece: Slice, mean: np.ndarray, classes: np.ndarray) -> np.ndarray:
-            reader = readers[self.prior.passes[p].layer]
+            reader = readers[PASSES[p].layer]
             if reader is None:
                 return np.zeros_like(mean)
             h, w = classes.shape[:2]
@@ -207,10 +204,10 @@ class LatentCoder:
         """Latent from passes; `residual` gives a slice's quantised residual for mean and classes."""
         h, w = shape
         prior_level = prior_level_of(level)
-        latent = np.zeros((*whole(self.prior.passes, h, w), self.channels), dtype=np.int64)
+        latent = np.zeros((*whole(h, w), self.channels), dtype=np.int64)
         features = self.prior.hyper(z_hat, prior_level)[: latent.shape[0] // 2, : latent.shape[1] // 2]
         phases = [latent[i::2, j::2] for i, j in PHASES]
-        for p, place in enumerate(self.prior.passes):
+        for p, place in enumerate(PASSES):
             # Where the grid reaches beyond the tile the latent stays zero.
             rows, columns = place.sides(h, w)
             if not (rows and columns):

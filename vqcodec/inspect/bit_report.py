@@ -18,6 +18,7 @@ from PIL import Image
 from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
 from vqcodec.decompress.latent_grid import tiles
+from vqcodec.entropy.coding_order import PASSES
 from vqcodec.entropy.tables import TOTAL_BITS, perplexity
 from vqcodec.entropy.tile_coder import LAYERS, SHIFTS, LatentCoder, Observe
 from vqcodec.files import Source, read_source
@@ -197,7 +198,6 @@ class _Tally:
         self._bands = [*coder.hyper_bands, *coder.bands]
         self._hyper = len(coder.hyper_bands)
         self._shifts = coder.shifts
-        self._order = coder.prior.passes
         self._bits = [np.zeros(band.groups) for band in self._bands]
         self._used = [np.zeros(band.words.shape[:2], dtype=np.int64) for band in self._bands]
         self.blocks = np.zeros(shape)
@@ -217,7 +217,7 @@ class _Tally:
                 return
             band = self._bands[number]
             bits = TOTAL_BITS - np.log2(band.tables.counts[tables, index])
-            place = None if p is None else self._order[p]
+            place = None if p is None else PASSES[p]
             self.passes[_Z if place is None else _FIRST + place.phase] += bits.sum()
             self._bits[number] += bits.sum(axis=(1, 2))
             np.add.at(self._used[number], (np.arange(band.groups)[:, None, None], index), 1)

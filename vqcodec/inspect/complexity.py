@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vqcodec.entropy.class_offsets import shift_counts
+from vqcodec.entropy.coding_order import PASSES
 from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.blocks import BLOCK, LEVEL_KNOTS
@@ -112,7 +113,7 @@ def stored_bytes(parameters: Iterable[tuple[str, Tensor]]) -> int:
 
 
 def _all_passes(model: VQVAE, features: Tensor, phase: Tensor, basis: Tensor) -> None:
-    for p, place in enumerate(model.prior.passes):
+    for p, place in enumerate(PASSES):
         state = model.prior.open(p, features, [phase] * place.maps, basis, False)
         for n in range(len(model.prior.slices)):
             mean, _ = model.prior.predict(n, state, basis, False)

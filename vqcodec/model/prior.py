@@ -6,8 +6,7 @@
     slices of the pass decoded so far --asinh--> 1x1, 1x1 (by slice and phase) --> + hidden        per group
 
 Positions are coded in the order of `vqcodec.entropy.coding_order`; a pass sees the phases before it as
-channels
-of a half-size grid, so every pass is one dense convolution and nothing is computed twice. A linear
+channels of a half-size grid, so every pass is one dense convolution and nothing is computed twice. A linear
 interpolation from decoded neighbours runs beside the network for the strongest channels. Every layer can be
 replayed in integers.
 """
@@ -20,8 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.coding_order import PHASES, Pass, order
-from vqcodec.entropy.slices import Slice, cut_slices
+from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, Slice
 from vqcodec.model.blocks import LEVEL_KNOTS, Bounded
 from vqcodec.model.integer_conv import (
     ACTIVATION_STEP,
@@ -42,25 +40,22 @@ CONTEXT_MAX = 127 * CONTEXT_STEP
 
 
 def interleave(phases: list[Tensor]) -> Tensor:
-    """Four phases (B, C, h, w), in their order, as one map (B, C, 2h, 2w)."""
+    """Up to four phases (B, C, h, w), in their order, as one map (B, C, 2h, 2w); 0 for those that lack."""
+    phases = phases + [torch.zeros_like(phases[0])] * (len(PHASES) - len(phases))
     # Not by writing to parts of a tensor: each of those would copy the whole gradient.
     cells = [phases[PHASES.index((i, j))] for i in range(2) for j in range(2)]
     return F.pixel_shuffle(torch.stack(cells, 2).flatten(1, 2), 2)
 
 
-def to_phases(parts: list[Tensor], passes: tuple[Pass, ...]) -> list[Tensor]:
-    """What the first passes made as maps of the phases (B, C, H, W); 0 where nothing is yet."""
-    count = sum(not place.layer for place in passes)
-    first = parts[:count]
-    if count > 1 and first:
-        first = [interleave([*first, *[torch.zeros_like(first[0])] * (count - len(first))])]
-    return first + parts[count:]
+def to_phases(parts: list[Tensor]) -> list[Tensor]:
+    """What the first passes decoded as maps of the phases (B, C, H, W); 0 where nothing is yet."""
+    first, later = parts[: len(PHASES)], parts[len(PHASES) :]
+    return [interleave(first), *later] if first else []
 
 
-def put_together(parts: list[Tensor], passes: tuple[Pass, ...]) -> Tensor:
-    """What the first passes made, (B, C, h, w) each and one at least, as a latent; 0 elsewhere."""
-    phases = to_phases(parts, passes)
-    return interleave(phases + [torch.zeros_like(phases[0])] * (len(PHASES) - len(phases)))
+def put_together(parts: list[Tensor]) -> Tensor:
+    """What the first passes decoded, (B, C, h, w) each and one at least, as a latent; 0 elsewhere."""
+    return interleave(to_phases(parts))
 
 
 @dataclass
@@ -94,24 +89,23 @@ class Prior(nn.Module):
         hyper_channels: int,
         features: int,
         width: int,
-        first: tuple[int, int] = (1, 0),
-        slices: list[Slice] | None = None,
-        slice_width: int = 0,
+        first_channels: int,
+        slices: list[Slice],
+        slice_width: int,
     ) -> None:
         """Layers of their usual start.
 
         Args:
             context_channels: how many of the strongest channels of decoded phases are looked at.
-            first: passes that the first phase takes, and in place of `context_channels` for these.
-            slices: how the bands are cut, in one piece without it.
+            first_channels: the same for the passes of the first phase.
+            slices: of all bands.
             slice_width: hidden units that look at the slices so far.
         """
         super().__init__()
-        self.passes = order(first[0])
-        self.seen = [context_channels if p.layer else first[1] for p in self.passes]
+        self.seen = [context_channels if p.layer else first_channels for p in PASSES]
         """Channels of a map that each pass looks at."""
         self.channels, self.groups, self.context_levels = channels, groups, context_levels
-        self.slices = slices or cut_slices([(channels, groups)], ())
+        self.slices = slices
         for n, piece in enumerate(self.slices):
             # Buffers, so that they lie where the weights do: sent there in every step, they are waited for.
             rows = torch.from_numpy(piece.rows(channels, groups, len(context_levels)))
@@ -133,17 +127,17 @@ class Prior(nn.Module):
                 relu=True,
                 level_bias=True,
             )
-            for p, n in zip(self.passes, self.seen, strict=True)
+            for p, n in zip(PASSES, self.seen, strict=True)
         )
         self.middle = nn.ModuleList(
-            QuantizableConv([(width, ACTIVATION_STEP)], width, 1, relu=True) for _ in self.passes
+            QuantizableConv([(width, ACTIVATION_STEP)], width, 1, relu=True) for _ in PASSES
         )
         self.leave = nn.ModuleList(
             QuantizableConv([(width, ACTIVATION_STEP)], outputs, 1, relu=False, level_bias=True)
             for _ in PHASES
         )
         self.linear = nn.ParameterList(
-            nn.Parameter(start_interpolation(p, channels)) for p in self.passes if p.maps
+            nn.Parameter(start_interpolation(p, channels)) for p in PASSES if p.maps
         )
         self.look = nn.ModuleList(
             QuantizableConv(
@@ -206,7 +200,7 @@ class Prior(nn.Module):
         Args:
             maps: the phases (B, M, H, W) that it looks at, 0 where they are not decoded yet.
         """
-        place = self.passes[p]
+        place = PASSES[p]
         companded = []
         if maps:
             companded = [_compand(torch.cat([y[:, : self.seen[p]] for y in maps], 1), exact)]
@@ -235,8 +229,7 @@ class Prior(nn.Module):
             told = self.tell[layer](self.look[layer](told, basis, exact), None, exact) + state.hidden
             top = 255 * ACTIVATION_STEP
             state.hidden = to_grid(told, ACTIVATION_STEP, 0, top) if exact else told.clamp(0, top)
-        rows = self.get_buffer(f"rows{n}") if len(self.slices) > 1 else None
-        out = self.leave[place.phase](state.hidden, basis, exact, rows=rows)
+        out = self.leave[place.phase](state.hidden, basis, exact, rows=self.get_buffer(f"rows{n}"))
         count = piece.channels.stop - piece.channels.start
         mean, context = out[:, :count] * MEAN_GAIN, out[:, count:] * CONTEXT_GAIN
         if state.local is not None:
