@@ -16,7 +16,7 @@ from tests.make_golden import PICTURES, SUMS, WEIGHTS, decode
 from tests.tiny import picture
 from vqcodec.bitstream import parse, write
 from vqcodec.codec import Codec
-from vqcodec.entropy.class_offsets import Shifts
+from vqcodec.entropy.class_offsets import ClassOffsets
 from vqcodec.errors import CorruptData, ModelMismatch
 from vqcodec.metrics.rate_distortion import psnr
 from vqcodec.segments import SegmentCodec
@@ -126,21 +126,21 @@ def test_the_set_is_worth_testing():
     latent = np.load(GOLDEN / "tiles.latent.npy")
     assert np.abs(latent).max() > 2000
     assert (latent % 128 != 0).mean() > 0.5
-    assert any(shifted(path) for path in FILES)
+    assert any(moves_classes(path) for path in FILES)
 
 
-def shifted(path: Path) -> bool:
+def moves_classes(path: Path) -> bool:
     """Whether any tile of a file moves classes."""
     coder = SegmentCodec.load(GOLDEN / WEIGHTS)
-    read, moved = Shifts.read, []
+    read, moved = ClassOffsets.read, []
 
     def recorded(self, *arguments):
-        shifts = read(self, *arguments)
-        moved.append(any((numbers != self.still).any() for numbers in shifts))
-        return shifts
+        offsets = read(self, *arguments)
+        moved.append(any((numbers != self.zero).any() for numbers in offsets))
+        return offsets
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shifts, "read", recorded)
+        patch.setattr(ClassOffsets, "read", recorded)
         decode(coder, path.read_bytes())
     return any(moved)
 

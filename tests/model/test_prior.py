@@ -229,20 +229,17 @@ def test_training_never_looks_ahead(monkeypatch, exact, p, n):
 def test_coding_never_looks_ahead(tiny_segments, seed, p, n, level):
     coder = tiny_segments.coder
     random = np.random.default_rng(seed)
-    z_index = [random.integers(b.words.shape[1], size=(2, 2, b.groups)) for b in coder.hyper_bands]
+    z_index = [random.integers(b.codewords.shape[1], size=(2, 2, b.groups)) for b in coder.hyper_bands]
     indices = {
-        q: [random.integers(b.words.shape[1], size=(*place.sides(8, 6), b.groups)) for b in coder.bands]
+        q: [random.integers(b.codewords.shape[1], size=(*place.sides(8, 6), b.groups)) for b in coder.bands]
         for q, place in enumerate(PASSES)
     }
 
     def walk():
         seen = []
-
-        def choose(q, piece, mean, classes):
-            seen.append((mean.copy(), classes.copy()))
-            return indices[q][piece.bands]
-
-        coder.encode(z_index, (8, 6), level, choose)
+        for part, mean in coder.walk(z_index, (8, 6), level):
+            seen.append((mean.copy(), part.classes.copy()))
+            part.index = indices[PASSES.index(part.place)][part.piece.bands]
         return seen
 
     before = walk()

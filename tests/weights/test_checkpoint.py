@@ -238,6 +238,8 @@ def test_incomplete_transforms_are_refused(tmp_path, contents, name):
     "name",
     [
         "powers",
+        "slices",
+        "y.shifts",
         "y.words.1",
         "y.tables.0",
         "z.tables.0",

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_segments, tmp_path, without_shifts):
+def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_segments, tmp_path, without_offsets):
     model = restore(load_weights(tiny_weights))
     assert model.config == TINY
     model.set_exact(True)

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vqcodec.entropy.class_offsets import shift_counts
+from vqcodec.entropy.class_offsets import offset_counts
 from vqcodec.entropy.coding_order import PASSES
 from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
 from vqcodec.errors import ModelNotFound
@@ -87,7 +87,7 @@ def tensor_bytes(config: ModelConfig) -> int:
     total += LOOK_UP_BYTES
     total += 4 * (model.log_gain.numel() + model.g_s.deviation.numel())
     total += 4 * (len(config.context_levels) + len(config.slices))
-    total += shift_counts(config.context_levels).nbytes
+    total += offset_counts(config.context_levels).nbytes
     # Counted above as half precision.
     total += 2 * sum(t.lapping.numel() for t in (model.g_a, model.g_s) if t.lapping is not None)
     for layer in model.prior.modules():
