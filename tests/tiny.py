@@ -19,7 +19,8 @@ from vqcodec.training.data import Crops
 from vqcodec.training.export import export
 from vqcodec.training.perceptual.players import FROZEN
 from vqcodec.training.trainer import Trainer
-from vqcodec.weights.checkpoint import add_realism, load_weights, save_weights
+from vqcodec.weights.checkpoint import load_weights
+from vqcodec.weights.writing import add_realism, save_weights
 
 Pixels = NDArray[np.uint8]
 

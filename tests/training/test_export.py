@@ -22,7 +22,7 @@ from vqcodec.segments import SegmentCodec
 from vqcodec.training import evaluate, export
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.trainer import Trainer
-from vqcodec.weights.checkpoint import save_weights
+from vqcodec.weights.writing import save_weights
 
 
 def test_an_export_codes_pictures(exported):

@@ -16,7 +16,8 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.model.config import RETIRED, ModelConfig
 from vqcodec.model.vqvae import Transforms
 from vqcodec.segments import SegmentCodec
-from vqcodec.weights.checkpoint import FORMAT, fingerprint, identities, load_weights, save_weights
+from vqcodec.weights.checkpoint import FORMATS, fingerprint, identities, load_weights
+from vqcodec.weights.writing import save_weights
 from vqcodec.weights.zoo import describe_model
 
 
@@ -80,6 +81,24 @@ def test_round_trip(tmp_path, small):
         assert parameter.dtype == torch.float32
     assert torch.equal(weights.transforms.g_s.deviation, transforms.g_s.deviation)
     assert not weights.transforms.training
+
+
+def test_both_names_of_the_format_are_read(tmp_path, contents):
+    tensors, notes = contents
+    assert notes["format"] == FORMATS[0] == "vqcodec-weights-1"
+    path = rewrite(tmp_path / "other.safetensors", tensors, notes, format="vqcodec-weights-4")
+    assert load_weights(path).bitstream_id.hex() == notes["bitstream_id"]
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, small, monkeypatch):
+    transforms, coding = small
+    path = tmp_path / "mine.safetensors"
+    ids = save_weights(path, transforms, coding, {})
+    monkeypatch.setattr("vqcodec.weights.writing.save", lambda *_, **__: "no bytes")
+    with pytest.raises(TypeError):
+        save_weights(path, transforms, coding, {})
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.safetensors"]
+    assert load_weights(path).bitstream_id == ids[0]
 
 
 def test_saving_what_was_loaded_keeps_the_ids(tmp_path, tiny_weights):
@@ -209,8 +228,8 @@ def test_other_bytes_are_refused(tmp_path, data):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": None}, f"not a weights file of format {FORMAT}"),
-        ({"format": "vqcodec-weights-1"}, f"not a weights file of format {FORMAT}"),
+        ({"format": None}, "not a weights file of format vqcodec-weights-1"),
+        ({"format": "vqcodec-weights-2"}, "not a weights file of format vqcodec-weights-1"),
         ({"config": None}, "cannot load weights"),
         ({"config": "{"}, "cannot load weights"),
         ({"config": '{"layers": 3}'}, "cannot load weights"),

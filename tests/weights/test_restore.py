@@ -57,7 +57,9 @@ def test_a_restored_model_is_near_the_trained_one(tiny_weights):
     x = torch.from_numpy(picture(64, 64)).permute(2, 0, 1)[None] / 255
     output = model(x, torch.tensor([0.5]))
     (output.mse + output.energy).sum().backward()
-    assert all(p.grad is not None for p in model.g_a.parameters())
+    for name, parameter in model.g_a.named_parameters():
+        assert parameter.grad is not None, name
+        assert float(parameter.grad.abs().sum()) > 0, name
 
 
 def test_incomplete_weights_are_refused(tiny_weights):

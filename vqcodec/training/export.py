@@ -35,8 +35,8 @@ from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.evaluate import load_state
 from vqcodec.types import LEVEL_MAX
-from vqcodec.weights.checkpoint import replace_decoder, save_weights
 from vqcodec.weights.restore import hyper_class_basis
+from vqcodec.weights.writing import replace_decoder, save_weights
 from vqcodec.weights.zoo import find_model
 
 PSEUDO_COUNT = 60.0
