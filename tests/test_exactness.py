@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,17 @@ def test_another_model_is_refused(tiny_segments):
     data = (GOLDEN / "whole.vqc").read_bytes()
     with pytest.raises(ModelMismatch):
         Codec(tiny_segments).decompress(data)
+
+
+@pytest.mark.parametrize("byte", range(8))
+def test_every_byte_of_the_fingerprint_counts(byte):
+    container = parse((GOLDEN / "dot.vqc").read_bytes())
+    changed = bytearray(container.header.bitstream_id)
+    changed[byte] ^= 1
+    segments = [[s for s in layers if s is not None] for layers in container.segments]
+    data = write(replace(container.header, bitstream_id=bytes(changed)), segments, container.chunks)
+    with pytest.raises(ModelMismatch):
+        Codec(SegmentCodec.load(GOLDEN / WEIGHTS)).decompress(data)
 
 
 def test_every_damaged_byte_is_found():

@@ -101,14 +101,12 @@ def parse(
     limits: Limits = DEFAULT_LIMITS,
     *,
     allow_partial: bool = False,
-    strict: bool = True,
     layers: int | None = None,
 ) -> Container:
     """Read a file and check its structure and all of its checksums; no segment is decoded.
 
     Args:
         allow_partial: accept data that ends after its table of contents; what is missing becomes None.
-        strict: refuse bytes after the end of the file instead of warning about them.
         layers: read the first so many layers of every tile. If that is not all of them, the others become
             None, and nothing behind these is needed or looked at.
 
@@ -129,21 +127,18 @@ def parse(
     if len(view) < end and not allow_partial:
         what = f"the file has {end} bytes" if wanted == header.layers else f"{end} bytes are needed"
         raise Truncated(where("segments", front.offset, f"{what} but the data ends after {len(view)}"))
-    warnings: tuple[str, ...] = ()
     if wanted < header.layers:
         view = view[:end]
     elif len(view) > end:
-        extra = where("end of file", end, f"{len(view) - end} more bytes follow")
-        if strict:
-            raise CorruptData(extra)
-        warnings = (extra,)
+        raise CorruptData(where("end of file", end, f"{len(view) - end} more bytes follow"))
     segments = _read_segments(Cursor(view, front.offset), front.lengths, tiles)
     by_tile = tuple(tuple(segments[tile::tiles]) for tile in range(tiles))
     complete = len(view) >= end
+    warnings: tuple[str, ...] = ()
     if not complete:
         asked = segments[: wanted * tiles]
         missing = sum(segment is None for segment in asked)
-        warnings += (f"the data ends early: {missing} of {len(asked)} segments are missing",)
+        warnings = (f"the data ends early: {missing} of {len(asked)} segments are missing",)
     return Container(header, front.chunks, by_tile, front.layer_ends[-1], complete, warnings)
 
 
@@ -193,12 +188,12 @@ def _read_front(view: memoryview, limits: Limits, whole: int | None) -> _Front:
     lengths = []
     for entry in range(entries):
         at = cursor.offset
-        words = cursor.varint("table of contents")
-        if words == 0 and entry < tiles:
+        coder_words = cursor.varint("table of contents")
+        if coder_words == 0 and entry < tiles:
             raise CorruptData(where("table of contents", at, f"the layer 0 segment of tile {entry} is empty"))
-        if words > VARINT_MAX // word:
-            raise CorruptData(where("table of contents", at, f"a segment of {words} words is too long"))
-        lengths.append(words * word)
+        if coder_words > VARINT_MAX // word:
+            raise CorruptData(where("table of contents", at, f"a segment of {coder_words} words is too long"))
+        lengths.append(coder_words * word)
     crc = zlib.crc32(view[start : cursor.offset], crc)
     at = cursor.offset
     if cursor.uint(CRC_BYTES, "header CRC") != crc:
