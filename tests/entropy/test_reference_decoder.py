@@ -169,7 +169,7 @@ def test_the_tables_of_the_page_list_the_tensors(both: Both):
     layers = {}
     for name, kernel, _, _, rows, _ in rows_of("`(hyper|enter|middle|leave|look|tell)"):
         general = name.split(",")[0]
-        counts = {"p = 0 to Q - 1": 7, "f = 0 to 3": 4, "t = 0 to 4 V - 5": 8}
+        counts = {"p = 0 to 6": 7, "f = 0 to 3": 4, "t = 0 to 4 V - 5": 8}
         for p in range(counts.get(name.partition(", ")[2], 1)):
             layers[re.sub(r"\.[pft]$", f".{p}", general)] = int(kernel), int(rows)
     seen = set()
