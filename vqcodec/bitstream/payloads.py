@@ -17,22 +17,22 @@ FILTER_NONE, FILTER_UP = 0, 1
 _ZLIB_LEVEL = 9
 
 
-def pack_metadata(kind: str, raw: bytes) -> Chunk:
+def pack_metadata(chunk_type: str, raw: bytes) -> Chunk:
     """Return a metadata chunk with `raw` stored or deflated, whichever is smaller.
 
     Args:
-        kind: "iCCP", "eXIF" or "xMPd".
+        chunk_type: "iCCP", "eXIF" or "xMPd".
         raw: the ICC profile, the Exif data (from its TIFF header on) or the XMP packet; not empty.
 
     Raises:
         ValueError: another type, or nothing to store.
     """
-    if kind not in METADATA_TYPES or not raw:
-        raise ValueError(f"{kind!r} is not a metadata chunk type, or its content is empty")
+    if chunk_type not in METADATA_TYPES or not raw:
+        raise ValueError(f"{chunk_type!r} is not a metadata chunk type, or its content is empty")
     packed = zlib.compress(raw, _ZLIB_LEVEL)
     if len(packed) < len(raw):
-        return Chunk(kind, bytes((DEFLATED,)) + packed)
-    return Chunk(kind, bytes((STORED,)) + bytes(raw))
+        return Chunk(chunk_type, bytes((DEFLATED,)) + packed)
+    return Chunk(chunk_type, bytes((STORED,)) + bytes(raw))
 
 
 def unpack_metadata(chunk: Chunk, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -86,17 +86,17 @@ def unpack_alpha(chunk: Chunk, header: Header) -> bytes:
     return rows if method == bytes((FILTER_NONE,)) else _sums(rows, header.width)
 
 
-def _inflate(kind: str, body: bytes, most: int) -> bytes:
+def _inflate(chunk_type: str, body: bytes, most: int) -> bytes:
     """Inflate one whole zlib stream to at most `most` bytes (0 = no bound), then cut there."""
     stream = zlib.decompressobj()
     try:
         raw = stream.decompress(body, most)
     except zlib.error as error:
-        raise CorruptData(f"chunk {kind!r}: damaged deflated data") from error
+        raise CorruptData(f"chunk {chunk_type!r}: damaged deflated data") from error
     if most and len(raw) >= most:
         return raw
     if not stream.eof or stream.unused_data:
-        raise CorruptData(f"chunk {kind!r}: deflated data is cut short or followed by other bytes")
+        raise CorruptData(f"chunk {chunk_type!r}: deflated data is cut short or followed by other bytes")
     return raw
 
 

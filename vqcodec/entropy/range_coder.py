@@ -1,4 +1,4 @@
-"""Symbols and table numbers to words and back; the only file that imports constriction.
+"""Symbols and table numbers to coder words and back; the only file that imports constriction.
 
 Symbols are coded table by table in ascending table number, each table's symbols in the order given.
 That order is part of the format, and it is fast: one call per table instead of one per symbol.
@@ -17,7 +17,7 @@ from vqcodec.errors import CorruptData
 
 
 class TableSet:
-    """Coder models of all tables of one kind, built from counts when first used.
+    """Coder models of a set of tables, built from counts when first used.
 
     Args:
         counts: (tables, K) integers, each row summing to 2**24 with entries >= 1.
@@ -46,7 +46,7 @@ class Runs:
     """The order in which symbols are coded: run i has the table tables[i] and the places bounds[i:i+2].
 
     Attributes:
-        order: (n,) where the symbol at each place belongs, by ascending tables, order kept inside.
+        order: (n,) index of the symbol that is coded at each place: by ascending tables, stable.
     """
 
     order: np.ndarray
@@ -87,16 +87,15 @@ class SegmentWriter:
         self._encoder.encode(symbols, model)
 
     def finish(self) -> bytes:
-        """The segment: little-endian 32-bit words."""
+        """The segment: its coder words, 32 bits each, little-endian."""
         return self._encoder.get_compressed().astype("<u4").tobytes()
 
 
 class SegmentReader:
     """Reads back what `SegmentWriter` wrote, given the same tables in the same order.
 
-    A range decoder takes nearly any words for an answer: it does not notice a missing or an added
-    zero word at the end. So the symbols are encoded again as they are read, and must give the same
-    words; that costs a tenth of the decoding.
+    A range decoder accepts nearly any coder words: it does not notice a missing or an added zero at the
+    end. So the symbols are encoded again as they are read, and must give the same coder words.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -104,14 +103,14 @@ class SegmentReader:
             raise CorruptData("segment is not a whole number of 32-bit words")
         self._data = data
         self._again = SegmentWriter()
-        words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
-        self._decoder = constriction.stream.queue.RangeDecoder(words)
+        coder_words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
+        self._decoder = constriction.stream.queue.RangeDecoder(coder_words)
 
     def read(self, tables: np.ndarray, models: TableSet) -> np.ndarray:
         """Decode one symbol for each entry of `tables` (n,), as int64.
 
         Raises:
-            CorruptData: the words do not decode.
+            CorruptData: the coder words do not decode.
         """
         runs = Runs.of(tables)
         values = np.empty(len(tables), dtype=np.int32)
@@ -127,10 +126,10 @@ class SegmentReader:
         return symbols
 
     def finish(self) -> None:
-        """Check that the words are exactly those of the symbols read.
+        """Check that the coder words are exactly those of the symbols read.
 
         Raises:
-            CorruptData: words are missing, left over or changed.
+            CorruptData: coder words are missing, left over or changed.
         """
         if self._again.finish() != self._data:
             raise CorruptData("segment is not what its symbols encode to")

@@ -42,7 +42,7 @@ CONTEXT_MAX = 127 * CONTEXT_STEP
 def interleave(phases: list[Tensor]) -> Tensor:
     """Up to four phases (B, C, h, w), in their order, as one map (B, C, 2h, 2w); 0 for those that lack."""
     phases = phases + [torch.zeros_like(phases[0])] * (len(PHASES) - len(phases))
-    # Not by writing to parts of a tensor: each of those would copy the whole gradient.
+    # Not by assigning to slices of a tensor: each would copy the whole gradient.
     cells = [phases[PHASES.index((i, j))] for i in range(2) for j in range(2)]
     return F.pixel_shuffle(torch.stack(cells, 2).flatten(1, 2), 2)
 
@@ -60,14 +60,14 @@ def put_together(parts: list[Tensor]) -> Tensor:
 
 @dataclass
 class PassState:
-    """What is known in a pass from slice to slice.
+    """The state of a pass between slices.
 
     Attributes:
         place: the pass.
-        hidden: (B, W, h, w), what all predictions are made from.
+        hidden: (B, W, h, w) hidden units that all predictions are made from.
         local: linear mean (B, C, h, w) of the strongest channels; None in the first pass.
         known: decoded residuals y_hat - mean (B, C, h, w) of the slices so far.
-        companded: those of them that have been looked at, as the network sees them.
+        companded: those of them that `look` has seen, companded.
     """
 
     place: Pass
@@ -93,10 +93,10 @@ class Prior(nn.Module):
         slices: list[Slice],
         slice_width: int,
     ) -> None:
-        """Layers of their usual start.
+        """Build the layers.
 
         Args:
-            context_channels: how many of the strongest channels of decoded phases are looked at.
+            context_channels: how many channels of decoded phases, the strongest, a pass looks at.
             first_channels: the same for the passes of the first phase.
             slices: of all bands.
             slice_width: hidden units that look at the slices so far.
@@ -107,7 +107,7 @@ class Prior(nn.Module):
         self.channels, self.groups, self.context_levels = channels, groups, context_levels
         self.slices = slices
         for n, piece in enumerate(self.slices):
-            # Buffers, so that they lie where the weights do: sent there in every step, they are waited for.
+            # Buffers, so that they are on the device of the weights.
             rows = torch.from_numpy(piece.rows(channels, groups, len(context_levels)))
             self.register_buffer(f"rows{n}", rows, persistent=False)
         self.class_limit: Tensor
@@ -163,10 +163,10 @@ class Prior(nn.Module):
 
     @torch.no_grad()
     def start_context(self, typical: Tensor, level_slope: float, first: int = 0) -> None:
-        """Start u0 at the class (n,) that fits each group, the other numbers in their middle.
+        """Start u0 at the bin (n,) that fits each group, the other context numbers in their middle.
 
         Args:
-            level_slope: classes by which u0 rises over the whole quality dial.
+            level_slope: bins by which u0 rises from t = 0 to 1.
             first: number of the first of these groups; those before it are left alone.
         """
         ramp = torch.linspace(-0.5, 0.5, LEVEL_KNOTS)[:, None] * level_slope / CONTEXT_GAIN
@@ -181,7 +181,7 @@ class Prior(nn.Module):
                 start += self.groups
 
     def integer_units(self, layer: QuantizableConv) -> Tensor:
-        """Integers per real unit of each output (O,) of one of its layers, when it runs in integers."""
+        """Integers per real unit of each output (O,) of one of its layers in the integer prior."""
         if all(layer is not last for last in self.leave):
             return torch.full((len(layer.weight),), 1 / ACTIVATION_STEP)
         units = torch.full((len(layer.weight),), CONTEXT_GAIN)
@@ -195,7 +195,7 @@ class Prior(nn.Module):
         return self.hyper3(h, basis, exact)
 
     def open(self, p: int, features: Tensor, maps: list[Tensor], basis: Tensor, exact: bool) -> PassState:
-        """What pass p knows before its first slice.
+        """The state of pass p before its first slice.
 
         Args:
             maps: the phases (B, M, H, W) that it looks at, 0 where they are not decoded yet.
@@ -219,7 +219,7 @@ class Prior(nn.Module):
     def predict(self, n: int, state: PassState, basis: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
         """Mean (B, C, h, w) and context numbers (B, dims, G, h, w), not rounded, of the pass's slice n.
 
-        With all slices before it in `state.known`; the hidden units there learn of them.
+        `state.known` holds all slices before it; the state's hidden units are updated.
         """
         place, piece = state.place, self.slices[n]
         if n:
@@ -243,7 +243,7 @@ class Prior(nn.Module):
 
 
 def _compand(y: Tensor, exact: bool) -> Tensor:
-    """asinh, clamped to where it is still told apart."""
+    """asinh, clamped to the range of the integer table."""
     small = torch.asinh(y)
     if exact:
         return to_grid(small, CONTEXT_STEP, -CONTEXT_MAX, CONTEXT_MAX)
