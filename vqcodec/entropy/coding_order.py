@@ -11,7 +11,7 @@ slices that grow, He et al. 2022).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import EllipsisType
@@ -107,12 +107,10 @@ def cut_slices(bands: Sequence[tuple[int, int]], starts: Sequence[int]) -> list[
     ends = [0, *starts, len(bands)]
     if any(b <= a for a, b in pairwise(ends)):
         raise ValueError("slices begin at rising numbers of bands behind the first one")
-    return list(_slices(bands, ends))
-
-
-def _slices(bands: Sequence[tuple[int, int]], ends: list[int]) -> Iterator[Slice]:
-    channel = group = 0
+    slices, channel, group = [], 0, 0
     for first, last in pairwise(ends):
         channels, groups = (sum(band[n] for band in bands[first:last]) for n in range(2))
-        yield Slice(slice(first, last), slice(channel, channel + channels), slice(group, group + groups))
+        own = slice(channel, channel + channels), slice(group, group + groups)
+        slices.append(Slice(slice(first, last), *own))
         channel, group = channel + channels, group + groups
+    return slices

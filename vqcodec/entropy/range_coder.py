@@ -6,9 +6,6 @@ That order is part of the format, and it is fast: one call per table instead of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import constriction
 import numpy as np
 
@@ -41,32 +38,20 @@ class TableSet:
         return model
 
 
-@dataclass(frozen=True)
-class Runs:
-    """The order in which symbols are coded: run i has the table tables[i] and the places bounds[i:i+2].
+def runs(tables: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+    """The order in which symbols of the tables (n,) are coded.
 
-    Attributes:
-        order: (n,) index of the symbol that is coded at each place: by ascending tables, stable.
+    Returns:
+        (n,) index of the symbol that is coded at each place: by ascending tables, stable; and (table, first
+        place, place after the last) of each run of one table.
     """
-
-    order: np.ndarray
-    tables: list[int]
-    bounds: list[int]
-
-    @classmethod
-    def of(cls, tables: np.ndarray) -> Runs:
-        """Runs of table numbers (n,), one of each symbol."""
-        if not len(tables):
-            return cls(np.empty(0, np.int64), [], [0])
-        # numpy sorts short integers several times faster.
-        order = np.argsort(tables.astype(np.min_scalar_type(int(tables.max()))), kind="stable")
-        ordered = tables[order]
-        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-        return cls(order, ordered[starts].tolist(), [*starts.tolist(), len(tables)])
-
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        """(table, first place, place after the last) of each run."""
-        return zip(self.tables, self.bounds[:-1], self.bounds[1:], strict=True)
+    if not len(tables):
+        return np.empty(0, np.int64), []
+    # numpy sorts short integers several times faster.
+    order = np.argsort(tables.astype(np.min_scalar_type(int(tables.max()))), kind="stable")
+    ordered = tables[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]).tolist()
+    return order, list(zip(ordered[starts].tolist(), starts, [*starts[1:], len(tables)], strict=True))
 
 
 class SegmentWriter:
@@ -77,9 +62,9 @@ class SegmentWriter:
 
     def write(self, symbols: np.ndarray, tables: np.ndarray, models: TableSet) -> None:
         """Append symbols (n,) coded with the tables (n,)."""
-        runs = Runs.of(tables)
-        values = symbols.astype(np.int32)[runs.order]
-        for table, start, end in runs:
+        order, spans = runs(tables)
+        values = symbols.astype(np.int32)[order]
+        for table, start, end in spans:
             self.write_run(values[start:end], models.model(table))
 
     def write_run(self, symbols: np.ndarray, model: object) -> None:
@@ -112,17 +97,17 @@ class SegmentReader:
         Raises:
             CorruptData: the coder words do not decode.
         """
-        runs = Runs.of(tables)
+        order, spans = runs(tables)
         values = np.empty(len(tables), dtype=np.int32)
         try:
-            for table, start, end in runs:
+            for table, start, end in spans:
                 model = models.model(table)
                 values[start:end] = run = self._decoder.decode(model, end - start)
                 self._again.write_run(run, model)
         except (AssertionError, KeyError, TypeError, ValueError) as error:
             raise CorruptData("segment does not decode") from error
         symbols = np.empty(len(tables), dtype=np.int64)
-        symbols[runs.order] = values
+        symbols[order] = values
         return symbols
 
     def finish(self) -> None:
