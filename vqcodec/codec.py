@@ -28,8 +28,8 @@ from vqcodec.decompress.picture_decoder import DecodeKeywords, DecodeOptions, ch
 from vqcodec.files import PathLike, Source, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
 from vqcodec.interface import Segments
-from vqcodec.probing import DEFAULT_LIMITS, describe, probe
-from vqcodec.types import EFFORT_MAX, ImageInfo, Limits, TileProgress
+from vqcodec.probing import describe, probe
+from vqcodec.types import DEFAULT_LIMITS, EFFORT_MAX, ImageInfo, Limits, TileProgress
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing has it from Python 3.11 on

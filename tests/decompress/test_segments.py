@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.tiny import picture
 from vqcodec.codec import Codec
-from vqcodec.compress.search import SCALE, BandSearch
+from vqcodec.compress.search import SCALE, BandSearch, TileSearch
 from vqcodec.decompress.latent_grid import tiles
 from vqcodec.entropy.tables import nats_from_counts
 from vqcodec.errors import CorruptData
@@ -27,17 +27,17 @@ SIZES = [(1, 1), (5000, 1), (1, 300), (17, 33), (64, 64), (200, 130)]
 
 
 @pytest.fixture
-def latents(tiny_segments, monkeypatch):
+def latents(monkeypatch):
     """The latent of each tile as the encoder leaves it, in the order of coding."""
     seen = []
-    encode = tiny_segments.coder.encode
+    encode = TileSearch.encode
 
     def recorded(*args):
         segments, latent = encode(*args)
         seen.append(latent)
         return segments, latent
 
-    monkeypatch.setattr(tiny_segments.coder, "encode", recorded)
+    monkeypatch.setattr(TileSearch, "encode", recorded)
     return seen
 
 
@@ -155,14 +155,14 @@ def test_the_search_finds_the_cheapest_word(tiny_segments):
     random = np.random.default_rng(0)
     generator = torch.Generator().manual_seed(0)
     for band in tiny_segments.coder.bands:
-        search = BandSearch(band.words, band.tables.counts, VALUE_STEP, "cpu", 8.5)
+        search = BandSearch(band.codewords, band.tables.counts, VALUE_STEP, "cpu", 8.5)
         residual = torch.randn(5, 6, band.channels, generator=generator) * 3
         classes = random.integers(band.classes, size=(5, 6, band.groups))
         index = search(residual, torch.from_numpy(classes))
         nats = nats_from_counts(band.tables.counts).astype(np.float64)
         for y, x, g in np.ndindex(*index.shape):
             vector = residual[y, x, g :: band.groups].double().numpy()
-            distance = ((vector - band.words[g] / SCALE) ** 2).sum(1)
+            distance = ((vector - band.codewords[g] / SCALE) ** 2).sum(1)
             cost = 8.5 * distance + nats[g * band.classes + classes[y, x, g]]
             assert cost[index[y, x, g]] <= cost.min() + 1e-3
 

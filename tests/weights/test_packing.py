@@ -5,13 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
-from tests.tiny import picture
-from vqcodec.codec import Codec
-from vqcodec.segments import SegmentCodec
-from vqcodec.weights.checkpoint import FORMAT, identities
-from vqcodec.weights.packing import SCALE, TOP, is_packed, pack, unpack
+from vqcodec.weights.checkpoint import identities
+from vqcodec.weights.packing import SCALE_SUFFIX, TOP, is_packed, pack, unpack
 
 
 def weights(spread: float = 0.1, seed: int = 0) -> np.ndarray:
@@ -42,7 +38,7 @@ def test_zeros_stay_zeros():
     weight[2] = 0
     packed = pack("x.weight", weight)
     assert not unpack(packed)["x.weight"][2].any()
-    assert np.isfinite(packed["x.weight" + SCALE]).all()
+    assert np.isfinite(packed["x.weight" + SCALE_SUFFIX]).all()
 
 
 def test_only_convolutions_are_packed():
@@ -52,30 +48,10 @@ def test_only_convolutions_are_packed():
     assert not is_packed("g_a.shortcut", (448, 3, 16, 16))
 
 
-def test_files_of_sixteen_bits_are_read_as_before(tmp_path, tiny_weights):
-    """Format 2 had no scales: the same values in float16 decode to the same picture."""
-    with safe_open(tiny_weights, framework="np") as file:
-        tensors, notes = {n: file.get_tensor(n) for n in file.keys()}, dict(file.metadata())  # noqa: SIM118
-    assert notes["format"] == FORMAT
-    stored = {n: t for n, t in tensors.items() if not n.startswith("coding.")}
-    older = tensors | unpack(stored)
-    for name in [n for n in stored if n + SCALE in stored]:
-        older[name] = older[name].astype(np.float16)
-        del older[name + SCALE]
-    assert len(older) < len(tensors)
-    ids = [i.hex() for i in identities(older)]
-    notes |= {"format": "vqcodec-weights-2", "bitstream_id": ids[0], "decoder_id": ids[1]}
-    save_file(older, tmp_path / "older.safetensors", metadata=notes)
-    codecs = [Codec(SegmentCodec.load(p)) for p in (tmp_path / "older.safetensors", tiny_weights)]
-    data = codecs[0].compress(picture(48, 64), quality=30)
-    pixels = [np.asarray(codec.decompress(data)).astype(int) for codec in codecs]
-    assert np.abs(pixels[0] - pixels[1]).max() <= 1
-
-
 def test_scales_count_in_the_fingerprint(tiny_weights):
     with safe_open(tiny_weights, framework="np") as file:
         tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
-    scales = [n for n in tensors if n.startswith("g_s.") and n.endswith(SCALE)]
+    scales = [n for n in tensors if n.startswith("g_s.") and n.endswith(SCALE_SUFFIX)]
     assert scales
     _, decoder_id = identities(tensors)
     for name in scales:

@@ -2,8 +2,7 @@
 
     w[o] = scale[o] * q[o],   q integers in [-127, 127]
 
-Rounding them cost J 0.02 % on the weights of run 14 (9 crops, 3 levels). The prior's integers are another
-matter: they are what bits depend on, see `vqcodec.model.integer_conv`.
+The prior's integers, which the bits depend on, are made elsewhere: see `vqcodec.model.integer_conv`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-SCALE = ".scale"
+SCALE_SUFFIX = ".scale"
 """Ends the name of a tensor that holds the scales of another."""
 TOP = 127
 _MANTISSA = np.uint32(0xFFFFF000)
@@ -22,7 +21,7 @@ was unpacked gives the same integers and scales."""
 
 
 def is_packed(name: str, shape: tuple[int, ...]) -> bool:
-    """Is the parameter of this name and shape stored in 8 bits? Weights of convolutions are."""
+    """True for 4-d convolution weights, which are stored as int8."""
     return name.endswith(".weight") and len(shape) == 4
 
 
@@ -32,16 +31,16 @@ def pack(name: str, weight: NDArray[np.float32]) -> dict[str, np.ndarray]:
     scale = ((largest / TOP).view(np.uint32) & _MANTISSA).view(np.float32)
     scale = np.where(scale > 0, scale, np.float32(1))
     integers = np.round(weight / scale[:, None, None, None]).clip(-TOP, TOP).astype(np.int8)
-    return {name: integers, name + SCALE: scale}
+    return {name: integers, name + SCALE_SUFFIX: scale}
 
 
 def unpack(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Tensors of a weights file in float32, those in 8 bits multiplied out and without their scales."""
     result = {}
     for name, tensor in tensors.items():
-        if name.endswith(SCALE):
+        if name.endswith(SCALE_SUFFIX):
             continue
-        scale = tensors.get(name + SCALE)
+        scale = tensors.get(name + SCALE_SUFFIX)
         values = tensor.astype(np.float32)
         result[name] = values if scale is None else values * scale[:, None, None, None]
     return result
