@@ -13,10 +13,9 @@ from __future__ import annotations
 import contextlib
 import numbers
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -37,37 +36,20 @@ _INFO_KEYS = {"iCCP": "icc_profile", "eXIF": "exif", "xMPd": "xmp"}
 _SAVE_OPTIONS = ("quality", "bpp", "target_size", "psnr", "tile", "label", "effort")
 
 
-class _Models:
-    """The codecs of one registration, each loaded once; safe to use from several threads."""
+class _Registered(NamedTuple):
+    """The arguments of the last registration, and its loaded models."""
 
-    def __init__(self, path: Path, device: str) -> None:
-        self.path, self.device = path, device
-        self._loaded: dict[Path, Codec] = {}
-        self._lock = threading.Lock()
+    model: Path
+    device: str
+    codecs: loading.ModelCache
 
-    def for_saving(self) -> Codec:
-        """The registered model."""
-        with self._lock:
-            return self._load(self.path)
-
-    def for_file(self, bitstream_id: bytes) -> Codec:
+    def for_file(self, bitstream_id: str) -> Codec:
         """The registered model if it decodes the file, or else an installed one that does."""
-        wanted = bitstream_id.hex()
-        with self._lock:
-            for codec in self._loaded.values():
-                if codec.bitstream_id == wanted:
-                    return codec
-            if zoo.describe_model(self.path).bitstream_id == wanted:
-                return self._load(self.path)
-            return self._load(zoo.find_for_file(bitstream_id).path)
-
-    def _load(self, path: Path) -> Codec:
-        if path not in self._loaded:
-            self._loaded[path] = loading.load(path, device=self.device)
-        return self._loaded[path]
+        matches = zoo.describe_model(self.model).bitstream_id == bitstream_id
+        return self.codecs.for_file(bitstream_id, self.model if matches else None)
 
 
-_registered: _Models | None = None
+_registered: _Registered | None = None
 
 
 def register_pillow_plugin(*, model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, device: str = "cpu") -> None:
@@ -103,8 +85,8 @@ def register_pillow_plugin(*, model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
     global _registered
     loading.check_device(device)
     path = zoo.find_model(model).absolute()
-    if _registered is None or (_registered.path, _registered.device) != (path, device):
-        _registered = _Models(path, device)
+    if _registered is None or _registered[:2] != (path, device):
+        _registered = _Registered(path, device, loading.ModelCache(device=device))
     Image.register_open(FORMAT, VqcImageFile, _accept)
     Image.register_decoder(FORMAT.lower(), VqcDecoder)
     Image.register_save(FORMAT, _save)
@@ -148,7 +130,7 @@ class VqcImageFile(ImageFile.ImageFile):
             "vqc_complete": found.complete,
         }
         extents = (0, 0, found.width, found.height)
-        self.tile = [ImageFile._Tile(FORMAT.lower(), extents, 0, (front.header.bitstream_id,))]
+        self.tile = [ImageFile._Tile(FORMAT.lower(), extents, 0, (found.bitstream_id,))]
 
     def load_seek(self, pos: int) -> None:
         """Go to a tile. That this method exists tells `ImageFile.Parser` to wait for the whole file."""
@@ -206,7 +188,7 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options = {key: given[key] for key in _SAVE_OPTIONS if key in given}
     source = _with_metadata(im, given)
     with _as_os_errors():
-        data = _registered.for_saving().compress(source, **options)
+        data = _registered.codecs.get(_registered.model).compress(source, **options)
     fp.write(data)
 
 

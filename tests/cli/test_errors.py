@@ -247,7 +247,7 @@ class Raising:
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
-    def prepare(self, *_args, **_options):
+    def compress_with_info(self, *_args, **_options):
         raise self.error
 
 
