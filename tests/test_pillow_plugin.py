@@ -106,6 +106,24 @@ def test_opening_decodes_nothing(plugin, codec, pixels, monkeypatch):
     assert len(calls) == 1
 
 
+def test_opening_reads_the_front_only(plugin, codec):
+    class Counting(io.BytesIO):
+        count = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            self.count += len(data)
+            return data
+
+    noise = np.random.default_rng(3).integers(0, 256, (200, 200, 3)).astype(np.uint8)
+    data = codec.compress(noise, quality=100)
+    file = Counting(data)
+    image = Image.open(file, formats=["VQC"])
+    assert image.size == (200, 200)
+    assert len(data) > 100_000
+    assert file.count < 10_000
+
+
 def test_opening_imports_no_torch(codec, photo, models, tmp_path):
     codec.compress_file(photo, tmp_path / "a.vqc")
     code = """if True:
@@ -279,10 +297,45 @@ def test_file_changed_after_opening(plugin, codec, pixels):
 # -- saving ------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "options",
-    [{}, {"quality": 30}, {"quality": 33.3, "tile": 64}, {"bpp": 6}, {"target_size": 3000}, {"label": True}],
+    [
+        {},
+        {"quality": 30},
+        {"quality": 33.3, "tile": 64},
+        {"bpp": 6},
+        {"target_size": 3000},
+        {"psnr": 30},
+        {"label": True},
+    ],
 )
 def test_same_bytes_as_compress(plugin, codec, pixels, options):
     assert saved(Image.fromarray(pixels), **options) == codec.compress(pixels, **options)
+
+
+def test_every_option_of_save_reaches_compress(plugin, pixels, monkeypatch):
+    seen = {}
+
+    def compress(_codec: Codec, _image: Any, **options: Any) -> bytes:
+        seen.update(options)
+        return b""
+
+    monkeypatch.setattr(Codec, "compress", compress)
+    names = ("quality", "bpp", "target_size", "psnr", "tile", "label", "effort")
+    options = {name: number for number, name in enumerate(names, 1)}
+    saved(Image.fromarray(pixels), **options)
+    assert seen == options
+
+
+def test_the_model_is_loaded_once(plugin, codec, pixels, monkeypatch):
+    loads = []
+
+    def load(model: Any, *, device: str) -> Codec:
+        loads.append((Path(model).name, device))
+        return codec
+
+    monkeypatch.setattr(loading, "load", load)
+    for data in [saved(Image.fromarray(pixels)) for _ in range(2)]:
+        Image.open(io.BytesIO(data)).load()
+    assert loads == [("default.safetensors", "cpu")]
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "PA", "CMYK", "YCbCr", "I;16", "F", "RGBa"])

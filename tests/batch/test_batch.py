@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 import vqcodec
-from vqcodec.batch.jobs import FileResult, plan
+from vqcodec.batch.jobs import FileResult, Job, plan
+from vqcodec.batch.run import run_jobs
 from vqcodec.errors import UnsupportedImage
+from vqcodec.types import ImageInfo
 
 
 @pytest.fixture
@@ -82,13 +84,45 @@ def test_missing_file_is_reported(codec, tmp_path):
 def test_never_overwrites_its_own_source(codec, tree):
     (tree / "a.png").rename(tree / "a.vqc")
     report = vqcodec.compress_batch([tree / "a.vqc"], codec=codec, overwrite=True)
-    assert not report.done or report.done[0].output != tree / "a.vqc"
+    assert [result.output for result in report.done] == [tree / "a.vqc.vqc"]
     link = tree / "linked.vqc"
     link.hardlink_to(tree / "a.vqc")
     (tree / "linked.png").hardlink_to(link)
     same = vqcodec.compress_batch([tree / "linked.png"], codec=codec, overwrite=True)
     assert isinstance(same.failed[0].error, FileExistsError)
     assert "own source" in str(same.failed[0].error)
+
+
+def test_links_to_folders_are_not_followed(tree):
+    (tree / "sub" / "again").symlink_to(tree, target_is_directory=True)
+    (tree / "linked.png").symlink_to(tree / "a.png")
+    jobs = plan([tree], None, ".vqc", recursive=True, suffixes=(".png",))
+    found = [str(job.source.relative_to(tree)) for job in jobs if job.source]
+    assert found == ["a.png", "linked.png", "sub/a.png"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory")])
+def test_memory_that_one_file_lacks_fails_that_file_only(tmp_path, error):
+    def work(job: Job) -> ImageInfo:
+        if job.source == Path("b"):
+            raise error
+        return ImageInfo(4, 3, "RGB", 50.0, 6, "00" * 8)
+
+    report = run_jobs([Job(Path(name), tmp_path / name) for name in "abc"], work)
+    assert [str(result.source) for result in report.done] == ["a", "c"]
+    assert [result.error for result in report.failed] == [error]
+
+
+def test_strip_gps_reaches_every_file(codec, tmp_path, pixels):
+    exif = Image.Exif()
+    exif[0x010F] = "Acme"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.5)})
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif.tobytes())
+    for strip in (False, True):
+        vqcodec.compress_batch([tmp_path / "a.png"], codec=codec, strip_gps=strip, overwrite=True)
+        found = codec.decompress(tmp_path / "a.vqc").getexif()
+        assert found[0x010F] == "Acme"
+        assert bool(found.get_ifd(0x8825)) != strip
 
 
 def test_collisions_are_refused_before_any_work(codec, tree, tmp_path):

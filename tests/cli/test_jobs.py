@@ -100,6 +100,28 @@ def test_jobs_are_for_the_cpu(photos, tmp_path, tiny_weights, monkeypatch, codec
     assert len(report.done) == 3
 
 
+@pytest.mark.parametrize(("device", "counts"), [("cuda", []), ("cpu", [2]), ("auto", [2])])
+def test_jobs_on_the_command_line_are_for_the_cpu(vqcodec, photos, tmp_path, monkeypatch, device, counts):
+    """One process does all the work of a GPU; where none is named, several processes mean the CPU."""
+    from vqcodec import loading  # noqa: PLC0415  what is patched
+    from vqcodec.batch import run as batch  # noqa: PLC0415  what is patched
+
+    seen: list[int] = []
+    devices: list[str] = []
+
+    def run_in_workers(jobs, do, count):
+        seen.append(count)
+        devices.append(do.keywords["work"].models._options["device"])
+        yield from enumerate(map(do, jobs))
+
+    monkeypatch.setattr(loading, "resolve_device", lambda device: (device, None))
+    monkeypatch.setattr(batch, "run_in_workers", run_in_workers)
+    assert vqcodec("compress", *photos, "-j", 2, "-d", device).code == 0
+    assert seen == counts
+    assert devices == ["cpu"] * len(counts)
+    assert all(path.with_suffix(".vqc").exists() for path in photos)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes")
 def test_interrupt_leaves_nothing(photos, tmp_path, tiny_weights):
     copies = []
