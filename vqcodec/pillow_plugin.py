@@ -59,10 +59,9 @@ def register_pillow_plugin(*, model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
     has them), vqc_model (a name, or the fingerprint where none is known), vqc_quality (0..100) and
     vqc_complete (False for a file that is cut short).
 
-    `Image.draft` has no effect, and `Image.thumbnail` decodes the whole picture before reducing it. The
-    coarse layer alone takes about 0.6 of the time, but it has only every fourth block of 16x16 pixels:
-    thumbnails 48 pixels wide that were made from it came out at 21 to 25 dB, and at 41 to 52 dB from the
-    whole picture. `Codec.decompress(file, preview=1)` is there for who wants it.
+    `Image.draft` has no effect, and `Image.thumbnail` decodes the whole picture before reducing it: the
+    coarse layer has only every fourth block of 16x16 pixels, which makes poor thumbnails.
+    `Codec.decompress(file, preview=1)` decodes that layer alone.
 
     Files that are cut short raise OSError when their pixels are asked for, unless
     `ImageFile.LOAD_TRUNCATED_IMAGES` is set: then what is whole is decoded. A header that announces more than

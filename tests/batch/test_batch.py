@@ -33,7 +33,7 @@ def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_mirrors_the_tree_and_goes_on(codec, tree, tmp_path):
+def test_outputs_mirror_the_tree_and_a_bad_file_stops_nothing(codec, tree, tmp_path):
     seen: list[FileResult] = []
     report = vqcodec.compress_batch([tree], tmp_path / "out", codec=codec, quality=100, progress=seen.append)
     assert names(tmp_path / "out") == ["a.vqc", "sub/a.vqc", "sub/c.vqc"]
@@ -49,7 +49,7 @@ def test_mirrors_the_tree_and_goes_on(codec, tree, tmp_path):
         assert np.array_equal(np.asarray(decoded), np.asarray(original))
 
 
-def test_existing_outputs(codec, tree):
+def test_existing_outputs_fail_or_are_skipped_or_overwritten(codec, tree):
     vqcodec.compress_batch([tree / "a.png"], codec=codec)
     stamp = (tree / "a.vqc").read_bytes()
     failed = vqcodec.compress_batch([tree / "a.png"], codec=codec, quality=10)
@@ -137,7 +137,7 @@ def test_folders_fail_unless_recursive(codec, tree):
     assert [result.source for result in report.done] == [tree / "a.png"]
 
 
-def test_plan_names():
+def test_plan_names_the_outputs():
     def outputs(*paths: str, into: str | None = None) -> list[str]:
         jobs = plan(paths, into, ".vqc", recursive=False, suffixes=(".png", ".jpg"))
         return [str(job.output) for job in jobs]

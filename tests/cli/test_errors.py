@@ -106,7 +106,7 @@ def test_existing_output(vqcodec, photo, coded):
     assert files(photo.parent) != before
 
 
-def test_same_file(vqcodec, photo, coded):
+def test_a_source_is_never_overwritten(vqcodec, photo, coded):
     before = files(photo.parent)
     for command, path in (("compress", photo), ("decompress", coded)):
         run = vqcodec(
@@ -208,7 +208,7 @@ def test_damage_that_only_decoding_finds(vqcodec, codec, coded, tmp_path):
     assert vqcodec("verify", path).code == 3
 
 
-def test_partial(vqcodec, coded, tmp_path):
+def test_allow_partial_decodes_a_cut_file_and_exits_with_3(vqcodec, coded, tmp_path):
     coded.write_bytes(coded.read_bytes()[:-1])
     out = tmp_path / "out.png"
     assert vqcodec("decompress", coded, "-o", out).code == 3
@@ -289,7 +289,7 @@ class Raising:
         (KeyError("bug"), 1, "internal error: KeyError: 'bug'"),
     ],
 )
-def test_unexpected_errors(vqcodec, photo, monkeypatch, error, code, text):
+def test_exit_codes_of_interruption_memory_and_bugs(vqcodec, photo, monkeypatch, error, code, text):
     monkeypatch.setattr(loading, "load", lambda *_args, **_options: Raising(error))
     before = files(photo.parent)
     run = vqcodec("compress", photo)
