@@ -193,6 +193,15 @@ class Codec:
         """
         return decode(self._segments, data, DecodeOptions(**options)).image
 
+    def compress_with_info(self, image: Any, **options: Any) -> tuple[bytes, ImageInfo]:
+        """As `compress`, with a description of the file beside its bytes."""
+        start = time.perf_counter()
+        given = {k: options.pop(k) for k in ("metadata", "limits", "strip_gps") if k in options}
+        ready = self.prepare(image, **given)
+        data = self.compress(ready, **options)
+        info = probe(data, limits=Limits(0, 0, 0, 0))
+        return data, replace(info, seconds=time.perf_counter() - start, notes=ready.picture.notes)
+
     def compress_file(self, src: Any, dst: PathLike, **options: Any) -> ImageInfo:
         """Compress `src` to the file `dst`, replacing it atomically; `options` as for `compress`.
 
@@ -200,13 +209,9 @@ class Codec:
             ValueError: both are the same file, or a bad option; otherwise as `compress`.
         """
         _refuse_same(src, dst)
-        start = time.perf_counter()
-        given = {k: options.pop(k) for k in ("metadata", "limits", "strip_gps") if k in options}
-        ready = self.prepare(src, **given)
-        data = self.compress(ready, **options)
+        data, info = self.compress_with_info(src, **options)
         write_atomic(dst, data)
-        info = probe(data, limits=Limits(0, 0, 0, 0))
-        return replace(info, seconds=time.perf_counter() - start, notes=ready.picture.notes)
+        return info
 
     def decompress_file(
         self,
