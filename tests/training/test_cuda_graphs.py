@@ -60,6 +60,7 @@ def test_a_training_step_copies_nothing_to_the_device(exact):
     assert watch.found
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("full_precision")
 def test_a_perceptual_step_copies_nothing_to_the_device(perceptual_weights):
     config = PerceptualConfig(device="meta", bf16=False, patches=1.0)

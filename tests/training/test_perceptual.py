@@ -30,6 +30,7 @@ def photos(folder):
     return str(folder)
 
 
+@pytest.mark.slow
 def test_a_run_logs_both_players_and_resumes_where_it_stopped(tmp_path, tiny_weights, monkeypatch):
     data = photos(tmp_path)
     whole = make_players(tiny_weights, data=data, out=str(tmp_path / "whole"), begin=0.3)
