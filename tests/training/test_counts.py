@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.tiny import TINY, pictures
+from tests.tiny import TINY, pictures, random_prior_
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
 from vqcodec.training.export import count_symbols
@@ -29,6 +29,7 @@ class AtOneLevel:
 def model() -> VQVAE:
     torch.manual_seed(0)
     result = VQVAE(TINY).eval()
+    random_prior_(result, seed=0)
     result.set_exact(True)
     return result
 
@@ -57,3 +58,4 @@ def test_symbols_of_the_latent_are_counted_in_the_class_of_their_contexts(model)
                 for u0, u1, k in zip(*(row.tolist() for row in rows), strict=True):
                     wanted[group, 3 * u0 + u1, k] += 1
         assert torch.equal(counts[i], wanted)
+        assert int((wanted.sum((0, 2)) > 0).sum()) > 6  # classes

@@ -44,6 +44,7 @@ def full_precision(monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_a, **_k: contextlib.nullcontext())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.usefixtures("full_precision")
 def test_a_training_step_copies_nothing_to_the_device(exact):
