@@ -13,7 +13,6 @@ from tests.tiny import picture
 from vqcodec import Codec, errors
 from vqcodec.segments import SegmentCodec
 from vqcodec.weights.checkpoint import load_weights
-from vqcodec.weights.writing import add_realism
 from vqcodec.weights.zoo import find_model
 from vqcodec_cli.main import main
 
@@ -68,20 +67,6 @@ def test_damaged_realism_is_noticed(tmp_path, real_weights):
     save_file(tensors, tmp_path / "bad.safetensors", metadata=notes)
     with pytest.raises(errors.ModelNotFound, match="fingerprints"):
         load_weights(tmp_path / "bad.safetensors")
-
-
-def test_adding_replaces_and_checks(tmp_path, tiny_weights, real_weights):
-    bias = torch.ones_like(load_weights(tiny_weights).transforms.g_s.tail.get_parameter("bias"))
-    add_realism(real_weights, {"tail.bias": bias}, tmp_path / "one.safetensors")
-    layers = [f"restoration.{layer}" for layer in ("gates", "draw", "guide")]
-    silent = {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
-    realism = load_weights(tmp_path / "one.safetensors").realism
-    assert set(realism) == {"tail.bias", "restoration.see.weight"} | silent
-    assert not any(realism[name].any() for name in set(realism) - {"tail.bias"})
-    for wrong in ({"tail.bais": bias}, {"tail.bias": bias[1:]}):
-        with pytest.raises(errors.ModelNotFound, match="has no parameter like"):
-            add_realism(tiny_weights, wrong, tmp_path / "two.safetensors")
-    assert not (tmp_path / "two.safetensors").exists()
 
 
 def test_realism_on_the_command_line(tmp_path, tiny_weights, real_weights, capsys):
