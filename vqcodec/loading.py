@@ -9,6 +9,8 @@ import warnings
 from typing import Any
 
 from vqcodec.codec import Codec
+from vqcodec.devices import check_device as check_device
+from vqcodec.devices import resolve_device
 from vqcodec.types import PRECISIONS
 from vqcodec.weights import zoo
 
@@ -85,38 +87,3 @@ class ModelCache:
             ModelMismatch: none has it.
         """
         return self.get(model or zoo.find_for_file(bytes.fromhex(bitstream_id)).path)
-
-
-def check_device(device: str) -> tuple[str, str]:
-    """Split "cuda:1" into ("cuda", "1"), without a look at what is there.
-
-    Raises:
-        ValueError: not auto, cpu, cuda, cuda:N or mps.
-    """
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
-        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, not {device!r}")
-    return kind, number
-
-
-def resolve_device(device: str) -> tuple[str, str | None]:
-    """Choose a device that exists.
-
-    Returns:
-        Its name, and a line of explanation when it is not the one asked for.
-
-    Raises:
-        ValueError: not auto, cpu, cuda, cuda:N or mps.
-    """
-    kind, number = check_device(device)
-    if kind == "cpu":
-        return "cpu", None
-    import torch  # noqa: PLC0415  as in `load`
-
-    cuda = torch.cuda.is_available()
-    if kind == "auto":
-        return ("cuda" if cuda else "cpu"), None
-    there = cuda and int(number or 0) < torch.cuda.device_count()
-    if kind == "mps":
-        there = torch.backends.mps.is_available()
-    return (device, None) if there else ("cpu", f"device {device} is not available, using the CPU")

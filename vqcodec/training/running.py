@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vqcodec.loading import resolve_device
+from vqcodec.devices import resolve_device
 
 
 def choose_device(name: str) -> torch.device:
