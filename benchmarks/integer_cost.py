@@ -34,7 +34,7 @@ from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
 from vqcodec.segments import SegmentCodec
 from vqcodec.training.data import find_images
-from vqcodec.training.evaluate import load_state
+from vqcodec.training.state import load_state
 from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.packing import is_packed, pack, unpack
@@ -61,7 +61,7 @@ def load_pair(state: Path, weights: Path) -> tuple[VQVAE, SegmentCodec]:
         ValueError: it was not exported from the state.
     """
     model, _ = load_state(state)
-    model.vectors().use_greedy_slopes()
+    model.quantizer.use_greedy_slopes()
     shipped = load_weights(weights)
     if shipped.config != model.config:
         raise ValueError(f"{weights} and {state} have different sizes")

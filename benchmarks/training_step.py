@@ -134,7 +134,7 @@ def measure_step(config: TrainConfig, repeats: int) -> dict[str, Any]:
     """All figures of one machine and setting, as they go into the result file."""
     trainer = Trainer(config)
     pictures = load_images(config.data, config.crop)[:PICTURES]
-    crops = Crops(pictures, seed=0, level=config.level)
+    crops = Crops(pictures, seed=0)
     trainer.start(crops)
     times = part_times(trainer, crops, repeats)
     step, separate = times.pop("step"), times.pop("separate", None)

@@ -39,27 +39,7 @@ TINY = ModelConfig(
     first_channels=6,
     slices=(1, 2),
     slice_width=8,
-    lapped=True,
 )
-
-SMALL = ModelConfig(
-    channels=32,
-    bands=((1, 8, 32), (2, 24, 32)),
-    context_levels=(6, 2),
-    context_channels=32,
-    hyper_channels=8,
-    hyper_bands=((2, 8, 16),),
-    analysis=(16, 32, 1, 1),
-    synthesis=(16, 32, 1, 1),
-    restoration=(0, 0),
-    prior_features=16,
-    prior_width=16,
-    first_channels=8,
-    slices=(),
-    slice_width=0,
-    lapped=False,
-)
-"""Wider, with two bands: for what compares or counts parts of a model."""
 
 
 def picture(height: int, width: int, seed: int = 0) -> Pixels:
@@ -124,7 +104,6 @@ def write_tiny(path: Path, model: VQVAE | None = None) -> tuple[bytes, bytes]:
 def open_restoration_(model: VQVAE, seed: int, spread: float) -> None:
     """Gates and kernels at random: what is learned in a few steps hardly shows."""
     generator = torch.Generator().manual_seed(seed)
-    assert model.g_s.restoration is not None
     for name, parameter in model.g_s.restoration.named_parameters():
         # What is drawn is no factor of small differences: it is added to the picture as it is.
         share = 0.05 if name.startswith("draw.") else 1.0

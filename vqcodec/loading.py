@@ -10,7 +10,7 @@ from typing import Any
 
 from vqcodec.codec import Codec
 from vqcodec.devices import check_device as check_device
-from vqcodec.devices import resolve_device
+from vqcodec.devices import resolve_device as resolve_device
 from vqcodec.types import PRECISIONS
 from vqcodec.weights import zoo
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.variants.ablation --data photos/ --eval dev/ --steps 800 --work runs/ablation
 
-Every variant is trained by `python -m vqcodec.training` in a process of its own with the same steps, seed
+Every variant is trained by `benchmarks.variants.train` in a process of its own with the same steps, seed
 and settings, annealed to the end of the run and off the integer grids, which scalar rounding does not have.
 They are judged by J = lambda 255^2 MSE + bpp with estimated rates over whole pictures. The same command goes
 on after an interruption: a finished variant in --work is not trained again, an unfinished one resumes.
@@ -27,11 +27,12 @@ from benchmarks.processes import ROOT, environment, machine
 from benchmarks.report.curves import percent_changes, table
 from benchmarks.report.results import dump
 from benchmarks.variants.quantizer import DEFINITION, NEVER, judge
+from benchmarks.variants.train import KINDS
 from vqcodec.inspect.complexity import measure
 from vqcodec.model.config import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import find_images
-from vqcodec.training.state import config_of_state, read_metadata
+from vqcodec.training.state import config_of_state, progress_of_state
 
 SCHEMA = 1
 
@@ -44,22 +45,30 @@ class Variant:
         what: the change in a few words.
         settings: fields of `TrainConfig` that differ.
         model: fields of `ModelConfig` that differ.
+        kind: of `benchmarks.variants.train.KINDS`.
     """
 
     name: str
     what: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "vector"
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What differs, as it is recorded."""
+        changed = {"model": dict(self.model), "kind": self.kind if self.kind != "vector" else ""}
+        return {**self.settings, **{name: value for name, value in changed.items() if value}}
 
 
 _CHANNELS, _BANDS = ModelConfig().channels, ModelConfig().bands
 WHOLE = {"slices": (), "slice_width": 0}
-"""Codebooks cut otherwise, and scalars, have no bands to slice: all are compared without slices."""
+"""Bands cut otherwise have none at the slices' boundaries, so all variants are compared without slices."""
 
 VARIANTS = (
     Variant("default", "nothing"),
     Variant("seed", "another seed: differences below this one are chance", settings={"seed": 1000}),
-    Variant("scalar", "scalar rounding, Gaussian prior", model={"quantizer": "scalar"}),
+    Variant("scalar", "scalar rounding, Gaussian prior", kind="scalar"),
     Variant("groups-2", "all groups of 2 channels, 256 words", model={"bands": ((2, _CHANNELS, 256),)}),
     Variant("groups-4", "all groups of 4 channels, 256 words", model={"bands": ((4, _CHANNELS, 256),)}),
     Variant(
@@ -75,10 +84,9 @@ VARIANTS = (
     Variant(
         "two-stages",
         "two residual stages of half the words each",
-        model={"quantizer": "residual"},
+        kind="residual",
     ),
-    Variant("two-pass", "spatial context in two passes (checkerboard)", model={"context_passes": 2}),
-    Variant("no-restoration", "no filters behind g_s", model={"restoration": (0, 0)}),
+    Variant("two-pass", "spatial context in two passes (checkerboard)", kind="two-pass"),
     Variant(
         "slices",
         "bands in five slices, each looks at those before it",
@@ -87,11 +95,7 @@ VARIANTS = (
     Variant("classes-27x5", "context classes 27 x 5", model={"context_levels": (27, 5)}),
     Variant("classes-18x5", "context classes 18 x 5", model={"context_levels": (18, 5)}),
     Variant("classes-27x1", "context classes 27 x 1", model={"context_levels": (27, 1)}),
-    Variant("cell-noise", "g_a trained by noise in the cell", settings={"cell_noise": True}),
-    Variant("energy-0.6", "weight of the free energy 0.6", settings={"energy_weight": 0.6}),
     Variant("slow-1", "shortcut and last layers at the common rate", settings={"slow": 1.0}),
-    Variant("separate", "no overlap of blocks in the linear shortcut", model={"lapped": False}),
-    Variant("no-shortcut", "no linear shortcut beside the networks", model={"shortcut": False}),
     Variant(
         "deep",
         "narrower and deeper transforms, equal work",
@@ -112,9 +116,9 @@ def variant_config(variant: Variant, shared: TrainConfig, work: Path) -> TrainCo
     return dataclasses.replace(shared, **variant.settings, model=model, out=out)
 
 
-def training_command(config: TrainConfig) -> list[str]:
-    """The command line that trains with these settings."""
-    words = [sys.executable, "-m", "vqcodec.training"]
+def training_command(config: TrainConfig, kind: str) -> list[str]:
+    """The command line that trains a kind of model with these settings."""
+    words = [sys.executable, "-m", "benchmarks.variants.train", kind]
     for item in dataclasses.fields(TrainConfig):
         value, option = getattr(config, item.name), item.name.replace("_", "-")
         if item.name == "model":
@@ -130,23 +134,19 @@ def training_command(config: TrainConfig) -> list[str]:
     return words
 
 
-def _progress(state: Path) -> dict[str, Any]:
-    return dict(json.loads(read_metadata(state)["progress"]))
-
-
-def train(config: TrainConfig) -> Path:
+def train(config: TrainConfig, kind: str) -> Path:
     """Train one variant as far as it is not yet trained; returns its state file.
 
     Raises:
         SystemExit: the state there comes from other settings, or training failed or was interrupted.
     """
     state = Path(config.out) / "state.safetensors"
-    command = training_command(config)
+    command = training_command(config, kind)
     if state.exists():
         stored = dataclasses.replace(TrainConfig(**config_of_state(state)), out=config.out)
         if stored != config:
             raise SystemExit(f"ablation: {state} comes from other settings; use another --work")
-        if _progress(state)["step"] >= (config.steps or 0):
+        if progress_of_state(state)["step"] >= (config.steps or 0):
             return state
         command.append("--resume")
     child = subprocess.Popen(command, cwd=ROOT, env=environment(config.threads))
@@ -157,12 +157,14 @@ def train(config: TrainConfig) -> Path:
         child.terminate()
         child.wait()
         raise SystemExit("ablation: interrupted; the same command goes on") from None
-    if status or _progress(state)["step"] < (config.steps or 0):
+    if status or progress_of_state(state)["step"] < (config.steps or 0):
         raise SystemExit(f"ablation: {state.parent.name} ended early ({status}); the same command goes on")
     return state
 
 
-def figures(state: Path, config: TrainConfig, paths: list[Path], levels: list[float]) -> dict[str, Any]:
+def figures(
+    state: Path, config: TrainConfig, kind: str, paths: list[Path], levels: list[float]
+) -> dict[str, Any]:
     """What is reported of a trained variant; kept beside its state, since judging takes minutes."""
     kept = state.with_name("figures.json")
     judged_on = {"levels": levels, "pictures": [str(path.resolve()) for path in paths]}
@@ -170,8 +172,8 @@ def figures(state: Path, config: TrainConfig, paths: list[Path], levels: list[fl
         known: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         if known.pop("judged_on") == judged_on:
             return known
-    result = judge(state, paths, levels)
-    parts, progress = measure(config.model), _progress(state)
+    result = judge(state, paths, levels, kind)
+    parts, progress = measure(config.model, KINDS[kind].kind), progress_of_state(state)
     result |= {
         "seconds_per_step": round(progress["seconds"] / progress["step"], 4),
         "encoder_kmac": round(sum(parts[name].kmac for name in ("g_a", "h_a", "prior", "search")), 3),
@@ -249,9 +251,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         print(f"ablation: {variant.name}", file=sys.stderr, flush=True)
         config = variant_config(variant, shared, args.work)
-        found = figures(train(config), config, paths, args.levels)
-        changes = {**variant.settings, **({"model": variant.model} if variant.model else {})}
-        variants[variant.name] = {"what": variant.what, "changes": changes, **found}
+        result_of = figures(train(config, variant.kind), config, variant.kind, paths, args.levels)
+        variants[variant.name] = {"what": variant.what, "changes": variant.changes, **result_of}
         # After every variant, so that an interrupted campaign has something to show.
         args.out.write_text(dump(result), encoding="utf-8")
     print(variants_table(variants))

@@ -2,7 +2,7 @@
 
     python -m benchmarks.variants.quantizer --data photos/ --eval dev/ --steps 800 --work runs/quantizer
 
-Both variants are trained by `python -m vqcodec.training` in processes of their own, annealed to the end of
+Both variants are trained by `benchmarks.variants.train` in processes of their own, annealed to the end of
 the run and off the integer grids, which scalar rounding does not have. They are judged by
 J = lambda 255^2 MSE + bpp with estimated rates over whole pictures. A finished variant in --work is not
 trained again, an interrupted one goes on.
@@ -11,7 +11,6 @@ trained again, an interrupted one goes on.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,11 +22,12 @@ import torch
 from benchmarks.processes import ROOT, environment, machine
 from benchmarks.report.curves import table
 from benchmarks.report.results import dump
+from benchmarks.variants.train import KINDS
 from vqcodec.model.codebook import VectorQuantizer
 from vqcodec.training.data import find_images
-from vqcodec.training.evaluate import evaluate, load_state
+from vqcodec.training.evaluate import evaluate
 from vqcodec.training.reports import CodebookUse
-from vqcodec.training.state import config_of_state, read_metadata
+from vqcodec.training.state import config_of_state, load_state, progress_of_state
 
 SCHEMA = 1
 VARIANTS = ("vector", "scalar")
@@ -47,29 +47,33 @@ def train(variant: str, work: Path, args: argparse.Namespace) -> Path:
     out = work / variant
     state = out / "state.safetensors"
     settings = {"steps": args.steps, "seed": args.seed, "exact_from": NEVER}
-    command = [sys.executable, "-m", "vqcodec.training", "--out", str(out.resolve())]
-    command += ["--data", str(args.data.resolve()), "--quantizer", variant, "--threads", str(args.threads)]
+    command = [sys.executable, "-m", "benchmarks.variants.train", variant, "--out", str(out.resolve())]
+    command += ["--data", str(args.data.resolve()), "--threads", str(args.threads)]
     for name, value in settings.items():
         command += ["--" + name.replace("_", "-"), str(value)]
     if state.exists():
         config = config_of_state(state)
-        stored = {name: config[name] for name in settings} | {"quantizer": config["model"].quantizer}
-        if stored != settings | {"quantizer": variant}:
+        stored = {name: config[name] for name in settings}
+        if stored != settings:
             raise SystemExit(f"quantizer: {state} comes from other settings: {stored}; use another --work")
-        if json.loads(read_metadata(state)["progress"])["step"] >= args.steps:
+        if progress_of_state(state)["step"] >= args.steps:
             return state
         command.append("--resume")
     subprocess.run(command, cwd=ROOT, env=environment(args.threads), check=True)
-    if json.loads(read_metadata(state)["progress"])["step"] < args.steps:
+    if progress_of_state(state)["step"] < args.steps:
         raise SystemExit(f"quantizer: {variant} was stopped early; the same command goes on")
     return state
 
 
-def judge(state: Path, paths: list[Path], levels: list[float]) -> dict[str, Any]:
-    """Figures of one trained variant over the pictures `paths`, by level and, for codebooks, by group."""
-    model, settings = load_state(state)
+def judge(state: Path, paths: list[Path], levels: list[float], kind: str) -> dict[str, Any]:
+    """Figures of one trained variant over the pictures `paths`, by level and, for codebooks, by group.
+
+    Args:
+        kind: of `benchmarks.variants.train.KINDS`.
+    """
+    model, settings = load_state(state, kind=KINDS[kind].kind)
     model.set_exact(False)
-    use = CodebookUse(model.quantizer) if isinstance(model.quantizer, VectorQuantizer) else None
+    use = CodebookUse(model.quantizer) if type(model.quantizer) is VectorQuantizer else None
     points = [evaluate(model, paths, level, use) for level in levels]
     result: dict[str, Any] = {
         "steps": settings["step"],
@@ -134,17 +138,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
         print(f"quantizer: {error}", file=sys.stderr)
         return 1
-    variants = {name: judge(state, paths, args.levels) for name, state in states.items()}
-    settings = {name: _common_settings(state) for name, state in states.items()}
-    model = settings["vector"].pop("model")
-    if settings["vector"] != {k: v for k, v in settings["scalar"].items() if k != "model"}:
+    variants = {name: judge(state, paths, args.levels, name) for name, state in states.items()}
+    settings = {name: config_of_state(state) for name, state in states.items()}
+    for values in settings.values():
+        del values["data"], values["out"]
+    if settings["vector"] != settings["scalar"]:
         print("quantizer: the two variants were trained with different settings", file=sys.stderr)
         return 1
     result = {
         "schema": SCHEMA,
         "definition": DEFINITION,
-        "settings": settings["vector"],
-        "model": model,
+        "settings": {k: v for k, v in settings["vector"].items() if k != "model"},
+        "model": settings["vector"]["model"].to_dict(),
         "machine": machine(args.threads),
         "pictures": [path.name for path in paths],
         "variants": variants,
@@ -152,16 +157,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.out.write_text(dump(result), encoding="utf-8")
     print(points_table(variants))
     print()
-    print(bands_table(model["bands"], variants["vector"]["codebooks"]))
+    print(bands_table(settings["vector"]["model"].bands, variants["vector"]["codebooks"]))
     return 0
-
-
-def _common_settings(state: Path) -> dict[str, Any]:
-    """A run's settings as plain values, without the places of its files and the choice of quantiser."""
-    config = config_of_state(state)
-    kept = {name: value for name, value in config.items() if name not in ("data", "out", "model")}
-    model = {name: value for name, value in config["model"].to_dict().items() if name != "quantizer"}
-    return kept | {"model": model}
 
 
 if __name__ == "__main__":

@@ -15,18 +15,18 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny import SMALL, open_restoration_, picture, pictures, random_prior_, settings
+from benchmarks.variants import train as variants_train
+from benchmarks.variants.train import KINDS
+from tests.tiny import TINY, picture, random_prior_
 from vqcodec.entropy.coding_order import PASSES
 from vqcodec.inspect.complexity import measure
-from vqcodec.model.codebook import VectorQuantizer
 from vqcodec.model.config import ModelConfig
-from vqcodec.model.vqvae import VQVAE, redraw_error
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.training import __main__ as command
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, find_images
-from vqcodec.training.evaluate import evaluate, load_state
-from vqcodec.training.export import export
-from vqcodec.training.trainer import Trainer
+from vqcodec.training.evaluate import evaluate
+from vqcodec.training.state import load_state
 
 STEPS, HALF = 16, 8
 SHARED = {
@@ -36,7 +36,7 @@ SHARED = {
     "log_every": 4,
     "device": "cpu",
     "bf16": False,
-    "model": SMALL.to_dict(),
+    "model": TINY.to_dict(),
 }
 
 
@@ -59,9 +59,9 @@ def flat(config: TrainConfig) -> dict[str, Any]:
     return {f"model.{k}": v for k, v in values.pop("model").items()} | values
 
 
-def train(config: TrainConfig, steps: int) -> None:
+def train(config: TrainConfig, kind: str, steps: int) -> None:
     """Leave the state of a run that was stopped after some of its steps."""
-    trainer = Trainer(config)
+    trainer = KINDS[kind](config)
     trainer.out.mkdir(parents=True)
     crops = Crops([np.asarray(Image.open(path)) for path in find_images(config.data)], seed=0)
     trainer.start(crops)
@@ -89,7 +89,7 @@ def test_variants_differ_from_the_default_in_what_they_say_and_construct(
         said = {f"model.{k}": v for k, v in variant.model.items()} | dict(variant.settings)
         assert here == said, variant.name
         with torch.device("meta"):  # only the shapes matter
-            VQVAE(config.model)
+            KINDS[variant.kind].kind(config.model)
 
 
 def test_the_other_shapes_of_transforms_do_equal_work(ablation: ModuleType) -> None:
@@ -104,24 +104,25 @@ def test_the_other_shapes_of_transforms_do_equal_work(ablation: ModuleType) -> N
 def test_the_command_line_gives_the_settings_back(
     ablation: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[TrainConfig] = []
+    given: list[tuple[TrainConfig, str]] = []
 
     class Recorder:
         def __init__(self, config: TrainConfig) -> None:
-            given.append(config)
+            given.append((config, type(self).__name__))
 
         def run(self, source: VQVAE | None) -> None:
             assert source is None
 
-    monkeypatch.setattr(command, "Trainer", Recorder)
-    shared = TrainConfig(data="photos", steps=7, bf16=False, level=0.5, model=SMALL)
+    for kind in KINDS:
+        monkeypatch.setitem(KINDS, kind, type(kind, (Recorder,), {}))
+    shared = TrainConfig(data="photos", steps=7, bf16=False, model=TINY)
     for variant in ablation.VARIANTS:
         changes = {k: v for k, v in variant.model.items() if k != "bands"}
         config = ablation.variant_config(dataclasses.replace(variant, model=changes), shared, tmp_path)
-        words = ablation.training_command(config)
-        monkeypatch.setattr(sys, "argv", words[2:])
-        command.main()
-        assert given[-1] == config
+        words = ablation.training_command(config, variant.kind)
+        assert words[:3] == [sys.executable, "-m", "benchmarks.variants.train"]
+        variants_train.main(words[3:])
+        assert given[-1] == (config, variant.kind)
 
 
 @pytest.mark.parametrize("sizes", ['{"depth": 3}', "[1]", "{"])
@@ -142,15 +143,15 @@ def test_a_campaign_runs_resumes_and_prints_its_figures(
     arguments = ["--data", str(folder), "--eval", str(folder), "--work", str(work), "--out", str(out)]
     arguments += ["--levels", "0", "1", "--settings", json.dumps(SHARED), "--variants", "two-pass"]
     shared = TrainConfig(
-        **(SHARED | {"model": SMALL}),  # type: ignore[arg-type]
+        **(SHARED | {"model": TINY}),  # type: ignore[arg-type]
         data=str(folder),
         steps=STEPS,
         exact_from=ablation.NEVER,
         threads=1,
     )
     by_name = {v.name: ablation.variant_config(v, shared, work) for v in ablation.VARIANTS}
-    train(by_name["default"], STEPS)
-    train(by_name["two-pass"], HALF)
+    train(by_name["default"], "vector", STEPS)
+    train(by_name["two-pass"], "two-pass", HALF)
     finished = work / "default" / "state.safetensors"
     before = finished.stat().st_mtime_ns
 
@@ -163,10 +164,11 @@ def test_a_campaign_runs_resumes_and_prints_its_figures(
     rows = {row[0]: row for row in ([c.strip() for c in line.split("|")[1:-1]] for line in lines)}
     variants = json.loads(out.read_text())["variants"]
     assert list(variants) == ["default", "two-pass"]
-    assert variants["two-pass"]["changes"] == {"model": {"context_passes": 2}}
+    assert variants["two-pass"]["changes"] == {"kind": "two-pass"}
     base: list[float] = []
     for name, variant in variants.items():
-        model, progress = load_state(work / name / "state.safetensors")
+        kind = KINDS["vector" if name == "default" else name].kind
+        model, progress = load_state(work / name / "state.safetensors", kind=kind)
         assert model.config == by_name[name].model
         assert progress["step"] == STEPS
         costs = [evaluate(model, find_images(folder), level)["cost"] for level in (0.0, 1.0)]
@@ -175,7 +177,7 @@ def test_a_campaign_runs_resumes_and_prints_its_figures(
         percent = [100 * (cost / first - 1) for cost, first in zip(costs, base, strict=True)]
         cells = [f"{cost:.4f} ({p:+.1f} %)" for cost, p in zip(costs, percent, strict=True)]
         assert rows[name][2:5] == [*cells, f"{sum(percent) / 2:+.1f} %"]
-        parts = measure(model.config)
+        parts = measure(model.config, kind)
         decoder = parts["prior"].kmac + parts["g_s"].kmac
         encoder = sum(parts[k].kmac for k in ("g_a", "h_a", "prior", "search"))
         seconds = float(str(progress["seconds"])) / STEPS
@@ -189,16 +191,15 @@ def test_a_campaign_runs_resumes_and_prints_its_figures(
 
 
 # -- what the variants change ------------------------------------------------------------------
-@pytest.mark.parametrize("passes", [2, 4])
-def test_with_two_context_passes_a_phase_does_not_see_the_other_one_of_its_pair(passes: int) -> None:
+@pytest.mark.parametrize("kind", ["vector", "two-pass"])
+def test_with_two_context_passes_a_phase_does_not_see_the_other_one_of_its_pair(kind: str) -> None:
     torch.manual_seed(0)
-    model = VQVAE(dataclasses.replace(SMALL, context_passes=passes)).eval()
+    model = KINDS[kind].kind(TINY).eval()
     random_prior_(model, seed=1)
     for quantizer in (model.quantizer, model.hyper_quantizer):
-        assert isinstance(quantizer, VectorQuantizer)
         for words in quantizer.words:
             torch.nn.init.normal_(words, std=2)
-    y = 4 * torch.randn(1, 32, 8, 8)
+    y = 4 * torch.randn(1, TINY.channels, 8, 8)
     level = torch.tensor([0.5])
     with torch.inference_mode():
         hyper = model.encode_hyper(y, model.prior_basis(level))
@@ -212,62 +213,20 @@ def test_with_two_context_passes_a_phase_does_not_see_the_other_one_of_its_pair(
                 if place.phase > phase:
                     pairs = zip(before.residual, after.residual, strict=True)
                     alike = all(torch.equal(a, b) for a, b in pairs)
-                    assert alike == (passes == 2 and (phase, place.phase) in ((0, 1), (2, 3))), (phase, place)
-    with pytest.raises(ValueError, match="two or four"):
-        VQVAE(dataclasses.replace(SMALL, context_passes=3))
+                    blind = kind == "two-pass" and (phase, place.phase) in ((0, 1), (2, 3))
+                    assert alike == blind, (phase, place)
 
 
-def test_without_the_shortcut_the_transforms_have_no_linear_path() -> None:
-    model = VQVAE(dataclasses.replace(SMALL, shortcut=False))
-    assert not [name for name, _ in model.named_parameters() if "shortcut" in name]
-    level = torch.tensor([0.5])
-    with torch.no_grad():
-        for transform in (model.g_a, model.g_s):
-            transform.tail.weight.zero_()
-            assert transform.tail.bias is not None
-            transform.tail.bias.fill_(0.25)
-        y = model.g_a(torch.rand(1, 3, 32, 32), level)
-        assert torch.equal(y, torch.full((1, 32, 2, 2), 0.25))
-        assert torch.equal(model.g_s(torch.randn(1, 32, 2, 2), level), torch.full((1, 3, 32, 32), 0.75))
-
-
-@pytest.mark.parametrize("changes", [{"shortcut": False}, {"context_passes": 2}, {"quantizer": "scalar"}])
-def test_models_that_no_coder_implements_are_not_exported(changes: dict[str, Any]) -> None:
-    model = VQVAE(dataclasses.replace(SMALL, **changes))
-    with pytest.raises(ValueError, match="can be exported"):
-        export(model, Crops(pictures(1, 64), seed=0), batches=1, side=64)
-
-
-def test_sizes_from_files_without_the_newer_fields_are_those_of_the_default_kind() -> None:
-    values = SMALL.to_dict()
-    assert (values.pop("shortcut"), values.pop("context_passes")) == (True, 4)
-    assert (values.pop("slices"), values.pop("slice_width")) == ((), 0)
-    assert ModelConfig.from_dict(json.loads(json.dumps(values))) == SMALL
-
-
-def test_redrawn_errors_are_as_large_as_the_real_ones_and_lead_back_to_the_latent() -> None:
-    torch.manual_seed(0)
-    y = torch.randn(4, 8, 64, 64, requires_grad=True)
-    y_hat = y.detach().round()
-    noisy = redraw_error(y, y_hat)
-    assert float((noisy - y).square().mean().detach()) == pytest.approx(
-        float((y_hat - y).square().mean().detach()), rel=0.02
-    )
-    assert bool(((noisy - y).abs() <= 1.733 * (y_hat - y).abs()).all())
-    noisy.sum().backward()
-    assert y.grad is not None
-    assert torch.equal(y.grad, torch.ones_like(y))
-
-
-def test_noise_trains_the_analysis_and_codewords_the_synthesis() -> None:
-    trainer = Trainer(settings(cell_noise=True, learning_rate=1e-3, warmup=1))
-    open_restoration_(trainer.model, seed=0, spread=0.1)  # behind closed gates nothing learns at first
-    crops = Crops(pictures(2), seed=0)
-    trainer.start(crops)
-    trainer._set_rate(0.0)
-    for still, moving in ((trainer.model.g_s, trainer.model.g_a), (trainer.model.g_a, trainer.model.g_s)):
-        before = [[p.detach().clone() for p in part.parameters()] for part in (still, moving)]
-        output, _ = trainer.train_step(*crops.batch(4, 64))
-        assert bool(output.mse.isfinite().all())
-        assert all(torch.equal(p, q) for p, q in zip(still.parameters(), before[0], strict=True))
-        assert not any(torch.equal(p, q) for p, q in zip(moving.parameters(), before[1], strict=True))
+def test_scalars_are_trained_in_every_slice_and_have_no_codewords(tmp_path: Path, folder: Path) -> None:
+    values = SHARED | {"data": str(folder), "out": str(tmp_path / "run"), "steps": 16, "model": TINY}
+    trainer = KINDS["scalar"](TrainConfig(**values))  # type: ignore[arg-type]
+    trainer.run()
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert "codebooks" not in log[0]
+    means = [np.mean([third["cost"] for third in entry["levels"].values()]) for entry in (log[0], log[-1])]
+    assert means[1] < means[0]
+    assert trainer.model.quantizer.groups == TINY.channels
+    assert not list(trainer.model.quantizer.parameters())
+    model, _ = load_state(tmp_path / "run" / "state.safetensors", kind=KINDS["scalar"].kind)
+    output = model(torch.rand(1, 3, 64, 64), torch.tensor([0.5]))
+    assert all(float(result.rate) > 0 and not result.index for result in output.passes)

@@ -1,6 +1,5 @@
 """The benchmarks that compare variants of the model, on tiny models trained for a few steps."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.tiny import SMALL
+from benchmarks.variants.train import KINDS
+from tests.tiny import TINY
 from vqcodec.training import export
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, find_images, load_images
-from vqcodec.training.evaluate import evaluate, load_state
-from vqcodec.training.trainer import Trainer
+from vqcodec.training.evaluate import evaluate
+from vqcodec.training.state import load_state
 from vqcodec.weights.writing import save_weights
 
 STEPS = 16  # the EMA, which is what gets judged, follows every eighth step
@@ -51,9 +51,9 @@ def work(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
             threads=1,
             device="cpu",
             bf16=False,
-            model=dataclasses.replace(SMALL, quantizer=quantizer),
+            model=TINY,
         )
-        Trainer(config).run()
+        KINDS[quantizer](config).run()
     return folder
 
 
@@ -79,11 +79,11 @@ def test_both_quantisers_are_judged_by_the_same_measure(
     assert result["pictures"] == ["a.png", "b.png"]
     for name, variant in result["variants"].items():
         assert variant["steps"] == STEPS
-        model, _ = load_state(work / name / "state.safetensors")
+        model, _ = load_state(work / name / "state.safetensors", kind=KINDS[name].kind)
         expected = evaluate(model, find_images(pictures), 1.0)
         assert variant["points"][1]["cost"] == pytest.approx(expected["cost"], abs=1e-4)
     books = result["variants"]["vector"]["codebooks"]
-    assert [len(books[k]) for k in ("perplexity", "dead_words", "w_error")] == [8 + 12] * 3
+    assert [len(books[k]) for k in ("perplexity", "dead_words", "w_error")] == [4 + 2 + 2] * 3
     vector, scalar = (result["variants"][name]["points"][0]["cost"] for name in ("vector", "scalar"))
     assert f"{100 * (vector / scalar - 1):+.1f} %" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="other settings"):
@@ -95,8 +95,7 @@ def test_a_run_that_was_stopped_is_not_judged(
     benchmark_module: ModuleType, work: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A polite stop saves and ends with status 0."""
-    early = {"step": STEPS - 1}
-    monkeypatch.setattr(benchmark_module, "read_metadata", lambda path: {"progress": json.dumps(early)})
+    monkeypatch.setattr(benchmark_module, "progress_of_state", lambda path: {"step": STEPS - 1})
     monkeypatch.setattr(benchmark_module.subprocess, "run", lambda *words, **options: None)
     command = ["--data", str(pictures), "--eval", str(pictures), "--work", str(work)]
     with pytest.raises(SystemExit, match="stopped early"):

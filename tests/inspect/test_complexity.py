@@ -7,28 +7,41 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.tiny import SMALL
-from vqcodec.inspect import complexity
-from vqcodec.inspect.complexity import BUDGET, FILE_BUDGET, main, measure, tensor_bytes
+from tests import tiny
+from vqcodec.inspect.complexity import BUDGET, FILE_BUDGET, main, measure
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
 from vqcodec.training.export import export
 from vqcodec.weights.writing import save_weights
 
-TINY = replace(SMALL, bands=((1, 8, 16), (2, 24, 32)), context_levels=(4, 2), slices=(1,), slice_width=8)
+# Wider than the tiny model: of that the work per picture, not per pixel, would show.
+TINY = replace(
+    tiny.TINY,
+    channels=32,
+    bands=((1, 8, 16), (2, 24, 32)),
+    slices=(1,),
+    analysis=(16, 32, 1, 1),
+    synthesis=(16, 32, 1, 1),
+    context_channels=32,
+    first_channels=16,
+    prior_features=32,
+    prior_width=32,
+)
 
 
 def test_the_default_model_is_within_its_budget(capsys: pytest.CaptureFixture[str]) -> None:
     parts = measure(ModelConfig())
     for name, limit in BUDGET.items():
         assert 0.1 * limit < parts[name].kmac <= limit, name
-    assert tensor_bytes(ModelConfig()) <= FILE_BUDGET - 50_000  # room for the header
     assert main([]) == 0
     printed = capsys.readouterr().out
     decoder = re.search(r"^decoder +([\d.]+)$", printed, re.MULTILINE)
     assert decoder is not None
     assert float(decoder[1]) == pytest.approx(parts["g_s"].kmac + parts["prior"].kmac, abs=0.01)
+    size = re.search(r"^weights file: ([\d,]+) bytes", printed, re.MULTILINE)
+    assert size is not None
+    assert 0.5 * FILE_BUDGET < int(size[1].replace(",", "")) <= FILE_BUDGET
 
 
 @pytest.mark.parametrize("config", [ModelConfig(), TINY], ids=["default", "tiny"])
@@ -40,11 +53,11 @@ def test_counts_follow_the_formulas(config: ModelConfig) -> None:
         at_16 = shortcut + m * deep + 18 * deep**2 * blocks_deep + 4 * wide * deep
         at_8 = 9 * 192 * wide + 18 * wide**2 * blocks_wide
         # Lapping: 16 products per sample and direction, but for 8 samples at either end of 256.
-        lapping = 2 * 3 * 16 * 240 / 256 * config.lapped
+        lapping = 2 * 3 * 16 * 240 / 256
         features, kernels = config.restoration if name == "g_s" else (0, 0)
         gates = (81 * features + 9 * features**2 + 12 * kernels * features) / 4
         guide = 16 * wide * features / 64 + (108 * features + 12 * features) / 4 if features else 0
-        restoration = gates + guide * config.guided + 324 * kernels + 18 * (features > 0)
+        restoration = gates + guide + 324 * kernels + 18 * (features > 0)
         work = at_16 / 256 + at_8 / 64 + lapping + restoration
         assert parts[name].kmac == pytest.approx(work / 1000, rel=1e-3)
     f, w, z = config.prior_features, config.prior_width, config.hyper_channels
@@ -75,15 +88,12 @@ def test_the_size_is_that_of_a_real_weights_file(tmp_path: Path, capsys: pytest.
     picture = np.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     path = tmp_path / "tiny.safetensors"
     save_weights(path, model, export(model, Crops([picture], seed=0), batches=1, side=64), {"name": "tiny"})
-    header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
-    assert path.stat().st_size - header == tensor_bytes(TINY)
     assert main([str(path)]) == 0
-    assert f"{path.stat().st_size:,} bytes" in capsys.readouterr().out
+    assert f"weights file: {path.stat().st_size:,} bytes" in capsys.readouterr().out
 
 
 def test_the_perceptual_decoder_is_not_part_of_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
-    packaged = Path(str(complexity.__file__)).parents[1] / "weights" / "default.safetensors"
-    assert main([str(packaged)]) == 0
+    assert main([]) == 0
     assert "and the perceptual decoder: 3," in capsys.readouterr().out
 
 

@@ -13,7 +13,6 @@ from vqcodec.entropy.coding_order import PASSES, PHASES
 from vqcodec.entropy.integer_prior import IntegerPrior
 from vqcodec.entropy.tile_coder import prior_level_of
 from vqcodec.model.blocks import Bounded
-from vqcodec.model.codebook import VectorQuantizer
 from vqcodec.model.integer_conv import ACTIVATION_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.interpolation import start_interpolation
 from vqcodec.model.prior import CONTEXT_GAIN, put_together
@@ -22,11 +21,6 @@ from vqcodec.training.export import export_prior
 from vqcodec.types import LEVEL_MAX
 
 SCALE = round(1 / VALUE_STEP)
-
-
-def vectors(model: VQVAE) -> VectorQuantizer:
-    assert isinstance(model.quantizer, VectorQuantizer)
-    return model.quantizer
 
 
 def lively_model(seed: int) -> VQVAE:
@@ -198,7 +192,7 @@ def test_training_never_looks_ahead(monkeypatch, exact, p, n):
     model = lively_model(1)
     model.set_exact(exact)
     with torch.no_grad():
-        for words in vectors(model).words:
+        for words in model.quantizer.words:
             words.copy_(torch.randn(words.shape, generator=torch.Generator().manual_seed(5)) * 3)
     y = torch.randn(1, TINY.channels, 12, 8, generator=torch.Generator().manual_seed(6)) * 4
     level = torch.tensor([0.5])

@@ -13,13 +13,14 @@ from vqcodec.model.blocks import (
     LEVEL_KNOTS,
     LevelModulation,
     ResidualBlock,
-    dct_filters,
     hat_basis,
     level_basis,
 )
+from vqcodec.model.decoder import SynthesisTransform
+from vqcodec.model.encoder import AnalysisTransform
 from vqcodec.model.integer_conv import HYPER_STEP
 from vqcodec.model.interpolation import DC_CHANNELS, LINEAR_CHANNELS, start_interpolation
-from vqcodec.model.transforms import AnalysisTransform, SynthesisTransform
+from vqcodec.model.shortcut import dct_filters, lap, pre_filter
 from vqcodec.model.vqvae import LAMBDA_MAX, LAMBDA_MIN, Transforms, lambda_of_level
 
 ALL = 3 * 16 * 16
@@ -57,18 +58,20 @@ def test_the_first_filter_is_the_mean_of_the_picture():
 
 def test_all_channels_of_the_shortcut_reconstruct():
     analysis = AnalysisTransform(ALL, 4, 4, 0, 0)
-    synthesis = SynthesisTransform(ALL, 4, 4, 0, 0)
+    synthesis = SynthesisTransform(ALL, 4, 4, 0, 0, (4, 2))
     x = torch.rand(2, 3, 48, 32, generator=torch.Generator().manual_seed(0))
     y = analysis.linear(x)
     assert y.shape == (2, ALL, 3, 2)
-    back = torch.nn.functional.conv_transpose2d(y, synthesis.shortcut, stride=16) + 0.5
-    assert torch.allclose(back, x, atol=1e-5)
-    # Orthonormal: the energy of the latent is that of the picture.
-    assert torch.allclose(y.square().sum(), (x - 0.5).square().sum(), rtol=1e-4)
+    blocks = torch.nn.functional.conv_transpose2d(y, synthesis.shortcut, stride=16)
+    lapped = lap(x - 0.5, pre_filter().float())
+    assert torch.allclose(blocks, lapped, atol=1e-5)
+    assert torch.allclose(synthesis.linear(y) + 0.5, x, atol=1e-5)
+    # Orthonormal: the energy of the latent is that of the lapped picture.
+    assert torch.allclose(y.square().sum(), lapped.square().sum(), rtol=1e-4)
 
 
 def test_with_silent_networks_the_transforms_are_the_shortcut():
-    analysis, synthesis = AnalysisTransform(ALL, 4, 4, 1, 1), SynthesisTransform(ALL, 4, 4, 1, 1)
+    analysis, synthesis = AnalysisTransform(ALL, 4, 4, 1, 1), SynthesisTransform(ALL, 4, 4, 1, 1, (4, 2))
     with torch.no_grad():
         for layer in (analysis.tail, synthesis.tail):
             layer.weight.zero_()

@@ -46,7 +46,6 @@ def test_crops_are_spread_over_the_dial_and_repeatable():
         assert float(x.min()) >= 0
         assert float(x.max()) <= 1
         assert (level * 6).long().tolist() == list(range(6))
-    assert Crops(pictures(1, 64), seed=0, level=0.25).batch(3, 32)[1].tolist() == [0.25] * 3
 
 
 def test_crops_cut_ahead_are_the_same():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from typing import Any
@@ -11,17 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny import TINY, picture, pictures, settings
-from tests.training.runs import log_of, mean_cost
+from tests.tiny import TINY, picture, pictures
 from vqcodec.entropy.tables import combine_rows, counts_from_codes, make_powers
 from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.codebook import SLOPE, VectorQuantizer, greedy_slope
-from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import evaluate, export
 from vqcodec.training.data import Crops, load_images
-from vqcodec.training.trainer import Trainer
+from vqcodec.training.state import load_state
 from vqcodec.weights.writing import save_weights
 
 
@@ -38,13 +35,13 @@ def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, withou
     """With the model's own tables, not corrected by counts, files take the rate that training optimises."""
     x = picture(256, 256, seed=78)
     Image.fromarray(x).save(tmp_path / "x.png")
-    model, settings_then = evaluate.load_state(trained / "state.safetensors")
+    model, settings_then = load_state(trained / "state.safetensors")
     assert settings_then["step"] == 60
     crops = Crops(load_images(folder, 64), seed=0)
     arrays = export.export(model, crops, batches=1, side=64, pseudo=1e12)
     save_weights(tmp_path / "plain.safetensors", model, arrays, {"name": "plain"})
     codec = SegmentCodec.load(tmp_path / "plain.safetensors")
-    model.vectors().use_greedy_slopes()
+    model.quantizer.use_greedy_slopes()
     analysis = codec.analyse(x)
     for level in (40, 230):
         segments = codec.encode(analysis, level, 0)
@@ -58,7 +55,7 @@ def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, withou
 
 def test_counts_make_coding_cheaper(trained, folder, tmp_path):
     """Tables corrected by the symbols of the pictures at hand lower J = lambda 255^2 MSE + bpp of those."""
-    model, _ = evaluate.load_state(trained / "state.safetensors")
+    model, _ = load_state(trained / "state.safetensors")
     costs = []
     for pseudo in (60.0, 1e12):
         crops = Crops(load_images(folder, 64), seed=0)
@@ -77,12 +74,12 @@ def test_counts_make_coding_cheaper(trained, folder, tmp_path):
 
 
 def test_words_are_counted_as_files_have_them(trained, monkeypatch):
-    model, _ = evaluate.load_state(trained / "state.safetensors")
+    model, _ = load_state(trained / "state.safetensors")
     slopes = []
     count = export.count_symbols
 
     def watched(counted: VQVAE, *rest: Any) -> Any:
-        slopes.append(list(counted.vectors().slopes))
+        slopes.append(list(counted.quantizer.slopes))
         return count(counted, *rest)
 
     monkeypatch.setattr(export, "count_symbols", watched)
@@ -93,20 +90,20 @@ def test_words_are_counted_as_files_have_them(trained, monkeypatch):
 
 def test_tables_fit_what_was_counted(trained):
     """Fitted rows give each value of each context number the words that were counted there."""
-    model, _ = evaluate.load_state(trained / "state.safetensors")
+    model, _ = load_state(trained / "state.safetensors")
     quantizer = model.quantizer
     assert isinstance(quantizer, VectorQuantizer)
     band, levels = quantizer.bands[0], quantizer.context_levels
     classes = levels[0] * levels[1]
     random = torch.Generator().manual_seed(0)
-    counts = torch.rand(band.groups, classes, band.words, generator=random).square() * 1000
+    counts = torch.rand(band.groups, classes, band.codewords, generator=random).square() * 1000
     rows = export.table_rows(quantizer, 0, counts, pseudo=1e-6)
     codes = combine_rows(rows, levels)
     fitted = counts.sum(-1, keepdim=True) * torch.from_numpy(
         counts_from_codes(codes, make_powers()) / 2.0**24
     )
     for axis in (2, 1):
-        wanted, got = (v.reshape(band.groups, *levels, band.words).sum(axis) for v in (counts, fitted))
+        wanted, got = (v.reshape(band.groups, *levels, band.codewords).sum(axis) for v in (counts, fitted))
         # Codes are rounded to 1/15 nat, twice.
         assert bool(((got / wanted).log().abs() < 0.08).all())
 
@@ -131,27 +128,10 @@ def test_evaluation_without_networks(trained, folder, monkeypatch, capsys):
         evaluate.main()
         rows.append(json.loads(capsys.readouterr().out.splitlines()[1]))
     assert rows[0]["cost"] != rows[1]["cost"]
-    model, _ = evaluate.load_state(trained / "state.safetensors")
+    model, _ = load_state(trained / "state.safetensors")
     x, level = torch.rand(1, 3, 32, 32), torch.tensor([0.5])
     assert not torch.equal(model.g_a(x, level), model.g_a.linear(x))
     evaluate.silence_networks(model)
     assert torch.equal(model.g_a(x, level), model.g_a.linear(x))
     y = torch.rand(1, TINY.channels, 2, 2)
     assert torch.equal(model.g_s(y, level), model.g_s.linear(y) + 0.5)
-    bare = VQVAE(dataclasses.replace(TINY, shortcut=False))
-    with pytest.raises(ValueError, match="without shortcut"):
-        evaluate.silence_networks(bare)
-
-
-def test_the_scalar_quantiser_trains_and_is_not_exported(folder, tmp_path):
-    values = TINY.to_dict() | {"quantizer": "scalar"}
-    config = settings(
-        data=str(folder), out=str(tmp_path), steps=10, log_every=5, model=ModelConfig.from_dict(values)
-    )
-    trainer = Trainer(config)
-    trainer.run()
-    log = log_of(tmp_path)
-    assert "codebooks" not in log[0]
-    assert mean_cost(log[1]) < mean_cost(log[0])
-    with pytest.raises(ValueError, match="vector quantiser"):
-        export.export(trainer.model, Crops(pictures(2, 64), seed=0), batches=1, side=64)

@@ -14,8 +14,8 @@ from tests.tiny import picture
 from vqcodec.codec import Codec
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import __main__ as command
-from vqcodec.training import evaluate, export
-from vqcodec.training.sources import load_start
+from vqcodec.training import export
+from vqcodec.training.state import load_start, load_state
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.writing import save_weights
 
@@ -25,7 +25,7 @@ def changed_by_training(exported, folder, out, monkeypatch, option):
     words = f"--data {folder} --from {exported} --out {out} --steps 16 --batch 2 --crop 64 --late-crop 64"
     monkeypatch.setattr(sys, "argv", ["x", *words.split(), option, "--revive-every", "1", "--log-every", "8"])
     command.main()
-    before, (after, _) = load_start(str(exported)), evaluate.load_state(out / "state.safetensors")
+    before, (after, _) = load_start(str(exported)), load_state(out / "state.safetensors")
     pairs = zip(before.named_parameters(), after.parameters(), strict=True)
     return {name for (name, a), b in pairs if not torch.equal(a, b)}
 

@@ -127,7 +127,7 @@ def test_a_retired_field_is_accepted_with_its_only_value():
 
 
 def test_the_configuration_survives_json():
-    config = ModelConfig(context_levels=(7, 2), quantizer="scalar")
+    config = ModelConfig(context_levels=(7, 2), bands=((2, 448, 16),))
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 

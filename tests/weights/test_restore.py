@@ -16,7 +16,7 @@ from vqcodec.metrics.rate_distortion import psnr
 from vqcodec.segments import SegmentCodec
 from vqcodec.training import __main__ as command
 from vqcodec.training import evaluate
-from vqcodec.training.sources import load_start
+from vqcodec.training.state import load_start
 from vqcodec.weights import zoo
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.restore import restore
@@ -35,7 +35,7 @@ def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_segments, 
     model = restore(load_weights(tiny_weights))
     assert model.config == TINY
     model.set_exact(True)
-    model.vectors().use_greedy_slopes()
+    model.quantizer.use_greedy_slopes()
     x = picture(256, 256, seed=5)
     Image.fromarray(x).save(tmp_path / "x.png")
     for level in (20, 126, 252):

@@ -94,7 +94,7 @@ class Refiner:
         self.model.set_exact(True)
         self._bf16 = bf16
         if bf16:
-            self.model.vectors().gradient_dtype = torch.bfloat16
+            self.model.quantizer.gradient_dtype = torch.bfloat16
 
     def refine(self, x: Tensor, y: Tensor, level: Tensor, effort: int) -> Tensor:
         """A better target than y (1, M, h, w) for the picture x (1, 3, 16h, 16w) at level (1,) in [0, 1].

@@ -6,7 +6,7 @@ import copy
 import threading
 
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.transforms import SynthesisTransform
+from vqcodec.model.decoder import SynthesisTransform
 from vqcodec.weights.checkpoint import Weights
 
 

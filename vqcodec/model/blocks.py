@@ -1,25 +1,24 @@
 """Building blocks of the transforms.
 
-hat_basis          continuous level t -> weights of its two neighbouring knots
-LevelModulation    t -> per-channel scale and shift (how one model serves every quality)
-Bounded            a clamp whose gradient leads back inside
+hat_basis          a position -> weights of its two neighbouring knots (linear interpolation)
+LevelModulation    quality t -> per-channel scale and shift (how one model serves every quality)
 ResidualBlock      x + conv3x3(relu(modulate(conv3x3(x))))
 opponent_colour    orthonormal brightness and two colour differences
-dct_filters        the orthonormal 16x16 DCT on opponent colour that starts the linear shortcut
+Bounded            clamp that drops outward gradients
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+BLOCK = 16
+"""Pixels per side of what one position of the latent stands for."""
 LEVEL_KNOTS = 9
-"""Knots on the quality dial; everything that depends on the level is linear between them."""
+"""Knots of the quality t in [0, 1]; everything that depends on it is linear between them."""
 
 
 def hat_basis(position: Tensor, knots: int) -> Tensor:
@@ -37,9 +36,9 @@ def hat_basis(position: Tensor, knots: int) -> Tensor:
     return (1 - (inside.unsqueeze(-1) - grid).abs()).clamp_min(0)
 
 
-def level_basis(level: Tensor) -> Tensor:
-    """Basis (B, LEVEL_KNOTS) of the level t (B,) in [0, 1]."""
-    return hat_basis(level * (LEVEL_KNOTS - 1), LEVEL_KNOTS)
+def level_basis(t: Tensor) -> Tensor:
+    """Basis (B, LEVEL_KNOTS) of the quality t (B,) in [0, 1]."""
+    return hat_basis(t * (LEVEL_KNOTS - 1), LEVEL_KNOTS)
 
 
 class LevelModulation(nn.Module):
@@ -56,7 +55,7 @@ class LevelModulation(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with the level's modulation between them."""
+    """x + conv3x3(relu(modulate(conv3x3(x)))), modulated by the quality t."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -71,44 +70,17 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.relu(self.modulation(self.conv1(x), basis)))
 
 
-# ln(energy) of natural-image DCT coefficients per opponent channel, fitted to photographs as
-# offset - slope * ln(u^2 + v^2 + 0.5) with pixels in [0, 1]; it orders the filters by energy.
-_ENERGY_FIT = ((2.152, 1.563), (0.387, 1.926), (-1.531, 1.680))
-BLOCK = 16
-
-
 def opponent_colour(kind: torch.dtype = torch.float32) -> Tensor:
     """Orthonormal rows (3, 3): brightness, red against blue, green against both."""
     colour = torch.tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64, device="cpu")
     return (colour / colour.norm(dim=1, keepdim=True)).to(kind)
 
 
-def dct_filters(count: int) -> tuple[Tensor, Tensor]:
-    """The `count` strongest orthonormal 16x16 DCT filters on orthonormal opponent colour.
-
-    Returns:
-        filters (count, 3, 16, 16) in order of falling energy, orthonormal as vectors of 768, and
-        the expected standard deviation (count,) of each coefficient for pixels in [0, 1].
-    """
-    colour = opponent_colour(torch.float64).numpy()
-    n = np.arange(BLOCK)
-    basis = np.sqrt(2 / BLOCK) * np.cos(math.pi * (2 * n[None, :] + 1) * n[:, None] / (2 * BLOCK))
-    basis[0] /= math.sqrt(2)
-    radius = n[:, None] ** 2 + n[None, :] ** 2
-    energy = np.stack([offset - slope * np.log(radius + 0.5) for offset, slope in _ENERGY_FIT])
-    order = np.argsort(-energy.reshape(-1), kind="stable")[:count]
-    channel, u, v = np.unravel_index(order, energy.shape)
-    filters = np.einsum("fc,fi,fj->fcij", colour[channel], basis[u], basis[v])
-    deviation = np.exp(energy.reshape(-1)[order] / 2)
-    return torch.from_numpy(filters).float(), torch.from_numpy(deviation).float()
-
-
 class Bounded(torch.autograd.Function):
-    """Clamp to [0, top] whose gradient leads back inside, and never further out.
+    """Clamp to [0, top] that drops outward gradients, which stops saturated values from drifting away.
 
-    Where a step down the gradient would lead out, there is none, or a small one back from beyond the margin.
-    Had it a way out, a context number that likes one end of its classes would go on for ever: in the long run
-    numbers of thousands, and layers so steep that they answer with nothing but the two ends.
+    Where a step down the gradient would lead further out, the gradient is zero; beyond `MARGIN` outside the
+    range it is reversed and multiplied by `PULL`.
     """
 
     MARGIN, PULL = 1.0, 0.05
@@ -122,7 +94,7 @@ class Bounded(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        """Of x, as the class says; none of top."""
+        """Gradient of x as described for the class; none for top."""
         (beyond,) = ctx.saved_tensors
         outward = beyond * grad < 0
         back = torch.where(beyond.abs() > Bounded.MARGIN, -Bounded.PULL * grad, 0)

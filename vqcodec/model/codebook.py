@@ -1,14 +1,14 @@
-"""Entropy-constrained grouped vector quantiser.
+"""The codebooks: an entropy-constrained grouped vector quantiser.
 
-The residual r = y - mu of each group (a few channels with a codebook of their own) becomes
+The residual r = y - mu of each group (a few channels with a codebook of their own) is quantised to
 
     k = argmin_k  w |r - c_k|^2 - ln p(k | context),      w = 6: the slope of a unit-step quantiser,
 
 and is trained by the free energy  -ln sum_k p(k) exp(-w |r - c_k|^2): rate, commitment and codebook
 loss in one smooth term (the negative log-evidence of a Gaussian mixture; its gradient is that of
 entropy-constrained VQ with soft assignments, Chou et al. 1989). p is a softmax over the codewords
-whose logits are linear in a low-dimensional context: the hat basis of two bounded numbers (u0, u1).
-Rounding u0 and u1 to integers gives the context class of the integer tables.
+whose logits are interpolated linearly between bins of two bounded context numbers (u0, u1). Rounding u0 and
+u1 to integers gives the context class that selects an integer table for coding.
 """
 
 from __future__ import annotations
@@ -23,21 +23,26 @@ from vqcodec.model.free_energy import Contexts, FreeEnergy
 from vqcodec.model.integer_conv import ste_round
 
 SLOPE = 6.0
-"""Price w of a squared error in training: that of unit steps at high rate."""
+"""Weight w of a squared error in training: that of an ideal quantiser with unit steps at high rate."""
 GREEDY_SLOPES = {1: 9.0, 2: 7.2}
-"""Price by size of group, where it is another, for an encoder that chooses word by word and looks no further.
-Strong channels come in small groups; the next passes are predicted from them, and an error there costs more
-than it shows. Worth 0.4 % of the rate; `vqcodec.compress.refine` sees those costs itself and does better
-without."""
+"""Weight w by size of group, where it differs, for an encoder that chooses codewords greedily. Small groups
+hold the strong channels that later passes are predicted from, so errors there cost more than they show
+(`vqcodec.compress.refine` sees those costs itself)."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """`channels` neighbouring channels split in groups of `size`; group g takes g, g+G, g+2G, ..."""
+    """Neighbouring channels split in groups with one codebook each; group g takes g, g+G, g+2G, ...
+
+    Attributes:
+        size: channels of a group, d.
+        channels: channels of the band.
+        codewords: number K of codewords of each group.
+    """
 
     size: int
     channels: int
-    words: int
+    codewords: int
 
     @property
     def groups(self) -> int:
@@ -46,7 +51,7 @@ class Band:
 
 
 def greedy_slope(size: int) -> float:
-    """Price w of a squared error when words of groups of so many channels are chosen one by one."""
+    """Weight w of a squared error for greedily chosen codewords of groups of `size` channels."""
     return GREEDY_SLOPES.get(size, SLOPE)
 
 
@@ -57,10 +62,10 @@ class Quantized:
     Attributes:
         value: quantised residual (B, C, h, w), with straight-through gradient.
         energy: free energy in nats per sample (B,).
-        rate: -ln p(k) of the chosen words in nats per sample (B,), no gradient.
-        index: chosen words, one (G, N) tensor per band, N = B*h*w.
+        rate: -ln p(k) of the chosen codewords in nats per sample (B,), no gradient.
+        index: indices of the chosen codewords, one (G, N) tensor per band, N = B*h*w.
         residual: the input in group layout, one (G, N, d) tensor per band, detached.
-        contexts: the context numbers that were given, of one band after the other.
+        contexts: the context numbers that were given, one item per band.
     """
 
     value: Tensor
@@ -72,7 +77,7 @@ class Quantized:
 
     @classmethod
     def join(cls, parts: Sequence[Quantized]) -> Quantized:
-        """One result for neighbouring bands at the same positions."""
+        """Join the results of neighbouring bands at the same positions."""
         return cls(
             torch.cat([part.value for part in parts], 1),
             torch.stack([part.energy for part in parts]).sum(0),
@@ -100,35 +105,41 @@ def from_groups(x: Tensor, band: Band, shape: tuple[int, int, int]) -> Tensor:
 
 
 class VectorQuantizer(nn.Module):
-    """One codebook and one set of class logits per group, for all bands of a latent."""
+    """One codebook and one table of bin logits per group, for all bands of a latent."""
 
     def __init__(self, bands: tuple[Band, ...], context_levels: tuple[int, ...]) -> None:
+        """Zeros, see `vqcodec.training.codebook_start`.
+
+        Args:
+            bands: of the latent, in the order of its channels.
+            context_levels: bins of each context number.
+        """
         super().__init__()
         self.bands = bands
         self.context_levels = context_levels
-        features = sum(context_levels)
-        self.words = nn.ParameterList(nn.Parameter(torch.zeros(b.groups, b.words, b.size)) for b in bands)
-        self.bias = nn.ParameterList(nn.Parameter(torch.zeros(b.groups, b.words)) for b in bands)
-        self.table = nn.ParameterList(nn.Parameter(torch.zeros(b.groups, features, b.words)) for b in bands)
+        rows = sum(context_levels)
+        self.words = nn.ParameterList(torch.zeros(b.groups, b.codewords, b.size) for b in bands)
+        self.bias = nn.ParameterList(torch.zeros(b.groups, b.codewords) for b in bands)
+        self.table = nn.ParameterList(torch.zeros(b.groups, rows, b.codewords) for b in bands)
         self.slopes = [SLOPE] * len(bands)
-        """Price of a squared error in each band."""
+        """Weight w of a squared error in each band."""
         self.grid = 0.0
-        """Step of the codewords' fixed-point grid in exact mode, 0 = real codewords."""
+        """Step of the fixed-point grid that codewords are rounded to in exact mode, 0 = not rounded."""
         self.gradient_dtype = torch.float32
-        """bfloat16 halves the backward matrix products where the machine has units for it."""
+        """Type of the backward matrix products."""
 
     @property
     def groups(self) -> int:
-        """Groups of all bands together."""
+        """Number of groups in all bands."""
         return sum(b.groups for b in self.bands)
 
     @property
     def channels(self) -> int:
-        """Channels of all bands together."""
+        """Number of channels in all bands."""
         return sum(b.channels for b in self.bands)
 
     def use_greedy_slopes(self) -> None:
-        """Choose words as the encoder does at effort 1 from now on."""
+        """From now on choose codewords as the encoder does at effort 1."""
         self.slopes = [greedy_slope(band.size) for band in self.bands]
 
     def codewords(self, i: int) -> Tensor:
@@ -137,10 +148,9 @@ class VectorQuantizer(nn.Module):
         return ste_round(words / self.grid) * self.grid if self.grid else words
 
     def arrange(self, context: Tensor, bands: slice = ALL) -> list[Contexts]:
-        """context (B, dims, G, h, w) in class units -> its numbers for one band after the other.
+        """Context (B, dims, G, h, w) in units of bins -> one `Contexts` for each of `bands`.
 
-        The groups are those of `bands`. On the grid the numbers are rounded to classes, with the gradient of
-        the interpolation between them.
+        In exact mode the numbers are rounded to bins, with the gradient of the interpolation between them.
         """
         numbers = context.transpose(0, 1).transpose(1, 2).flatten(2)
         return Contexts.of(numbers, bool(self.grid)).split([b.groups for b in self.bands[bands]])
@@ -151,8 +161,8 @@ class VectorQuantizer(nn.Module):
         """Quantise `residual` (B, C, h, w) given the context numbers of each band.
 
         Args:
-            keep: optional (B, h, w) mask; positions at 0 are not coded (value 0, no cost).
-            bands: which bands the channels are of.
+            keep: mask (B, h, w); positions at 0 are not coded (value 0, no cost).
+            bands: the bands that the channels belong to.
         """
         b, _, h, w = residual.shape
         values, indices, residuals = [], [], []

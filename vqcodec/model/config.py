@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-RETIRED = {"first_passes": 4}
+RETIRED = {
+    "context_passes": 4,
+    "first_passes": 4,
+    "guided": True,
+    "lapped": True,
+    "quantizer": "vector",
+    "shortcut": True,
+}
 """Fields of weights files and states written before these were fixed, with the only value left."""
 
 
@@ -14,16 +21,17 @@ class ModelConfig:
     """Sizes of the model; stored as JSON in the weights file.
 
     Attributes:
-        context_channels, first_channels: channels of decoded phases that passes look at, those of the first
-            phase at fewer.
-        restoration: features and kernels of the decoder's last stage, see `vqcodec.model.restoration`;
-            without features there is none.
-        guided: it also looks at what the decoder's networks end with.
-        lapped: blocks of the linear shortcut overlap, see `vqcodec.model.shortcut`.
-        slices: numbers of the bands at which a pass looks again, at the channels before them at the same
-            place, see `vqcodec.entropy.coding_order`; with the hidden units `slice_width` for it.
-        quantizer, shortcut, context_passes: for comparisons only; other models than the default's
-            ("vector", True, 4) cannot be exported. See `vqcodec.model.transforms` and `vqcodec.model.vqvae`.
+        channels: M of the latent.
+        bands: (channels per group, channels, codewords) of each band of the latent, see `Band`.
+        context_levels: bins of each of a group's context numbers.
+        context_channels, first_channels: channels of decoded phases, the first ones, that passes look at;
+            those of the first phase look at fewer.
+        hyper_channels, hyper_bands: the same of the hyper-latent.
+        analysis, synthesis: (channels at 1/8, channels at 1/16, residual blocks at 1/8, at 1/16) of g_a, g_s.
+        restoration: (features, kernels) of the decoder's last stage, see `vqcodec.model.restoration`.
+        prior_features, prior_width: channels of h_s, and hidden units of the prior.
+        slices: numbers of the bands at which a new slice begins, see `vqcodec.entropy.coding_order`.
+        slice_width: hidden units that look at the slices before.
     """
 
     channels: int = 448
@@ -42,16 +50,11 @@ class ModelConfig:
     analysis: tuple[int, int, int, int] = (128, 192, 5, 3)
     synthesis: tuple[int, int, int, int] = (128, 192, 4, 3)
     restoration: tuple[int, int] = (32, 6)
-    guided: bool = True
     prior_features: int = 128
     prior_width: int = 256
     first_channels: int = 64
     slices: tuple[int, ...] = (1, 2, 3, 4)
     slice_width: int = 128
-    quantizer: str = "vector"
-    shortcut: bool = True
-    lapped: bool = True
-    context_passes: int = 4
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -59,14 +62,12 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Inverse of `to_dict`, also after a trip through JSON."""
-        # What models from before there was the choice were like.
-        older: dict[str, Any] = {"lapped": False}
-        older |= {"restoration": (0, 0), "guided": False, "slices": (), "slice_width": 0}
-        values = older | values
-        kept = {k: v for k, v in values.items() if (k, v) not in RETIRED.items()}
-        fixed = {k: _tuples(v) if isinstance(v, list) else v for k, v in kept.items()}
-        return cls(**fixed)
+        """Inverse of `to_dict`, also after a trip through JSON.
+
+        Raises:
+            TypeError: a field is unknown.
+        """
+        return cls(**{k: _tuples(v) for k, v in values.items() if (k, v) not in RETIRED.items()})
 
 
 def _tuples(value: Any) -> Any:

@@ -1,9 +1,9 @@
-"""VQVAE: g_a, quantiser, prior and g_s joined; forward gives losses, encode gives indices.
+"""VQVAE: g_a, quantiser, prior and g_s joined.
 
     x --g_a--> y_pixel * gain(t) = y --quantise(prior)--> y_hat / gain(t) --g_s--> x_hat
 
-One model for the whole quality range: the level t in [0, 1] sets lambda(t) (log-linear), the gains and
-the modulation of transforms and prior.
+One model for the whole quality range: t in [0, 1] sets lambda(t) (log-linear), the gains and the modulation
+of transforms and prior.
 """
 
 from __future__ import annotations
@@ -16,41 +16,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.coding_order import PASSES, cut_slices, whole
+from vqcodec.entropy.coding_order import PASSES, Pass, cut_slices, whole
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
 from vqcodec.model.codebook import SLOPE, Band, Quantized, VectorQuantizer
 from vqcodec.model.config import ModelConfig
+from vqcodec.model.decoder import SynthesisTransform
+from vqcodec.model.encoder import AnalysisTransform, HyperAnalysis
 from vqcodec.model.free_energy import Contexts
-from vqcodec.model.hyper import HyperAnalysis
 from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.prior import Prior, put_together, to_phases
-from vqcodec.model.residual import ResidualQuantizer
-from vqcodec.model.scalar import ScalarQuantizer
-from vqcodec.model.transforms import AnalysisTransform, SynthesisTransform
 
 LAMBDA_MIN, LAMBDA_MAX = 0.0006, 0.15
 PRIOR_LEVELS = 64
-"""The prior knows the level in steps of 1/64: eight between two knots."""
+"""The prior sees t in steps of 1/64: eight between two knots."""
 
 
-def lambda_of_level(level: Tensor) -> Tensor:
-    """Weight of the distortion in lambda * 255^2 * MSE + bpp for level t in [0, 1]."""
-    return LAMBDA_MIN * torch.exp(level * math.log(LAMBDA_MAX / LAMBDA_MIN))
-
-
-def redraw_error(y: Tensor, y_hat: Tensor) -> Tensor:
-    """y with uniform noise as large, at every place, as the quantisation error is there.
-
-    A straight-through gradient is taken at the codeword wherever in the cell y lies; here it is taken all
-    over the cell around y. The noise has the error's mean square, so that the distortion stays the same.
-    """
-    reach = 3**0.5 * (y_hat - y).detach().abs()
-    return y + reach * torch.empty_like(reach).uniform_(-1, 1)
+def lambda_of_level(t: Tensor) -> Tensor:
+    """Weight of the distortion in lambda * 255^2 * MSE + bpp at quality t in [0, 1]."""
+    return LAMBDA_MIN * torch.exp(t * math.log(LAMBDA_MAX / LAMBDA_MIN))
 
 
 @dataclass
 class Output:
-    """What `VQVAE.forward` returns; nats, bits and errors are per sample (B,)."""
+    """What `VQVAE.forward` returns.
+
+    Attributes:
+        picture: (B, 3, H, W), not clamped.
+        mse: mean squared error (B,) of pixels in [0, 1].
+        energy: free energy (B,) of both latents in nats.
+        bits_y, bits_z: estimated bits (B,) of the latent's and the hyper-latent's indices.
+        passes, hyper: the quantiser's results, of every pass and of the hyper-latent.
+    """
 
     picture: Tensor
     mse: Tensor
@@ -67,31 +63,28 @@ class Transforms(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        linear = {"shortcut": config.shortcut, "lapped": config.lapped}
-        self.g_a = AnalysisTransform(config.channels, *config.analysis, **linear)
-        self.g_s = SynthesisTransform(
-            config.channels, *config.synthesis, config.restoration, config.guided, **linear
-        )
+        self.g_a = AnalysisTransform(config.channels, *config.analysis)
+        self.g_s = SynthesisTransform(config.channels, *config.synthesis, config.restoration)
         self.h_a = HyperAnalysis(config.channels, config.prior_features, config.hyper_channels)
-        # On the CPU even under device "meta", where arithmetic imports torch's compiler: more than a second.
+        # On the CPU even under device "meta", where arithmetic imports torch's compiler (slow).
         step = torch.linspace(0, 1, LEVEL_KNOTS, device="cpu")
-        # A unit step in y then is the step of an ideal quantiser at lambda(t).
+        # With these gains a unit step in y is the step of an ideal uniform quantiser at lambda(t).
         start = 0.5 * torch.log(lambda_of_level(step) * 255.0**2 * 2 * math.log(2) / (6 * SLOPE))
         self.log_gain = nn.Parameter(start[:, None].repeat(1, config.channels))
 
-    def gain(self, level: Tensor) -> Tensor:
-        """Per-channel gain (B, M, 1, 1) at level (B,)."""
-        # In bfloat16 gains would be off by up to 1.6 %: of means of hundreds of steps, several.
-        with torch.autocast(level.device.type, enabled=False):
-            return torch.exp(level_basis(level) @ self.log_gain)[:, :, None, None]
+    def gain(self, t: Tensor) -> Tensor:
+        """Per-channel gain (B, M, 1, 1) at quality t (B,)."""
+        # bfloat16 would be off by up to 1.6 %: several steps where means are hundreds of steps.
+        with torch.autocast(t.device.type, enabled=False):
+            return torch.exp(level_basis(t) @ self.log_gain)[:, :, None, None]
 
-    def analyse(self, x: Tensor, level: Tensor) -> Tensor:
+    def analyse(self, x: Tensor, t: Tensor) -> Tensor:
         """Latent y (B, M, h, w) in quantiser steps."""
-        return self.g_a(x, level) * self.gain(level)
+        return self.g_a(x, t) * self.gain(t)
 
-    def synthesise(self, y_hat: Tensor, level: Tensor) -> Tensor:
+    def synthesise(self, y_hat: Tensor, t: Tensor) -> Tensor:
         """Picture (B, 3, 16h, 16w) from the quantised latent."""
-        return self.g_s(y_hat / self.gain(level), level)
+        return self.g_s(y_hat / self.gain(t), t)
 
     def hyper_latent(self, y: Tensor) -> Tensor:
         """z before quantisation; y (B, M, h, w) is padded to multiples of 4 by repeating its border."""
@@ -106,19 +99,10 @@ class VQVAE(Transforms):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         bands = tuple(Band(*b) for b in config.bands)
-        hyper_bands = tuple(Band(*b) for b in config.hyper_bands)
         if sum(b.channels for b in bands) != config.channels:
             raise ValueError("the bands must cover all latent channels")
-        if config.context_passes not in (2, 4):
-            raise ValueError("the context has two or four passes")
-        self.quantizer: VectorQuantizer | ResidualQuantizer | ScalarQuantizer
-        if config.quantizer == "vector":
-            self.quantizer = VectorQuantizer(bands, config.context_levels)
-        elif config.quantizer == "residual":
-            self.quantizer = ResidualQuantizer(bands, config.context_levels)
-        else:
-            self.quantizer = ScalarQuantizer(config.channels, config.context_levels)
-        self.hyper_quantizer = VectorQuantizer(hyper_bands, (LEVEL_KNOTS,))
+        self.quantizer = self.make_quantizer(bands)
+        self.hyper_quantizer = VectorQuantizer(tuple(Band(*b) for b in config.hyper_bands), (LEVEL_KNOTS,))
         self.prior = Prior(
             config.channels,
             config.context_channels,
@@ -128,25 +112,18 @@ class VQVAE(Transforms):
             config.prior_features,
             config.prior_width,
             config.first_channels,
-            # Scalars have no bands that could be cut.
-            cut_slices([(config.channels, self.quantizer.groups)], ())
-            if config.quantizer == "scalar"
-            else cut_slices([(b.channels, b.groups) for b in bands], config.slices),
+            cut_slices([(b.channels, b.groups) for b in self.quantizer.bands], config.slices),
             config.slice_width,
         )
         self.exact = False
-        self.cell_noise = False
-        """Replace quantisation by noise on the way to g_s, see `redraw_error`."""
 
-    def vectors(self) -> VectorQuantizer:
-        """The quantiser of models with a codebook for each group, which alone can be coded.
+    def make_quantizer(self, bands: tuple[Band, ...]) -> VectorQuantizer:
+        """The latent's quantiser; variants of the model (`benchmarks.variants`) have another."""
+        return VectorQuantizer(bands, self.config.context_levels)
 
-        Raises:
-            ValueError: the model, one for comparisons, has another.
-        """
-        if not isinstance(self.quantizer, VectorQuantizer):
-            raise ValueError("only models with a vector quantiser can be exported or taken over")
-        return self.quantizer
+    def visible(self, place: Pass, maps: list[Tensor]) -> list[Tensor]:
+        """The decoded phases (B, M, H, W) that a pass is predicted from: all of them."""
+        return maps
 
     def encode_hyper(self, y: Tensor, prior_basis: Tensor) -> Quantized:
         """Quantised hyper-latent of y (B, M, h, w)."""
@@ -154,32 +131,31 @@ class VQVAE(Transforms):
         return self.hyper_quantizer(z, self._hyper_contexts(z, prior_basis))
 
     def _hyper_contexts(self, z: Tensor, prior_basis: Tensor) -> list[Contexts]:
-        level = prior_basis @ torch.arange(LEVEL_KNOTS, dtype=prior_basis.dtype, device=prior_basis.device)
-        numbers = level.repeat_interleave(z.shape[2] * z.shape[3]).expand(1, self.hyper_quantizer.groups, -1)
+        knots = torch.arange(LEVEL_KNOTS, dtype=prior_basis.dtype, device=prior_basis.device)
+        numbers = (prior_basis @ knots).repeat_interleave(z.shape[2] * z.shape[3])
+        numbers = numbers.expand(1, self.hyper_quantizer.groups, -1)
         return Contexts.of(numbers, rounded=False).split([b.groups for b in self.hyper_quantizer.bands])
 
-    def prior_basis(self, level: Tensor) -> Tensor:
-        """Basis of the level as the prior sees it, on its grid of 1/64."""
-        return level_basis((level * PRIOR_LEVELS).round() / PRIOR_LEVELS)
+    def prior_basis(self, t: Tensor) -> Tensor:
+        """Basis (B, LEVEL_KNOTS) of t as the prior sees it, rounded to 1/64."""
+        return level_basis((t * PRIOR_LEVELS).round() / PRIOR_LEVELS)
 
     def quantise(
         self,
         y: Tensor,
-        level: Tensor,
+        t: Tensor,
         hyper_of: Tensor | None = None,
         watch: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[Tensor, Quantized, list[Quantized]]:
         """y (B, M, h, w) -> y_hat, the hyper-latent's result and the results of all passes.
 
         Args:
-            hyper_of: the latent whose hyper-latent is taken, `y` unless given.
-            watch: called with the quantised latent of every slice of every pass; what it returns is decoded
-                and looked at.
-
-        With two context passes the second phase of each pair is coded without looking at the first: a
-        checkerboard, by the same networks.
+            t: quality (B,).
+            hyper_of: the latent whose hyper-latent is coded, `y` unless given.
+            watch: called with the quantised latent of every slice of every pass; what it returns takes the
+                latent's place from there on.
         """
-        basis = self.prior_basis(level)
+        basis = self.prior_basis(t)
         hyper = self.encode_hyper(y if hyper_of is None else hyper_of, basis)
         h, w = y.shape[-2:]
         rows, columns = whole(h, w)
@@ -191,9 +167,7 @@ class VQVAE(Transforms):
         passes: list[Quantized] = []
         sizes = [piece.channels.stop - piece.channels.start for piece in self.prior.slices]
         for p, place in enumerate(PASSES):
-            maps = to_phases(decoded)
-            if self.config.context_passes == 2 and place.maps % 2:
-                maps[-1] = torch.zeros_like(maps[-1])
+            maps = self.visible(place, to_phases(decoded))
             mask = None if keep is None else keep[place.last]
             state = self.prior.open(p, features, maps, basis, self.exact)
             values, results = [], []
@@ -213,23 +187,21 @@ class VQVAE(Transforms):
             passes.append(Quantized.join(results))
         return put_together(decoded)[:, :, :h, :w], hyper, passes
 
-    def forward(self, x: Tensor, level: Tensor, autocast: bool = False, synthesis: bool = True) -> Output:
-        """x (B, 3, H, W) in [0, 1], H and W multiples of 16; level (B,) in [0, 1].
+    def forward(self, x: Tensor, t: Tensor, autocast: bool = False, synthesis: bool = True) -> Output:
+        """x (B, 3, H, W) in [0, 1], H and W multiples of 16, at quality t (B,) in [0, 1].
 
         Args:
             autocast: run the transforms (not the prior or the quantiser) in bfloat16.
-            synthesis: without it the picture is x itself, and the error 0.
+            synthesis: whether to run g_s; if not, the picture is x and the error 0.
         """
         kind = x.device.type
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=autocast):
-            y = self.analyse(x, level)
-        y_hat, hyper, passes = self.quantise(y, level)
-        if self.cell_noise:
-            y_hat = redraw_error(y, y_hat)
+            y = self.analyse(x, t)
+        y_hat, hyper, passes = self.quantise(y, t)
         picture = x
         if synthesis:
             with torch.autocast(kind, dtype=torch.bfloat16, enabled=autocast):
-                picture = self.synthesise(y_hat, level)
+                picture = self.synthesise(y_hat, t)
         mse = (picture - x).square().mean((1, 2, 3))
         energy = hyper.energy + sum(p.energy for p in passes)
         bits_y = torch.stack([p.rate for p in passes]).sum(0) / math.log(2)

@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,7 @@ from vqcodec.model.config import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
 from vqcodec.training.running import add_option
-from vqcodec.training.sources import load_start
-from vqcodec.training.state import FILE, config_of_state
+from vqcodec.training.state import FILE, config_of_state, load_start
 from vqcodec.training.trainer import Trainer
 from vqcodec.weights.zoo import install_path
 
@@ -44,11 +44,6 @@ def _parser() -> argparse.ArgumentParser:
             parser.add_argument("--model", type=model_sizes, metavar="JSON", help=what)
         else:
             add_option(parser, item)
-    parser.add_argument(
-        "--quantizer",
-        choices=("vector", "residual", "scalar"),
-        help="all but vector are for comparisons only",
-    )
     parser.add_argument("--resume", action="store_true", help="go on from OUT/state.safetensors")
     parser.add_argument(
         "--from", dest="start", metavar="SOURCE", help="start from a state, a weights file or a model's name"
@@ -62,12 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
-    """Entry point."""
+def main(argv: Sequence[str] | None = None, kind: type[Trainer] | None = None) -> None:
+    """Entry point; `kind` trains a variant of the model."""
     parser = _parser()
-    arguments = vars(parser.parse_args())
-    names = ("resume", "start", "model", "quantizer", "resize", "install")
-    resume, start, sizes, quantizer, resize, name = (arguments.pop(k) for k in names)
+    arguments = vars(parser.parse_args(argv))
+    names = ("resume", "start", "model", "resize", "install")
+    resume, start, sizes, resize, name = (arguments.pop(k) for k in names)
     target = None
     if name is not None:
         try:
@@ -88,7 +83,6 @@ def main() -> None:
             parser.error(str(error))
         if not resize:
             given = {"model": source.config} | given
-    sizes = (sizes or {}) | ({"quantizer": quantizer} if quantizer else {})
     if sizes:
         given["model"] = dataclasses.replace(given.get("model", ModelConfig()), **sizes)
     config = TrainConfig(**given)
@@ -98,7 +92,7 @@ def main() -> None:
         parser.error("--install makes new tables; after --decoder-only, export with --decoder-of")
     if config.decoder_only and config.prior_only:
         parser.error("--decoder-only and --prior-only exclude each other")
-    trainer = Trainer(config)
+    trainer = (kind or Trainer)(config)
     if resume:
         trainer.load(state)
     trainer.run(source)

@@ -1,7 +1,7 @@
-"""Rate-constrained Lloyd start of the codebooks, and revival of dead words.
+"""Rate-constrained Lloyd start of the codebooks, and revival of dead codewords.
 
-Plain k-means spends its words where the density is and overloads the tails; with the rate in the
-assignment (argmin w |r - c|^2 - ln p) frequent words grow and rare ones reach far out.
+Plain k-means places codewords where the density is and leaves the tails to few; with the rate in the
+assignment (argmin w |r - c|^2 - ln p) cells of frequent codewords grow, and rare ones reach far out.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import math
 import torch
 from torch import Tensor
 
-from vqcodec.model.codebook import SLOPE, VectorQuantizer
-from vqcodec.model.scalar import SCALE_MAX, SCALE_MIN
+from vqcodec.model.codebook import SLOPE, VectorQuantizer, to_groups
 
+SCALE_MIN, SCALE_MAX = 0.05, 40.0
+"""Scales, in quantiser steps, at the two ends of the first context number."""
 TAIL_GROWTH = 1.65
 """ln of the widest step of a one-dimensional grid."""
+ITERATIONS = 20
+SAMPLES = 6000
+"""Vectors of each group that its codebook is started from."""
 
 
 def _scores(samples: Tensor, words: Tensor, log_p: Tensor) -> Tensor:
@@ -25,10 +29,9 @@ def _scores(samples: Tensor, words: Tensor, log_p: Tensor) -> Tensor:
 
 
 def _line_grid(count: int) -> Tensor:
-    """Start of one-dimensional words, zero first: unit steps to count/3, then growing to reach 3/4 of count.
+    """Start of one-dimensional codewords, zero first: unit steps to count/3, then growing to 3/4 of count.
 
-    A uniform grid of 256 ends at 128 steps; the mean of a block moves by more than twice that at the
-    highest quality, and a word out of reach costs its whole distance.
+    A uniform grid would not reach the means of blocks at the highest quality.
     """
     index = torch.arange(count // 2, dtype=torch.float64)
     linear = count // 3
@@ -39,22 +42,33 @@ def _line_grid(count: int) -> Tensor:
     return torch.cat([reach, -(reach[1:]), -(reach[-1:] + math.exp(TAIL_GROWTH))]).float()
 
 
-def class_scales(levels: int) -> Tensor:
-    """Scale in steps that each class of u0 starts with: 0.05 to 40 in equal ratios."""
-    return torch.logspace(math.log10(SCALE_MIN), math.log10(SCALE_MAX), levels)
+def class_scales(bins: int) -> Tensor:
+    """Scale in steps that each bin of u0 starts with: `SCALE_MIN` to `SCALE_MAX` in equal ratios."""
+    return torch.logspace(math.log10(SCALE_MIN), math.log10(SCALE_MAX), bins)
 
 
-def class_of_scale(scale: Tensor, levels: int) -> Tensor:
+def class_of_scale(scale: Tensor, bins: int) -> Tensor:
     """Inverse of `class_scales`, real-valued and clamped."""
     inside = scale.clamp(SCALE_MIN, SCALE_MAX)
-    return (inside / SCALE_MIN).log() / math.log(SCALE_MAX / SCALE_MIN) * (levels - 1)
+    return (inside / SCALE_MIN).log() / math.log(SCALE_MAX / SCALE_MIN) * (bins - 1)
 
 
-def rate_constrained_lloyd(samples: Tensor, count: int, passes: int = 20) -> tuple[Tensor, Tensor]:
-    """Codebooks of `count` words for samples (G, n, d).
+def group_samples(latent: Tensor, quantizer: VectorQuantizer) -> list[Tensor]:
+    """Random group vectors (G, n, d), n <= `SAMPLES`, of a latent (B, M, h, w) for each band."""
+    result, start = [], 0
+    for band in quantizer.bands:
+        vectors = to_groups(latent[:, start : start + band.channels], band)
+        start += band.channels
+        pick = torch.randperm(vectors.shape[1], device=latent.device)[:SAMPLES]
+        result.append(vectors[:, pick].contiguous())
+    return result
+
+
+def rate_constrained_lloyd(samples: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Codebooks of `count` codewords for samples (G, n, d).
 
     Returns:
-        words (G, K, d), the zero vector first, and ln p (G, K) of their use with one pseudo count.
+        codewords (G, K, d), the zero vector first, and ln p (G, K) of their use with one pseudo count.
     """
     groups, n, size = samples.shape
     if size == 1:
@@ -64,7 +78,7 @@ def rate_constrained_lloyd(samples: Tensor, count: int, passes: int = 20) -> tup
         words = samples.gather(1, pick.unsqueeze(-1).expand(-1, -1, size)).clone()
         words[:, 0] = 0
     log_p = samples.new_full((groups, count), 0.0)
-    for _ in range(passes):
+    for _ in range(ITERATIONS):
         cost, index = _scores(samples, words, log_p).min(-1)
         cost = cost + SLOPE * samples.square().sum(-1)
         counts = samples.new_zeros(groups, count).scatter_add_(1, index, torch.ones_like(cost))
@@ -87,23 +101,23 @@ def rate_constrained_lloyd(samples: Tensor, count: int, passes: int = 20) -> tup
 def start_quantizer(
     quantizer: VectorQuantizer, samples: list[Tensor], which: list[int] | None = None
 ) -> Tensor:
-    """Set words, biases and class logits from samples, one (G, n, d) tensor per band.
+    """Set codewords, biases and bin logits from samples, one (G, n, d) tensor per band.
 
     Args:
         which: numbers of the bands to start, all of them by default.
 
-    The first context dimension starts as a scale: class i of L holds a density exp(-|c| / b_i) with
-    b_i from 0.05 to 40 steps in equal ratios; the bias is the log volume of the word's cell.
+    The first context number starts as a scale: bin i holds a density exp(-|c| / b_i) with the scales b_i of
+    `class_scales`; the bias is the log volume of the codeword's cell.
 
     Returns:
-        the scale class (groups,) that fits each started group's samples: the start of the prior's bias.
+        the bin (groups,) whose scale fits each started group's samples: the start of the prior's bias.
     """
-    levels = quantizer.context_levels[0]
-    scales = class_scales(levels).to(samples[0])
+    bins = quantizer.context_levels[0]
+    scales = class_scales(bins).to(samples[0])
     typical = []
     for i in range(len(quantizer.bands)) if which is None else which:
         band, sample = quantizer.bands[i], samples[i]
-        words, _ = rate_constrained_lloyd(sample, band.words)
+        words, _ = rate_constrained_lloyd(sample, band.codewords)
         distance = torch.cdist(words, words)
         distance.diagonal(dim1=1, dim2=2).fill_(torch.inf)
         reach = distance.amin(-1).clamp(0.2, 20.0)
@@ -112,17 +126,17 @@ def start_quantizer(
         norm = words.norm(dim=-1) * 1.4
         fall = (norm.unsqueeze(1) / scales[:, None]).clamp_max(25.0)
         quantizer.table[i].zero_()
-        quantizer.table[i][:, :levels] = -fall
-        typical.append(class_of_scale(sample.norm(dim=-1).mean(1) / band.size**0.5, levels))
+        quantizer.table[i][:, :bins] = -fall
+        typical.append(class_of_scale(sample.norm(dim=-1).mean(1) / band.size**0.5, bins))
     return torch.cat(typical)
 
 
 @torch.no_grad()
 def revive_dead_words(quantizer: VectorQuantizer, usage: list[Tensor], samples: list[Tensor]) -> int:
-    """Move words that were not used (usage (G, K) == 0) onto the worst-coded of `samples`.
+    """Move codewords that were not used (usage (G, K) == 0) onto the worst-coded of `samples` (G, n, d).
 
     Returns:
-        number of words moved. Words of one-dimensional groups keep their place on the grid.
+        number of codewords moved. Those of one-dimensional groups keep their position on the grid.
     """
     moved = 0
     for i, (band, used, sample) in enumerate(zip(quantizer.bands, usage, samples, strict=True)):
@@ -132,7 +146,7 @@ def revive_dead_words(quantizer: VectorQuantizer, usage: list[Tensor], samples: 
             continue
         words = quantizer.words[i]
         distance = torch.cdist(sample, words).amin(-1)
-        worst = distance.topk(min(band.words, sample.shape[1]), dim=1)
+        worst = distance.topk(min(band.codewords, sample.shape[1]), dim=1)
         for g in dead.any(1).nonzero().flatten().tolist():
             slots = dead[g].nonzero().flatten()[: worst.indices.shape[1]]
             slots = slots[worst.values[g, : len(slots)] > 1.0]

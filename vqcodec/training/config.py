@@ -13,26 +13,21 @@ class TrainConfig:
     """A run ends when `minutes` of training time or `steps` are used up, whichever is set.
 
     Attributes:
-        batch, crop: pictures per step and their side in pixels (a multiple of 32). The prior sees 32 px as
-            one step: in a crop of 160 px two thirds of the places lie at a border, where context is missing.
+        batch, crop: pictures per step and their side in pixels (a multiple of 32). The prior's grid has steps
+            of 32 px: in a small crop most positions lie at a border and lack context.
         late_crop: crop of the last tenth of the run (the batch shrinks to keep the pixels).
         learning_rate: peak rate of the networks (Adam, warm-up, cosine to zero).
-        fast: factor on it for codewords, class logits and biases, which barely move otherwise.
+        fast: factor on it for codewords, bin logits and biases, which hardly move otherwise.
         slow: factor on it for the linear shortcut and the last layers of both transforms.
         exact_from: share of the run after which prior and codewords are on their integer grids.
-        level: fixed level 0..1 for single-rate ablations; None draws it per picture.
-        loss_balance: a picture's loss is weighted by lambda ** -loss_balance, so that low rates count.
+        loss_balance: a picture's loss is weighted by lambda ** -loss_balance, which favours low rates.
         mse_share: a of the mixed distortion (`vqcodec.training.losses`): 1 is squared error alone, less
             mixes in SSIMULACRA2's weighted error.
-        energy_weight: weight of the free energy (rate + quantisation) in the loss.
-        decoder_only: train the networks of g_s alone, for the bits that the other parts make: files stay
-            readable, and a step takes half the time. The linear half stays with the perceptual decoder.
-        prior_only: train prior, hyper-latent and tables alone, for latents that stay: a step takes less than
-            half the time, and the perceptual decoder stays right.
-        bf16: transforms in bfloat16; None: where the machine is faster in it. Without units for it a step
-            takes nine times as long (measured on two cores with AVX2).
-        cell_noise: train g_a by noise in the cell instead of a straight-through gradient: steps with noise
-            that train all but g_s alternate with hard steps that train all but g_a.
+        decoder_only: train the networks of g_s alone: files stay readable, and a step takes half the time.
+            The shortcut stays, since the perceptual decoder shares it.
+        prior_only: train prior, hyper-latent and tables alone: latents and both decoders stay valid, and a
+            step takes less than half the time.
+        bf16: transforms in bfloat16; None: where the machine is faster in it.
     """
 
     data: str = ""
@@ -47,13 +42,10 @@ class TrainConfig:
     slow: float = 0.3
     warmup: int = 200
     exact_from: float = 0.75
-    level: float | None = None
     loss_balance: float = 0.4
     mse_share: float = 1.0
-    energy_weight: float = 1.0
     decoder_only: bool = False
     prior_only: bool = False
-    cell_noise: bool = False
     revive_every: int = 200
     log_every: int = 100
     save_minutes: float = 5.0

@@ -59,35 +59,33 @@ def _read(path: Path) -> np.ndarray | None:
 
 
 class Crops:
-    """Endless random crops with flips; the level of a crop decides how clean its source must be.
+    """Endless random crops with flips, each with a quality t in [0, 1].
 
-    Training pictures are lossy themselves. For the upper levels half of the crops are scaled down by
-    1.2 to 1.8 first, which removes most of the source's own coding noise. Every crop has a random
-    generator of its own, seeded by (seed, batch, place): threads and resumed runs see the same crops.
+    Training pictures are lossy themselves. For t > 0.5 half of the crops are scaled down by 1.2 to 1.8
+    first, which removes most of the source's own coding noise. Every crop has a random generator of its own,
+    seeded by (seed, batch, place): threads and resumed runs see the same crops.
     """
 
     def __init__(
         self,
         pictures: list[np.ndarray],
         seed: int,
-        level: float | None = None,
         first: int = 0,
         workers: int = 0,
     ) -> None:
         """first: number of the first batch. workers: threads that cut batches ahead of use, 0 = none."""
         self.pictures = pictures
         self.seed = seed
-        self.fixed_level = level
         self._reach: dict[int, np.ndarray] = {}
         self._number = first
         self._pool = ThreadPoolExecutor(workers) if workers else None
         self._ahead: dict[tuple[int, int, int], Future[tuple[np.ndarray, list[float]]]] = {}
 
     def reach(self, side: int) -> np.ndarray:
-        """Cumulative shares of the pictures in crops of this side: none of one that is smaller.
+        """Cumulative probabilities (N,) of the pictures in crops of this side: 0 for smaller ones.
 
         Raises:
-            FileNotFoundError: all are.
+            FileNotFoundError: all are smaller.
         """
         if side not in self._reach:
             sizes = np.array([p.shape[:2] for p in self.pictures], dtype=np.float64)
@@ -98,11 +96,11 @@ class Crops:
         return self._reach[side]
 
     def batch(self, count: int, side: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-        """Pictures (count, 3, side, side) in [0, 1], channels last in memory, and their levels (count,)."""
-        crops, levels = self._bytes(count, side)
-        # A quarter of the bytes travels; what a graphics card can do itself, it does.
+        """Pictures (count, 3, side, side) in [0, 1], channels last in memory, and qualities t (count,)."""
+        crops, qualities = self._bytes(count, side)
+        # Sent as bytes, converted on the device.
         x = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float().div_(255)
-        return x, torch.tensor(levels, dtype=torch.float32).to(device)
+        return x, torch.tensor(qualities, dtype=torch.float32).to(device)
 
     def _bytes(self, count: int, side: int) -> tuple[np.ndarray, list[float]]:
         number, self._number = self._number, self._number + 1
@@ -122,25 +120,23 @@ class Crops:
         return self._ahead[key]
 
     def _cut(self, number: int, count: int, side: int) -> tuple[np.ndarray, list[float]]:
-        """Batch of this number, (count, side, side, 3) uint8, and its levels."""
+        """Batch of this number, (count, side, side, 3) uint8, and its qualities."""
         samples = [self._sample(number, place, count, side) for place in range(count)]
-        return np.stack([crop for crop, _ in samples]), [level for _, level in samples]
+        return np.stack([crop for crop, _ in samples]), [t for _, t in samples]
 
     def _sample(self, number: int, place: int, count: int, side: int) -> tuple[np.ndarray, float]:
         random = np.random.default_rng((self.seed, number, place))
-        # Stratified levels: every batch spans the dial.
-        level = (place + random.random()) / count
-        if self.fixed_level is not None:
-            level = self.fixed_level
-        return self._crop(random, side, level), level
+        # Stratified: every batch spans the whole range of qualities.
+        t = (place + random.random()) / count
+        return self._crop(random, side, t), t
 
-    def _crop(self, random: np.random.Generator, side: int, level: float) -> np.ndarray:
+    def _crop(self, random: np.random.Generator, side: int, t: float) -> np.ndarray:
         reach = self.reach(side)
-        # The last share may come to a little less than 1.
+        # Rounding may leave the last sum a little below 1.
         picture = self.pictures[int(np.searchsorted(reach, random.random() * reach[-1], side="right"))]
         height, width = picture.shape[:2]
         factor = 1.0
-        if level > 0.5 and random.random() < 0.5:
+        if t > 0.5 and random.random() < 0.5:
             factor = min(random.uniform(1.2, 1.8), min(height, width) / side)
         cut = min(round(side * factor), height, width)
         top = random.integers(height - cut + 1)

@@ -1,6 +1,6 @@
 """Estimated rate and PSNR of a training state: `python -m vqcodec.training.evaluate STATE --data DIR`.
 
-For choosing between runs while they train. What is reported to people comes from real files
+For choosing between runs while they train; figures that are published come from real files
 (`benchmarks/rate_distortion.py`).
 """
 
@@ -15,53 +15,35 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import load_file
 
-from vqcodec.model.codebook import VectorQuantizer
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
 from vqcodec.training.data import find_images
 from vqcodec.training.reports import CodebookUse
-from vqcodec.training.state import config_of_state, read_metadata
-
-
-def load_state(path: Path, weights: str = "ema") -> tuple[VQVAE, dict[str, object]]:
-    """Model with the EMA (or "model") weights of a training state, and the run's settings."""
-    config = config_of_state(path)
-    model = VQVAE(config["model"])
-    tensors = load_file(path)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(tensors[f"{weights}.{name}"])
-    progress = json.loads(read_metadata(path)["progress"])
-    return model.eval(), config | progress
+from vqcodec.training.state import load_state
 
 
 @torch.no_grad()
 def silence_networks(model: VQVAE) -> None:
-    """Leave the linear shortcuts alone at work: what both transforms' networks end with becomes zero, the
-    restoration's gates too.
+    """Zero the last layers of both transforms' networks and of the restoration: the shortcut remains.
 
-    How much worse the model then is, with nothing trained again, bounds what its networks do.
-
-    Raises:
-        ValueError: the model has no shortcut.
+    How much worse the model then is shows what its networks contribute.
     """
-    if not model.config.shortcut:
-        raise ValueError("a model without shortcut is nothing without its networks")
-    silent = [*model.g_a.tail.parameters(), *model.g_s.tail.parameters()]
-    if model.g_s.restoration is not None:
-        silent += model.g_s.restoration.gates.parameters()
-        if model.g_s.restoration.guided:
-            silent += model.g_s.restoration.draw.parameters()
-    for parameter in silent:
-        parameter.zero_()
+    restoration = model.g_s.restoration
+    for layer in (model.g_a.tail, model.g_s.tail, restoration.gates, restoration.draw):
+        for parameter in layer.parameters():
+            parameter.zero_()
 
 
 @torch.inference_mode()
 def evaluate(
     model: VQVAE, paths: list[Path], level: float, use: CodebookUse | None = None
 ) -> dict[str, float]:
-    """Mean estimated bpp, mean PSNR (8-bit RGB) and mean cost J over whole pictures at one level."""
+    """Mean estimated bpp, mean PSNR (8-bit RGB) and mean cost J over whole pictures.
+
+    Args:
+        level: quality t in [0, 1].
+        use: counts the codewords that are chosen.
+    """
     rows = []
     for path in paths:
         with Image.open(path) as image:
@@ -102,11 +84,11 @@ def main() -> None:
         silence_networks(model)
     paths = find_images(arguments.data)[: arguments.limit]
     print(json.dumps({"step": settings["step"], "seconds": settings["seconds"], "pictures": len(paths)}))
-    use = CodebookUse(model.quantizer) if isinstance(model.quantizer, VectorQuantizer) else None
+    use = CodebookUse(model.quantizer) if arguments.codebooks else None
     for level in arguments.levels.split(","):
-        result = evaluate(model, paths, float(level), use if arguments.codebooks else None)
+        result = evaluate(model, paths, float(level), use)
         print(json.dumps({k: round(v, 4) for k, v in result.items()}), flush=True)
-    if arguments.codebooks and use:
+    if use:
         print(json.dumps(use.summary()))
 
 

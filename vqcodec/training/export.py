@@ -33,7 +33,7 @@ from vqcodec.model.integer_conv import (
 from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops, load_images
-from vqcodec.training.evaluate import load_state
+from vqcodec.training.state import load_state
 from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.restore import hyper_class_basis
 from vqcodec.weights.writing import replace_decoder, save_weights
@@ -41,7 +41,7 @@ from vqcodec.weights.zoo import find_model
 
 PSEUDO_COUNT = 60.0
 """Weight of the model's own distribution of a class, in symbols, against the counts."""
-FITTING_PASSES = 20
+FITTING_ITERATIONS = 20
 SIDE = 256
 """Crops on which symbols are counted."""
 MULTIPLIER_BITS = 15
@@ -100,7 +100,7 @@ def table_rows(quantizer: VectorQuantizer, i: int, counts: Tensor, pseudo: float
 
     target = counts.double() + pseudo * probabilities()
     seen = target.sum(-1, keepdim=True)
-    for _ in range(FITTING_PASSES):
+    for _ in range(FITTING_ITERATIONS):
         for j in range(len(levels)):
             others = [1 + n for n in range(len(levels)) if n != j]
             wanted = target.reshape(groups, *levels, words).sum(others)
@@ -118,11 +118,11 @@ def hyper_probabilities(quantizer: VectorQuantizer, i: int) -> Tensor:
 @torch.inference_mode()
 def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[list[Tensor], list[Tensor]]:
     """Symbols of real crops by group and class: (G, T, K) per band, and the same of the hyper-latent."""
-    quantizer, hyper = model.vectors(), model.hyper_quantizer
+    quantizer, hyper = model.quantizer, model.hyper_quantizer
     total = math.prod(quantizer.context_levels)
-    counts = [torch.zeros(b.groups, total * b.words) for b in quantizer.bands]
+    counts = [torch.zeros(b.groups, total * b.codewords) for b in quantizer.bands]
     kinds = LEVEL_MAX // LEVELS_PER_CLASS + 1
-    hyper_counts = [torch.zeros(b.groups, kinds * b.words) for b in hyper.bands]
+    hyper_counts = [torch.zeros(b.groups, kinds * b.codewords) for b in hyper.bands]
     for _ in range(batches):
         x, level = crops.batch(4, side)
         level = (level * LEVEL_MAX).round() / LEVEL_MAX
@@ -134,16 +134,16 @@ def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[
                     quantizer.context_levels, result.contexts[i].taken.round().long(), strict=True
                 ):
                     classes = classes * levels + number
-                cell = classes * band.words + result.index[i]
+                cell = classes * band.codewords + result.index[i]
                 counts[i].scatter_add_(1, cell, torch.ones_like(cell, dtype=torch.float32))
         kind = (level * LEVEL_MAX).long() // LEVELS_PER_CLASS
         for i, band in enumerate(hyper.bands):
             index = output.hyper.index[i]
-            cell = kind.repeat_interleave(index.shape[1] // len(level)) * band.words + index
+            cell = kind.repeat_interleave(index.shape[1] // len(level)) * band.codewords + index
             hyper_counts[i].scatter_add_(1, cell, torch.ones_like(cell, dtype=torch.float32))
-    counts = [c.reshape(b.groups, total, b.words) for c, b in zip(counts, quantizer.bands, strict=True)]
+    counts = [c.reshape(b.groups, total, b.codewords) for c, b in zip(counts, quantizer.bands, strict=True)]
     hyper_counts = [
-        c.reshape(b.groups, kinds, b.words) for c, b in zip(hyper_counts, hyper.bands, strict=True)
+        c.reshape(b.groups, kinds, b.codewords) for c, b in zip(hyper_counts, hyper.bands, strict=True)
     ]
     return counts, hyper_counts
 
@@ -163,13 +163,9 @@ def export(
     Args:
         pseudo: weight of the model's own probabilities of a class against the counts, in symbols.
 
-    Raises:
-        ValueError: the model is one for comparisons, which no coder implements.
     """
-    if not model.config.shortcut or model.config.context_passes != 4:
-        raise ValueError("only models with the linear shortcut and four context passes can be exported")
     model.set_exact(True)
-    quantizer = model.vectors()
+    quantizer = model.quantizer
     quantizer.use_greedy_slopes()  # words as files have them, not as training chooses
     counts, hyper_counts = count_symbols(model, crops, batches, side)
     arrays = export_prior(model)

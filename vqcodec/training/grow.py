@@ -1,125 +1,137 @@
-"""Start a model from another one's weights, also when it is larger or its codebooks are cut differently.
+"""Start a model from one of other sizes: `--from SOURCE --resize`.
 
-What both have is taken over. A layer that grew keeps its old part; old outputs do not look at new inputs, and
-further residual blocks add nothing yet, so that the model begins as the function that the other one was.
-Bands that are new or cut differently are started by rate-constrained Lloyd, on the residuals that the other
-model's prior leaves rather than on bare latents; only of channels that it does not have there is no better
-sample than the latent itself.
+Whatever both have is copied, so that the model begins as the function that the source is: outputs that the
+source has do not see inputs that it does not have, further residual blocks add zero, and further rows of
+class logits lie on the lines between the source's. Bands that are new or cut differently are started by
+rate-constrained Lloyd on the residuals that the source's prior leaves; for channels that the source does not
+have, on the latent itself.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from vqcodec.entropy.coding_order import PASSES, PHASES, whole
-from vqcodec.model.codebook import VectorQuantizer, from_groups, to_groups
+from vqcodec.model.blocks import hat_basis
+from vqcodec.model.codebook import from_groups
 from vqcodec.model.prior import put_together
-from vqcodec.model.restoration import SAYS_NOTHING_AT_ZERO
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.training.codebook_start import start_quantizer
-from vqcodec.training.contexts import resample_contexts
+from vqcodec.training.codebook_start import group_samples, start_quantizer
 from vqcodec.training.data import Crops
 
 BATCHES = 32
-_ADDS = re.compile(
-    r"g_[as]\.blocks_(wide|deep)\.\d+\.conv2\..*"
-    rf"|g_s\.restoration\.({'|'.join(SAYS_NOTHING_AT_ZERO)})\..*"
-)
-"""Last layers of residual blocks, and what is added to the picture, or to what the restoration looks at."""
+"""Batches of crops that residuals are taken from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Growth:
+    """A model, what it starts from, and which of its bands are bands of the source."""
+
+    model: VQVAE
+    source: VQVAE
+    kept: list[bool]
+
+
+CopyRule: TypeAlias = Callable[[Tensor, Tensor, str, Growth], bool]
+"""Fills a parameter from the source's of the same name; False if it, or a part of it, keeps its own start."""
 
 
 def adds(name: str) -> bool:
-    """Does this parameter of a model belong to a layer that adds nothing where its weights are zero?"""
-    return _ADDS.fullmatch(name) is not None
+    """Is this a parameter of the last layer of a residual block, which adds nothing where it is zero?"""
+    return re.fullmatch(r"g_[as]\.blocks_(wide|deep)\.\d+\.conv2\..*", name) is not None
 
 
-def group_samples(latent: Tensor, quantizer: VectorQuantizer, count: int = 6000) -> list[Tensor]:
-    """Random group vectors (G, n, d) of a latent (B, M, h, w) for each band."""
-    result, start = [], 0
-    for band in quantizer.bands:
-        vectors = to_groups(latent[:, start : start + band.channels], band)
-        start += band.channels
-        pick = torch.randperm(vectors.shape[1], device=latent.device)[:count]
-        result.append(vectors[:, pick].contiguous())
-    return result
-
-
-@torch.no_grad()
-def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) -> Tensor:
-    """Residuals r = y - mu (B, M, h, w) of random crops, the upper levels drawn more often.
-
-    Channels that only `model` has come with its latents.
-    """
-    bands = source.vectors().bands
-    old = min(source.config.channels, model.config.channels)
-    parts = []
-    for _ in range(BATCHES):
-        x, level = crops.batch(batch, crop, next(model.parameters()).device)
-        # Overload costs most where the gains are largest, so the codebooks must see those residuals.
-        output = source(x, level.sqrt())
-        latent = model.analyse(x, level.sqrt())
-        h, w = latent.shape[-2:]
-        rows, columns = whole(h, w)
-        left = []
-        for result, place in zip(output.passes, PASSES, strict=True):
-            shape = (batch, *place.sides(rows, columns))
-            pairs = zip(result.residual, bands, strict=True)
-            left.append(torch.cat([from_groups(r, b, shape) for r, b in pairs], 1))
-        joined = put_together(left)[:, :, :h, :w]
-        parts.append(torch.cat([joined[:, :old], latent[:, old:]], 1))
-    return torch.cat(parts)
-
-
-def kept_bands(model: VQVAE, source: VQVAE) -> list[bool]:
-    """For each band of `model`: is it a band of `source`, of the same channels and context classes?"""
-    mine, theirs = model.vectors(), source.vectors()
-    same = mine.context_levels == theirs.context_levels
-    result = []
-    for i, band in enumerate(mine.bands):
-        same = same and i < len(theirs.bands) and theirs.bands[i] == band
-        result.append(same)
-    return result
-
-
-def _copy_overlap(new: Tensor, old: Tensor) -> None:
+# -- copy rules --------------------------------------------------------------------------------
+def _overlap(new: Tensor, old: Tensor, *_: object) -> bool:
     """The part that both tensors have; new inputs (second axis) of old outputs get no weight."""
     region = tuple(slice(0, min(a, b)) for a, b in zip(new.shape, old.shape, strict=True))
     if new.dim() >= 3:
         new[region[0]] = 0
     new[region] = old[region]
+    return new.shape == old.shape
 
 
-def _copy_inputs(new: Tensor, old: Tensor, maps: int, features: int) -> None:
-    """Weights (O, I, 3, 3) on so many maps, for the channels that both have, and on features behind them."""
+def _chunks(count: int, axis: int) -> CopyRule:
+    """The overlap of each of `count` equal parts along an axis."""
+
+    def rule(new: Tensor, old: Tensor, *_: object) -> bool:
+        for pair in zip(new.chunk(count, axis), old.chunk(count, axis), strict=True):
+            _overlap(*pair)
+        return new.shape == old.shape
+
+    return rule
+
+
+def _silent(new: Tensor, old: Tensor, *_: object) -> bool:
+    """Zero but for the overlap: new channels start as the shortcut alone."""
+    new.zero_()
+    return _overlap(new, old)
+
+
+def _codebook(new: Tensor, old: Tensor, name: str, growth: Growth) -> bool:
+    """Parameters of kept bands; the others are started by Lloyd."""
+    kept = growth.kept[int(name.rsplit(".", 1)[1])]
+    return kept and _overlap(new, old)
+
+
+def _slice_layer(new: Tensor, old: Tensor, name: str, growth: Growth) -> bool:
+    """Layers that look at the same channels in both models; the others start without effect."""
+    count = int(name.split(".")[2]) // len(PHASES) + 1
+    starts = growth.model.config.slices[:count]
+    same = starts == growth.source.config.slices[:count] and all(growth.kept[: starts[-1]])
+    return same and _overlap(new, old)
+
+
+def _prior_inputs(new: Tensor, old: Tensor, name: str, growth: Growth) -> bool:
+    """Weights (O, I, 3, 3) of common outputs on common channels of decoded phases, and on h_s's features."""
+    maps = PASSES[int(name.split(".")[2])].maps
+    features = growth.model.config.prior_features
     outputs = min(len(new), len(old))
     new[:outputs] = 0
     if maps:
         here, there = (w[:, : w.shape[1] - features].unflatten(1, (maps, -1)) for w in (new, old))
         both = min(here.shape[2], there.shape[2])
         here[:outputs, :, :both] = there[:outputs, :, :both]
-    if features:
-        new[:outputs, -features:] = old[:outputs, -features:]
+    new[:outputs, -features:] = old[:outputs, -features:]
+    return new.shape == old.shape
 
 
-def _copy_outputs(new: Tensor, old: Tensor, model: VQVAE, source: VQVAE, kept: list[bool]) -> None:
-    """Outputs (first axis) of a prior's last layer: means of common channels, context of kept groups."""
-    means, old_means = model.config.channels, source.config.channels
-    common = min(means, old_means)
-    _copy_overlap(new[:common], old[:common])
-    groups = sum(b.groups for b, k in zip(model.vectors().bands, kept, strict=True) if k)
-    for number in range(len(model.config.context_levels) if groups else 0):
-        here, there = means + number * model.prior.groups, old_means + number * source.prior.groups
-        _copy_overlap(new[here : here + groups], old[there : there + groups])
+def _prior_outputs(new: Tensor, old: Tensor, _: str, growth: Growth) -> bool:
+    """Means of common channels and context numbers of kept groups.
+
+    Outputs are the first axis of weights, and the last of biases.
+    """
+    if new.dim() < 4:
+        new, old = new.movedim(-1, 0), old.movedim(-1, 0)
+    start, old_start = growth.model.config.channels, growth.source.config.channels
+    common = min(start, old_start)
+    _overlap(new[:common], old[:common])
+    bands = growth.model.quantizer.bands
+    groups = sum(band.groups for band, kept in zip(bands, growth.kept, strict=True) if kept)
+    for number in range(len(growth.model.config.context_levels) if groups else 0):
+        here = start + number * growth.model.prior.groups
+        there = old_start + number * growth.source.prior.groups
+        _overlap(new[here : here + groups], old[there : there + groups])
+    return new.shape == old.shape and all(growth.kept)
 
 
-def _same_sight(name: str, model: VQVAE, source: VQVAE, kept: list[bool]) -> bool:
-    """Do the layers of this name look at the same channels in both models?"""
-    count = int(name.split(".")[2]) // len(PHASES) + 1
-    starts = model.config.slices[:count]
-    return starts == source.config.slices[:count] and all(kept[: starts[-1]])
+RULES: tuple[tuple[str, CopyRule], ...] = (
+    (r"quantizer\..*", _codebook),
+    (r"prior\.(look|tell)\..*", _slice_layer),
+    (r"prior\.enter\.\d+\.weight", _prior_inputs),
+    (r"prior\.leave\..*", _prior_outputs),
+    (r"g_s\.restoration\.(kernels|gates\..*)", _chunks(3, axis=0)),  # by colour
+    (r".*\.modulation\.table", _chunks(2, axis=1)),  # scales and shifts
+    (r"g_a\.tail\..*", _silent),
+    (r".*", _overlap),
+)
+"""Patterns of parameter names and how these are copied; the first that fits counts."""
 
 
 @torch.no_grad()
@@ -127,66 +139,95 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
     """Fill `model` from `source`.
 
     Args:
-        spread: classes by which the scale context rises over the dial, see `Prior.start_context`.
+        crops, batch, crop: pictures for the Lloyd start of new bands.
+        spread: bins by which the scale context rises over the range of t, see `Prior.start_context`.
 
     Returns:
-        names of the parameters that were started afresh, wholly or in part.
+        names of the parameters that keep their own start, wholly or in part.
 
     Raises:
-        ValueError: the hyper-latents differ, or either model rounds scalars while codebooks must start.
+        ValueError: the hyper-latents differ.
     """
     if model.config.hyper_bands != source.config.hyper_bands:
         raise ValueError("a model of another hyper-latent cannot be taken over")
-    vectors = isinstance(model.quantizer, VectorQuantizer)
-    if vectors and model.config.context_levels != source.config.context_levels:
+    if model.config.context_levels != source.config.context_levels:
         source = resample_contexts(source, model.config.context_levels)
-    old = dict(source.named_parameters())
-    kept = kept_bands(model, source) if vectors else []
-    afresh = []
+    growth = Growth(model, source, kept_bands(model, source))
+    old, afresh = dict(source.named_parameters()), []
     for name, parameter in model.named_parameters():
-        other = old.get(name)
-        if name.startswith(("prior.look.", "prior.tell.")) and not _same_sight(name, model, source, kept):
-            other = None  # what looks at other channels is of no use; at its start it tells nothing
-        lost = name.startswith("quantizer.") and not (vectors and kept[int(name.rsplit(".", 1)[1])])
-        if lost or other is None or other.dim() != parameter.dim():
+        rule = next(rule for pattern, rule in RULES if re.fullmatch(pattern, name))
+        if name not in old:
             afresh.append(name)
-            # What these are added to already says all that the other model knew.
-            if name.startswith("prior.linear.") or (other is None and adds(name)):
+            if adds(name):
                 parameter.zero_()
-        elif vectors and ".leave." in name:
-            # Outputs are the first axis of weights, and the last of biases.
-            weight = other.dim() == 4
-            pair = (parameter, other) if weight else (parameter.movedim(-1, 0), other.movedim(-1, 0))
-            _copy_outputs(*pair, model, source, kept)
-            if parameter.shape != other.shape or not all(kept):
-                afresh.append(name)
-        elif name.startswith("prior.enter.") and other.dim() == 4:
-            place = PASSES[int(name.split(".")[2])]
-            _copy_inputs(parameter, other, place.maps, model.config.prior_features)
-            if parameter.shape != other.shape:
-                afresh.append(name)
-        elif other.shape == parameter.shape:
-            parameter.copy_(other)
-        elif name.startswith(("g_s.restoration.kernels", "g_s.restoration.gates.")):
-            # By colour; further kernels keep their start, behind closed gates.
+        elif not rule(parameter, old[name], name, growth):
             afresh.append(name)
-            here, there = (p.unflatten(0, (3, -1)) for p in (parameter, other))
-            both = tuple(slice(0, min(a, b)) for a, b in zip(here.shape, there.shape, strict=True))
-            here[both] = there[both]
-        else:
-            afresh.append(name)
-            if name.startswith("g_a.tail."):
-                # New channels start as the linear shortcut alone: a trained network at random is noise.
-                parameter.zero_()
-            if "modulation" in name:
-                # Scales and shifts side by side.
-                for here, there in zip(parameter.chunk(2, 1), other.chunk(2, 1), strict=True):
-                    _copy_overlap(here, there)
-            else:
-                _copy_overlap(parameter, other)
-    if vectors and not all(kept):
-        sample = group_samples(residuals(model, source, crops, batch, crop), model.vectors())
-        which = [i for i, k in enumerate(kept) if not k]
-        typical = start_quantizer(model.vectors(), sample, which)
+    if not all(growth.kept):
+        samples = group_samples(residuals(model, source, crops, batch, crop), model.quantizer)
+        which = [i for i, kept in enumerate(growth.kept) if not kept]
+        typical = start_quantizer(model.quantizer, samples, which)
         model.prior.start_context(typical, spread, model.prior.groups - len(typical))
     return afresh
+
+
+def kept_bands(model: VQVAE, source: VQVAE) -> list[bool]:
+    """For each band of `model`: is it, and is every band before it, that band of `source`?"""
+    mine, theirs = model.quantizer.bands, source.quantizer.bands
+    return [mine[: i + 1] == theirs[: i + 1] for i in range(len(mine))]
+
+
+@torch.no_grad()
+def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) -> Tensor:
+    """Residuals r = y - mu (B, M, h, w) of random crops; latents y for channels that only `model` has."""
+    old = min(source.config.channels, model.config.channels)
+    parts = []
+    for _ in range(BATCHES):
+        x, t = crops.batch(batch, crop, next(model.parameters()).device)
+        # Square root: codewords out of reach cost most at high quality, where residuals are largest.
+        output, latent = source(x, t.sqrt()), model.analyse(x, t.sqrt())
+        h, w = latent.shape[-2:]
+        rows, columns = whole(h, w)
+        left = []
+        for result, place in zip(output.passes, PASSES, strict=True):
+            shape = (batch, *place.sides(rows, columns))
+            pairs = zip(result.residual, source.quantizer.bands, strict=True)
+            left.append(torch.cat([from_groups(r, b, shape) for r, b in pairs], 1))
+        joined = put_together(left)[:, :, :h, :w]
+        parts.append(torch.cat([joined[:, :old], latent[:, old:]], 1))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def resample_contexts(source: VQVAE, bins: tuple[int, ...]) -> VQVAE:
+    """A copy of a model that has `bins` bins of each context number instead.
+
+    Logits between two bins are interpolated, so a finer grid of bins is the same function; what it saves is
+    the rounding to bins in exact mode.
+
+    Raises:
+        ValueError: it has another number of context numbers, or one with fewer than two bins.
+    """
+    old = source.config.context_levels
+    if len(old) != len(bins) or min(*old, *bins) < 2:
+        raise ValueError("context numbers can be resampled, not added, and have two bins at least")
+    model = VQVAE(dataclasses.replace(source.config, context_levels=bins))
+    model.to(next(source.parameters()).device)
+    for name, parameter in model.named_parameters():
+        values: Tensor = source.get_parameter(name)
+        if name.startswith("quantizer.table."):
+            parts = zip(values.split(old, 1), bins, strict=True)
+            values = torch.cat([_resampled(rows, count) for rows, count in parts], 1)
+        parameter.copy_(values)
+        if name.startswith("prior.leave."):
+            outputs = parameter if parameter.dim() == 4 else parameter.movedim(-1, 0)
+            start, groups = model.config.channels, model.prior.groups
+            for before, count in zip(old, bins, strict=True):
+                outputs[start : start + groups] *= (count - 1) / (before - 1)
+                start += groups
+    return model.eval()
+
+
+def _resampled(rows: Tensor, count: int) -> Tensor:
+    """Rows (G, n, K) at `count` evenly spaced positions from the first to the last one."""
+    positions = torch.linspace(0, rows.shape[1] - 1, count, device=rows.device)
+    return hat_basis(positions, rows.shape[1]) @ rows

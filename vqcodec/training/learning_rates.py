@@ -1,4 +1,4 @@
-"""Which parameters a run trains, and how fast each of them goes."""
+"""Which parameters a run trains, and the learning rate of each."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from vqcodec.training.config import TrainConfig
 
 FAST = ("quantizer.",)
 PRIOR = ("prior.", "h_a.", "hyper_quantizer.", "quantizer.table.", "quantizer.bias.")
-"""What changes the bits of a latent and not what it decodes to."""
+"""Parameters that change the bits of a latent and not what it decodes to."""
 MEDIUM, MEDIUM_FACTOR = ("level_bias", "modulation", "prior.linear"), 4.0
 RESTORATION, RESTORATION_FACTOR = "g_s.restoration.", 10.0
 GUIDES = (RESTORATION + "guide.", RESTORATION + "see.")
-"""What goes at the common rate there: these have as many inputs as layers of the networks have."""
+"""Layers of the restoration at the common rate: they have as many inputs as layers of the networks."""
 LINEAR = ("shortcut", "lapping")
 DRAW = RESTORATION + "draw."
 SLOW = (*LINEAR, "g_a.tail.weight", "g_s.tail.weight", DRAW)
-"""What adds straight to latent or picture: a step of the common rate moves those by about a quantiser step
-at the upper levels, and all else learns under that noise (measured after 160 steps at a constant rate: J 2, 4
-and 10 % higher, by thirds of the dial, than with a tenth of the rate there)."""
+"""Layers that add directly to latent or picture: at the common rate their steps would be noise of about a
+quantiser step at high quality."""
 
 
 def trains(name: str, config: TrainConfig) -> bool:
-    """Does the run change the parameter of this name?"""
+    """Whether the run changes the parameter of this name."""
     if config.decoder_only:
         return name.startswith("g_s.") and not any(part in name for part in LINEAR)
     return not config.prior_only or name.startswith(PRIOR)
 
 
 def rate_factor(name: str, config: TrainConfig) -> float:
-    """Its learning rate as a multiple of the run's."""
+    """Learning rate of the parameter of this name as a multiple of the run's."""
     if name.startswith(RESTORATION) and not name.startswith((*GUIDES, DRAW)):
         return RESTORATION_FACTOR
     if any(part in name for part in FAST):

@@ -3,8 +3,8 @@
     loss = lambda(t)^-balance * (lambda(t) 255^2 D + rate in bits per pixel)
     D = a MSE + (1 - a) MSE_ref(t) (e / e_ref(t))^p
 
-e is `ssimulacra2.weighted_error`. MSE_ref and e_ref are what the model that the run starts from has at level
-t, so the second term is about as large as the first, and p makes it grow at the same pace along the dial.
+e is `ssimulacra2.weighted_error`. MSE_ref and e_ref are those of the model that the run starts from, so the
+second term is about as large as the first; p makes both grow alike with t.
 """
 
 from __future__ import annotations
@@ -46,35 +46,33 @@ class MixReference:
         return cls(tuple(values["log_mse"]), tuple(values["log_error"]), values["power"])
 
 
-def mixed_distortion(
-    mse: Tensor, error: Tensor, level: Tensor, share: float, reference: MixReference
-) -> Tensor:
-    """D (B,) of mean squared errors and weighted errors (B,) at levels (B,); `share` is a."""
-    basis = level_basis(level)
+def mixed_distortion(mse: Tensor, error: Tensor, t: Tensor, share: float, reference: MixReference) -> Tensor:
+    """D (B,) of mean squared errors and weighted errors (B,) at qualities t (B,); `share` is a."""
+    basis = level_basis(t)
     log_mse, log_error = (basis @ basis.new_tensor(v) for v in (reference.log_mse, reference.log_error))
     relative = error.clamp(min=1e-9).log() - log_error
     return share * mse + (1 - share) * torch.exp(log_mse + reference.power * relative)
 
 
-def rate_distortion(distortion: Tensor, bpp: Tensor, level: Tensor, balance: float) -> Tensor:
-    """Mean loss of a batch from D, bits per pixel and level, all (B,)."""
-    weight = lambda_of_level(level)
+def rate_distortion(distortion: Tensor, bpp: Tensor, t: Tensor, balance: float) -> Tensor:
+    """Mean loss of a batch from D, bits per pixel and quality t, all (B,)."""
+    weight = lambda_of_level(t)
     return ((weight / 0.01) ** -balance * (weight * 255**2 * distortion + bpp)).mean()
 
 
 @torch.no_grad()
 def measure_reference(model: VQVAE, batch: Callable[[], Tensor], autocast: bool) -> MixReference:
-    """MSE and weighted error of a model, by the same crops at every knot of the dial.
+    """MSE and weighted error of a model on the same crops at every knot of t.
 
     Args:
         batch: returns another batch of pictures (B, 3, H, W) in [0, 1].
     """
     pictures = [batch() for _ in range(REFERENCE_BATCHES)]
     rows = []
-    for t in torch.linspace(0, 1, LEVEL_KNOTS).tolist():
+    for knot in torch.linspace(0, 1, LEVEL_KNOTS).tolist():
         logs = []
         for x in pictures:
-            output = model(x, x.new_full((x.shape[0],), t), autocast=autocast)
+            output = model(x, x.new_full((x.shape[0],), knot), autocast=autocast)
             logs.append(torch.stack([output.mse.log(), weighted_error(x, output.picture).log()]))
         rows.append(torch.cat(logs, 1).mean(1).tolist())
     log_mse, log_error = ([float(row[i]) for row in rows] for i in range(2))

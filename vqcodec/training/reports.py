@@ -1,4 +1,4 @@
-"""What a training run reports: rates and errors by third of the dial, codebook health."""
+"""What a training run reports: rates and errors by third of the quality range, use of the codebooks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vqcodec.model.vqvae import Output, lambda_of_level
 
 
 class CodebookUse:
-    """Counts of chosen words and squared errors since the last reset."""
+    """Counts of chosen codewords and squared errors since the last reset."""
 
     def __init__(self, quantizer: VectorQuantizer) -> None:
         self.quantizer = quantizer
@@ -27,17 +27,17 @@ class CodebookUse:
     def reset(self) -> None:
         """Forget everything but `recent`."""
         device = self.quantizer.words[0].device
-        self.counts = [torch.zeros(b.groups, b.words, device=device) for b in self.quantizer.bands]
+        self.counts = [torch.zeros(b.groups, b.codewords, device=device) for b in self.quantizer.bands]
         self.error = [torch.zeros(b.groups, device=device) for b in self.quantizer.bands]
         self.positions = 0
 
     def reset_recent(self) -> None:
-        """Forget `recent`, the counts that revival looks at."""
+        """Forget `recent`, the counts that revival of dead codewords looks at."""
         self.recent = [torch.zeros_like(c) for c in self.counts]
 
     @torch.no_grad()
     def add(self, output: Output) -> None:
-        """Count the words of one forward pass."""
+        """Count the codewords of one forward pass."""
         for result in output.passes:
             self.positions += result.index[0].shape[1]
             for i in range(len(self.quantizer.bands)):
@@ -64,7 +64,7 @@ class CodebookUse:
 
 
 class Averages:
-    """Mean bpp, mse and cost J of the samples in each third of the dial since the last reset."""
+    """Mean bpp, mse and cost J of the samples in each third of the quality range since the last reset."""
 
     NAMES = ("low", "middle", "high")
 
@@ -76,11 +76,11 @@ class Averages:
         self.sums = torch.zeros(3, 5, dtype=torch.float64)
 
     @torch.no_grad()
-    def add(self, level: Tensor, output: Output, pixels: int) -> None:
-        """Add one batch; `pixels` per picture."""
+    def add(self, t: Tensor, output: Output, pixels: int) -> None:
+        """Add one batch of qualities t (B,); `pixels` per picture."""
         bpp = (output.bits_y + output.bits_z) / pixels
-        cost = lambda_of_level(level) * 255**2 * output.mse + bpp
-        third = (level * 3).long().clamp(0, 2).cpu()
+        cost = lambda_of_level(t) * 255**2 * output.mse + bpp
+        third = (t * 3).long().clamp(0, 2).cpu()
         rows = torch.stack([torch.ones_like(bpp), bpp, output.bits_z / pixels, output.mse, cost], 1)
         self.sums.index_add_(0, third, rows.double().cpu())
 
@@ -102,10 +102,10 @@ class Averages:
 
 
 class RunLog:
-    """A line of JSON in a file, and one on the terminal if there is one, for every so many steps."""
+    """Appends lines of JSON to a file, and shows them on the terminal if there is one."""
 
     def __init__(self, path: Path, use: CodebookUse | None) -> None:
-        """use: of the codebooks, in models that have such."""
+        """use: of the codebooks; None in variants of the model that have none."""
         self.path, self.use = path, use
         self.averages = Averages()
         self.terminal = sys.stderr.isatty()

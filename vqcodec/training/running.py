@@ -1,4 +1,4 @@
-"""What every training run needs: a device, a budget, a polite end, options, states never half written."""
+"""What every training run needs: device, budget, orderly interruption, options, atomic writing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from vqcodec.devices import resolve_device
+from vqcodec.files import write_atomic
 
 
 def choose_device(name: str) -> torch.device:
@@ -25,16 +26,16 @@ def choose_device(name: str) -> torch.device:
 
 def prepare_cuda() -> None:
     """Settings of a training process for convolutions on a graphics card; they change nothing on a CPU."""
-    # The linear shortcut runs in float32 for a reason: TensorFloat-32 keeps 10 bits of a mean of 500.
+    # The shortcut needs float32: TensorFloat-32 keeps 10 bits, of means of hundreds of steps.
     torch.backends.cudnn.allow_tf32 = False
-    # A run has a handful of shapes: it is worth trying what is fastest for each.
+    # A run has few shapes, so trying algorithms for each pays.
     torch.backends.cudnn.benchmark = True
 
 
 def faster_in_bfloat16(device: torch.device) -> bool:
-    """Does a convolution as the transforms have them take less time in bfloat16 than in float32?
+    """Does a convolution like those of the transforms take less time in bfloat16 than in float32?
 
-    Measured, for there is no telling by the name: processors without units for it compute it all the same.
+    Timed, since processors without bfloat16 units compute it all the same.
     """
     if device.type != "cpu":
         return True
@@ -53,7 +54,7 @@ def faster_in_bfloat16(device: torch.device) -> bool:
 
 
 def choose_bfloat16(wanted: bool | None, device: torch.device) -> bool:
-    """The setting, or what the machine is faster in where it is None."""
+    """The setting, or if it is None whether the machine is faster in bfloat16."""
     return faster_in_bfloat16(device) if wanted is None else wanted
 
 
@@ -68,12 +69,12 @@ def share_used(minutes: float | None, steps: int | None, seconds: float, step: i
 
 
 def warm_up(step: int, steps: int) -> float:
-    """Factor on the learning rate at the beginning, rising to 1 over so many steps."""
+    """Factor on the learning rate that rises linearly to 1 over `steps` steps."""
     return min(1.0, (step + 1) / max(steps, 1))
 
 
 def stop_event() -> threading.Event:
-    """An event that SIGTERM and Ctrl-C set from now on: the step that is running ends, and is saved."""
+    """An event that SIGTERM and Ctrl-C set from now on, so that the current step ends and is saved."""
     stop = threading.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -82,7 +83,7 @@ def stop_event() -> threading.Event:
 
 
 def add_option(parser: argparse.ArgumentParser, item: dataclasses.Field[Any]) -> None:
-    """The option of a settings field that is a number, text or a switch; None where it is not given."""
+    """Add the option of a settings field (number, text or switch); its default is None."""
     name = "--" + item.name.replace("_", "-")
     if isinstance(item.default, bool) or item.type == "bool | None":
         parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None)
@@ -94,7 +95,5 @@ def add_option(parser: argparse.ArgumentParser, item: dataclasses.Field[Any]) ->
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file; an older one stays until the new one is whole."""
-    temporary = path.with_name(path.name + ".part")
-    save_file({n: t.contiguous().clone() for n, t in tensors.items()}, temporary, metadata=metadata)
-    temporary.replace(path)
+    """Write a safetensors file atomically."""
+    write_atomic(path, save({n: t.contiguous().clone() for n, t in tensors.items()}, metadata))

@@ -1,6 +1,7 @@
-"""The state of a run in one safetensors file: weights, their average, optimiser, settings and progress.
+"""What a run writes and starts from: states, and the models in states and weights files.
 
-Names are "model.NAME", "ema.NAME" and "optim.KEY.NAME" for the parameter NAME.
+A state is one safetensors file with weights, their average, optimiser, settings and progress. Tensor names
+are "model.NAME", "ema.NAME" and "optim.KEY.NAME" for the parameter NAME.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vqcodec.errors import ModelNotFound
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.running import write_tensors
+from vqcodec.weights.checkpoint import FORMATS, load_weights
+from vqcodec.weights.restore import restore
+from vqcodec.weights.zoo import find_model
 
 FILE = "state.safetensors"
+RETIRED = {"cell_noise": False, "energy_weight": 1.0, "level": None}
+"""Settings of states written before these were fixed, with the only value left."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What Adam keeps for every parameter, beside the number of its steps."""
 
@@ -32,7 +39,7 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     progress: dict[str, Any],
 ) -> None:
-    """Write the state to `path`; an older one stays until the new one is whole."""
+    """Write the state to `path` atomically."""
     tensors = {f"model.{n}": p.detach() for n, p in model.named_parameters()}
     tensors |= {f"ema.{n}": p for n, p in ema.items()}
     for name, parameter in model.named_parameters():
@@ -57,8 +64,7 @@ def read_state(
                 # The fused optimiser walks memory, not indices: the moments need the parameter's layout.
                 state[key] = torch.empty_like(parameter).copy_(tensors[f"optim.{key}.{name}"])
             optimizer.state[parameter] = state
-    progress: dict[str, Any] = json.loads(read_metadata(path)["progress"])
-    return progress
+    return progress_of_state(path)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -67,8 +73,46 @@ def read_metadata(path: Path) -> dict[str, str]:
         return dict(file.metadata() or {})
 
 
+def progress_of_state(path: Path) -> dict[str, Any]:
+    """How far the run is: "step", "seconds", "gradient_norm"."""
+    return dict(json.loads(read_metadata(path)["progress"]))
+
+
 def config_of_state(path: Path) -> dict[str, Any]:
-    """Settings stored in a state file, with the model's as `ModelConfig`."""
-    values: dict[str, Any] = json.loads(read_metadata(path)["config"])
+    """Settings stored in a state file, with the model's as `ModelConfig`.
+
+    Raises:
+        TypeError: the model has a size or setting that is unknown.
+    """
+    stored: dict[str, Any] = json.loads(read_metadata(path)["config"])
+    values = {k: v for k, v in stored.items() if (k, v) not in RETIRED.items()}
     values["model"] = ModelConfig.from_dict(values["model"])
     return values
+
+
+def load_state(
+    path: Path, weights: str = "ema", kind: type[VQVAE] = VQVAE
+) -> tuple[VQVAE, dict[str, object]]:
+    """Model of class `kind` with the EMA (or "model") weights of a state, and the run's settings."""
+    config = config_of_state(path)
+    model = kind(config["model"])
+    tensors = load_file(path)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(tensors[f"{weights}.{name}"])
+    return model.eval(), config | progress_of_state(path)
+
+
+def load_start(source: str) -> VQVAE:
+    """The model to start training from: a training state, a weights file, or the name of a model.
+
+    Raises:
+        ModelNotFound: there is none, or it is of another kind.
+    """
+    path = Path(source)
+    try:
+        if path.is_file() and read_metadata(path).get("format") not in FORMATS:
+            return load_state(path)[0]
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ModelNotFound(f"{source}: neither a training state nor a weights file: {error}") from error
+    return restore(load_weights(find_model(source)))

@@ -14,7 +14,6 @@ from vqcodec.entropy.tables import CODE_NATS
 from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.blocks import level_basis
-from vqcodec.model.codebook import VectorQuantizer
 from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.prior import LINEAR_STEP
 from vqcodec.model.vqvae import VQVAE
@@ -66,8 +65,6 @@ def restore(weights: Weights) -> VQVAE:
     model, arrays = VQVAE(weights.config), weights.coding
     model.load_state_dict(weights.transforms.state_dict(), strict=False)
     quantizer, hyper = model.quantizer, model.hyper_quantizer
-    if not isinstance(quantizer, VectorQuantizer):
-        raise ModelNotFound(f"{weights.name}: only models with a vector quantiser can be restored")
     try:
         _restore_prior(model, arrays)
         for i in range(len(quantizer.bands)):

@@ -28,8 +28,7 @@ from vqcodec.training.data import Crops, load_images
 from vqcodec.training.grow import adds
 from vqcodec.training.perceptual.players import PerceptualConfig, Players
 from vqcodec.training.running import add_option, prepare_cuda, share_used, stop_event, write_tensors
-from vqcodec.training.sources import load_start
-from vqcodec.training.state import read_metadata
+from vqcodec.training.state import load_start, read_metadata
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.writing import add_realism
 from vqcodec.weights.zoo import find_model

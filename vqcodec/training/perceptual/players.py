@@ -96,7 +96,7 @@ class Players:
         self.device = choose_device(config.device)
         self.bf16 = choose_bfloat16(config.bf16, self.device)
         model.set_exact(True)
-        model.vectors().use_greedy_slopes()  # the latents that files have
+        model.quantizer.use_greedy_slopes()  # the latents that files have
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.g_s = copy.deepcopy(model.g_s)
         self.tuned = {

@@ -1,66 +1,52 @@
-"""Two residual stages: a coarse codebook, and a fine one for what it leaves.
+"""Residual vector quantisation in two stages: a coarse codebook, and a fine one for what it leaves.
 
-The usual way to many codewords at little search: the fine stage multiplies the coarse one's. Same interface
-as `VectorQuantizer`, so that a comparison changes nothing else. Each stage has half of the words, the same
-context numbers, and class logits of its own; the second does not look at the first one's choice. It is for
-measurements only; its models cannot be exported.
+The usual way to many codewords at little search: the fine stage multiplies the coarse one's. Each stage has
+half of the codewords, the same context numbers, and bin logits of its own; the second does not look at the
+first one's choice.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from vqcodec.model.codebook import ALL, Band, Quantized, VectorQuantizer
 from vqcodec.model.free_energy import Contexts
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.codebook_start import start_quantizer
 
 RATIO = 4.0
 """Steps of the fine stage in one of the coarse stage."""
 
 
-class ResidualQuantizer(nn.Module):
+class ResidualQuantizer(VectorQuantizer):
     """Quantises r / RATIO by the first stage, and what that leaves by the second."""
 
     def __init__(self, bands: tuple[Band, ...], context_levels: tuple[int, ...]) -> None:
-        super().__init__()
-        halves = tuple(Band(b.size, b.channels, b.words // 2) for b in bands)
+        super().__init__(bands, context_levels)
+        self.words, self.bias, self.table = (nn.ParameterList() for _ in range(3))
+        halves = tuple(Band(b.size, b.channels, b.codewords // 2) for b in bands)
         self.first, self.second = (VectorQuantizer(halves, context_levels) for _ in range(2))
-        self.groups, self.channels = self.first.groups, self.first.channels
-        self.context_levels = context_levels
 
-    @property
-    def grid(self) -> float:
-        """See `VectorQuantizer.grid`."""
-        return self.first.grid
-
-    @grid.setter
-    def grid(self, step: float) -> None:
-        self.first.grid = self.second.grid = step
-
-    @property
-    def gradient_dtype(self) -> torch.dtype:
-        """See `VectorQuantizer.gradient_dtype`."""
-        return self.first.gradient_dtype
-
-    @gradient_dtype.setter
-    def gradient_dtype(self, kind: torch.dtype) -> None:
-        self.first.gradient_dtype = self.second.gradient_dtype = kind
-
-    def arrange(self, context: Tensor, bands: slice = ALL) -> list[Contexts]:
-        """See `VectorQuantizer.arrange`."""
-        return self.first.arrange(context, bands)
+    def _stages(self) -> Iterator[VectorQuantizer]:
+        """Both, in the mode that this quantiser is in."""
+        for stage in (self.first, self.second):
+            stage.grid, stage.gradient_dtype = self.grid, self.gradient_dtype
+            yield stage
 
     def forward(
         self, residual: Tensor, contexts: list[Contexts], keep: Tensor | None = None, bands: slice = ALL
     ) -> Quantized:
         """See `VectorQuantizer.forward`; indices are those of the first stage, then of the second.
 
-        The energy of the first stage counts the coarse error too, at a price RATIO**2 lower.
+        The energy of the first stage counts the coarse error too, at a weight RATIO**2 lower.
         """
-        coarse = self.first(residual / RATIO, contexts, keep, bands)
+        first, second = self._stages()
+        coarse = first(residual / RATIO, contexts, keep, bands)
         value = RATIO * coarse.value.detach()
-        fine = self.second(residual - value, contexts, keep, bands)
+        fine = second(residual - value, contexts, keep, bands)
         return Quantized(
             value + fine.value,
             coarse.energy + fine.energy,
@@ -75,7 +61,7 @@ class ResidualQuantizer(nn.Module):
         """Lloyd start of both stages from group samples (G, n, d).
 
         Returns:
-            the scale class of each group, as `start_quantizer`.
+            the bin (G,) of each group's scale, as `start_quantizer`.
         """
         typical = start_quantizer(self.first, [sample / RATIO for sample in samples])
         left = []
@@ -85,3 +71,11 @@ class ResidualQuantizer(nn.Module):
             left.append(sample - RATIO * chosen)
         start_quantizer(self.second, left)
         return typical
+
+
+class ResidualVQVAE(VQVAE):
+    """The model with two residual stages."""
+
+    def make_quantizer(self, bands: tuple[Band, ...]) -> VectorQuantizer:
+        """See `ResidualQuantizer`."""
+        return ResidualQuantizer(bands, self.config.context_levels)
