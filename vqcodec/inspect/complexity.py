@@ -31,7 +31,7 @@ BUDGET = {"g_a": 40.0, "g_s": 40.0, "prior": 6.0}
 FILE_BUDGET = 20_000_000
 """Bytes that the default weights file may take without its perceptual decoder."""
 PICTURE = 256
-"""Side of the picture: large enough that what is done once per picture, not per pixel, vanishes."""
+"""Side of the picture: large enough that work per picture, not per pixel, is negligible."""
 
 
 @dataclass(frozen=True)

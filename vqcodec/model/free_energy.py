@@ -1,12 +1,12 @@
 """Search and free energy of grouped codebooks, with a hand-written gradient.
 
     -ln sum_k p(k) exp(-w |r - c_k|^2),    ln p(k) = l_k - ln sum_j exp l_j,
-    l = bias + sum over the context numbers u of a row of the table: row floor(u), and from there to the next
+    l = bias + sum over the context numbers u of the table's rows, interpolated between floor(u) and the next
 
-It is rate, commitment and codebook loss in one smooth term, see `vqcodec.model.codebook`. Of a training step
-on a CPU it is the largest part, nearly all of it passes over arrays of groups x positions x words. So a few
-groups at a time go through all passes while they lie in the core's own memory, and a logit is made from the
-rows that it lies between, two of each context number. With both, the forward half takes half as long.
+This is rate, commitment and codebook loss in one smooth term, see `vqcodec.model.codebook`. It is the largest
+part of a training step on a CPU, and bound by memory: arrays have groups x positions x codewords values. So a
+few groups at a time go through all steps while they lie in the core's cache, and a logit is computed from
+the rows that it lies between instead of a dense product.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LOG_FLOOR = -60.0
-"""Log probabilities relative to the largest are cut here: below, float32 results become denormal and
-exp and matrix products run several times slower (measured: 400 ms of a step against 220 ms)."""
+"""Log probabilities relative to the largest are cut here: denormal float32 values below would slow down
+exp and matrix products."""
 TINY = 1e-37
-"""The smallest probability that a logarithm is taken of, where they are not cut."""
+"""Lower bound of probabilities before a logarithm, where they are not cut."""
 CHUNK = 1 << 18
-"""Values of an array of groups x positions x words that a thread works at together: a megabyte of float32."""
+"""Values of an array of groups x positions x codewords that a thread processes at once: 1 MB of float32."""
 
 
 @dataclass(frozen=True)
 class Contexts:
-    """Context numbers of a band's groups at N positions, in class units.
+    """Context numbers of a band's groups at N positions, in units of bins.
 
     Attributes:
-        numbers: (dims, G, N), where the gradient is that of the interpolation between classes.
-        taken: alike, the numbers that logits are taken at; on integer grids the classes.
+        numbers: (dims, G, N), which the gradient of the interpolation between bins goes to.
+        taken: (dims, G, N), at which logits are taken; in exact mode `numbers` rounded to bins.
     """
 
     numbers: Tensor
@@ -42,26 +42,26 @@ class Contexts:
 
     @classmethod
     def of(cls, numbers: Tensor, rounded: bool) -> Contexts:
-        """Contexts at `numbers`, or at the classes next to them."""
+        """Contexts at `numbers`, or at the nearest bins."""
         return cls(numbers, numbers.detach().round() if rounded else numbers)
 
     def split(self, groups: Sequence[int]) -> list[Contexts]:
-        """Those of neighbouring bands that have so many groups."""
+        """Split into neighbouring bands with so many groups each."""
         pairs = zip(self.numbers.split(list(groups), 1), self.taken.split(list(groups), 1), strict=True)
         return [Contexts(numbers, taken) for numbers, taken in pairs]
 
 
-def rows_between(numbers: Tensor, levels: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Which rows of tables numbers (dims, G, N) lie between, and the shares of these.
+def rows_between(numbers: Tensor, bins: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The rows of a table that numbers (dims, G, N) lie between, and the weights of these rows.
 
     Args:
-        levels: rows that there are of each number; those of the first number come first.
+        bins: rows of each number; those of the first number come first.
 
     Returns:
-        (G, N, 2 dims) int64 and alike; for each number the lower row, then the upper one.
+        rows (G, N, 2 dims) int64 and weights (G, N, 2 dims); for each number the lower row, then the upper.
     """
     rows, shares, start = [], [], 0
-    for number, count in zip(numbers, levels, strict=True):
+    for number, count in zip(numbers, bins, strict=True):
         inside = number.clamp(0, count - 1)
         low = inside.floor().clamp_max(max(count - 2, 0))
         share = inside - low
@@ -73,12 +73,12 @@ def rows_between(numbers: Tensor, levels: Sequence[int]) -> tuple[Tensor, Tensor
 
 
 def hat_rows(rows: Tensor, shares: Tensor, count: int) -> Tensor:
-    """The same as dense weights (G, N, count) in the dtype of `shares`."""
+    """The weights of `rows_between` as dense ones (G, N, count) in the dtype of `shares`."""
     return shares.new_zeros((*rows.shape[:2], count)).scatter_add_(-1, rows, shares)
 
 
 class _Logits:
-    """Logits (G, N, K) of some groups at a time."""
+    """Logits (G, N, K), computed for a slice of groups at a time."""
 
     def __init__(self, rows: Tensor, shares: Tensor, table: Tensor, bias: Tensor) -> None:
         """rows and shares (G, N, 2 dims), table (G, F, K), bias (G, K)."""
@@ -103,7 +103,7 @@ class _Logits:
 def _largest(fit: Tensor) -> Tensor:
     """Index (..., 1) of the first maximum along the last axis."""
     if fit.device.type == "cpu":
-        # numpy is several times faster than torch at this.
+        # numpy is several times faster than torch here.
         return torch.from_numpy(fit.numpy().argmax(-1, keepdims=True))
     return fit.argmax(-1, keepdim=True)
 
@@ -112,9 +112,9 @@ def softmax(x: Tensor, place: Tensor, floor: bool) -> tuple[Tensor, Tensor]:
     """Softmax along the last axis, and the logarithm (..., 1) of what it divides by.
 
     Args:
-        place: (..., 1), where probabilities are not too small for float32.
-        floor: cut logarithms at `LOG_FLOOR` below the largest; then `x` is overwritten with the result. Else
-            it is one kernel, as a card likes it, which has no trouble with denormal numbers.
+        place: (..., 1), index of an entry whose probability is not too small for float32.
+        floor: cut logarithms at `LOG_FLOOR` below the largest, in place in `x`, for a CPU. Without it, one
+            kernel for a GPU, where denormal numbers cost nothing.
     """
     if not floor:
         share = torch.softmax(x, -1)
@@ -126,7 +126,7 @@ def softmax(x: Tensor, place: Tensor, floor: bool) -> tuple[Tensor, Tensor]:
 
 
 class FreeEnergy(torch.autograd.Function):
-    """Free energy (G, N), chosen words (G, N) and their rates -ln p(k) (G, N), which have no gradient."""
+    """Free energy (G, N), chosen indices (G, N) and their rates -ln p(k) (G, N), which have no gradient."""
 
     @staticmethod
     def forward(
@@ -137,33 +137,33 @@ class FreeEnergy(torch.autograd.Function):
         table: Tensor,
         bias: Tensor,
         words: Tensor,
-        levels: tuple[int, ...],
+        bins: tuple[int, ...],
         slope: float,
         kind: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See the module.
+        """See the module's docstring.
 
         Args:
             numbers, taken: (dims, G, N), see `Contexts`.
             residual: (G, N, d).
-            table, bias: (G, sum of levels, K) and (G, K).
-            words: (G, K, d).
-            levels: rows of the table for each context number.
-            slope: the price w.
-            kind: of the products in the gradient of table, bias and numbers.
+            table, bias: (G, sum of bins, K) and (G, K).
+            words: codewords (G, K, d).
+            bins: rows of the table for each context number.
+            slope: the weight w.
+            kind: type of the products in the gradients of table, bias and numbers.
         """
         groups, positions, _ = residual.shape
         count = words.shape[1]
-        rows, shares = rows_between(taken, levels)
+        rows, shares = rows_between(taken, bins)
         all_logits = _Logits(rows, shares, table, bias)
-        # w |c|^2 - 2 w r c as one product: residuals have a 1 behind them.
+        # w |c|^2 - 2 w r c as one product, of residuals with a 1 appended.
         known = torch.cat([residual, torch.ones_like(residual[..., :1])], -1)
         pull = torch.cat([(2 * slope) * words, -slope * words.square().sum(-1, keepdim=True)], -1).mT
         across = words.mT.contiguous()
         on_cpu = residual.device.type == "cpu"
         size = max(1, CHUNK * torch.get_num_threads() // (positions * count)) if on_cpu else groups
         difference = residual.new_empty((groups, positions, count), dtype=kind)
-        # Only the words' gradient looks at it again; the encoder's search goes without.
+        # Needed for the gradient of codewords only, which the encoder's search does without.
         keep = ctx.needs_input_grad[5]
         posterior = residual.new_empty((groups, positions, count) if on_cpu and keep else ())
         log_prior, log_fit, own = residual.new_empty((3, groups, positions, 1))
@@ -177,34 +177,34 @@ class FreeEnergy(torch.autograd.Function):
             torch.gather(logits, -1, chosen, out=own[g])
             fit, log_fit[g] = softmax(fit, chosen, on_cpu)
             prior, log_prior[g] = softmax(logits, chosen, on_cpu)
-            # In this order, since a product with so few columns took seven times as long.
+            # In this order: a product with so few columns is several times slower.
             torch.bmm(across[g], fit.mT, out=mean[g])
-            # The gradients of the logits bear low precision; those of the words are small differences
-            # of large numbers and do not.
+            # Low precision is enough for gradients of logits, but not for those of codewords, which are
+            # small differences of large numbers.
             difference[g] = prior.sub_(fit)
             posterior = fit if keep and not on_cpu else posterior
         rate = (log_prior - own).squeeze(-1)
         energy = (log_prior - log_fit).squeeze(-1) + slope * residual.square().sum(-1)
         index, mean = index.squeeze(-1), mean.mT
-        ctx.slope, ctx.levels = slope, levels
+        ctx.slope, ctx.bins = slope, bins
         ctx.save_for_backward(numbers, rows, shares, residual, table, words, mean, difference, posterior)
         ctx.mark_non_differentiable(index, rate)
         return energy, index, rate
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _index: Tensor, _rate: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of numbers, residual, table, bias and words; none of the rest."""
+        """Gradients of numbers, residual, table, bias and codewords; none for the rest."""
         numbers, rows, shares, residual, table, words, mean, difference, posterior = ctx.saved_tensors
         kind, weight = difference.dtype, grad.unsqueeze(-1)
-        # Of each number: by how much the upper row would fit better than the lower one.
+        # For each number the difference between upper and lower row.
         by_row = difference @ table.to(kind).mT
-        cells = by_row.gather(-1, rows_between(numbers, ctx.levels)[0]).to(grad.dtype)
+        cells = by_row.gather(-1, rows_between(numbers, ctx.bins)[0]).to(grad.dtype)
         steps = cells.unflatten(-1, (-1, 2)).diff(dim=-1).squeeze(-1)
         d_numbers = (steps * weight).permute(2, 0, 1)
         d_residual = (2 * ctx.slope) * (residual - mean) * weight
         d_table = d_bias = d_words = None
-        # Weights of positions go into the small factor of each product: arrays of the size of `posterior`
-        # are read, never made. (Products with `weight` that size took 67 ms of a step of 0.33 s.)
+        # Weights of positions go into the small factor of each product: no further array of the size of
+        # `posterior` is made.
         if ctx.needs_input_grad[3] or ctx.needs_input_grad[4]:
             hats = torch.cat([hat_rows(rows, shares * weight, table.shape[1]), weight], -1)
             sums = hats.to(kind).mT @ difference

@@ -20,8 +20,7 @@ from vqcodec.model.blocks import LEVEL_KNOTS
 ACTIVATION_STEP = 1 / 32
 CONTEXT_STEP = 1 / 16
 VALUE_STEP = 1 / 128
-"""Fixed-point step of means, codewords and latents. At 1/32 their rounding cost 1.5 % of the lowest rate,
-where most channels are nothing but their mean."""
+"""Fixed-point step of means, codewords and latents; fine, since at low rates most channels are their mean."""
 HYPER_STEP = 1 / 32
 """Fixed-point step of z."""
 WEIGHT_MAX = 127
@@ -40,7 +39,7 @@ def to_grid(x: Tensor, step: float, low: float, high: float) -> Tensor:
 
 
 def conv_at(x: Tensor, weight: Tensor, corner: tuple[int, int] | None, groups: int = 1) -> Tensor:
-    """Zero-padded convolution, at all places or at every second row and column from `corner`, 0 or 1 each."""
+    """Zero-padded convolution, everywhere or at every second row and column from `corner` (each 0 or 1)."""
     reach = weight.shape[2] // 2
     if corner is None:
         return F.conv2d(x, weight, padding=reach, groups=groups)
@@ -54,7 +53,12 @@ class QuantizableConv(nn.Module):
     def __init__(
         self, inputs: list[tuple[int, float]], outputs: int, kernel: int, relu: bool, level_bias: bool = False
     ) -> None:
-        """inputs: (channels, step of their integer grid) of each concatenated input."""
+        """Usual start.
+
+        Args:
+            inputs: (channels, step of their integer grid) of each concatenated input.
+            level_bias: add a bias that depends on t.
+        """
         super().__init__()
         in_channels = sum(n for n, _ in inputs)
         conv = nn.Conv2d(in_channels, outputs, kernel)
@@ -70,7 +74,7 @@ class QuantizableConv(nn.Module):
         """Unrounded integer-domain weight (O, I, k, k) and its scale (O,): weight * in_step / scale.
 
         Args:
-            rows: numbers of the outputs that are wanted, all without them.
+            rows: indices of the outputs that are wanted; None for all.
         """
         weight: Tensor = self.weight if rows is None else self.weight.index_select(0, rows)
         scaled = weight * self.in_step[:, None, None]
@@ -92,7 +96,7 @@ class QuantizableConv(nn.Module):
         corner: tuple[int, int] | None = None,
         rows: Tensor | None = None,
     ) -> Tensor:
-        """x (B, I, h, w) -> (B, O, h, w), or a quarter of it, see `conv_at`; of `rows` alone if given."""
+        """x (B, I, h, w) -> (B, O, h, w), or a quarter of it, see `conv_at`; only outputs `rows` if given."""
         bias = self.biases(basis)
         weight: Tensor = self.weight
         if rows is not None:

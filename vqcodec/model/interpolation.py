@@ -1,4 +1,4 @@
-"""Where the linear interpolation of the strongest channels starts: on the neighbours of the means."""
+"""Start of the prior's linear interpolation from decoded neighbours, for the strongest channels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from vqcodec.entropy.coding_order import Pass
 
 LINEAR_CHANNELS = 24
 DC_CHANNELS = (0, 1, 7)
-"""Where the energy order of `dct_filters` puts the means of the three opponent colours."""
+"""Channels that hold the means of the three opponent colours, in the energy order of `dct_filters`."""
 
-# Decoded neighbours of a pass with so many maps on the half-size grid: maps -> [(phase, row, column)], row
-# and column relative to the centre of a 3x3 window.
+# Decoded neighbours of a pass on the half-size grid: number of maps -> [(phase, row, column)], row and column
+# relative to the centre of a 3x3 window.
 _NEIGHBOURS: dict[int, list[tuple[int, int, int]]] = {
     1: [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)],
     2: [(0, 0, 0), (0, 0, 1), (1, -1, 0), (1, 0, 0)],
@@ -26,7 +26,7 @@ def start_interpolation(place: Pass, channels: int) -> Tensor:
     dc = [c for c in DC_CHANNELS if c < channels]
     neighbours = _NEIGHBOURS[place.maps]
     if place.layer == 0:
-        # On the grid of the one phase they are at the corners, or beside.
+        # On the grid of the first phase itself: the corners, or the sides.
         sides = [(0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)]
         neighbours = [(0, a, b) for a in (-1, 1) for b in (-1, 1)] if place.row == place.column else sides
     for phase, row, column in neighbours:

@@ -1,6 +1,6 @@
 """The precision that the transforms run in: bfloat16 where the processor has units for it.
 
-They are trained in it. Their linear halves stay in float32, and so do hyper-latent, prior and search.
+The transforms are trained in it. Shortcut, hyper-latent, prior and search stay in float32.
 """
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from __future__ import annotations
 import torch
 
 _UNITS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-"""What torch asks a processor; not there in older versions, nor everywhere."""
+"""Queries of `torch.cpu`, which not every version and platform has."""
 
 
 def has_bfloat16_units() -> bool:
-    """Does this processor multiply faster in bfloat16 than in float32?"""
+    """Whether this processor has matrix or vector units for bfloat16."""
     return any(getattr(torch.cpu, name, bool)() for name in _UNITS)
 
 
 def in_bfloat16(precision: str, device: str) -> bool:
-    """Shall transforms run in bfloat16 on a device?
+    """Whether to run the transforms in bfloat16 on a device.
 
     Args:
-        precision: one of `vqcodec.types.PRECISIONS`. "auto" means where a CPU has units for it; a graphics
-            card is fast enough without.
+        precision: one of `vqcodec.types.PRECISIONS`. "auto" is bfloat16 on a CPU that has units for it, and
+            float32 on a GPU.
     """
     if precision == "auto":
         return device == "cpu" and has_bfloat16_units()
@@ -29,5 +29,5 @@ def in_bfloat16(precision: str, device: str) -> bool:
 
 
 def transforms_in(bf16: bool, device: str) -> torch.autocast:
-    """A context in which transforms run in bfloat16, or as they are."""
+    """A context in which transforms run in bfloat16, if `bf16`."""
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=bf16)

@@ -1,8 +1,8 @@
-"""Forward and backward as a CUDA graph: recorded once, then started as one thing.
+"""Forward and backward as a CUDA graph: captured once, then launched as a whole.
 
-A step consists of thousands of small kernels (seven passes of five slices each), and starting them one by one
-takes a processor longer than a data-centre card needs to run them. What a graph reads and writes lies where
-it lay at the recording: inputs are copied there, gradients and outputs are found there.
+A step consists of thousands of small kernels (seven passes of five slices each), and launching them one by
+one takes longer than a data-centre GPU needs to run them. A graph reads and writes fixed memory: inputs are
+copied there, gradients and outputs are found there.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor
 
 T = TypeVar("T")
 WARM_UP = 2
-"""Calls before a recording, in which libraries choose their algorithms."""
+"""Calls before a capture, in which libraries choose their algorithms."""
 
 
 def without_history(value: T) -> T:
-    """The same tensors, dataclasses and lists of these with nothing to go back through."""
+    """Detach all tensors in a tensor, a dataclass or a list of these."""
     if isinstance(value, Tensor):
         return cast("T", value.detach())
     if isinstance(value, list):
@@ -32,14 +32,14 @@ def without_history(value: T) -> T:
 
 
 class Graphs:
-    """Calls a function by replaying it: again and again for equal shapes, recorded anew when they change."""
+    """Calls a function by replaying its graph, which is captured again when shapes change."""
 
     def __init__(self, call: Callable[..., Any], parameters: Sequence[Tensor]) -> None:
         """Nothing is recorded before the first call.
 
         Args:
             call: sets the gradients of `parameters`, where there are none, and returns tensors without
-                history. It brings nothing from the processor and asks for nothing: either would wait.
+                history. It must not copy from the CPU or synchronise.
             parameters: all whose gradients it may set.
         """
         self._call = call

@@ -1,8 +1,8 @@
 """From a training state to a weights file: `python -m vqcodec.training.export STATE --data DIR -o FILE`.
 
-Rounds the prior to integers, and makes the tables: the model's own probabilities of each context
-class, corrected by counts of the symbols that real pictures put there. After a run with `--decoder-only`
-nothing is rounded or counted: `--decoder-of MODEL` copies the model it started from, with the new decoder.
+Rounds the prior to integers, and makes the tables: the model's probabilities in each context class, corrected
+by counts of indices in real pictures. After a run with `--decoder-only` nothing is rounded or counted:
+`--decoder-of MODEL` copies the model that it started from, with the new decoder.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from vqcodec.weights.writing import replace_decoder, save_weights
 from vqcodec.weights.zoo import find_model
 
 PSEUDO_COUNT = 60.0
-"""Weight of the model's own distribution of a class, in symbols, against the counts."""
+"""Weight of the model's own distribution of a class, as a number of counted indices."""
 FITTING_ITERATIONS = 20
 SIDE = 256
-"""Crops on which symbols are counted."""
+"""Side of the crops on which indices are counted."""
 MULTIPLIER_BITS = 15
 
 
@@ -81,11 +81,11 @@ def export_prior(model: VQVAE) -> dict[str, np.ndarray]:
 
 @torch.no_grad()
 def table_rows(quantizer: VectorQuantizer, i: int, counts: Tensor, pseudo: float) -> np.ndarray:
-    """Table codes (G, sum of levels, K) uint8 of band i: the model's, fitted to counts (G, T, K).
+    """Table codes (G, sum of bins, K) uint8 of band i: the model's, fitted to counts (G, T, K).
 
     Probabilities are products over the context numbers, p(k | u0, u1) ~ exp(row_0[u0, k] + row_1[u1, k]).
-    Iterative proportional fitting finds the maximum-likelihood rows: scale each row until the fitted words
-    of each u_i are those counted. The model's own distribution counts as `pseudo` symbols of every class.
+    Iterative proportional fitting finds the maximum-likelihood rows: each row is scaled until the fitted
+    distribution at each u_i is the counted one. The model's own counts as `pseudo` indices per class.
     """
     levels = quantizer.context_levels
     groups, _, words = counts.shape
@@ -117,7 +117,7 @@ def hyper_probabilities(quantizer: VectorQuantizer, i: int) -> Tensor:
 
 @torch.inference_mode()
 def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Symbols of real crops by group and class: (G, T, K) per band, and the same of the hyper-latent."""
+    """Counts of indices by group and class: (G, T, K) per band, and those of the hyper-latent."""
     quantizer, hyper = model.quantizer, model.hyper_quantizer
     total = math.prod(quantizer.context_levels)
     counts = [torch.zeros(b.groups, total * b.codewords) for b in quantizer.bands]
@@ -166,7 +166,7 @@ def export(
     """
     model.set_exact(True)
     quantizer = model.quantizer
-    quantizer.use_greedy_slopes()  # words as files have them, not as training chooses
+    quantizer.use_greedy_slopes()  # as files are coded, not as training chooses
     counts, hyper_counts = count_symbols(model, crops, batches, side)
     arrays = export_prior(model)
     arrays["powers"] = make_powers()
@@ -187,13 +187,13 @@ def export(
 def export_state(
     state: Path, data: str, output: Path, name: str, batches: int = 250, pseudo: float = PSEUDO_COUNT
 ) -> tuple[bytes, bytes]:
-    """Write the weights file of a training state; counts symbols on the pictures below `data`.
+    """Write the weights file of a training state; counts indices on the pictures below `data`.
 
     Returns:
         bitstream_id and decoder_id.
     """
     model, settings = load_state(state)
-    side = min(SIDE, int(str(settings["crop"])))  # what the run could train on, it can be exported from
+    side = min(SIDE, int(str(settings["crop"])))  # pictures that were large enough for training are for this
     crops = Crops(load_images(data, side), seed=1)
     arrays = export(model, crops, batches, side, pseudo)
     kept = {k: v for k, v in settings.items() if k not in ("model", "data", "out")}
