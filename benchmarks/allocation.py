@@ -22,12 +22,12 @@ from unittest.mock import patch
 
 import numpy as np
 
+from benchmarks.bd_rate import RatePoint, bd_rate
 from benchmarks.codecs import VQCODEC
 from benchmarks.rate_distortion import find_pictures, identify, read_pixels
 from benchmarks.report.curves import NAMES, table
 from benchmarks.report.results import FIGURES, ResultError, Results, load
 from vqcodec.compress import dial
-from vqcodec.metrics.rate_distortion import RatePoint, bd_rate
 from vqcodec.types import LEVEL_MAX
 
 STRENGTHS = (0.0, 4.0, 8.0, 12.0, 16.0)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.bd_rate import RatePoint, bd_rate
 from tests.tiny import picture
-from vqcodec.metrics.rate_distortion import RatePoint, bd_rate
 from vqcodec.model.precision import in_bfloat16
 
 ROOT = Path(__file__).resolve().parents[2]
