@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -62,8 +65,19 @@ def test_the_profile_splits_a_call_by_functions():
 
 
 def test_speed_splits_our_time_and_compares_sizes_and_commands(
-    bench: Callable[[str], ModuleType], tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bench: Callable[[str], ModuleType],
+    tiny_weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def here(module: str, words: list[str], threads: int) -> dict[str, Any]:
+        """In this process: `test_speed_compares_at_one_rate` starts fresh ones."""
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            assert bench("speed").main(words) == 0
+        return dict(json.loads(printed.getvalue()))
+
+    monkeypatch.setattr(bench("speed"), "figures_of", here)
     source, out = tmp_path / "a.png", tmp_path / "speed.json"
     Image.fromarray(picture(64, 96)).save(source)
     words = ["--image", str(source), "--model", str(tiny_weights), "--codecs", "jpeg", "vqcodec"]
