@@ -1,13 +1,11 @@
 """How the bits of a set are spread over its pictures: `python -m benchmarks.allocation JSON --data FOLDER`.
 
-The curves of `benchmarks.rate_distortion` are means over pictures of what a codec gives each of them at one
-quality, and how it divides its bits between easy and hard pictures moves those means as its coding does. Two
-tables from a result file take them apart:
+The curves of `benchmarks.rate_distortion` are means over pictures at one quality, so they depend on coding
+and on how a codec divides its bits between easy and hard pictures. Two tables tell these apart:
 
 * BD-rates of each picture's own curve, and their mean, which the division between pictures cannot change;
-* what other strengths of `vqcodec.compress.dial` would give: BD-rates of the mean curves, and how far the
-figures of
-  pictures of one quality lie apart. Levels between those measured are interpolated.
+* what other strengths of `vqcodec.compress.dial` would give: BD-rates of the mean curves, and the spread of
+  the figures of pictures of one quality. Levels between those measured are interpolated.
 """
 
 from __future__ import annotations
@@ -22,13 +20,12 @@ from unittest.mock import patch
 
 import numpy as np
 
+from benchmarks.bd_rate import RatePoint, bd_rate
 from benchmarks.codecs import VQCODEC
 from benchmarks.rate_distortion import find_pictures, identify, read_pixels
 from benchmarks.report.curves import NAMES, table
 from benchmarks.report.results import FIGURES, ResultError, Results, load
 from vqcodec.compress import dial
-from vqcodec.metrics.rate_distortion import RatePoint, bd_rate
-from vqcodec.types import LEVEL_MAX
 
 STRENGTHS = (0.0, 4.0, 8.0, 12.0, 16.0)
 GRID = range(0, 101, 4)
@@ -147,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(table(picture_rows(results)))
     print(table(Dial(results, {name: dial.busyness(picture) for name, picture in pixels.items()}).rows()))
-    print(f"typical picture: {dial.TYPICAL:g}; levels 0 to {LEVEL_MAX}")
+    print(f"busyness of a typical picture: {dial.TYPICAL:g}")
     return 0
 
 

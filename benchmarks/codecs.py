@@ -7,16 +7,15 @@ XMP, so that every file pays for pixels and its own header only) and says precis
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
+import vqcodec
 from benchmarks.anchors import ANCHORS, Pixels
 from vqcodec.compress import dial
-from vqcodec.types import EFFORT_MAX, Limits
+from vqcodec.types import EFFORT_MAX
 
 
 class Codec(Protocol):
@@ -52,20 +51,16 @@ class Codec(Protocol):
 
 
 VQCODEC = "vqcodec"
-T = TypeVar("T")
 
 
 class VqCodec:
-    """This project's codec with its weights loaded, through the public interface only.
+    """This project's codec with its weights loaded.
 
     Args:
         model: name of installed weights, or a path to a weights file.
         tile: tile size of the files, 0 for one tile.
         effort: the encoder's effort, part of the name where it is not 1.
         realism: what decoding mixes, part of the name where it is not 0; the files are the same.
-
-    Attributes:
-        timings: seconds that each part of the latest call took.
     """
 
     qualities = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -80,28 +75,18 @@ class VqCodec:
         realism: float = 0,
         precision: str = "float32",
     ) -> None:
-        """precision: as for `vqcodec.load`; by itself that whose pixels are the same on every machine."""
-        import vqcodec  # noqa: PLC0415  the other codecs must be measurable without torch
-        from vqcodec.segments import inside  # noqa: PLC0415
+        """precision: as for `vqcodec.load`; by default float32, whose pixels are alike on every machine."""
+        from vqcodec.model.precision import in_bfloat16  # noqa: PLC0415  imports torch, others do without
 
-        self.codec = vqcodec.load(model, device=device, precision=precision)
-        self.timings: dict[str, float] = {}
-        self._prior_s = 0.0
-        # The library keeps no clock on its prior; a measurement puts one there.
-        segments: Any = inside(self.codec)
-        prior = segments.coder.prior
-        for method in ("hyper", "predict"):
-            setattr(prior, method, self._clocked(getattr(prior, method)))
-        for method in ("encode", "decode"):
-            setattr(segments, method, self._split(segments, getattr(segments, method)))
-        self.version = vqcodec.__version__
+        bf16 = in_bfloat16(precision, device)
+        self.codec = vqcodec.load(model, device=device, precision="bfloat16" if bf16 else "float32")
         self.name = VQCODEC + (f"-e{effort}" if effort != 1 else "") + (f"-r{realism:g}" if realism else "")
         self.settings: dict[str, Any] = {"metadata": "none", "tile": tile, "device": device, "effort": effort}
         # Another strength is another dial, whose results must not be taken for this one's.
         self.settings["dial"] = dial.STRENGTH
         if realism:
             self.settings["realism"] = realism
-        if segments.bf16:
+        if bf16:
             self.settings["precision"] = "bfloat16"
 
     @property
@@ -111,46 +96,21 @@ class VqCodec:
         # The fingerprints name the weights: results of other weights are other results.
         realism = {"realism_id": self.codec.realism_id} if "realism" in self.settings else {}
         return {
-            "vqcodec": self.version,
+            "vqcodec": vqcodec.__version__,
             "torch": torch.__version__,
             "bitstream_id": self.codec.bitstream_id,
             "decoder_id": self.codec.decoder_id,
             **realism,
         }
 
-    def _clocked(self, function: Callable[..., T]) -> Callable[..., T]:
-        def call(*args: Any) -> T:
-            begun = time.perf_counter()
-            result = function(*args)
-            self._prior_s += time.perf_counter() - begun
-            return result
-
-        return call
-
-    def _split(self, segments: Any, function: Callable[..., T]) -> Callable[..., T]:
-        """Let a call add its parts to `timings`; coding is the search and the entropy coder."""
-
-        def call(*args: Any, **options: Any) -> T:
-            self._prior_s = 0.0
-            result = function(*args, **options)
-            parts = {"prior": self._prior_s, **segments.timings}
-            parts["coding"] -= self._prior_s
-            for part, seconds in parts.items():
-                self.timings[part] = self.timings.get(part, 0.0) + seconds
-            return result
-
-        return call
-
     def encode(self, pixels: Pixels, quality: float) -> bytes:
-        self.timings = {}
         tile, effort = self.settings["tile"], self.settings["effort"]
         picture = Image.fromarray(pixels)
         return self.codec.compress(picture, quality=quality, tile=tile, metadata="none", effort=effort)
 
     def decode(self, data: bytes) -> Pixels:
-        self.timings = {}
         picture = self.codec.decompress(
-            data, realism=self.settings.get("realism", 0.0), limits=Limits(pixels=0)
+            data, realism=self.settings.get("realism", 0.0), limits=vqcodec.Limits(pixels=0)
         )
         return np.asarray(picture.convert("RGB"))
 

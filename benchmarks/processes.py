@@ -32,6 +32,11 @@ def _processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def environment(threads: int) -> dict[str, str]:
     """Our environment with a number of threads, for a process yet to be started."""
     return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}

@@ -27,11 +27,10 @@ from PIL import Image
 
 from benchmarks import codecs
 from benchmarks.anchors import Pixels
-from benchmarks.processes import environment
+from benchmarks.processes import cores, environment
 from benchmarks.report import curves
 from benchmarks.report.results import FIGURES, CodecResult, Picture, Point, ResultError, Results, Sample, load
 from benchmarks.similarity import ms_ssim, ssimulacra2
-from vqcodec.batch.workers import cores
 from vqcodec.metrics import rate_distortion
 
 SUFFIXES = {".png", ".ppm", ".bmp", ".tif", ".tiff"}

@@ -6,7 +6,7 @@ In process: every figure comes from a fresh process with its own thread count: l
 quality whose file of the photograph is nearest to --bpp (effort 1's for all efforts of vqcodec), call once,
 then take the median of the repeats, from pixels to file bytes and back. For --sides the photograph is
 mirrored side by side until it fills a square, or cut. Memory is the peak resident size of the whole process.
-vqcodec's time is split by its parts.
+The parts of vqcodec's time are those of one more call under the profiler.
 
 Commands (--commands): whole processes that read a file and write one, with everything that starting takes.
 """
@@ -30,13 +30,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import vqcodec
 from benchmarks import codecs, commands
 from benchmarks.anchors import PillowCodec, Pixels
+from benchmarks.parts import split, vqcodec_parts
 from benchmarks.processes import ROOT, figures_of, machine, peak_mib
 from benchmarks.rate_distortion import read_pixels
 from benchmarks.report.curves import table
 from benchmarks.report.results import dump
-from vqcodec.installation import devices
 
 SCHEMA = 2
 BUDGET = 20.0
@@ -70,8 +71,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         pixels = np.ascontiguousarray(enlarge(pixels, side))
         area = side * side
     data = codec.encode(pixels, quality)
-    encode, encode_parts = _median_seconds(lambda: codec.encode(pixels, quality), codec, args.repeats)
-    decode, decode_parts = _median_seconds(lambda: codec.decode(data), codec, args.repeats)
+    encode = _median_seconds(lambda: codec.encode(pixels, quality), args.repeats)
+    decode = _median_seconds(lambda: codec.decode(data), args.repeats)
+    parts = vqcodec_parts() if isinstance(codec, codecs.VqCodec) else None
     figures = {
         "codec": name,
         "versions": codec.versions,
@@ -84,8 +86,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "load_s": round(loaded, 4),
         "encode_s": round(encode, 5),
         "decode_s": round(decode, 5),
-        "encode_parts_s": encode_parts,
-        "decode_parts_s": decode_parts,
+        "encode_parts_s": split(lambda: codec.encode(pixels, quality), parts) if parts else {},
+        "decode_parts_s": split(lambda: codec.decode(data), parts) if parts else {},
         "peak_mib": peak_mib(),
     }
     if isinstance(codec, codecs.VqCodec):
@@ -102,19 +104,13 @@ def nearest_quality(rate: Callable[[float], float], qualities: Sequence[float], 
     return min((qualities[low], qualities[high]), key=lambda quality: abs(rate(quality) - target))
 
 
-def _median_seconds(
-    call: Callable[[], object], codec: codecs.Codec, repeats: int
-) -> tuple[float, dict[str, float]]:
-    """Median wall-clock seconds, and the median of each part for a codec that splits its time."""
+def _median_seconds(call: Callable[[], object], repeats: int) -> float:
     totals: list[float] = []
-    parts: dict[str, list[float]] = {}
     while len(totals) < repeats and sum(totals) < BUDGET:
         started = time.perf_counter()
         call()
         totals.append(time.perf_counter() - started)
-        for part, seconds in getattr(codec, "timings", {}).items():
-            parts.setdefault(part, []).append(seconds)
-    return statistics.median(totals), {k: round(statistics.median(v), 5) for k, v in parts.items()}
+    return statistics.median(totals)
 
 
 def _png_seconds(pixels: Pixels) -> dict[str, float]:
@@ -214,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result["runs"] = [r for r in kept["runs"] if versions.get(r["codec"]) in (None, r["versions"])]
     runs: list[dict[str, Any]] = result["runs"]
     known = {tuple(run[key] for key in ("codec", "threads", "side", "device")) for run in runs}
-    found = [device for device in devices() if device != "mps"]
+    found = [device for device in vqcodec.features()["devices"] if device != "mps"]
     places = [
         (name, threads, side, device)
         for side in args.sides

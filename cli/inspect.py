@@ -20,7 +20,7 @@ from vqcodec_cli.ui import Reporter, spaced
 
 if TYPE_CHECKING:
     from vqcodec.inspect.bit_report import BitReport
-    from vqcodec.inspect.codebook_usage import CodebookUse
+    from vqcodec.inspect.codebook_usage import CodebookUsage
 
 _OF_MODEL = ("codebooks.png", "usage.png", "usage.json")
 _OF_FILE = ("bits.png", "bits.json")
@@ -144,7 +144,7 @@ def _bits_table(report: BitReport) -> Iterator[str]:
         yield row(f"{group.band} group {group.group}", group.bits, f"channels {channels}")
 
 
-def _usage_table(uses: Sequence[CodebookUse]) -> Iterator[str]:
+def _usage_table(uses: Sequence[CodebookUsage]) -> Iterator[str]:
     yield "band  groups  words  perplexity: mean  lowest  highest  middle class   longest word"
     for band in dict.fromkeys(use.band for use in uses):
         members = [use for use in uses if use.band == band]

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bd_rate import RatePoint, bd_rate
 from benchmarks.report.results import FIGURES, ResultError, Results, load
-from vqcodec.metrics.rate_distortion import RatePoint, bd_rate
 
 NAMES = {"psnr": "PSNR, dB", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2"}
 Curves = Mapping[str, list[RatePoint]]

@@ -24,11 +24,12 @@ from PIL import Image
 
 from benchmarks import codecs, commands, speed
 from benchmarks.anchors import Pixels
+from benchmarks.bd_rate import RatePoint
 from benchmarks.rate_distortion import find_pictures, read_pixels
 from benchmarks.report import curves
 from benchmarks.report.results import FIGURES, ResultError, Results, load
 from vqcodec.errors import ModelNotFound
-from vqcodec.metrics.rate_distortion import RatePoint, bpp, psnr
+from vqcodec.metrics.rate_distortion import bpp, psnr
 
 TEMPLATE = Path(__file__).with_name("page.html")
 CODECS = ("jpeg", "webp", "avif", "jxl", "vqcodec", "vqcodec-r1")

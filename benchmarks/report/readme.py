@@ -17,11 +17,11 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.allocation import picture_percents
+from benchmarks.bd_rate import RatePoint, bd_rate
 from benchmarks.codecs import VQCODEC
 from benchmarks.processes import ROOT
 from benchmarks.report import curves
 from benchmarks.report.results import FIGURES, Results, load
-from vqcodec.metrics.rate_distortion import RatePoint, bd_rate
 
 FILES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
 RESULTS = ROOT / "benchmarks" / "results"

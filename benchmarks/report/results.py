@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bd_rate import RatePoint
 from vqcodec.files import write_atomic
-from vqcodec.metrics.rate_distortion import RatePoint
 
 SCHEMA = 1
 FIGURES = ("psnr", "ms_ssim", "ssimulacra2")

@@ -1,6 +1,7 @@
 """The benchmarks' page in a real browser, driven by mouse and keyboard.
 
-Needs the extra `browser` and a Chromium on the PATH (or one that playwright has fetched).
+pip install '.[browser]' && apt-get install chromium      # or: playwright install chromium
+pytest tests/benchmarks/test_page_browser.py
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from PIL import Image
 
 from tests.tiny import picture
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="no playwright: pip install '.[browser]', and a Chromium (see this file)"
+)
 
 WIDTH, HEIGHT = 128, 96
 
@@ -41,7 +44,8 @@ def browser():
         try:
             running = driver.chromium.launch(executable_path=path)
         except playwright.Error as error:
-            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+            how = "apt-get install chromium, or playwright install chromium"
+            pytest.skip(f"no browser: {how} ({str(error).splitlines()[0]})")
         yield running
         running.close()
 

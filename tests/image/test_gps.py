@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ XMP = (
 )
 
 
-def exif_with_gps(order: str = "<") -> bytes:
+def exif_with_gps(order: str) -> bytes:
     exif = Image.Exif()
     exif.endian = order
     exif[0x010F] = "Acme"
@@ -28,8 +29,10 @@ def exif_with_gps(order: str = "<") -> bytes:
     return exif.tobytes().removeprefix(b"Exif\x00\x00")
 
 
-def test_exif_keeps_everything_but_the_place():
-    block = exif_with_gps()
+@pytest.mark.parametrize(("order", "mark"), [("<", b"II*\0"), (">", b"MM\0*")])
+def test_exif_of_either_byte_order_loses_its_gps_directory_only(order, mark):
+    block = exif_with_gps(order)
+    assert block.startswith(mark)
     read = Image.Exif()
     read.load(block)
     assert read.get_ifd(0x8825)[2] == GPS[2]  # the test's own block is good
@@ -46,24 +49,31 @@ def test_exif_keeps_everything_but_the_place():
     assert erase_gps(erased) == erased
 
 
-def test_exif_without_a_place_is_left_alone():
+def test_exif_without_gps_is_unchanged():
     exif = Image.Exif()
     exif[0x010F] = "Acme"
     block = exif.tobytes().removeprefix(b"Exif\x00\x00")
     assert erase_gps(block) == block
 
 
-@pytest.mark.parametrize("cut", [9, 30, 60, 100])
-def test_a_directory_that_leads_nowhere_is_left_out_whole(cut):
-    block = exif_with_gps()
-    place = block.index(b"\x25\x88")  # the tag, little endian
-    far = block[: place + 8] + (10**6).to_bytes(4, "little") + block[place + 12 :]
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_gps_directory_outside_the_block_drops_the_block(order):
+    block = exif_with_gps(order)
+    place = block.index(struct.pack(order + "HH", 0x8825, 4))
+    far = block[: place + 8] + struct.pack(order + "I", 10**6) + block[place + 12 :]
     assert erase_gps(far) is None
-    assert erase_gps(block[:cut]) is None
+
+
+@pytest.mark.parametrize("cut", [9, 30, 60, 100])
+def test_a_cut_block_is_dropped(cut):
+    assert erase_gps(exif_with_gps("<")[:cut]) is None
+
+
+def test_what_is_not_exif_is_dropped():
     assert erase_gps(b"not exif") is None
 
 
-def test_xmp_keeps_everything_but_the_place():
+def test_xmp_loses_its_gps_properties_only():
     stripped = Metadata(xmp=XMP, icc=b"icc").without_gps()
     assert stripped.icc == b"icc"
     assert stripped.xmp == (
@@ -72,10 +82,10 @@ def test_xmp_keeps_everything_but_the_place():
     )
 
 
-def test_on_the_command_line(tmp_path, models):
+def test_strip_gps_on_the_command_line(tmp_path, models):
     source, file = tmp_path / "x.jpg", tmp_path / "x.vqc"
     image = Image.fromarray(np.full((24, 32, 3), 99, np.uint8))
-    image.save(source, exif=b"Exif\x00\x00" + exif_with_gps(), xmp=XMP)
+    image.save(source, exif=b"Exif\x00\x00" + exif_with_gps("<"), xmp=XMP)
     for extra, count in (([], len(GPS)), (["--strip-gps"], 0)):
         assert main(["compress", str(source), "-f", *extra]) == 0
         assert main(["decompress", str(file), "-f", "-o", str(tmp_path / "y.png")]) == 0

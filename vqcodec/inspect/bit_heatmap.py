@@ -1,4 +1,4 @@
-"""Draws a `BitReport`: a heat map of bits over the darkened picture, and beside it who spent them."""
+"""A `BitReport` as a picture: heat map of bits per block, beside bars by layer, pass and band."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec.inspect.bit_report import PASS_NAMES, BitReport
-from vqcodec.inspect.page import FAINT, STRONG, Page, heat
+from vqcodec.inspect.page import FAINT, STRONG, TRACK, Page, heat
 from vqcodec.model.blocks import BLOCK
 
 _SMALL, _LARGE = 640, 1200
-"""Bounds on the longer side of the map: smaller pictures are enlarged, larger ones reduced."""
+"""Bounds on the longer side of the map, in pixels: smaller pictures are enlarged, larger ones reduced."""
 _NUMBERED = 34
 """Blocks drawn at least this wide carry their number of bits."""
 _MARGIN, _HEAD, _SIDE = 20, 74, 400
@@ -37,7 +37,7 @@ def draw_bits(report: BitReport, picture: Image.Image) -> Page:
         f"{blocks.mean():.0f} on average"
     )
     page.text(_MARGIN, 42, text, 13, FAINT)
-    # One block of foam must not turn all others black.
+    # Not the maximum: a single expensive block would turn all others black.
     top = max(float(np.quantile(blocks, 0.99)), 1.0)
     page.paste(_overlay(blocks / top, picture, size, zoom), _MARGIN, _HEAD)
     if zoom * BLOCK >= _NUMBERED:
@@ -56,7 +56,7 @@ def _zoom(side: int) -> float:
 def _overlay(
     values: NDArray[np.float64], picture: Image.Image, size: tuple[int, int], zoom: float
 ) -> Image.Image:
-    """Heat colours, shaded by the lightness of the picture so that one sees what the bits went to."""
+    """Heat colours, shaded by the lightness of the picture."""
     rows = np.minimum((np.arange(size[1]) / zoom).astype(int) // BLOCK, values.shape[0] - 1)
     columns = np.minimum((np.arange(size[0]) / zoom).astype(int) // BLOCK, values.shape[1] - 1)
     colours = heat(values)[rows[:, None], columns].astype(np.float64)
@@ -111,7 +111,7 @@ def _bars(
     for row in rows:
         page.text(x, y + 7, row[0], 12, FAINT, "lm")
         length = 110 * row[1] / max(longest, 1e-9)
-        page.box(x + 140, y + 1, x + 250, y + 13, (236, 239, 243))
+        page.box(x + 140, y + 1, x + 250, y + 13, TRACK)
         page.box(x + 140, y + 1, x + 140 + length, y + 13, STRONG)
         page.text(x + 258, y + 7, f"{100 * row[1] / total:.1f} %", 12, anchor="lm")
         page.text(x + 308, y + 7, f"{row[1]:.0f} bits", 12, FAINT, "lm")

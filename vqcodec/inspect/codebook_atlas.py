@@ -1,6 +1,6 @@
 """A model's codebooks as a picture: what each codeword adds to the pixels of its block.
 
-codeword --alone in the middle of a latent of zeros--> g_s --less g_s of zeros--> patch of the atlas
+patch of a codeword = g_s(latent of zeros with the codeword in the middle) - g_s(latent of zeros)
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from vqcodec.segments import SegmentCodec, inside
 from vqcodec.types import LEVEL_MAX
 
 ROWS, COLUMNS = 5, 16
-"""At most so many groups of a band and words of a group are drawn."""
+"""Most groups of a band and most codewords of a group that are drawn."""
 _FIELD = 5
-"""Side of the latent a word is put into, in blocks: its borders stay out of what is shown."""
+"""Side of the latent around a codeword, in blocks: wide enough that its borders do not show."""
 _CROP = BLOCK + 8
-"""Pixels shown of it: the word's own block, and four around it where what leaks out shows."""
+"""Side of a patch in pixels: the codeword's block and four pixels around it."""
 _ZOOM = 3
 _PATCH = _CROP * _ZOOM
 
@@ -94,7 +94,7 @@ def _channel_lines(page: Page, x: int, y: int, channels: Sequence[int]) -> None:
 
 
 def _probability(band: CodedBand, group: int) -> NDArray[np.float64]:
-    """Probability (K,) of a group's words, mean over its context classes."""
+    """Probability (K,) of a group's codewords, mean over its context classes."""
     counts = band.tables.counts.reshape(band.groups, band.classes, -1)[group].astype(np.float64)
     return counts.mean(axis=0) / counts[0].sum()
 
@@ -103,7 +103,7 @@ def _probability(band: CodedBand, group: int) -> NDArray[np.float64]:
 def _patches(
     segments: SegmentCodec, band: CodedBand, group: int, order: NDArray[np.int64], level: int
 ) -> NDArray[np.uint8]:
-    """Pixels (N, 24, 24, 3) of the words `order` (N,) of a group; grey where a word does nothing."""
+    """Pixels (N, 24, 24, 3) of the codewords `order` (N,) of a group; grey where one changes nothing."""
     y = torch.zeros(len(order) + 1, segments.coder.channels, _FIELD, _FIELD, device=segments.device)
     words = torch.from_numpy(band.codewords[group, order] * VALUE_STEP).to(segments.device, torch.float32)
     y[:-1, list(band.channels_of(group)), _FIELD // 2, _FIELD // 2] = words
@@ -111,7 +111,7 @@ def _patches(
     start = (_FIELD * BLOCK - _CROP) // 2
     pixels = segments.transforms.synthesise(y, t)[:, :, start : start + _CROP, start : start + _CROP]
     change = pixels[:-1] - pixels[-1]
-    # Words differ a hundredfold in length: by the square root, weak ones show and strong ones still differ.
+    # Codewords differ a hundredfold in norm: by the square root, weak ones show and strong ones still differ.
     peak = change.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-9)
     shade = 0.5 + 0.5 * change / (peak * peak.max()).sqrt()
     return (shade * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

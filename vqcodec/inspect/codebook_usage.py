@@ -1,6 +1,6 @@
-"""How much of each codebook its tables expect to be used, and how long its words are: numbers and a chart.
+"""Expected use of each codebook by its probability tables, and lengths of its codewords: numbers and a chart.
 
-counts of a table --exp(entropy)--> perplexity: the number of equally likely words as hard to guess
+Perplexity is exp(entropy) of a table: the number of equally likely codewords with the same entropy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from vqcodec.codec import Codec
 from vqcodec.entropy.tables import perplexity
-from vqcodec.inspect.page import FAINT, INK, RULE, SOFT, STRONG, Page
+from vqcodec.inspect.page import FAINT, INK, RULE, SOFT, STRONG, TRACK, Page
 from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.segments import inside
 
@@ -22,15 +22,16 @@ _MIDDLE_MARK = (214, 96, 34)
 
 
 @dataclass(frozen=True)
-class CodebookUse:
-    """One codebook's words and tables.
+class CodebookUsage:
+    """Codewords and tables of one codebook.
 
     Attributes:
         band: "y0", "y1", ... of the latent, "z0" of the hyper-latent.
-        channels: the channels the group takes.
+        channels: those that the codebook quantises.
+        words: number of codewords.
         perplexity: mean over the tables of all context classes.
-        perplexity_middle: of the table of the middle class.
-        norms: smallest, median and largest length of a codeword, in quantiser steps.
+        perplexity_middle: of the table of the middle context class.
+        norms: smallest, median and largest norm of a codeword, in quantiser steps.
     """
 
     band: str
@@ -39,19 +40,17 @@ class CodebookUse:
     words: int
     perplexity: float
     perplexity_middle: float
-    norms: tuple[float, float, float]
+    norms: tuple[float, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        values = asdict(self)
-        del values["norms"]
         norms = dict(zip(("smallest", "median", "largest"), (round(n, 4) for n in self.norms), strict=True))
-        rounded = {key: round(values[key], 3) for key in ("perplexity", "perplexity_middle")}
-        return {**values, **rounded, "channels": list(self.channels), "norms": norms}
+        rounded = {key: round(getattr(self, key), 3) for key in ("perplexity", "perplexity_middle")}
+        return asdict(self) | rounded | {"channels": list(self.channels), "norms": norms}
 
 
-def codebook_use(codec: Codec) -> list[CodebookUse]:
-    """Usage of every codebook, bands of the latent first, then those of the hyper-latent.
+def codebook_use(codec: Codec) -> list[CodebookUsage]:
+    """Usage of every codebook: bands of the latent first, then those of the hyper-latent.
 
     Raises:
         TypeError: a codec that is not made of weights.
@@ -63,26 +62,25 @@ def codebook_use(codec: Codec) -> list[CodebookUse]:
     found = []
     for kind, bands, step in (("y", coder.bands, VALUE_STEP), ("z", coder.hyper_bands, HYPER_STEP)):
         for number, band in enumerate(bands):
-            spread = perplexity(band.tables.counts.reshape(band.groups, band.classes, -1))
-            central = spread[:, middle if kind == "y" else band.classes // 2]
-            lengths = np.linalg.norm(band.codewords * step, axis=2)
-            for g in range(band.groups):
-                norms = (lengths[g].min(), np.median(lengths[g]), lengths[g].max())
-                found.append(
-                    CodebookUse(
-                        band=f"{kind}{number}",
-                        group=g,
-                        channels=band.channels_of(g),
-                        words=int(band.codewords.shape[1]),
-                        perplexity=float(spread[g].mean()),
-                        perplexity_middle=float(central[g]),
-                        norms=(float(norms[0]), float(norms[1]), float(norms[2])),
-                    )
+            by_class = perplexity(band.tables.counts.reshape(band.groups, band.classes, -1))
+            central = by_class[:, middle if kind == "y" else band.classes // 2]
+            norms = np.quantile(np.linalg.norm(band.codewords * step, axis=2), (0, 0.5, 1), axis=1)
+            found += [
+                CodebookUsage(
+                    band=f"{kind}{number}",
+                    group=g,
+                    channels=band.channels_of(g),
+                    words=int(band.codewords.shape[1]),
+                    perplexity=float(by_class[g].mean()),
+                    perplexity_middle=float(central[g]),
+                    norms=tuple(norms[:, g].tolist()),
                 )
+                for g in range(band.groups)
+            ]
     return found
 
 
-def draw_usage(uses: Sequence[CodebookUse], name: str) -> Page:
+def draw_usage(uses: Sequence[CodebookUsage], name: str) -> Page:
     """Perplexity and norms of the codebooks, a strip per band and a bar per group."""
     bands = {use.band: [other for other in uses if other.band == use.band] for use in uses}
     left, wide, tall, low = 70, 760, 110, 60
@@ -104,7 +102,7 @@ def draw_usage(uses: Sequence[CodebookUse], name: str) -> Page:
             20, y, f"band {band}: {len(members)} groups of {len(members[0].channels)}, {words} words", 14
         )
         base = y + 24 + tall
-        page.box(left, y + 24, left + wide, base, (236, 239, 243))
+        page.box(left, y + 24, left + wide, base, TRACK)
         for count in sorted({1, 4, 16, 64, 256, words}):
             if count <= words and (count == words or np.log2(words / count) > 0.6):
                 at = base - tall * np.log2(count) / np.log2(words)
@@ -130,7 +128,7 @@ def draw_usage(uses: Sequence[CodebookUse], name: str) -> Page:
     return page
 
 
-def _numbers(page: Page, x: int, y: int, members: Sequence[CodebookUse]) -> None:
+def _numbers(page: Page, x: int, y: int, members: Sequence[CodebookUsage]) -> None:
     mean = [member.perplexity for member in members]
     middle = [member.perplexity_middle for member in members]
     lines = (

@@ -1,4 +1,4 @@
-"""What the pictures that explain a model or a file are drawn with: a page, text, boxes and a heat scale."""
+"""Drawing for `vqcodec inspect`: a page with text, boxes, pictures and a heat scale."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 Pixels = NDArray[np.uint8]
+Colour = tuple[int, int, int]
 
 PAPER, INK, FAINT, RULE = (250, 250, 248), (25, 25, 30), (110, 110, 118), (205, 205, 208)
-STRONG, SOFT = (38, 84, 142), (168, 196, 226)
+STRONG, SOFT, TRACK = (38, 84, 142), (168, 196, 226), (236, 239, 243)
 _HEAT = np.array(
     [(0, 0, 4), (49, 10, 92), (120, 28, 109), (188, 55, 84), (237, 105, 37), (252, 181, 25), (252, 255, 164)]
 )
-"""Ever lighter, so that it also reads in grey and for the colour-blind."""
+"""From dark to light, so that it also reads in grey and for the colour-blind."""
 
 
 def heat(values: NDArray[np.float64]) -> Pixels:
@@ -33,26 +34,18 @@ class Page:
         self.draw = ImageDraw.Draw(self.image)
 
     def text(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        size: float = 13,
-        fill: tuple[int, int, int] = INK,
-        anchor: str = "la",
+        self, x: float, y: float, text: str, size: float = 13, fill: Colour = INK, anchor: str = "la"
     ) -> None:
         """Write `text`; `anchor` is Pillow's, by default left and top."""
         self.draw.text((x, y), text, fill=fill, font_size=size, anchor=anchor)
 
-    def box(
-        self, x0: float, y0: float, x1: float, y1: float, fill: tuple[int, int, int], line: bool = False
-    ) -> None:
-        """Fill a rectangle, x1 and y1 outside; nothing where it is empty."""
+    def box(self, x0: float, y0: float, x1: float, y1: float, fill: Colour) -> None:
+        """Fill the rectangle [x0, x1) x [y0, y1); nothing where it is empty."""
         if x1 - x0 >= 1 and y1 - y0 >= 1:
-            self.draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=fill, outline=RULE if line else None)
+            self.draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=fill)
 
     def paste(self, picture: Image.Image, x: int, y: int) -> None:
-        """Put a picture there."""
+        """Draw a picture with its top left corner at x, y."""
         self.image.paste(picture, (x, y))
 
     def scale_bar(self, x: int, y: int, height: int, top: float, unit: str) -> None:

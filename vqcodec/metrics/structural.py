@@ -1,8 +1,13 @@
 """MS-SSIM of two pictures, for `vqcodec compress --compare`.
 
-Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment" (2003), with the
-usual choices: an 11x11 Gaussian window of sigma 1.5 where it fits whole, K = 0.01 and 0.03, five scales
-halved by 2x2 means, every channel by itself, the mean of the three. Tables of other codecs use the same.
+Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment" (2003):
+
+    MS-SSIM = mean(l_5 cs_5)^w_5 x product over scales j = 1..4 of mean(cs_j)^w_j
+    l  = (2 m_x m_y + C1) / (m_x^2 + m_y^2 + C1)    cs = (2 v_xy + C2) / (v_x + v_y + C2)
+
+with means m and (co)variances v under an 11x11 Gaussian window of sigma 1.5 where it fits whole,
+C = (K 255)^2 for K = 0.01 and 0.03, and scales halved by 2x2 means; the mean over the three channels, as
+pytorch-msssim computes it.
 """
 
 from __future__ import annotations
@@ -33,36 +38,34 @@ def ms_ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     if min(a.shape[:2]) < SMALLEST:
         raise ValueError(f"ms_ssim needs sides of {SMALLEST} pixels or more, not {a.shape[1]}x{a.shape[0]}")
     # Channel by channel: a third of the memory.
-    values = [_of_channel(_plane(a[:, :, c]), _plane(b[:, :, c])) for c in range(a.shape[2])]
+    # Channel by channel: a third of the memory.
+    values = [_of_channel(a[:, :, c], b[:, :, c]) for c in range(a.shape[2])]
     return sum(values) / len(values)
 
 
-def _plane(channel: npt.NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(channel.astype(np.float32))[None, None]
-
-
-def _of_channel(x: Tensor, y: Tensor) -> float:
+def _of_channel(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
+    x, y = (torch.from_numpy(plane.astype(np.float32))[None, None] for plane in (a, b))
     result = 1.0
     for scale, weight in enumerate(_WEIGHTS):
         if scale:
-            # A row or column that is left over is averaged with zeros, as the usual implementations do.
+            # An odd row or column is averaged with zeros, as in other implementations.
             padding = (x.shape[2] % 2, x.shape[3] % 2)
             x, y = (F.avg_pool2d(plane, 2, padding=padding) for plane in (x, y))
-        luminance, contrast = _likeness(x, y)
+        luminance, contrast = _factors(x, y)
         last = scale == len(_WEIGHTS) - 1
         mean = float((luminance * contrast if last else contrast).mean())
         result *= max(mean, 0.0) ** weight
     return result
 
 
-def _likeness(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Maps of SSIM's two factors: of the means, and of contrast and structure."""
+def _factors(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps of SSIM's two factors: l of the means, cs of contrast and structure."""
     mean_x, mean_y = _blur(x), _blur(y)
-    spread_x = _blur(x * x) - mean_x * mean_x
-    spread_y = _blur(y * y) - mean_y * mean_y
-    common = _blur(x * y) - mean_x * mean_y
+    variance_x = _blur(x * x) - mean_x * mean_x
+    variance_y = _blur(y * y) - mean_y * mean_y
+    covariance = _blur(x * y) - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
-    return luminance, (2 * common + _C2) / (spread_x + spread_y + _C2)
+    return luminance, (2 * covariance + _C2) / (variance_x + variance_y + _C2)
 
 
 def _blur(x: Tensor) -> Tensor:

@@ -11,8 +11,6 @@ import pytest
 from PIL import Image
 
 from tests.tiny import picture
-from vqcodec.metrics.rate_distortion import RatePoint, bd_rate
-from vqcodec.model.precision import in_bfloat16
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,19 +18,6 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def benchmarks(bench: Callable[[str], ModuleType]) -> ModuleType:
     return bench("rate_distortion")
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Two noisy gradients, 48x32 and 33x40."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    random = np.random.default_rng(7)
-    for name, height, width in (("a.png", 32, 48), ("b.png", 40, 33)):
-        ramp = np.linspace(40, 200, height * width * 3).reshape(height, width, 3)
-        noise = random.normal(0, 8, ramp.shape)
-        Image.fromarray((ramp + noise).clip(0, 255).astype(np.uint8)).save(folder / name)
-    return folder
 
 
 def run(module: ModuleType, pictures: Path, out: Path, *extra: str) -> dict[str, Any]:
@@ -184,118 +169,12 @@ def test_plot(benchmarks: ModuleType, pictures: Path, tmp_path: Path) -> None:
         assert min(image.size) > 300
 
 
-def test_speed_compares_at_one_rate(
-    bench: Callable[[str], ModuleType], pictures: Path, tmp_path: Path
-) -> None:
-    speed = bench("speed")
-    out = tmp_path / "speed.json"
-    command = ["--image", str(pictures / "a.png"), "--codecs", "jpeg", "webp", "--bpp", "5", "--repeats", "2"]
-    assert speed.main([*command, "--out", str(out)]) == 0
-    runs = json.loads(out.read_text())["runs"]
-    assert [(figures["codec"], figures["threads"]) for figures in runs] == [("jpeg", 1), ("webp", 1)]
-    for figures in runs:
-        assert figures["bpp"] == pytest.approx(5, rel=0.15)
-        assert 0 < figures["encode_s"] < 10
-        assert 0 < figures["decode_s"] < 10
-
-
-def test_bisection_finds_the_nearest_rate(bench: Callable[[str], ModuleType]) -> None:
-    speed = bench("speed")
-    scale = range(101)
-    for target, quality in ((-1.0, 0), (0.0, 0), (0.26, 5), (0.24, 5), (1.0, 10), (99.0, 99), (1e6, 100)):
-        rates = [q * q / 100 if q <= 10 else float(q) for q in scale]
-        assert speed.nearest_quality(lambda q, rates=rates: rates[q], scale, target) == quality
-
-
 def test_several_pictures_at_a_time_give_the_same_file(
     benchmarks: ModuleType, pictures: Path, tmp_path: Path
 ) -> None:
     assert run(benchmarks, pictures, tmp_path / "two.json", "--jobs", "2") == run(
         benchmarks, pictures, tmp_path / "one.json"
     )
-
-
-def test_results_of_another_precision_are_other_results(
-    bench: Callable[[str], ModuleType], tiny_weights: Path
-) -> None:
-    full, half = (
-        bench("codecs").make("vqcodec", model=str(tiny_weights), precision=kind)
-        for kind in ("float32", "bfloat16")
-    )
-    assert half.settings == full.settings | {"precision": "bfloat16"}
-
-
-def test_speed_splits_our_time_and_compares_sizes_and_commands(
-    bench: Callable[[str], ModuleType], tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source, out = tmp_path / "a.png", tmp_path / "speed.json"
-    Image.fromarray(picture(64, 96)).save(source)
-    words = ["--image", str(source), "--model", str(tiny_weights), "--codecs", "jpeg", "vqcodec"]
-    words += ["--sides", "0", "80", "--repeats", "1", "--commands", "--devices", "cpu", "--out", str(out)]
-    assert bench("speed").main(words) == 0
-    result = json.loads(out.read_text())
-    assert bench("speed").main([*words, "--resume"]) == 0
-    assert json.loads(out.read_text())["runs"] == result["runs"]
-    assert [(run["codec"], run["pixels"]) for run in result["runs"]] == [
-        ("jpeg", 64 * 96),
-        ("vqcodec", 64 * 96),
-        ("jpeg", 80 * 80),
-        ("vqcodec", 80 * 80),
-    ]
-    # Time is taken as people have it here; other figures are of float32, which is alike everywhere.
-    own_precision = "bfloat16" if in_bfloat16("auto", "cpu") else "float32"
-    for run in result["runs"]:
-        ours = run["codec"] == "vqcodec"
-        assert run.get("precision") == (own_precision if ours else None)
-        assert run.get("png_read_s", 0) > 0 or not ours
-        for action, parts in (
-            ("encode", {"prior", "analysis", "coding"}),
-            ("decode", {"prior", "synthesis"}),
-        ):
-            split = run[f"{action}_parts_s"]
-            assert (parts <= set(split)) == ours
-            assert all(seconds >= 0 for seconds in split.values())
-            assert sum(split.values()) <= run[f"{action}_s"]
-    jpeg, own = result["runs"][2:]
-    printed = capsys.readouterr().out
-    assert f"(x{own['encode_s'] / jpeg['encode_s']:.3g})" in printed
-    assert {entry["codec"] for entry in result["commands"]} == {"jpeg", "vqcodec"}
-    assert set(result["starts"]) == {"--version", "--help", "info"}
-    assert "| vqcodec info" in printed
-    # What other weights or settings gave is not kept.
-    words.remove("--commands")
-    older = {**result, "runs": [{**jpeg, "side": 0, "versions": {"pillow": "0"}}]}
-    out.write_text(json.dumps(older))
-    assert bench("speed").main([*words, "--codecs", "jpeg", "--sides", "0", "--resume"]) == 0
-    assert [run["versions"] for run in json.loads(out.read_text())["runs"]] == [jpeg["versions"]]
-    assert bench("speed").main([*words, "--bpp", "2", "--resume"]) == 1
-    assert "other settings" in capsys.readouterr().err
-
-
-def test_figures_in_the_readmes_are_those_of_the_result_files(bench: Callable[[str], ModuleType]) -> None:
-    readme = bench("report.readme")
-    marks = 0
-    for path in readme.FILES:
-        text = path.read_text(encoding="utf-8")
-        marks += text.count("<!-- figures: ")
-        assert readme.filled(text) == text, "run python -m benchmarks.report.readme"
-    assert marks >= 4
-    old = "a\n<!-- figures: dial -->\n| old |\n<!-- end of figures -->\n| b |\n"
-    new = readme.filled(old)
-    assert "| old |" not in new
-    assert new.startswith("a\n<!-- figures: dial -->\n| quality")
-    assert new.endswith("<!-- end of figures -->\n| b |\n")
-
-
-@pytest.mark.parametrize("name", ["jpeg", "jpeg2000", "webp", "avif", "avif-psnr", "jxl"])
-def test_other_codecs_do_as_well_as_in_an_independent_measurement(
-    bench: Callable[[str], ModuleType], name: str
-) -> None:
-    folder = ROOT / "benchmarks"
-    elsewhere = json.loads((folder / "published_kodak.json").read_text(encoding="utf-8"))["measured"][name]
-    pairs = zip(elsewhere["bpp"], elsewhere["psnr"], strict=True)
-    ours = bench("report.results").load(folder / "results" / "kodak.json").curve(name)
-    assert abs(bd_rate([RatePoint(*pair) for pair in pairs], ours).percent) < 3
 
 
 def test_two_result_files_are_compared(

@@ -26,7 +26,7 @@ def data(tmp_path) -> Path:
     return folder.parent
 
 
-def test_crops(benchmark, data, tmp_path):
+def test_crops_are_parts_of_the_pictures_and_the_same_in_every_run(benchmark, data, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         benchmark.cut_crops(data, tmp_path / name, 3, 64)
@@ -41,7 +41,7 @@ def test_crops(benchmark, data, tmp_path):
         benchmark.cut_crops(data, tmp_path / "one", 1, 300)
 
 
-def test_both_ways(benchmark, data, tmp_path, tiny_weights, monkeypatch, capsys):
+def test_both_actions_are_timed_in_both_ways(benchmark, data, tmp_path, tiny_weights, monkeypatch, capsys):
     def here(module: str, words: list[str], threads: int) -> dict[str, float]:
         assert module == "benchmarks.batch"
         assert benchmark.main(words) == 0
@@ -53,6 +53,32 @@ def test_both_ways(benchmark, data, tmp_path, tiny_weights, monkeypatch, capsys)
     assert benchmark.main([*words, "--threads", "1", "--out", str(tmp_path / "batch.json")]) == 0
     result = json.loads((tmp_path / "batch.json").read_text())
     assert [row["action"] for row in result["actions"]] == ["compress", "decompress"]
-    for row in result["actions"]:
-        assert min(row["loop_s"], row["batch_s"], row["faster"]) > 0
+    assert result["settings"] == {"count": 3, "side": 64, "jobs": 1}
     assert "| decompress |" in capsys.readouterr().out
+
+
+def faked(benchmark, monkeypatch, batch: bytes) -> None:
+    """Stands for the processes: the loop takes 6 s and writes b"file", the batch 2 s and writes `batch`."""
+
+    def figures_of(module: str, words: list[str], threads: int) -> dict[str, float]:
+        way, target = words[1], Path(words[3])
+        target.mkdir()
+        (target / "00000.vqc").write_bytes(batch if way == "batch" else b"file")
+        return {"seconds": 2.0 if way == "batch" else 6.0}
+
+    monkeypatch.setattr(benchmark, "figures_of", figures_of)
+
+
+def test_faster_is_how_many_times_as_long_the_loop_takes(benchmark, data, tmp_path, monkeypatch, capsys):
+    faked(benchmark, monkeypatch, b"file")
+    words = ["--data", str(data), "--count", "1", "--side", "32", "--out", str(tmp_path / "batch.json")]
+    assert benchmark.main(words) == 0
+    for row in json.loads((tmp_path / "batch.json").read_text())["actions"]:
+        assert (row["loop_s"], row["batch_s"], row["faster"]) == (6.0, 2.0, 3.0)
+    assert "| 3.00x" in capsys.readouterr().out
+
+
+def test_a_batch_that_writes_other_files_than_the_loop_is_refused(benchmark, data, monkeypatch):
+    faked(benchmark, monkeypatch, b"fil!")
+    with pytest.raises(RuntimeError, match="not give the same files"):
+        benchmark.main(["--data", str(data), "--count", "1", "--side", "32"])

@@ -1,0 +1,97 @@
+"""ICC, EXIF and XMP blocks of a picture: which are kept, and the orientation reset to 1."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.image.samples import SRGB, exif_with, saved
+from vqcodec.image.metadata import KINDS, Metadata, clean_exif, clean_xmp, parse_kinds
+from vqcodec.image.picture import load_picture
+from vqcodec.types import Limits
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6" a="b"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_orientation_is_applied_and_reset(orientation, kind):
+    # The top left quarter of the upright picture is red, the top right green.
+    upright = np.zeros((32, 48, 3), np.uint8)
+    upright[:16, :24] = (255, 0, 0)
+    upright[:16, 24:] = (0, 255, 0)
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # orientation -> transpose that stores it
+    image = Image.fromarray(upright)
+    stored = image.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else image
+    options = {"lossless": True} if kind == "WEBP" else {"quality": 100} if kind == "JPEG" else {}
+    picture = load_picture(saved(stored, kind, exif=exif_with(orientation), **options))
+    assert (picture.width, picture.height) == (48, 32)
+    assert np.abs(picture.pixels.astype(int) - upright)[4:12, 4:12].max() <= 4
+    assert np.abs(picture.pixels.astype(int) - upright)[4:12, 36:44].max() <= 4
+    exif = Image.Exif()
+    assert picture.metadata.exif is not None
+    exif.load(picture.metadata.exif)
+    assert exif.get(0x0112, 1) == 1
+    assert exif[0x010F] == "Maker"
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_clean_exif_changes_two_bytes_only(order):
+    mark = b"II*\0" if order == "little" else b"MM\0*"
+
+    def number(value: int, size: int) -> bytes:
+        return value.to_bytes(size, "little" if order == "little" else "big")
+
+    entry = number(0x0112, 2) + number(3, 2) + number(1, 4) + number(6, 2) + b"\0\0"
+    block = mark + number(8, 4) + number(1, 2) + entry + number(0, 4) + b"maker note"
+    cleaned = clean_exif(b"Exif\0\0" + block)
+    assert cleaned is not None
+    assert cleaned == block[:18] + number(1, 2) + block[20:]
+    for end in range(len(block)):
+        clean_exif(block[:end])  # cut blocks are passed on or refused, never an exception
+    assert clean_exif(b"not exif") is None
+
+
+def test_clean_xmp_sets_the_orientation_to_1():
+    assert clean_xmp(XMP) == XMP.replace(b'"6"', b'"1"')
+    element = b"<tiff:Orientation>8</tiff:Orientation>"
+    assert clean_xmp(element) == b"<tiff:Orientation>1</tiff:Orientation>"
+    assert clean_xmp(b'x tiff:Orientation="1"') == b'x tiff:Orientation="1"'
+
+
+def test_metadata_is_limited_and_selected(pixels):
+    data = saved(Image.fromarray(pixels), "WEBP", exif=exif_with(1), icc_profile=SRGB, xmp=XMP)
+    assert load_picture(data).metadata.xmp == clean_xmp(XMP)
+    assert (
+        load_picture(data, metadata=frozenset({"exif"})).metadata.only(frozenset({"icc", "xmp"}))
+        == Metadata()
+    )
+    small = load_picture(data, limits=Limits(metadata=200))
+    assert small.metadata.icc is None
+    assert small.metadata.xmp is not None
+    assert "over the limit" in small.notes[0]
+
+
+def test_a_block_of_exactly_the_limit_is_kept_and_one_byte_more_dropped(pixels):
+    data = saved(Image.fromarray(pixels), icc_profile=SRGB)
+    exact = load_picture(data, limits=Limits(metadata=len(SRGB)))
+    assert (exact.metadata.icc, exact.notes) == (SRGB, ())
+    over = load_picture(data, limits=Limits(metadata=len(SRGB) - 1))
+    assert over.metadata.icc is None
+    assert over.notes == (f"icc block of {len(SRGB)} bytes is over the limit, dropped",)
+    assert load_picture(data, limits=Limits(metadata=0)).metadata.icc == SRGB
+
+
+@pytest.mark.parametrize(
+    ("choice", "kinds"),
+    [("all", KINDS), ("none", set()), ("icc, EXIF", {"icc", "exif"}), (["xmp"], {"xmp"}), ([], set())],
+)
+def test_parse_kinds(choice, kinds):
+    assert parse_kinds(choice) == kinds
+
+
+@pytest.mark.parametrize("choice", ["", "all,icc", "gps", ["none", "icc"]])
+def test_parse_kinds_refuses(choice):
+    with pytest.raises(ValueError, match="metadata must be"):
+        parse_kinds(choice)
