@@ -69,10 +69,9 @@ def load_pair(state: Path, weights: Path) -> tuple[VQVAE, SegmentCodec]:
     with torch.no_grad():
         for name, parameter in shipped.transforms.named_parameters():
             state_has = trained[name].detach()
+            if is_packed(name, state_has.shape):
+                state_has = torch.from_numpy(unpack(pack(name, state_has.numpy()))[name])
             difference = float((parameter - state_has).norm())
-            if is_packed(name, state_has.shape):  # in older files they are in 16 bits, as the rest
-                packed = torch.from_numpy(unpack(pack(name, state_has.numpy()))[name])
-                difference = min(difference, float((parameter - packed).norm()))
             relative, absolute = HALF_PRECISION
             if difference > relative * float(parameter.norm()) + absolute * math.sqrt(parameter.numel()):
                 raise ValueError(f"{weights} was not exported from {state}: {name} differs")

@@ -133,13 +133,8 @@ class BitReport:
                 for band in self.bands
             ],
             "most_expensive_groups": [
-                {
-                    "band": group.band,
-                    "group": group.group,
-                    "channels": list(group.channels),
-                    **share(group.bits),
-                }
-                for group in self.groups[:10]
+                {"band": g.band, "group": g.group, "channels": list(g.channels), **share(g.bits)}
+                for g in self.groups[:10]
             ],
             "blocks": {
                 "size": BLOCK,
@@ -196,6 +191,8 @@ class _Tally:
         self._coder = coder
         # The hyper-latent's bands come first, as in the file.
         self._bands = [*coder.hyper_bands, *coder.bands]
+        self._names = [f"z{n}" for n in range(len(coder.hyper_bands))]
+        self._names += [f"y{n}" for n in range(len(coder.bands))]
         self._bits = [np.zeros(band.groups) for band in self._bands]
         self._used = [np.zeros(band.codewords.shape[:2], dtype=np.int64) for band in self._bands]
         self.blocks = np.zeros(shape)
@@ -241,30 +238,19 @@ class _Tally:
     def band_bits(self) -> list[BandBits]:
         """Each band's share."""
         found = []
-        for number, (band, bits, used) in enumerate(zip(self._bands, self._bits, self._used, strict=True)):
+        for name, band, bits, used in zip(self._names, self._bands, self._bits, self._used, strict=True):
             groups, codewords, size = band.codewords.shape
-            known = (
-                size,
-                groups,
-                codewords,
-                int(used.sum()),
-                float(bits.sum()),
-                float(perplexity(used).mean()),
-            )
-            found.append(BandBits(self._name(number), *known))
+            totals = int(used.sum()), float(bits.sum()), float(perplexity(used).mean())
+            found.append(BandBits(name, size, groups, codewords, *totals))
         return found
 
     def group_bits(self) -> list[GroupBits]:
         """Each group's share."""
         return [
-            GroupBits(self._name(number), g, band.channels_of(g), b)
-            for number, (band, bits) in enumerate(zip(self._bands, self._bits, strict=True))
-            for g, b in enumerate(bits.tolist())
+            GroupBits(name, g, band.channels_of(g), float(bits[g]))
+            for name, band, bits in zip(self._names, self._bands, self._bits, strict=True)
+            for g in range(band.groups)
         ]
-
-    def _name(self, number: int) -> str:
-        hyper = len(self._coder.hyper_bands)
-        return f"z{number}" if number < hyper else f"y{number - hyper}"
 
 
 def _spread(bits: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
