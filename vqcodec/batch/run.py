@@ -108,8 +108,9 @@ def compress_batch(
         OSError: a folder cannot be read.
     """
     planned = plan(paths, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=INPUT_SUFFIXES)
-    work = _CodecWork("compress_file", options, codec, model, device, batch_size, precision)
-    return _run(planned, work, jobs, overwrite, skip_existing, on_error, progress)
+    load = {"device": device, "batch_size": batch_size, "precision": precision}
+    run = {"overwrite": overwrite, "skip_existing": skip_existing, "progress": progress}
+    return _convert(planned, "compress_file", options, codec, model, load, jobs, on_error, run)
 
 
 def decompress_batch(
@@ -135,8 +136,9 @@ def decompress_batch(
     `options` as for `Codec.decompress_file`.
     """
     planned = plan(paths, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
-    work = _CodecWork("decompress_file", options, codec, model, device, batch_size, precision)
-    return _run(planned, work, jobs, overwrite, skip_existing, on_error, progress)
+    load = {"device": device, "batch_size": batch_size, "precision": precision}
+    run = {"overwrite": overwrite, "skip_existing": skip_existing, "progress": progress}
+    return _convert(planned, "decompress_file", options, codec, model, load, jobs, on_error, run)
 
 
 def run_jobs(
@@ -171,62 +173,47 @@ def run_jobs(
     return BatchReport(tuple(results[number] for number in sorted(results)))
 
 
-@dataclass
+@dataclass(frozen=True)
 class _CodecWork:
-    """A method of a codec as work: of the one given, or of a model that every process loads for itself."""
+    """A method of a codec as work; each process gets the codec for itself."""
 
+    get_codec: Callable[[], Codec]
     method: str
     options: dict[str, Any]
-    codec: Codec | None
-    model: str
-    device: str
-    batch_size: int | None
-    precision: str
-
-    def load(self) -> Codec:
-        """The codec, loaded once."""
-        if self.codec is None:
-            from vqcodec.loading import load  # noqa: PLC0415  imports numpy and Pillow, and then torch
-
-            self.codec = load(
-                self.model, device=self.device, batch_size=self.batch_size, precision=self.precision
-            )
-        return self.codec
 
     def __call__(self, job: Job) -> ImageInfo:
-        info: ImageInfo = getattr(self.load(), self.method)(job.source, job.output, **self.options)
+        info: ImageInfo = getattr(self.get_codec(), self.method)(job.source, job.output, **self.options)
         return info
 
 
-def _run(
+def _convert(
     planned: Sequence[Job],
-    work: _CodecWork,
+    method: str,
+    options: dict[str, Any],
+    codec: Codec | None,
+    model: str,
+    load: dict[str, Any],
     jobs: int,
-    overwrite: bool,
-    skip_existing: bool,
     on_error: str,
-    progress: Progress | None,
+    run: dict[str, Any],
 ) -> BatchReport:
+    """What both batch functions do; load and run: options of `vqcodec.load` and of `run_jobs`."""
     if on_error not in ("continue", "raise"):
         raise ValueError(f"on_error must be continue or raise, not {on_error!r}")
-    if work.codec is not None and jobs != 1:
+    if codec is not None and jobs != 1:
         raise ValueError("a codec cannot be sent to other processes: give model= instead, or jobs=1")
+    from vqcodec.loading import ModelCache  # noqa: PLC0415  imports numpy and Pillow
+
+    workers = worker_count(jobs, len(planned), load["device"])
+    models = ModelCache(**load if workers == 1 else {**load, "device": "cpu"})
+    get_codec = functools.partial(models.get, model) if codec is None else lambda: codec
     # A missing model is an error of the call, not of each file.
-    workers = worker_count(jobs, len(planned), work.device)
     if workers == 1:
-        work.load()
+        get_codec()
     else:
-        zoo.find_model(work.model)
-        work.device = "cpu"
-    report = run_jobs(
-        planned,
-        work,
-        workers=workers,
-        overwrite=overwrite,
-        skip_existing=skip_existing,
-        stop_on_error=on_error == "raise",
-        progress=progress,
-    )
+        zoo.find_model(model)
+    work = _CodecWork(get_codec, method, options)
+    report = run_jobs(planned, work, workers=workers, stop_on_error=on_error == "raise", **run)
     for result in report.failed:
         if on_error == "raise" and result.error is not None:
             raise result.error
