@@ -27,7 +27,8 @@ def split(call: Callable[[], object], parts: Mapping[str, Sequence[Callable[...,
 def vqcodec_parts() -> dict[str, list[Callable[..., Any]]]:
     """The parts of vqcodec; the rest is search, range coder and container."""
     from vqcodec.entropy.integer_prior import IntegerPrior  # noqa: PLC0415  the others need neither
-    from vqcodec.model.transforms import AnalysisTransform, SynthesisTransform  # noqa: PLC0415  imports torch
+    from vqcodec.model.decoder import SynthesisTransform  # noqa: PLC0415  imports torch
+    from vqcodec.model.encoder import AnalysisTransform  # noqa: PLC0415
 
     return {
         "prior": [IntegerPrior.hyper, IntegerPrior.predict],
