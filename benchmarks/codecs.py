@@ -82,18 +82,22 @@ class VqCodec:
     ) -> None:
         """precision: as for `vqcodec.load`; by itself that whose pixels are the same on every machine."""
         import vqcodec  # noqa: PLC0415  the other codecs must be measurable without torch
-        from vqcodec.segments import inside  # noqa: PLC0415
 
         self.codec = vqcodec.load(model, device=device, precision=precision)
         self.timings: dict[str, float] = {}
-        self._prior_s = 0.0
-        # The library keeps no clock on its prior; a measurement puts one there.
-        segments: Any = inside(self.codec)
-        prior = segments.coder.prior
-        for method in ("hyper", "predict"):
-            setattr(prior, method, self._clocked(getattr(prior, method)))
-        for method in ("encode", "decode"):
-            setattr(segments, method, self._split(segments, getattr(segments, method)))
+        self._seconds: dict[str, float] = {}
+        # The library keeps no clocks; a measurement puts them there.
+        encoder, decoder, coder = self.codec.encoder, self.codec.decoder, self.codec.model.coder
+        for part, owner, method in (
+            ("prior", coder.prior, "hyper"),
+            ("prior", coder.prior, "predict"),
+            ("analysis", encoder, "analyse"),
+            ("coding", encoder, "code"),
+            ("coding", coder, "decode"),
+        ):
+            setattr(owner, method, self._clocked(part, getattr(owner, method)))
+        for half, method, rest in ((encoder, "encode", "search"), (decoder, "decode", "synthesis")):
+            setattr(half, method, self._split(rest, getattr(half, method)))
         self.version = vqcodec.__version__
         self.name = VQCODEC + (f"-e{effort}" if effort != 1 else "") + (f"-r{realism:g}" if realism else "")
         self.settings: dict[str, Any] = {"metadata": "none", "tile": tile, "device": device, "effort": effort}
@@ -101,7 +105,7 @@ class VqCodec:
         self.settings["dial"] = dial.STRENGTH
         if realism:
             self.settings["realism"] = realism
-        if segments.bf16:
+        if self.codec.model.bf16:
             self.settings["precision"] = "bfloat16"
 
     @property
@@ -118,23 +122,24 @@ class VqCodec:
             **realism,
         }
 
-    def _clocked(self, function: Callable[..., T]) -> Callable[..., T]:
-        def call(*args: Any) -> T:
+    def _clocked(self, part: str, function: Callable[..., T]) -> Callable[..., T]:
+        def call(*args: Any, **options: Any) -> T:
             begun = time.perf_counter()
-            result = function(*args)
-            self._prior_s += time.perf_counter() - begun
+            result = function(*args, **options)
+            self._seconds[part] = self._seconds.get(part, 0.0) + time.perf_counter() - begun
             return result
 
         return call
 
-    def _split(self, segments: Any, function: Callable[..., T]) -> Callable[..., T]:
-        """Let a call add its parts to `timings`; coding is the search and the entropy coder."""
+    def _split(self, rest: str, function: Callable[..., T]) -> Callable[..., T]:
+        """Let a call add its parts to `timings`, what has no clock as `rest`; coding is without the prior."""
 
         def call(*args: Any, **options: Any) -> T:
-            self._prior_s = 0.0
+            self._seconds = parts = {"prior": 0.0, "coding": 0.0}
+            begun = time.perf_counter()
             result = function(*args, **options)
-            parts = {"prior": self._prior_s, **segments.timings}
-            parts["coding"] -= self._prior_s
+            parts[rest] = time.perf_counter() - begun - parts["coding"] - parts.get("analysis", 0.0)
+            parts["coding"] -= parts["prior"]
             for part, seconds in parts.items():
                 self.timings[part] = self.timings.get(part, 0.0) + seconds
             return result

@@ -13,13 +13,11 @@ import pytest
 import torch
 
 from tests.make_golden import PICTURES, SUMS, WEIGHTS, decode
-from tests.tiny import picture
+from tests.tiny import load_codec, picture
 from vqcodec.bitstream import parse, write
-from vqcodec.codec import Codec
 from vqcodec.entropy.class_offsets import Shifts
 from vqcodec.errors import CorruptData, ModelMismatch
 from vqcodec.metrics.rate_distortion import psnr
-from vqcodec.segments import SegmentCodec
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = sorted((ROOT / "tests" / "golden").iterdir())
@@ -63,16 +61,16 @@ def test_the_files_are_those_that_were_written(golden):
 
 
 def test_here_and_now(golden):
-    codec = SegmentCodec.load(golden / WEIGHTS)
+    codec = load_codec(golden / WEIGHTS)
     for path in golden.glob("*.vqc"):
         indices, latent, pixels = decode(codec, path.read_bytes())
         compare(golden, path.stem, {"indices": indices, "latent": latent, "pixels": pixels})
-        assert np.array_equal(np.asarray(Codec(codec).decompress(path.read_bytes())), pixels)
+        assert np.array_equal(np.asarray(codec.decompress(path.read_bytes())), pixels)
 
 
 @pytest.mark.parametrize("effort", [1, 3])
 def test_models_of_every_age_encode(golden, effort):
-    codec = Codec(SegmentCodec.load(golden / WEIGHTS))
+    codec = load_codec(golden / WEIGHTS)
     x = picture(70, 90, seed=9)
     data = codec.compress(x, quality=80, effort=effort)
     pixels = np.asarray(codec.decompress(data))
@@ -141,7 +139,7 @@ def test_the_set_is_worth_testing(golden):
 
 def shifted(golden: Path, path: Path) -> bool:
     """Whether any tile of a file moves classes."""
-    coder = SegmentCodec.load(golden / WEIGHTS)
+    coder = load_codec(golden / WEIGHTS)
     read, moved = Shifts.read, []
 
     def recorded(self, *arguments):
@@ -163,14 +161,14 @@ def test_files_are_canonical(golden):
         assert write(container.header, segments, container.chunks) == data
 
 
-def test_another_model_is_refused(golden, tiny_segments):
+def test_another_model_is_refused(golden, tiny_codec):
     data = (golden / "whole.vqc").read_bytes()
     with pytest.raises(ModelMismatch):
-        Codec(tiny_segments).decompress(data)
+        tiny_codec.decompress(data)
 
 
 def test_every_damaged_byte_is_found(golden):
-    codec = Codec(SegmentCodec.load(golden / WEIGHTS))
+    codec = load_codec(golden / WEIGHTS)
     data = (golden / "dot.vqc").read_bytes()
     for i in range(30, len(data)):
         damaged = bytearray(data)

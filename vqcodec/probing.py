@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -14,11 +13,10 @@ from vqcodec.bitstream.container import Probe
 from vqcodec.bitstream.payloads import METADATA_TYPES
 from vqcodec.errors import Truncated
 from vqcodec.files import Source, read_source
-from vqcodec.types import Chunk, Header, ImageInfo, Limits
+from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, ImageInfo, Limits
 from vqcodec.weights import zoo
 
 _FIRST_READ = 4096
-DEFAULT_LIMITS = Limits()
 
 
 def probe(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
@@ -35,8 +33,8 @@ def probe(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
         with Path(source).open("rb") as file:
             front, prefix = read_front(file, limits)
             size = _size(file, len(prefix))
-    info = describe(front.header, front.chunks, size, complete=size >= front.file_bytes)
-    return replace(info, preview_bytes=front.layer_ends)
+    complete = size >= front.file_bytes
+    return describe(front.header, front.chunks, size, complete=complete, preview_bytes=front.layer_ends)
 
 
 def verify(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
@@ -61,16 +59,23 @@ def describe(
     chunks: Sequence[Chunk],
     file_bytes: int,
     *,
+    model: str | None = None,
     complete: bool = True,
     seconds: float | None = None,
     notes: tuple[str, ...] = (),
+    preview_bytes: tuple[int, ...] = (),
 ) -> ImageInfo:
-    """Summarise a parsed file. The model's name is that of an installed model with the file's fingerprint, or
-    else what the file says.
+    """Summarise a file.
+
+    Args:
+        model: name of its model; if None, that of an installed model with the file's fingerprint, or else
+            what the file says.
+        complete, seconds, notes, preview_bytes: as in `ImageInfo`.
     """
     said = {chunk.type: chunk.data for chunk in chunks}
-    installed = zoo.find_by_id(header.bitstream_id)
-    model = installed.name if installed else said["mODL"].decode("utf-8") if "mODL" in said else None
+    if model is None:
+        installed = zoo.find_by_id(header.bitstream_id)
+        model = installed.name if installed else said["mODL"].decode("utf-8") if "mODL" in said else None
     return ImageInfo(
         width=header.width,
         height=header.height,
@@ -88,6 +93,7 @@ def describe(
         version=f"{header.major}.{header.minor}",
         complete=complete,
         notes=notes,
+        preview_bytes=preview_bytes,
     )
 
 

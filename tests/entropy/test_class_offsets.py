@@ -16,8 +16,8 @@ from vqcodec.entropy.tables import TOTAL
 from vqcodec.entropy.tile_coder import SHIFTS, LatentCoder
 from vqcodec.errors import CorruptData
 from vqcodec.inspect.bit_report import count_bits
-from vqcodec.segments import SegmentCodec
 from vqcodec.weights.checkpoint import load_weights
+from vqcodec.weights.loaded import LoadedModel
 
 LEVELS = (8, 3)
 RIGHT = 3 * 3 + 1 + 3  # one class up in the first context number
@@ -103,10 +103,10 @@ def striped() -> np.ndarray:
     return x
 
 
-def test_shifts_save_bytes_and_change_no_pixel(tiny_segments, striped):
-    tiny = Codec(tiny_segments)
+def test_shifts_save_bytes_and_change_no_pixel(tiny_codec, striped):
+    tiny = tiny_codec
     data = tiny.compress(striped, quality=80)
-    coder = tiny_segments.coder
+    coder = tiny_codec.model.coder
     container = parse(data)
     segments, header = [s for s in container.segments[0] if s is not None], container.header
     where = {"shape": (12, 12), "level": header.level}
@@ -128,8 +128,8 @@ def test_models_without_shifts_stay_readable(tiny_weights):
     arrays = {n: a for n, a in weights.coding.items() if n != "y.shifts"}
     old, new = LatentCoder(arrays), LatentCoder(weights.coding)
     assert old.shifts is None
-    codec = SegmentCodec(weights)
-    segments = codec.encode(codec.analyse(picture(64, 64)), 120, 0)[0]
+    codec = Codec.of(LoadedModel.of(weights))
+    segments = codec.encode(picture(64, 64), 120, 0).segments[0]
     with pytest.raises(CorruptData):
         old.decode(segments, (4, 4), 120)
     assert new.decode(segments, (4, 4), 120).any()

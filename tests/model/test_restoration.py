@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import SMALL, TINY, picture, pictures
-from vqcodec.codec import Codec
+from tests.tiny import SMALL, TINY, load_codec, picture, pictures
 from vqcodec.errors import ModelNotFound
 from vqcodec.model import restoration as restoration_module
 from vqcodec.model.blocks import level_basis
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.restoration import Restoration, start_kernels
 from vqcodec.model.vqvae import VQVAE, Transforms
-from vqcodec.segments import SegmentCodec
 from vqcodec.training.data import Crops
 from vqcodec.training.grow import take_over
 from vqcodec.weights.checkpoint import add_realism, load_weights, replace_decoder
@@ -210,7 +208,7 @@ def test_a_decoder_may_get_one_and_the_bits_stay(tmp_path, older):
     opened(transforms.g_s.restoration)
     path = tmp_path / "new.safetensors"
     replace_decoder(older, transforms, path)
-    before, after = (Codec(SegmentCodec.load(p)) for p in (older, path))
+    before, after = (load_codec(p) for p in (older, path))
     x = picture(64, 80)
     # At a quality that the tiny model's words reach: beyond, the level is chosen by what decodes.
     data = before.compress(x, quality=30)

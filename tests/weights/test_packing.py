@@ -7,9 +7,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from tests.tiny import picture
-from vqcodec.codec import Codec
-from vqcodec.segments import SegmentCodec
+from tests.tiny import load_codec, picture
 from vqcodec.weights.checkpoint import FORMAT, identities
 from vqcodec.weights.packing import SCALE, TOP, is_packed, pack, unpack
 
@@ -66,7 +64,7 @@ def test_files_of_sixteen_bits_are_read_as_before(tmp_path, tiny_weights):
     ids = [i.hex() for i in identities(older)]
     notes |= {"format": "vqcodec-weights-2", "bitstream_id": ids[0], "decoder_id": ids[1]}
     save_file(older, tmp_path / "older.safetensors", metadata=notes)
-    codecs = [Codec(SegmentCodec.load(p)) for p in (tmp_path / "older.safetensors", tiny_weights)]
+    codecs = [load_codec(p) for p in (tmp_path / "older.safetensors", tiny_weights)]
     data = codecs[0].compress(picture(48, 64), quality=30)
     pixels = [np.asarray(codec.decompress(data)).astype(int) for codec in codecs]
     assert np.abs(pixels[0] - pixels[1]).max() <= 1

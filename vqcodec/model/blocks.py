@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.tiling import BLOCK as BLOCK
+
 LEVEL_KNOTS = 9
 """Knots on the quality dial; everything that depends on the level is linear between them."""
 
@@ -74,7 +76,6 @@ class ResidualBlock(nn.Module):
 # ln(energy) of natural-image DCT coefficients per opponent channel, fitted to photographs as
 # offset - slope * ln(u^2 + v^2 + 0.5) with pixels in [0, 1]; it orders the filters by energy.
 _ENERGY_FIT = ((2.152, 1.563), (0.387, 1.926), (-1.531, 1.680))
-BLOCK = 16
 
 
 def opponent_colour(kind: torch.dtype = torch.float32) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from vqcodec.model.blocks import LevelModulation, opponent_colour
-from vqcodec.tiling import cut, within
+from vqcodec.tiling import at, windows
 
 SAYS_NOTHING_AT_ZERO = ("gates", "draw", "guide", "see")
 """Layers that add to what there is: without weights they change nothing."""
@@ -125,15 +125,16 @@ class Restoration(nn.Module):
             (B, 3, H, W) float32. Under autocast the gates alone are computed in low precision: they choose
             between filters whose answers are small.
         """
-        height = picture.shape[2]
+        height, width = picture.shape[2:]
         if torch.is_grad_enabled() or height <= STRIP:
             return self._restored(picture, basis, guide)
         result = torch.empty_like(picture, dtype=torch.float32)
-        for inner, outer in cut(-(-height // BLOCK), STRIP // BLOCK, halo=1):
-            rows, seen = (slice(BLOCK * s.start, min(BLOCK * s.stop, height)) for s in (inner, outer))
-            above = None if guide is None else guide[:, :, outer]
-            part = self._restored(picture[:, :, seen], basis, above)
-            result[:, :, rows] = part[:, :, within(rows, seen)]
+        shape = -(-height // BLOCK), -(-width // BLOCK)
+        for strip in windows(shape, (STRIP // BLOCK, shape[1]), halo=1):
+            pixels = strip.scaled(BLOCK)
+            above = None if guide is None else guide[at(strip.outer)]
+            part = self._restored(picture[at(pixels.outer)], basis, above)
+            result[at(pixels.inner)] = pixels.crop(part)
         return result
 
     def _restored(self, picture: Tensor, basis: Tensor, guide: Tensor | None) -> Tensor:
