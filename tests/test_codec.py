@@ -108,7 +108,8 @@ def test_the_next_level_would_not_fit_the_target_size(codec, pixels):
 
 @pytest.mark.parametrize("missing", [0, 0.1, 0.9])
 def test_bpp_counts_the_whole_file_and_no_part_of_a_byte(codec, pixels, missing):
-    size = len(codec.compress(pixels, quality=40))
+    size = len(codec.compress(pixels, target_size=2500))
+    assert len(codec.compress(pixels, target_size=size)) == size
     bpp = 8 * (size - missing) / (48 * 72)
     data = codec.compress(pixels, bpp=bpp)
     assert 8 * len(data) / (48 * 72) <= bpp

@@ -76,7 +76,7 @@ class Refiner:
             ModelNotFound: the weights' coding arrays do not fit their configuration.
         """
         with torch.inference_mode(False):
-            self.model = restore(model.weights).to(model.device).eval().requires_grad_(False)
+            self.model = restore(model).to(model.device).eval().requires_grad_(False)
         self.model.set_exact(True)
         self._bf16 = model.bf16
         if model.bf16:

@@ -28,7 +28,7 @@ class TileDecoder:
 
     def __init__(self, model: LoadedModel) -> None:
         self.model = model
-        self._blends = Blends(model.weights)
+        self._blends = Blends(model)
 
     def latent(
         self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int

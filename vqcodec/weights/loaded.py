@@ -11,7 +11,6 @@ from torch import Tensor
 
 from vqcodec.entropy.tile_coder import LatentCoder
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.vqvae import Transforms
 from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.checkpoint import Weights, load_weights
 
@@ -21,8 +20,8 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return torch.mm(torch.from_numpy(a), torch.from_numpy(b)).numpy()
 
 
-@dataclass(frozen=True)
-class LoadedModel:
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel(Weights):
     """One set of weights, ready to use; never changed, so threads may share it.
 
     Attributes:
@@ -32,7 +31,6 @@ class LoadedModel:
         bf16: run the transforms in bfloat16, see `vqcodec.model.precision`.
     """
 
-    weights: Weights
     coder: LatentCoder
     device: str = "cpu"
     batch: int = 1
@@ -41,7 +39,8 @@ class LoadedModel:
     @classmethod
     def of(cls, weights: Weights, device: str = "cpu", batch: int = 1, bf16: bool = False) -> LoadedModel:
         """Build the coder of weights whose transforms are on `device`."""
-        return cls(weights, LatentCoder(weights.coding, _product), device, batch, bf16)
+        coder = LatentCoder(weights.coding, _product)
+        return cls(**vars(weights), coder=coder, device=device, batch=batch, bf16=bf16)
 
     @classmethod
     def load(
@@ -57,31 +56,6 @@ class LoadedModel:
             return cls.of(weights, device, batch, bf16)
         except (IndexError, KeyError, ValueError) as error:
             raise ModelNotFound(f"{path}: unusable coding arrays: {error}") from error
-
-    @property
-    def name(self) -> str:
-        """Name of the model."""
-        return self.weights.name
-
-    @property
-    def bitstream_id(self) -> bytes:
-        """Fingerprint of codebooks and tables."""
-        return self.weights.bitstream_id
-
-    @property
-    def decoder_id(self) -> bytes:
-        """Fingerprint of the synthesis weights."""
-        return self.weights.decoder_id
-
-    @property
-    def realism_id(self) -> bytes:
-        """Fingerprint of the perceptual decoder, empty if there is none."""
-        return self.weights.realism_id
-
-    @property
-    def transforms(self) -> Transforms:
-        """g_a, g_s, h_a and the gains."""
-        return self.weights.transforms
 
     def t(self, level: int) -> Tensor:
         """A level 0..252 as the networks take it: (1,) in [0, 1], on the device."""
