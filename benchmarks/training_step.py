@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from benchmarks.processes import machine
 from benchmarks.report.curves import table
 from benchmarks.report.results import dump
-from vqcodec.entropy.coding_order import whole
+from vqcodec.entropy.coding_order import PASSES, whole
 from vqcodec.inspect.complexity import measure
 from vqcodec.model.free_energy import Contexts
 from vqcodec.model.vqvae import VQVAE
@@ -113,10 +113,10 @@ def _quantise(model: VQVAE, latent: Tensor, level: Tensor) -> None:
 def _quantiser_alone(model: VQVAE, latent: Tensor, level: Tensor) -> Callable[[], None]:
     with torch.no_grad():
         _, _, passes = model.quantise(latent, level)
-    order, (height, width) = model.prior.passes, latent.shape[2:]
-    rows, columns = whole(order, height, width)
+    height, width = latent.shape[2:]
+    rows, columns = whole(height, width)
     padded = F.pad(latent.detach(), (0, columns - width, 0, rows - height))
-    parts = [padded[p.last].requires_grad_() for p in order]
+    parts = [padded[p.last].requires_grad_() for p in PASSES]
     contexts = [
         [Contexts(c.numbers.detach().requires_grad_(), c.taken.detach()) for c in result.contexts]
         for result in passes

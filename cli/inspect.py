@@ -140,7 +140,7 @@ def _bits_table(report: BitReport) -> Iterator[str]:
     for name, bits in zip(PASS_NAMES, report.passes, strict=True):
         yield row("hyper-latent z" if name == "z" else name, bits)
     for band in report.bands:
-        note = f"perplexity {band.perplexity:.2f} of {band.words} words"
+        note = f"perplexity {band.perplexity:.2f} of {band.codewords} words"
         yield row(f"{band.name}: {band.groups} groups of {band.size}", band.bits, note)
     for group in report.groups[:10]:
         channels = ", ".join(str(channel) for channel in group.channels)

@@ -195,14 +195,14 @@ def perceptual_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def without_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles move no classes: shifts fit those to a picture, which the rate of training knows nothing of."""
-    from vqcodec.compress.search import ShiftSearch  # noqa: PLC0415  imports torch
+def without_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No tile uses class offsets, of which the rate that training estimates knows nothing."""
+    from vqcodec.compress.search import OffsetSearch  # noqa: PLC0415  imports torch
 
-    def still(self: ShiftSearch, search: object, index: Any, classes: object) -> NDArray[np.int64]:
-        return np.full(len(index), self.still)
+    def still(self: OffsetSearch, search: object, index: Any, classes: object) -> NDArray[np.int64]:
+        return np.full(len(index), self.zero)
 
-    monkeypatch.setattr(ShiftSearch, "__call__", still)
+    monkeypatch.setattr(OffsetSearch, "__call__", still)
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def make(folder: Path) -> None:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m tests.make_golden", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a new folder, such as tests/golden/v1")
+    parser.add_argument("folder", type=Path, help="a new folder, beside the released versions' sets")
     parser.add_argument("--check", type=Path, metavar="OUT", help="decode the set instead")
     arguments = parser.parse_args()
     if arguments.check:

@@ -20,8 +20,9 @@ from vqcodec.training.data import Crops
 from vqcodec.training.export import export
 from vqcodec.training.perceptual.players import FROZEN
 from vqcodec.training.trainer import Trainer
-from vqcodec.weights.checkpoint import add_realism, load_weights, save_weights
+from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.loaded import LoadedModel
+from vqcodec.weights.writing import add_realism, save_weights
 
 Pixels = NDArray[np.uint8]
 
@@ -43,7 +44,6 @@ TINY = ModelConfig(
     restoration=(4, 2),
     prior_features=8,
     prior_width=16,
-    first_passes=4,
     first_channels=6,
     slices=(1, 2),
     slice_width=8,
@@ -62,8 +62,7 @@ SMALL = ModelConfig(
     restoration=(0, 0),
     prior_features=16,
     prior_width=16,
-    first_passes=1,
-    first_channels=0,
+    first_channels=8,
     slices=(),
     slice_width=0,
     lapped=False,

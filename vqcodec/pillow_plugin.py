@@ -22,6 +22,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from vqcodec import loading, probing
 from vqcodec.bitstream import MAGIC, unpack_metadata
+from vqcodec.bitstream.partial import read_front
 from vqcodec.errors import FormatError, LimitExceeded, Truncated, VQCodecError
 from vqcodec.image.metadata import EXIF_PREFIX, clean_exif
 from vqcodec.types import DEFAULT_LIMITS
@@ -124,7 +125,7 @@ class VqcImageFile(ImageFile.ImageFile):
             raise SyntaxError("not a .vqc file")
         self.fp.seek(0)
         try:
-            front, _ = probing.read_front(self.fp, DEFAULT_LIMITS)
+            front, _ = read_front(self.fp, DEFAULT_LIMITS)
             blocks: dict[str | tuple[int, int], Any] = {
                 _INFO_KEYS[chunk.type]: unpack_metadata(chunk)
                 for chunk in front.chunks

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 from vqcodec.bitstream import parse, tile_count, unpack_alpha, unpack_metadata
 from vqcodec.bitstream import probe as probe_bytes
-from vqcodec.bitstream.container import Probe
+from vqcodec.bitstream.partial import file_size, read_front
 from vqcodec.bitstream.payloads import METADATA_TYPES
-from vqcodec.errors import Truncated
 from vqcodec.files import Source, read_source
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, ImageInfo, Limits
 from vqcodec.weights import zoo
-
-_FIRST_READ = 4096
 
 
 def probe(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
@@ -32,7 +28,7 @@ def probe(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
     else:
         with Path(source).open("rb") as file:
             front, prefix = read_front(file, limits)
-            size = _size(file, len(prefix))
+            size = file_size(file, len(prefix))
     complete = size >= front.file_bytes
     return describe(front.header, front.chunks, size, complete=complete, preview_bytes=front.layer_ends)
 
@@ -95,53 +91,3 @@ def describe(
         notes=notes,
         preview_bytes=preview_bytes,
     )
-
-
-def read_front(file: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> tuple[Probe, bytes]:
-    """Read all that stands before the coded picture from a file's position on, and little more.
-
-    Returns:
-        It, and the bytes that were read.
-
-    Raises:
-        OSError, FormatError: as for `probe`.
-    """
-    prefix = file.read(_FIRST_READ)
-    while True:
-        try:
-            return probe_bytes(prefix, limits), prefix
-        except Truncated:
-            # Metadata or a long table of contents: look further, in growing steps, until the file ends.
-            more = file.read(7 * len(prefix))
-            if not more:
-                raise
-            prefix += more
-
-
-def read_layers(source: Source, layers: int, limits: Limits = DEFAULT_LIMITS) -> tuple[bytes, int]:
-    """The beginning of a file that holds its first `layers` layers; of a path or file, little more is read.
-
-    Returns:
-        It, or what there is of it; and the size of the whole source in bytes.
-
-    Raises:
-        OSError, FormatError: as for `probe`.
-    """
-    if isinstance(source, (str, os.PathLike)):
-        with Path(source).open("rb") as file:
-            return read_layers(file, layers, limits)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return bytes(source), len(source)
-    front, data = read_front(source, limits)
-    data += source.read(max(0, front.layer_ends[layers - 1] - len(data)))
-    return data, _size(source, len(data))
-
-
-def _size(file: IO[bytes], read: int) -> int:
-    """Bytes of a file of which `read` have been read; what is left of a pipe is counted."""
-    if not file.seekable():
-        return read + len(file.read())
-    here = file.tell()
-    end = file.seek(0, os.SEEK_END)
-    file.seek(here)
-    return read + end - here

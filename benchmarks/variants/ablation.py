@@ -79,7 +79,6 @@ VARIANTS = (
     ),
     Variant("two-pass", "spatial context in two passes (checkerboard)", model={"context_passes": 2}),
     Variant("no-restoration", "no filters behind g_s", model={"restoration": (0, 0)}),
-    Variant("first-whole", "first phase in one pass", model={"first_passes": 1, "first_channels": 0}),
     Variant(
         "slices",
         "bands in five slices, each looks at those before it",

@@ -17,7 +17,7 @@ from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, find_images, load_images
 from vqcodec.training.evaluate import evaluate, load_state
 from vqcodec.training.trainer import Trainer
-from vqcodec.weights.checkpoint import save_weights
+from vqcodec.weights.writing import save_weights
 
 STEPS = 16  # the EMA, which is what gets judged, follows every eighth step
 

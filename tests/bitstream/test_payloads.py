@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from vqcodec.bitstream import pack_alpha, pack_metadata, parse, unpack_alpha, unpack_metadata, write
 from vqcodec.errors import CorruptData, LimitExceeded
+from vqcodec.probing import verify
 from vqcodec.types import Chunk, Header, Limits
 
 ID = bytes(8)
@@ -120,3 +121,17 @@ def test_alpha_of_another_size() -> None:
 def test_damaged_alpha(payload: bytes) -> None:
     with pytest.raises(CorruptData, match=r"^chunk 'ALPH': "):
         unpack_alpha(Chunk("ALPH", payload), Header(8, 8, 0, ID, alpha=True))
+
+
+def test_verify_inflates_the_alpha_plane() -> None:
+    """Of a file whose checksums are all right."""
+    header = Header(8, 8, 0, ID, alpha=True)
+    good = pack_alpha(bytes(range(64)), 8, 8)
+    assert verify(write(header, [[b"AAAA", b""]], [good])).mode == "RGBA"
+    for payload in (
+        good.data[:-1],
+        good.data[:5] + b"\xff\xff" + good.data[7:],
+        b"\x00" + zlib.compress(b"x" * 63),
+    ):
+        with pytest.raises(CorruptData, match=r"^chunk 'ALPH': "):
+            verify(write(header, [[b"AAAA", b""]], [Chunk("ALPH", payload)]))

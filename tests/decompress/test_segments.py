@@ -27,17 +27,17 @@ SIZES = [(1, 1), (5000, 1), (1, 300), (17, 33), (64, 64), (200, 130)]
 
 
 @pytest.fixture
-def latents(tiny_codec, monkeypatch):
+def latents(monkeypatch):
     """The latent of each tile as the encoder leaves it, in the order of coding."""
     seen = []
-    encode = tiny_codec.model.coder.encode
+    encode = TileSearch.encode
 
     def recorded(*args):
         segments, latent = encode(*args)
         seen.append(latent)
         return segments, latent
 
-    monkeypatch.setattr(tiny_codec.model.coder, "encode", recorded)
+    monkeypatch.setattr(TileSearch, "encode", recorded)
     return seen
 
 
@@ -152,14 +152,14 @@ def test_the_search_finds_the_cheapest_word(tiny_codec):
     random = np.random.default_rng(0)
     generator = torch.Generator().manual_seed(0)
     for band in tiny_codec.model.coder.bands:
-        search = BandSearch(band.words, band.tables.counts, VALUE_STEP, "cpu", 8.5)
+        search = BandSearch(band.codewords, band.tables.counts, VALUE_STEP, "cpu", 8.5)
         residual = torch.randn(5, 6, band.channels, generator=generator) * 3
         classes = random.integers(band.classes, size=(5, 6, band.groups))
         index = search(residual, torch.from_numpy(classes))
         nats = nats_from_counts(band.tables.counts).astype(np.float64)
         for y, x, g in np.ndindex(*index.shape):
             vector = residual[y, x, g :: band.groups].double().numpy()
-            distance = ((vector - band.words[g] / SCALE) ** 2).sum(1)
+            distance = ((vector - band.codewords[g] / SCALE) ** 2).sum(1)
             cost = 8.5 * distance + nats[g * band.classes + classes[y, x, g]]
             assert cost[index[y, x, g]] <= cost.min() + 1e-3
 
@@ -184,7 +184,7 @@ def test_the_search_finds_the_cheapest_word_of_the_hyper_latent(tiny_codec, monk
     nats = nats_from_counts(band.tables.counts).astype(np.float64)
     for row, column, g in np.ndindex(*seen[0].shape):
         vector = z[0, g :: band.groups, row, column].double().numpy()
-        distance = ((vector - band.words[g] * HYPER_STEP) ** 2).sum(1)
+        distance = ((vector - band.codewords[g] * HYPER_STEP) ** 2).sum(1)
         cost = SLOPE * distance + nats[g * band.classes + level // LEVELS_PER_CLASS]
         assert cost[seen[0][row, column, g]] <= cost.min() + 1e-3
 

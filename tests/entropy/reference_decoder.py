@@ -21,9 +21,15 @@ Floats = NDArray[Any]
 
 WORD = 2**32
 STATE = 2**64
-FIRST = ((0, 0, 2, 0, 0),)
-FIRST_OF_SEVEN = ((0, 0, 4, 0, 0), (2, 2, 4, 0, 1), (0, 2, 4, 0, 1), (2, 0, 4, 0, 1))
-LATER = ((1, 1, 2, 1, 1), (0, 1, 2, 2, 2), (1, 0, 2, 3, 3))
+PASSES = (
+    (0, 0, 4, 0, 0),
+    (2, 2, 4, 0, 1),
+    (0, 2, 4, 0, 1),
+    (2, 0, 4, 0, 1),
+    (1, 1, 2, 1, 1),
+    (0, 1, 2, 2, 2),
+    (1, 0, 2, 3, 3),
+)
 """*Latent*: first row and column of a pass, its stride, its phase, and the maps that it sees."""
 
 
@@ -124,7 +130,7 @@ class Model:
         self.bands = self.count("y")
         self.channels = sum(b.shape[0] * b.shape[2] for b in self.bands)
         self.groups = sum(b.shape[0] for b in self.bands)
-        starts = [int(n) for n in self.tensors.get("coding.slices", ())]
+        starts = [int(n) for n in self.tensors["coding.slices"]]
         ends = [0, *starts, len(self.bands)]
         self.slices = [list(range(a, b)) for a, b in itertools.pairwise(ends)]
         self.tables: dict[tuple[str, int, int, int], list[int]] = {}
@@ -225,13 +231,12 @@ class Tile:
         classes = np.full((groups, rows, columns), self.level // 16)
         z = [self.symbols(coders[0], "z", classes, n) for n in range(len(model.count("z")))]
         features = self.features(np.concatenate(z))
-        shifts = self.shifts(coders[0])
-        unit = 4 if "coding.prior.enter.6.weight" in model.tensors else 2
-        size = [math.ceil(n / unit) * unit for n in (self.h, self.w)]
+        offsets = self.offsets(coders[0])
+        size = [math.ceil(n / 4) * 4 for n in (self.h, self.w)]
         whole = np.zeros((model.channels, *size), np.int64)
         features = features[:, : size[0] // 2, : size[1] // 2]
         phases = [whole[:, i::2, j::2] for i, j in ((0, 0), (1, 1), (0, 1), (1, 0))]
-        for p, place in enumerate((FIRST_OF_SEVEN if unit == 4 else FIRST) + LATER):
+        for p, place in enumerate(PASSES):
             row, column, stride, phase, maps = place
             rows, columns = latent[0, row::stride, column::stride].shape
             hidden, linear = self.hidden(p, place, features, phases[:maps])
@@ -243,7 +248,7 @@ class Tile:
                     hidden = self.update(n, phase, residual[: model.channel(bands[0])], hidden)
                 means, classes = self.predict(phase, hidden, linear)
                 if coder is not None:
-                    moved = self.shifted(classes, shifts)
+                    moved = self.moved(classes, offsets)
                     for band in bands:
                         channel = model.channel(band)
                         found = self.symbols(coder, "y", moved, band)
@@ -273,26 +278,26 @@ class Tile:
                     value[:, group, i, j] = words[group, k]
         return value.reshape(size * groups, *classes.shape[1:])
 
-    def shifts(self, coder: RangeDecoder | None) -> list[tuple[int, ...]]:
-        """*Shifts*: the steps of each group's context numbers."""
-        table = self.model.tensors.get("coding.y.shifts")
+    def offsets(self, coder: RangeDecoder | None) -> list[tuple[int, ...]]:
+        """*Class offsets*: the steps of each group's context numbers."""
+        table = self.model.tensors["coding.y.shifts"]
         steps: list[tuple[int, ...]] = []
         assert coder is not None
         for words in self.model.count("y"):
-            moves = table is not None and coder.symbol([2**23, 2**23]) == 1
+            moves = coder.symbol([2**23, 2**23]) == 1
             for _ in range(len(words)):
-                if table is None or not moves:
-                    steps.append((0,) * len(self.model.levels))
-                else:
+                if moves:
                     place = np.unravel_index(coder.symbol(table.flatten().tolist()), table.shape)
                     pairs = zip(place, table.shape, strict=True)
                     steps.append(tuple(int(a) - (count - 1) // 2 for a, count in pairs))
+                else:
+                    steps.append((0,) * len(self.model.levels))
         return steps
 
-    def shifted(self, classes: Integers, shifts: list[tuple[int, ...]]) -> Integers:
-        """Classes (G, rows, columns) after the shifts of their groups."""
+    def moved(self, classes: Integers, offsets: list[tuple[int, ...]]) -> Integers:
+        """Classes (G, rows, columns) after the class offsets of their groups."""
         result = np.zeros_like(classes)
-        for group, steps in enumerate(shifts):
+        for group, steps in enumerate(offsets):
             rest, numbers = classes[group], []
             for count in reversed(self.model.levels):
                 numbers.append(rest % count)
@@ -369,7 +374,7 @@ def synthesise(model: Model, latent: Integers, width: int, height: int, level: i
 
     def get(name: str) -> Floats:
         tensor = model.tensors[name].astype(np.float32)
-        scale = model.tensors.get(f"{name}.scale")
+        scale = model.tensors.get(f"{name}.scale")  # of convolutions
         return tensor if scale is None else tensor * scale[:, None, None, None]
 
     def lerp(table: Floats) -> Floats:
@@ -397,37 +402,32 @@ def synthesise(model: Model, latent: Integers, width: int, height: int, level: i
     picture = shuffle(conv("tail", x), 8)
     linear = np.einsum("mcab,mij->ciajb", get("g_s.shortcut"), v)
     linear = linear.reshape(picture.shape)
-    if "g_s.lapping" in model.tensors:
-        for axis in (1, 2):
-            linear = np.moveaxis(linear, axis, -1)
-            around = linear[..., 8:-8].reshape(*linear.shape[:-1], -1, 16) @ get("g_s.lapping").T
-            linear[..., 8:-8] = around.reshape(linear[..., 8:-8].shape)
-            linear = np.moveaxis(linear, -1, axis)
+    for axis in (1, 2):
+        linear = np.moveaxis(linear, axis, -1)
+        around = linear[..., 8:-8].reshape(*linear.shape[:-1], -1, 16) @ get("g_s.lapping").T
+        linear[..., 8:-8] = around.reshape(linear[..., 8:-8].shape)
+        linear = np.moveaxis(linear, -1, axis)
     picture = picture + linear
-    if "g_s.restoration.kernels" in model.tensors:
-        colour = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
-        u = np.einsum("dc,cij->dij", colour, picture).astype(np.float32)
-        across, down = (abs(np.diff(u, axis=a, append=u.take([-1], a))) for a in (2, 1))
-        differences = np.concatenate([across, down, abs(across - down)])
-        cells = differences.reshape(9, u.shape[1] // 2, 2, u.shape[2] // 2, 2).mean((2, 4))
-        scale, move = np.split(lerp(get("g_s.restoration.modulation.table")), 2)
-        guided = "g_s.restoration.guide.weight" in model.tensors
-        inner = conv("restoration.look", 3.5 + np.log(1 / 512 + cells))
-        if guided:
-            unshuffled = u.reshape(3, u.shape[1] // 2, 2, u.shape[2] // 2, 2).transpose(0, 2, 4, 1, 3)
-            inner = inner + conv("restoration.see", unshuffled.reshape(12, *cells.shape[1:]))
-            inner = inner + shuffle(conv("restoration.guide", x), 4)
-        mixed = conv("restoration.mix", (inner * (1 + scale) + move).clip(0, None)).clip(0, None)
-        gates = conv("restoration.gates", mixed)
-        kernels = get("g_s.restoration.kernels").reshape(3, -1, 5, 5)
-        around = np.lib.stride_tricks.sliding_window_view(
-            np.pad(u, ((0, 0), (2, 2), (2, 2)), mode="edge"), (5, 5), (1, 2)
-        )
-        filtered = np.einsum("ckab,cijab->ckij", kernels, around)
-        filtered -= kernels.sum((2, 3))[:, :, None, None] * u[:, None]
-        change = (shuffle(gates, 2).reshape(filtered.shape) * filtered).sum(1)
-        if guided:
-            change = change + shuffle(conv("restoration.draw", mixed), 2)
-        picture = picture + np.einsum("dc,dij->cij", colour, change)
+    colour = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+    u = np.einsum("dc,cij->dij", colour, picture).astype(np.float32)
+    across, down = (abs(np.diff(u, axis=a, append=u.take([-1], a))) for a in (2, 1))
+    differences = np.concatenate([across, down, abs(across - down)])
+    cells = differences.reshape(9, u.shape[1] // 2, 2, u.shape[2] // 2, 2).mean((2, 4))
+    scale, move = np.split(lerp(get("g_s.restoration.modulation.table")), 2)
+    inner = conv("restoration.look", 3.5 + np.log(1 / 512 + cells))
+    unshuffled = u.reshape(3, u.shape[1] // 2, 2, u.shape[2] // 2, 2).transpose(0, 2, 4, 1, 3)
+    inner = inner + conv("restoration.see", unshuffled.reshape(12, *cells.shape[1:]))
+    inner = inner + shuffle(conv("restoration.guide", x), 4)
+    mixed = conv("restoration.mix", (inner * (1 + scale) + move).clip(0, None)).clip(0, None)
+    gates = conv("restoration.gates", mixed)
+    kernels = get("g_s.restoration.kernels").reshape(3, -1, 5, 5)
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(u, ((0, 0), (2, 2), (2, 2)), mode="edge"), (5, 5), (1, 2)
+    )
+    filtered = np.einsum("ckab,cijab->ckij", kernels, around)
+    filtered -= kernels.sum((2, 3))[:, :, None, None] * u[:, None]
+    change = (shuffle(gates, 2).reshape(filtered.shape) * filtered).sum(1)
+    change = change + shuffle(conv("restoration.draw", mixed), 2)
+    picture = picture + np.einsum("dc,dij->cij", colour, change)
     picture = (picture + 0.5)[:, :height, :width]
     return np.rint(picture.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)

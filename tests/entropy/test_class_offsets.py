@@ -1,4 +1,4 @@
-"""Shifts of the context classes: what they do, what they save, and that files can do without them."""
+"""Class offsets: what they do, what they cost and save, and which of them the encoder chooses."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import picture
 from vqcodec.bitstream import parse
-from vqcodec.codec import Codec
-from vqcodec.compress.search import BandSearch, ShiftSearch
-from vqcodec.entropy.class_offsets import Shifts, shift_counts
+from vqcodec.compress.search import BandSearch, OffsetSearch
+from vqcodec.entropy.class_offsets import ClassOffsets, offset_counts
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
 from vqcodec.entropy.tables import TOTAL
-from vqcodec.entropy.tile_coder import SHIFTS, LatentCoder
-from vqcodec.errors import CorruptData
 from vqcodec.inspect.bit_report import count_bits
-from vqcodec.weights.checkpoint import load_weights
-from vqcodec.weights.loaded import LoadedModel
 
 LEVELS = (8, 3)
 RIGHT = 3 * 3 + 1 + 3  # one class up in the first context number
@@ -25,52 +19,52 @@ DOWN = 3 * 3 + 1 - 1  # one down in the second
 
 
 @pytest.fixture
-def shifts() -> Shifts:
-    return Shifts(shift_counts(LEVELS), LEVELS)
+def offsets() -> ClassOffsets:
+    return ClassOffsets(offset_counts(LEVELS), LEVELS)
 
 
-def test_the_table_of_shifts():
-    counts = shift_counts(LEVELS)
+def test_the_table_of_offsets():
+    counts = offset_counts(LEVELS)
     assert counts.shape == (7, 3)
     assert counts.sum() == TOTAL
     assert counts.min() >= 1
     assert counts.argmax() == 10
     assert counts[3, 1] > counts[2, 1] == counts[4, 1] > counts[1, 1]
-    assert shift_counts((5,)).shape == (7,)
-    assert shift_counts((5, 4, 3)).shape == (7, 3, 1)
+    assert offset_counts((5,)).shape == (7,)
+    assert offset_counts((5, 4, 3)).shape == (7, 3, 1)
 
 
-def test_classes_move_and_stop_at_the_ends(shifts):
-    assert shifts.still == 10
+def test_classes_move_and_stop_at_the_ends(offsets):
+    assert offsets.zero == 10
     classes = np.array([[[0, 4, 23], [7, 22, 5]]])  # (u0, u1): 00 11 72 / 21 71 12
-    assert shifts.move(classes, np.full(3, shifts.still)) is classes
-    moved = shifts.move(classes, np.array([RIGHT, DOWN, RIGHT]))
+    assert offsets.apply(classes, np.full(3, offsets.zero)) is classes
+    moved = offsets.apply(classes, np.array([RIGHT, DOWN, RIGHT]))
     assert moved.tolist() == [[[3, 3, 23], [10, 21, 8]]]
-    assert shifts.moved.shape == (21, 24)
-    assert shifts.moved.min() >= 0
-    assert shifts.moved.max() < 24
+    assert offsets.moved.shape == (21, 24)
+    assert offsets.moved.min() >= 0
+    assert offsets.moved.max() < 24
 
 
-def test_a_band_at_rest_takes_a_bit(shifts):
-    written = [np.full(3, shifts.still), np.array([shifts.still, RIGHT]), np.full(1, shifts.still)]
+def test_a_band_at_rest_takes_a_bit(offsets):
+    written = [np.full(3, offsets.zero), np.array([offsets.zero, RIGHT]), np.full(1, offsets.zero)]
     writer = SegmentWriter()
-    shifts.write(writer, written)
+    offsets.write(writer, written)
     reader = SegmentReader(writer.finish())
-    read = shifts.read(reader, [3, 2, 1])
+    read = offsets.read(reader, [3, 2, 1])
     reader.finish()
     assert [numbers.tolist() for numbers in read] == [numbers.tolist() for numbers in written]
-    assert shifts.bits(written[0]) == pytest.approx([1 / 3] * 3)
-    price = -np.log2(shifts.table.counts[0][written[1]] / TOTAL)
-    assert shifts.bits(written[1]) == pytest.approx(0.5 + price)
+    assert offsets.bits(written[0]) == pytest.approx([1 / 3] * 3)
+    price = -np.log2(offsets.table.counts[0][written[1]] / TOTAL)
+    assert offsets.bits(written[1]) == pytest.approx(0.5 + price)
 
 
-@pytest.mark.parametrize("counts", [shift_counts((8,)), np.full((2, 8), TOTAL // 16, np.int32)])
+@pytest.mark.parametrize("counts", [offset_counts((8,)), np.full((2, 8), TOTAL // 16, np.int32)])
 def test_tables_of_other_classes_are_refused(counts):
-    with pytest.raises(ValueError, match="shifts"):
-        Shifts(counts, LEVELS)
+    with pytest.raises(ValueError, match="class offsets"):
+        ClassOffsets(counts, LEVELS)
 
 
-def test_shifts_follow_what_is_coded(shifts):
+def test_offsets_follow_what_is_coded(offsets):
     """Symbols drawn from the tables of other classes than the prior says: the search finds these."""
     random = np.random.default_rng(2)
     groups, words, n = 3, 16, 4000
@@ -85,14 +79,45 @@ def test_shifts_follow_what_is_coded(shifts):
     classes = random.integers(2, 6, (groups, n)) * 3 + 1
     true = np.stack([classes[0], classes[1] + 3 + 1, classes[2] - 6])
     index = np.array([[random.choice(words, p=p[c]) for c in row] for row in true])
-    chosen = ShiftSearch(shifts, "cpu")(search, torch.from_numpy(index), torch.from_numpy(classes))
+    chosen = OffsetSearch(offsets, "cpu")(search, torch.from_numpy(index), torch.from_numpy(classes))
     places = [np.unravel_index(number, (7, 3)) for number in chosen]
     steps = [(int(first) - 3, int(second) - 1) for first, second in places]
     assert steps[0] == (0, 0)
     assert 3 * steps[1][0] + 2 * steps[1][1] > 3
     assert steps[2][0] == -2
-    few = ShiftSearch(shifts, "cpu")(search, torch.from_numpy(index[:, :2]), torch.from_numpy(classes[:, :2]))
-    assert few.tolist() == [shifts.still] * groups
+    few = OffsetSearch(offsets, "cpu")(
+        search, torch.from_numpy(index[:, :2]), torch.from_numpy(classes[:, :2])
+    )
+    assert few.tolist() == [offsets.zero] * groups
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_search_counts_what_offsets_cost(offsets, seed):
+    """Groups of few symbols, where some offsets save less than they cost, against a search by hand."""
+    random = np.random.default_rng(seed)
+    groups, size, n = 8, 8, 12
+    weights = random.random((24, size)) ** 3 + 0.02
+    counts = np.floor(weights / weights.sum(1, keepdims=True) * (TOTAL - size)).astype(np.int64) + 1
+    counts[:, 0] += TOTAL - counts.sum(1)
+    search = BandSearch(np.zeros((groups, size, 1)), np.tile(counts, (groups, 1)), 1.0, "cpu")
+    classes, index = random.integers(24, size=(groups, n)), random.integers(size, size=(groups, n))
+    nats = -np.log(counts / TOTAL)
+
+    def saving(group: int, number: int, own: bool) -> float:
+        moved = offsets.moved[number, classes[group]]
+        price = nats[moved, index[group]].sum() - nats[classes[group], index[group]].sum()
+        return -price + own * float(np.log(offsets.table.counts[0, number] / TOTAL))
+
+    def best(group: int, own: bool) -> int:
+        first = max(range(7), key=lambda step: saving(group, 3 * step + 1, own))
+        return max(range(3 * first, 3 * first + 3), key=lambda number: saving(group, number, own))
+
+    wanted = [best(group, True) for group in range(groups)]
+    assert wanted != [best(group, False) for group in range(groups)]
+    if sum(saving(group, number, True) for group, number in enumerate(wanted)) <= 0:
+        wanted = [offsets.zero] * groups
+    chosen = OffsetSearch(offsets, "cpu")(search, torch.from_numpy(index), torch.from_numpy(classes))
+    assert chosen.tolist() == wanted
 
 
 @pytest.fixture(scope="module")
@@ -103,33 +128,24 @@ def striped() -> np.ndarray:
     return x
 
 
-def test_shifts_save_bytes_and_change_no_pixel(tiny_codec, striped):
+def test_offsets_save_bytes_and_change_no_pixel(tiny_codec, striped):
     tiny = tiny_codec
     data = tiny.compress(striped, quality=80)
     coder = tiny_codec.model.coder
     container = parse(data)
-    segments, header = [s for s in container.segments[0] if s is not None], container.header
-    where = {"shape": (12, 12), "level": header.level}
-    seen: dict[tuple[int | None, int], np.ndarray] = {}
-    latent = coder.decode(segments, **where, observe=lambda p, n, index, _: seen.__setitem__((p, n), index))
-    assert any((seen[SHIFTS, n] != coder.shifts.still).any() for n in range(len(coder.bands)))
-    z_index = [seen[None, 0].transpose(1, 2, 0)]
-    chosen = [[seen[p, n].transpose(1, 2, 0) for n in range(len(coder.bands))] for p in range(7)]
-    without, same = coder.encode(z_index, **where, choose=lambda p, piece, *_: chosen[p][piece.bands])
-    assert np.array_equal(same, latent)
+    segments, level = [s for s in container.segments[0] if s is not None], container.header.level
+    reader = SegmentReader(segments[0])
+    z_index, offsets = coder.read_side(reader, (12, 12), level)
+    assert any((numbers != coder.offsets.zero).any() for numbers in offsets)
+    readers, parts = (reader, SegmentReader(segments[1])), []
+    walk = coder.walk(z_index, (12, 12), level)
+    for part, _ in walk:
+        bands = coder.bands_of(part, offsets)
+        part.index = [band.read(readers[part.place.layer], classes) for band, classes in bands]
+        parts.append(part)
+    assert coder.write(z_index, offsets, parts, level) == segments
+    without = coder.write(z_index, [np.full(len(o), coder.offsets.zero) for o in offsets], parts, level)
     assert sum(map(len, segments)) < 0.995 * sum(map(len, without))
-    assert np.array_equal(coder.decode(without, **where), latent)
+    assert np.array_equal(coder.decode(without, (12, 12), level), walk.latent)
     report, _ = count_bits(tiny, data)
     assert report.bits == pytest.approx(8 * sum(map(len, segments)), rel=0.02, abs=130)
-
-
-def test_models_without_shifts_stay_readable(tiny_weights):
-    weights = load_weights(tiny_weights)
-    arrays = {n: a for n, a in weights.coding.items() if n != "y.shifts"}
-    old, new = LatentCoder(arrays), LatentCoder(weights.coding)
-    assert old.shifts is None
-    codec = Codec.of(LoadedModel.of(weights))
-    segments = codec.encode(picture(64, 64), 120, 0).segments[0]
-    with pytest.raises(CorruptData):
-        old.decode(segments, (4, 4), 120)
-    assert new.decode(segments, (4, 4), 120).any()

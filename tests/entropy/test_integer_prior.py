@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqcodec.entropy.coding_order import PHASES, order
+from vqcodec.entropy.coding_order import PASSES, PHASES, cut_slices
 from vqcodec.entropy.integer_prior import INPUT_MAX, LATENT_MAX, SUM_LIMIT, IntegerConv, IntegerPrior
-from vqcodec.entropy.slices import cut_slices
 from vqcodec.errors import ModelNotFound
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -148,7 +147,7 @@ SLICES = cut_slices([(2, 1), (1, 1), (2, 1)], (1, 2))
 LOOK = 8
 
 
-def random_prior(random, first=4):
+def random_prior(random):
     """Arrays of a small prior whose outputs spread over their ranges."""
 
     def layer(outputs, inputs, kernel, levels, target):
@@ -166,7 +165,7 @@ def random_prior(random, first=4):
     arrays = named("prior.hyper1", layer(2 * FEATURES, Z, 3, True, 120))
     arrays |= named("prior.hyper2", layer(4 * FEATURES, 2 * FEATURES, 1, False, 120))
     arrays |= named("prior.hyper3", layer(FEATURES, FEATURES, 3, True, 120))
-    for p, place in enumerate(order(first)):
+    for p, place in enumerate(PASSES):
         seen = SEEN if place.layer else FIRST_SEEN
         arrays |= named(f"prior.enter.{p}", layer(WIDTH, place.maps * seen + FEATURES, 3, True, 120))
         arrays |= named(f"prior.middle.{p}", layer(WIDTH, WIDTH, 1, False, 120))
@@ -242,11 +241,10 @@ def predict_reference(arrays, p, place, features, maps, residual, level):
     columns=st.integers(1, 2),
     level=st.integers(0, 64),
     large=st.booleans(),
-    first=st.sampled_from([1, 4]),
 )
-def test_the_whole_prior_is_plain_integer_arithmetic(seed, rows, columns, level, large, first):
+def test_the_whole_prior_is_plain_integer_arithmetic(seed, rows, columns, level, large):
     random = np.random.default_rng(seed)
-    arrays = random_prior(random, first)
+    arrays = random_prior(random)
     prior = IntegerPrior(arrays, SLICES, LEVELS)
     z = random.integers(-127, 128, (rows, columns, Z))
     features = prior.hyper(z, level)
@@ -254,8 +252,7 @@ def test_the_whole_prior_is_plain_integer_arithmetic(seed, rows, columns, level,
     reach = LATENT_MAX if large else 400
     latent = np.zeros((4 * rows, 4 * columns, CHANNELS), dtype=np.int64)
     phases = [latent[i::2, j::2] for i, j in PHASES]
-    assert len(prior.passes) == first + 3
-    for p, place in enumerate(prior.passes):
+    for p, place in enumerate(PASSES):
         maps = phases[: place.maps]
         residual = random.integers(-reach, reach + 1, latent[place.places].shape)
         wanted = predict_reference(arrays, p, place, features.astype(np.int64), maps, residual, level)

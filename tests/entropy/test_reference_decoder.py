@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
+from tests import make_golden
 from tests.entropy import reference_decoder as reference
-from tests.make_golden import WEIGHTS
 from tests.tiny import load_codec, open_restoration_, picture, random_prior_, tiny_model, write_tiny
 from vqcodec.bitstream import parse, write
 from vqcodec.codec import Codec
 from vqcodec.entropy.range_coder import SegmentWriter, TableSet
+from vqcodec.entropy.tile_coder import LatentCoder
 from vqcodec.errors import CorruptData
 from vqcodec.types import Header
 
@@ -41,6 +44,7 @@ PICTURES = [
 class Both:
     codec: Codec
     model: reference.Model
+    path: Path
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     random_prior_(model, seed=1, spread=0.3)
     open_restoration_(model, seed=2, spread=0.2)
     write_tiny(path, model)
-    return Both(load_codec(path), reference.Model(path))
+    return Both(load_codec(path), reference.Model(path), path)
 
 
 def coded(both: Both, height: int, width: int, level: int, tile: int) -> list[list[bytes]]:
@@ -74,17 +78,40 @@ def test_same_latent_and_pixels_from_a_file(both: Both, height: int, width: int,
     assert np.abs(pixels.astype(int) - both.codec.decode(file.segments, **where)).max() <= 1
 
 
-@pytest.mark.parametrize("kept", ["v1", "v2"])
-def test_same_latent_from_files_of_older_models(kept: str):
-    """Their first phase is one pass; those of v1 know no shifts."""
-    folder = GOLDEN / kept
-    model = reference.Model(folder / WEIGHTS)
-    for path in sorted(folder.glob("*.vqc")):
-        file = parse(path.read_bytes())
-        header = file.header
-        size = header.width, header.height, header.level, header.tile
-        latent = reference.decode_latent(model, file.segments, *size)
-        assert np.array_equal(latent.transpose(1, 2, 0), np.load(folder / f"{path.stem}.latent.npy"))
+@pytest.mark.parametrize("name", make_golden.PICTURES)
+def test_same_latent_from_the_golden_files(name: str):
+    model = reference.Model(GOLDEN / make_golden.WEIGHTS)
+    file = parse((GOLDEN / f"{name}.vqc").read_bytes())
+    size = file.header.width, file.header.height, file.header.level, file.header.tile
+    latent = reference.decode_latent(model, file.segments, *size)
+    assert np.array_equal(latent.transpose(1, 2, 0), np.load(GOLDEN / f"{name}.latent.npy"))
+
+
+def test_latents_are_clamped(both: Both, tmp_path: Path):
+    """Codewords as large as the format allows, on top of means that are not 0."""
+    words = both.model["y.words.0"]
+    extreme = np.where(np.arange(words.size).reshape(words.shape) % 2, 131071, -131071).astype(np.int32)
+    with safe_open(both.path, framework="np") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    path = tmp_path / "extreme.safetensors"
+    save_file(tensors | {"coding.y.words.0": extreme}, path, metadata=both.model.notes)
+    model = reference.Model(path)
+    coder = LatentCoder({n.removeprefix("coding."): t for n, t in model.tensors.items() if "coding." in n})
+    random, level, parts, beyond = np.random.default_rng(0), 126, [], 0
+    z_index = [random.integers(len(b.codewords[0]), size=(2, 2, b.groups)) for b in coder.hyper_bands]
+    walk = coder.walk(z_index, (6, 7), level)
+    for part, mean in walk:
+        bands, sides = coder.bands[part.piece.bands], part.classes.shape[:2]
+        part.index = [random.integers(len(b.codewords[0]), size=(*sides, b.groups)) for b in bands]
+        if part.piece.bands.start == 0:
+            beyond += (np.abs(mean[:, :, :4] + bands[0].look_up(part.index[0])) > 131071).sum()
+        parts.append(part)
+    assert beyond > 20
+    offsets = [np.full(band.groups, coder.offsets.zero) for band in coder.bands]
+    segments = coder.write(z_index, offsets, parts, level)
+    assert np.array_equal(coder.decode(segments, (6, 7), level), walk.latent)
+    assert np.array_equal(reference.Tile(model, 6, 7, level).decode(segments).transpose(1, 2, 0), walk.latent)
+    assert (walk.latent.min(), walk.latent.max()) == (-131071, 131071)
 
 
 def test_many_classes_were_met(both: Both):
@@ -140,7 +167,7 @@ def test_the_tables_of_the_page_list_the_tensors(both: Both):
     layers = {}
     for name, kernel, _, _, rows, _ in rows_of("`(hyper|enter|middle|leave|look|tell)"):
         general = name.split(",")[0]
-        counts = {"p = 0 to Q - 1": 7, "f = 0 to 3": 4, "t = 0 to 4 V - 5": 8}
+        counts = {"p = 0 to 6": 7, "f = 0 to 3": 4, "t = 0 to 4 V - 5": 8}
         for p in range(counts.get(name.partition(", ")[2], 1)):
             layers[re.sub(r"\.[pft]$", f".{p}", general)] = int(kernel), int(rows)
     seen = set()

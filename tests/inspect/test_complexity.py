@@ -14,7 +14,7 @@ from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
 from vqcodec.training.export import export
-from vqcodec.weights.checkpoint import save_weights
+from vqcodec.weights.writing import save_weights
 
 TINY = replace(SMALL, bands=((1, 8, 16), (2, 24, 32)), context_levels=(4, 2), slices=(1,), slice_width=8)
 

@@ -14,7 +14,6 @@ from PIL import Image
 from tests.tiny import TINY, picture
 from vqcodec.codec import Codec
 from vqcodec.entropy.tables import perplexity
-from vqcodec.entropy.tile_coder import SHIFTS
 from vqcodec.errors import ModelMismatch, Truncated
 from vqcodec.inspect.bit_heatmap import draw_bits
 from vqcodec.inspect.bit_report import BitReport, _spread, count_bits
@@ -81,31 +80,13 @@ def test_every_index_is_counted_once(tiny):
     assert bits == sorted(bits, reverse=True)
 
 
-def test_the_observer_sees_what_is_decoded(tiny_codec):
-    coder = tiny_codec.model.coder
-    segments = tiny_codec.encode(picture(80, 112), 150, 0).segments[0]
-    seen = {}
-
-    def observe(p, number, index, tables):
-        assert index.shape == tables.shape
-        seen[p, number] = index, tables
-
-    latent = coder.decode(segments, (5, 7), 150, observe)
-    assert np.array_equal(latent, coder.decode(segments, (5, 7), 150))
-    assert list(seen) == [(None, 0)] + [(p, band) for p in (SHIFTS, *range(7)) for band in range(3)]
-    for number, band in enumerate(coder.bands):
-        index, tables = seen[6, number]
-        assert index.shape == (band.groups, 2, 4)  # rows 1, 3 and columns 0, 2, 4, 6 of 5 by 7
-        assert (tables // band.classes == np.arange(band.groups)[:, None, None]).all()
-
-
 def test_perplexity_of_the_indices(tiny):
     flat, lively = (
         count_bits(tiny, tiny.compress(x, quality=90))[0]
         for x in (np.full((128, 128, 3), 120, np.uint8), half_flat_half_squares(128))
     )
     for quiet, loud in zip(flat.bands[1:], lively.bands[1:], strict=True):
-        assert 1 <= quiet.perplexity <= loud.perplexity <= loud.words
+        assert 1 <= quiet.perplexity <= loud.perplexity <= loud.codewords
     assert lively.bands[1].perplexity > 2
 
 
@@ -199,7 +180,7 @@ def test_use_of_every_codebook(tiny, tiny_codec):
     by_class = np.exp(-(tables * np.log(tables)).sum(1))
     assert uses[5].perplexity == pytest.approx(by_class.mean())
     assert uses[5].perplexity_middle == pytest.approx(by_class[4 * 3 + 1])
-    assert uses[5].norms[2] == pytest.approx(np.linalg.norm(band.words[1] / 128, axis=1).max())
+    assert uses[5].norms[2] == pytest.approx(np.linalg.norm(band.codewords[1] / 128, axis=1).max())
     page = draw_usage(uses, "tiny").image
     assert page.getcolors(1 << 20) is not None
 
@@ -218,7 +199,7 @@ def test_patches_show_the_words(tiny_codec):
         change = np.abs(row.astype(int) - 128)
         assert change.max() >= 127
         assert change[:, 4:-4, 4:-4].mean() > 2 * change[:, :2].mean()
-    silent = replace(band, words=np.zeros_like(band.words))
+    silent = replace(band, codewords=np.zeros_like(band.codewords))
     assert (np.abs(_patches(tiny_codec.model, silent, 0, order, 126).astype(int) - 128) <= 1).all()
 
 

@@ -70,6 +70,7 @@ def test_the_encoder_computes_in_what_it_was_told(both):
 
     for codec in both:
         transforms = codec.model.transforms
+        transforms = codec.model.transforms
         hooks = [
             network.blocks_deep[0].conv1.register_forward_hook(watch)
             for network in (

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny import TINY, random_prior_
-from vqcodec.entropy.coding_order import PHASES, order
+from vqcodec.entropy.coding_order import PASSES, PHASES
 from vqcodec.entropy.integer_prior import IntegerPrior
 from vqcodec.entropy.tile_coder import prior_level_of
 from vqcodec.model.blocks import Bounded
@@ -92,7 +92,7 @@ def differences():
             latent = np.zeros((24, 20, TINY.channels), dtype=np.int64)
             phases = [latent[i::2, j::2] for i, j in PHASES]
             given = to_torch(features, ACTIVATION_STEP)
-            for p, place in enumerate(coded.passes):
+            for p, place in enumerate(PASSES):
                 maps = phases[: place.maps]
                 state = coded.open(p, features, maps, level)
                 inputs = [to_torch(y, VALUE_STEP) for y in maps]
@@ -140,11 +140,10 @@ def test_levels_of_both_halves_agree():
 
 
 # -- phases ------------------------------------------------------------------------------------
-@pytest.mark.parametrize("first", [1, 4])
 @given(rows=st.integers(1, 13), columns=st.integers(1, 13))
-def test_every_position_is_coded_once(first, rows, columns):
+def test_every_position_is_coded_once(rows, columns):
     times = np.zeros((rows, columns), dtype=int)
-    for place in order(first):
+    for place in PASSES:
         part = times[place.places]
         assert part.shape == place.sides(rows, columns)
         part += 1
@@ -152,30 +151,25 @@ def test_every_position_is_coded_once(first, rows, columns):
 
 
 def test_passes_of_the_first_phase_are_its_phases():
-    assert [(p.row, p.column) for p in order(4)[:4]] == [(2 * i, 2 * j) for i, j in PHASES]
-    assert [p.maps for p in order(4)] == [0, 1, 1, 1, 1, 2, 3]
-    assert [p.phase for p in order(4)] == [0, 0, 0, 0, 1, 2, 3]
-    assert [p.layer for p in order(1)] == [0, 1, 1, 1]
-    assert order(4)[4:] == order(1)[1:]
-    with pytest.raises(ValueError, match="one pass or four"):
-        order(2)
+    assert [(p.row, p.column) for p in PASSES[:4]] == [(2 * i, 2 * j) for i, j in PHASES]
+    assert [(p.row, p.column) for p in PASSES[4:]] == list(PHASES[1:])
+    assert [p.maps for p in PASSES] == [0, 1, 1, 1, 1, 2, 3]
+    assert [p.phase for p in PASSES] == [0, 0, 0, 0, 1, 2, 3]
+    assert [p.layer for p in PASSES] == [0, 0, 0, 0, 1, 1, 1]
 
 
-@pytest.mark.parametrize("first", [1, 4])
-def test_parts_are_put_together(first):
-    y = torch.arange(2 * 3 * 8 * 12).reshape(2, 3, 8, 12)
-    passes = order(first)
-    parts = [y[place.last] for place in passes]
-    assert torch.equal(put_together(parts, passes), y)
-    begun = put_together(parts[:2], passes)
-    assert torch.equal(begun[passes[1].last], parts[1])
-    assert not begun[passes[2].last].any()
+@pytest.mark.parametrize("count", range(1, 8))
+def test_parts_are_put_together(count):
+    y = torch.arange(1, 2 * 3 * 8 * 12 + 1).reshape(2, 3, 8, 12)
+    begun = put_together([y[place.last] for place in PASSES[:count]])
+    for p, place in enumerate(PASSES):
+        expected = y[place.last] if p < count else torch.zeros_like(y[place.last])
+        assert torch.equal(begun[place.last], expected)
 
 
-@pytest.mark.parametrize("first", [1, 4])
-def test_the_interpolation_starts_on_neighbours(first):
+def test_the_interpolation_starts_on_neighbours():
     """Every pass starts as a weighted sum of four decoded positions next to it, the nearest there are."""
-    for place in order(first):
+    for place in PASSES:
         if not place.maps:
             continue
         weight = start_interpolation(place, TINY.channels)
@@ -217,7 +211,7 @@ def test_training_never_looks_ahead(monkeypatch, exact, p, n):
     monkeypatch.setattr(model.prior, "predict", recorded)
     model.quantise(y, level)
     changed = y.clone()
-    part = changed[model.prior.passes[p].last][:, slices[n].channels]
+    part = changed[PASSES[p].last][:, slices[n].channels]
     part[:] = -part + 7
     model.quantise(changed, level)
     total, changed = 7 * len(slices), p * len(slices) + n
@@ -235,20 +229,17 @@ def test_training_never_looks_ahead(monkeypatch, exact, p, n):
 def test_coding_never_looks_ahead(tiny_codec, seed, p, n, level):
     coder = tiny_codec.model.coder
     random = np.random.default_rng(seed)
-    z_index = [random.integers(b.words.shape[1], size=(2, 2, b.groups)) for b in coder.hyper_bands]
+    z_index = [random.integers(b.codewords.shape[1], size=(2, 2, b.groups)) for b in coder.hyper_bands]
     indices = {
-        q: [random.integers(b.words.shape[1], size=(*place.sides(8, 6), b.groups)) for b in coder.bands]
-        for q, place in enumerate(coder.prior.passes)
+        q: [random.integers(b.codewords.shape[1], size=(*place.sides(8, 6), b.groups)) for b in coder.bands]
+        for q, place in enumerate(PASSES)
     }
 
     def walk():
         seen = []
-
-        def choose(q, piece, mean, classes):
-            seen.append((mean.copy(), classes.copy()))
-            return indices[q][piece.bands]
-
-        coder.encode(z_index, (8, 6), level, choose)
+        for part, mean in coder.walk(z_index, (8, 6), level):
+            seen.append((mean.copy(), part.classes.copy()))
+            part.index = indices[PASSES.index(part.place)][part.piece.bands]
         return seen
 
     before = walk()

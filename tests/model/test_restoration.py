@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 
-from tests.tiny import SMALL, TINY, load_codec, picture, pictures
-from vqcodec.errors import ModelNotFound
+from tests.tiny import SMALL, TINY, pictures
 from vqcodec.model import restoration as restoration_module
 from vqcodec.model.blocks import level_basis
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.restoration import Restoration, start_kernels
-from vqcodec.model.vqvae import VQVAE, Transforms
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
 from vqcodec.training.grow import take_over
-from vqcodec.weights.checkpoint import add_realism, load_weights, replace_decoder
 
 BASIS = level_basis(torch.tensor([0.4]))
 
@@ -184,70 +181,3 @@ def test_an_older_model_is_taken_over_with_its_pictures():
     assert all(name.startswith("g_s.restoration.") for name in afresh)
     y, level = torch.randn(1, 16, 4, 5), torch.tensor([0.3])
     assert torch.allclose(model.synthesise(y, level), older.synthesise(y, level), atol=1e-6)
-
-
-@pytest.fixture
-def older(tmp_path, tiny_weights):
-    """The tiny weights without a restoration, and with a perceptual decoder."""
-    weights = load_weights(tiny_weights)
-    transforms = Transforms(dataclasses.replace(weights.config, restoration=(0, 0))).requires_grad_(False)
-    transforms.load_state_dict(weights.transforms.state_dict(), strict=False)
-    path = tmp_path / "older.safetensors"
-    replace_decoder(tiny_weights, transforms, path)
-    tuned = {n: p + 0.05 for n, p in transforms.g_s.named_parameters() if n.startswith("tail.")}
-    add_realism(path, tuned, path)
-    return path
-
-
-def test_a_decoder_may_get_one_and_the_bits_stay(tmp_path, older):
-    """And the perceptual decoder, tuned without it, keeps its pictures."""
-    old = load_weights(older)
-    transforms = Transforms(dataclasses.replace(old.config, restoration=(4, 2))).requires_grad_(False)
-    transforms.load_state_dict(old.transforms.state_dict(), strict=False)
-    assert transforms.g_s.restoration is not None
-    opened(transforms.g_s.restoration)
-    path = tmp_path / "new.safetensors"
-    replace_decoder(older, transforms, path)
-    before, after = (load_codec(p) for p in (older, path))
-    x = picture(64, 80)
-    # At a quality that the tiny model's words reach: beyond, the level is chosen by what decodes.
-    data = before.compress(x, quality=30)
-    assert after.compress(x, quality=30) == data
-
-    def pixels(codec, realism):
-        return np.asarray(codec.decompress(data, realism=realism)).astype(int)
-
-    assert np.abs(pixels(after, 1.0) - pixels(before, 1.0)).max() <= 1
-    moved = [np.abs(pixels(after, r) - pixels(before, r)).mean() for r in (0.0, 0.5)]
-    assert moved[0] > moved[1] > 0.1
-
-
-def test_a_decoder_may_be_guided_from_now_on(tmp_path, tiny_weights):
-    """The bits stay, and a perceptual decoder that was tuned without a guide does without."""
-    config = load_weights(tiny_weights).config
-    unguided = Transforms(dataclasses.replace(config, guided=False)).requires_grad_(False)
-    unguided.load_state_dict(load_weights(tiny_weights).transforms.state_dict(), strict=False)
-    old = tmp_path / "old.safetensors"
-    replace_decoder(tiny_weights, unguided, old)
-    add_realism(old, {n: p + 0.05 for n, p in unguided.g_s.named_parameters() if "tail." in n}, old)
-    grown = Transforms(config).requires_grad_(False)
-    grown.load_state_dict(load_weights(old).transforms.state_dict(), strict=False)
-    assert grown.g_s.restoration is not None
-    opened(grown.g_s.restoration)
-    new = tmp_path / "new.safetensors"
-    replace_decoder(old, grown, new)
-    before, after = (load_weights(path) for path in (old, new))
-    assert before.bitstream_id == after.bitstream_id
-    assert before.decoder_id != after.decoder_id
-    assert not any(after.realism[f"restoration.{name}"].any() for name in ("guide.weight", "see.weight"))
-
-
-def test_a_decoder_of_other_latents_is_no_replacement(tmp_path, older):
-    other = Transforms(dataclasses.replace(load_weights(older).config, prior_width=8))
-    with pytest.raises(ModelNotFound, match="its latents are of other sizes"):
-        replace_decoder(older, other, tmp_path / "x.safetensors")
-    wider = Transforms(dataclasses.replace(load_weights(older).config, synthesis=(12, 8, 1, 1)))
-    wider.load_state_dict({"log_gain": load_weights(older).transforms.log_gain}, strict=False)
-    with pytest.raises(ModelNotFound, match="its perceptual decoder is of other sizes"):
-        replace_decoder(older, wider, tmp_path / "x.safetensors")
-    assert not (tmp_path / "x.safetensors").exists()

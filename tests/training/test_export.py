@@ -21,7 +21,7 @@ from vqcodec.model.vqvae import VQVAE, lambda_of_level
 from vqcodec.training import evaluate, export
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.trainer import Trainer
-from vqcodec.weights.checkpoint import save_weights
+from vqcodec.weights.writing import save_weights
 
 
 def test_an_export_codes_pictures(exported):
@@ -33,7 +33,7 @@ def test_an_export_codes_pictures(exported):
     assert psnr(x, decoded) > 24
 
 
-def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, without_shifts):
+def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, without_offsets):
     """With the model's own tables, not corrected by counts, files take the rate that training optimises."""
     x = picture(256, 256, seed=78)
     Image.fromarray(x).save(tmp_path / "x.png")

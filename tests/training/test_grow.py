@@ -116,22 +116,6 @@ def test_bands_cut_differently_start_anew(source):
         assert bool(torch.isfinite(model(x, level).energy).all())
 
 
-def test_more_passes_of_the_first_phase_change_nothing_yet(source):
-    """A model whose first phase is one pass becomes one of four, each with the layers of the one."""
-    torch.manual_seed(2)
-    whole = VQVAE(dataclasses.replace(TINY, first_passes=1)).eval()
-    take_over(whole, source, Crops(pictures(), seed=2), 2, 64, spread=2.0)
-    model, afresh = started(TINY, whole)
-    assert {"prior.enter.3.weight", "prior.linear.0", "prior.linear.2"} <= set(afresh)
-    assert not {"prior.enter.4.weight", "prior.middle.3.weight", "prior.leave.0.weight"} & set(afresh)
-    x, level = example()
-    with torch.no_grad():
-        ours, theirs = model(x, level), whole(x, level)
-    assert len(ours.passes) == len(theirs.passes) + 3
-    assert torch.allclose(ours.energy, theirs.energy, rtol=1e-5)
-    assert float((ours.picture - theirs.picture).abs().max()) < 1e-6
-
-
 def test_slices_change_nothing_yet(source):
     """A model that codes all bands at once becomes one of slices, and one of slices is cut anew."""
     torch.manual_seed(2)

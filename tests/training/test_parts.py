@@ -14,7 +14,8 @@ from tests.tiny import load_codec, picture
 from vqcodec.training import __main__ as command
 from vqcodec.training import evaluate, export
 from vqcodec.training.sources import load_start
-from vqcodec.weights.checkpoint import load_weights, save_weights
+from vqcodec.weights.checkpoint import load_weights
+from vqcodec.weights.writing import save_weights
 
 
 def changed_by_training(exported, folder, out, monkeypatch, option):

@@ -13,9 +13,10 @@ from safetensors.numpy import save_file
 
 from tests.tiny import TINY, load_codec
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.config import ModelConfig
+from vqcodec.model.config import RETIRED, ModelConfig
 from vqcodec.model.vqvae import Transforms
-from vqcodec.weights.checkpoint import FORMAT, fingerprint, identities, load_weights, save_weights
+from vqcodec.weights.checkpoint import FORMATS, fingerprint, identities, load_weights
+from vqcodec.weights.writing import save_weights
 from vqcodec.weights.zoo import describe_model
 
 
@@ -81,6 +82,24 @@ def test_round_trip(tmp_path, small):
     assert not weights.transforms.training
 
 
+def test_both_names_of_the_format_are_read(tmp_path, contents):
+    tensors, notes = contents
+    assert notes["format"] == FORMATS[0] == "vqcodec-weights-1"
+    path = rewrite(tmp_path / "other.safetensors", tensors, notes, format="vqcodec-weights-4")
+    assert load_weights(path).bitstream_id.hex() == notes["bitstream_id"]
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, small, monkeypatch):
+    transforms, coding = small
+    path = tmp_path / "mine.safetensors"
+    ids = save_weights(path, transforms, coding, {})
+    monkeypatch.setattr("vqcodec.weights.writing.save", lambda *_, **__: "no bytes")
+    with pytest.raises(TypeError):
+        save_weights(path, transforms, coding, {})
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.safetensors"]
+    assert load_weights(path).bitstream_id == ids[0]
+
+
 def test_saving_what_was_loaded_keeps_the_ids(tmp_path, tiny_weights):
     weights = load_weights(tiny_weights)
     again = save_weights(tmp_path / "again.safetensors", weights.transforms, weights.coding, {})
@@ -96,6 +115,14 @@ def test_the_name_is_the_stem_without_a_note(tmp_path, small):
 def test_the_zoo_reads_the_same_ids(tiny_weights):
     weights, info = load_weights(tiny_weights), describe_model(tiny_weights)
     assert (info.bitstream_id, info.decoder_id) == (weights.bitstream_id.hex(), weights.decoder_id.hex())
+
+
+def test_a_retired_field_is_accepted_with_its_only_value():
+    values = TINY.to_dict()
+    assert ModelConfig.from_dict(values | RETIRED) == TINY
+    for name in RETIRED:
+        with pytest.raises(TypeError, match=name):
+            ModelConfig.from_dict(values | {name: "other"})
 
 
 def test_the_configuration_survives_json():
@@ -200,11 +227,12 @@ def test_other_bytes_are_refused(tmp_path, data):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": None}, f"not a weights file of format {FORMAT}"),
-        ({"format": "vqcodec-weights-1"}, f"not a weights file of format {FORMAT}"),
+        ({"format": None}, "not a weights file of format vqcodec-weights-1"),
+        ({"format": "vqcodec-weights-2"}, "not a weights file of format vqcodec-weights-1"),
         ({"config": None}, "cannot load weights"),
         ({"config": "{"}, "cannot load weights"),
         ({"config": '{"layers": 3}'}, "cannot load weights"),
+        ({"config": json.dumps(TINY.to_dict() | {"first_passes": 1})}, "cannot load weights"),
         ({"bitstream_id": None}, "cannot load weights"),
         ({"bitstream_id": "00" * 8}, "do not match their own fingerprints"),
         ({"decoder_id": "00" * 8}, "do not match their own fingerprints"),
@@ -228,6 +256,8 @@ def test_incomplete_transforms_are_refused(tmp_path, contents, name):
     "name",
     [
         "powers",
+        "slices",
+        "y.shifts",
         "y.words.1",
         "y.tables.0",
         "z.tables.0",

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
-from tests.tiny import load_codec, picture
-from vqcodec.weights.checkpoint import FORMAT, identities
+from vqcodec.weights.checkpoint import identities
 from vqcodec.weights.packing import SCALE, TOP, is_packed, pack, unpack
 
 
@@ -48,26 +46,6 @@ def test_only_convolutions_are_packed():
     assert not is_packed("g_s.tail.bias", (192,))
     assert not is_packed("g_s.restoration.kernels", (18, 1, 5, 5))
     assert not is_packed("g_a.shortcut", (448, 3, 16, 16))
-
-
-def test_files_of_sixteen_bits_are_read_as_before(tmp_path, tiny_weights):
-    """Format 2 had no scales: the same values in float16 decode to the same picture."""
-    with safe_open(tiny_weights, framework="np") as file:
-        tensors, notes = {n: file.get_tensor(n) for n in file.keys()}, dict(file.metadata())  # noqa: SIM118
-    assert notes["format"] == FORMAT
-    stored = {n: t for n, t in tensors.items() if not n.startswith("coding.")}
-    older = tensors | unpack(stored)
-    for name in [n for n in stored if n + SCALE in stored]:
-        older[name] = older[name].astype(np.float16)
-        del older[name + SCALE]
-    assert len(older) < len(tensors)
-    ids = [i.hex() for i in identities(older)]
-    notes |= {"format": "vqcodec-weights-2", "bitstream_id": ids[0], "decoder_id": ids[1]}
-    save_file(older, tmp_path / "older.safetensors", metadata=notes)
-    codecs = [load_codec(p) for p in (tmp_path / "older.safetensors", tiny_weights)]
-    data = codecs[0].compress(picture(48, 64), quality=30)
-    pixels = [np.asarray(codec.decompress(data)).astype(int) for codec in codecs]
-    assert np.abs(pixels[0] - pixels[1]).max() <= 1
 
 
 def test_scales_count_in_the_fingerprint(tiny_weights):

@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_codec, tmp_path, without_shifts):
+def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_codec, tmp_path, without_offsets):
     model = restore(load_weights(tiny_weights))
     assert model.config == TINY
     model.set_exact(True)
@@ -56,7 +56,9 @@ def test_a_restored_model_is_near_the_trained_one(tiny_weights):
     x = torch.from_numpy(picture(64, 64)).permute(2, 0, 1)[None] / 255
     output = model(x, torch.tensor([0.5]))
     (output.mse + output.energy).sum().backward()
-    assert all(p.grad is not None for p in model.g_a.parameters())
+    for name, parameter in model.g_a.named_parameters():
+        assert parameter.grad is not None, name
+        assert float(parameter.grad.abs().sum()) > 0, name
 
 
 def test_incomplete_weights_are_refused(tiny_weights):

@@ -5,6 +5,7 @@
 * chunks: metadata, alpha and other chunks around the picture
 * payloads: what is inside metadata and alpha chunks
 * container: the whole file - write, parse, probe
+* partial: the beginning of a file on disk
 """
 
 from vqcodec.bitstream.container import MAGIC, Container, Probe, parse, probe, write

@@ -50,12 +50,14 @@ class Probe(NamedTuple):
     """What the start of a file tells: all but the coded picture.
 
     Attributes:
+        lengths: bytes of each segment, in file order.
         data_offset: offset of the first segment.
         layer_ends: offset at which each layer ends; the last one is the size of the complete file.
     """
 
     header: Header
     chunks: tuple[Chunk, ...]
+    lengths: list[int]
     data_offset: int
     layer_ends: tuple[int, ...]
 
@@ -101,14 +103,12 @@ def parse(
     limits: Limits = DEFAULT_LIMITS,
     *,
     allow_partial: bool = False,
-    strict: bool = True,
     layers: int | None = None,
 ) -> Container:
     """Read a file and check its structure and all of its checksums; no segment is decoded.
 
     Args:
         allow_partial: accept data that ends after its table of contents; what is missing becomes None.
-        strict: refuse bytes after the end of the file instead of warning about them.
         layers: read the first so many layers of every tile. If that is not all of them, the others become
             None, and nothing behind these is needed or looked at.
 
@@ -128,22 +128,19 @@ def parse(
     end = front.layer_ends[wanted - 1]
     if len(view) < end and not allow_partial:
         what = f"the file has {end} bytes" if wanted == header.layers else f"{end} bytes are needed"
-        raise Truncated(where("segments", front.offset, f"{what} but the data ends after {len(view)}"))
-    warnings: tuple[str, ...] = ()
+        raise Truncated(where("segments", front.data_offset, f"{what} but the data ends after {len(view)}"))
     if wanted < header.layers:
         view = view[:end]
     elif len(view) > end:
-        extra = where("end of file", end, f"{len(view) - end} more bytes follow")
-        if strict:
-            raise CorruptData(extra)
-        warnings = (extra,)
-    segments = _read_segments(Cursor(view, front.offset), front.lengths, tiles)
+        raise CorruptData(where("end of file", end, f"{len(view) - end} more bytes follow"))
+    segments = _read_segments(Cursor(view, front.data_offset), front.lengths, tiles)
     by_tile = tuple(tuple(segments[tile::tiles]) for tile in range(tiles))
     complete = len(view) >= end
+    warnings: tuple[str, ...] = ()
     if not complete:
         asked = segments[: wanted * tiles]
         missing = sum(segment is None for segment in asked)
-        warnings += (f"the data ends early: {missing} of {len(asked)} segments are missing",)
+        warnings = (f"the data ends early: {missing} of {len(asked)} segments are missing",)
     return Container(header, front.chunks, by_tile, front.layer_ends[-1], complete, warnings)
 
 
@@ -154,24 +151,10 @@ def probe(prefix: bytes, limits: Limits = DEFAULT_LIMITS) -> Probe:
         CorruptData, LimitExceeded, UnsupportedVersion: as for `parse`.
         Truncated: the prefix is too short; try again with more of the file.
     """
-    front = _read_front(memoryview(prefix), limits, None)
-    return Probe(front.header, front.chunks, front.offset, front.layer_ends)
+    return _read_front(memoryview(prefix), limits, None)
 
 
-class _Front(NamedTuple):
-    """All before the segments; `lengths` in bytes and in file order, `offset` of the first segment.
-
-    `layer_ends` as in `Probe`.
-    """
-
-    header: Header
-    chunks: tuple[Chunk, ...]
-    lengths: list[int]
-    offset: int
-    layer_ends: tuple[int, ...]
-
-
-def _read_front(view: memoryview, limits: Limits, whole: int | None) -> _Front:
+def _read_front(view: memoryview, limits: Limits, whole: int | None) -> Probe:
     """whole: the data must hold so many layers, None if not even the first."""
     cursor = Cursor(view)
     header, has_chunks = read_header(cursor, limits)
@@ -193,12 +176,12 @@ def _read_front(view: memoryview, limits: Limits, whole: int | None) -> _Front:
     lengths = []
     for entry in range(entries):
         at = cursor.offset
-        words = cursor.varint("table of contents")
-        if words == 0 and entry < tiles:
+        coder_words = cursor.varint("table of contents")
+        if coder_words == 0 and entry < tiles:
             raise CorruptData(where("table of contents", at, f"the layer 0 segment of tile {entry} is empty"))
-        if words > VARINT_MAX // word:
-            raise CorruptData(where("table of contents", at, f"a segment of {words} words is too long"))
-        lengths.append(words * word)
+        if coder_words > VARINT_MAX // word:
+            raise CorruptData(where("table of contents", at, f"a segment of {coder_words} words is too long"))
+        lengths.append(coder_words * word)
     crc = zlib.crc32(view[start : cursor.offset], crc)
     at = cursor.offset
     if cursor.uint(CRC_BYTES, "header CRC") != crc:
@@ -206,7 +189,7 @@ def _read_front(view: memoryview, limits: Limits, whole: int | None) -> _Front:
     ends = (
         cursor.offset + sum(lengths[:count]) + count * CRC_BYTES for count in range(tiles, entries + 1, tiles)
     )
-    return _Front(header, chunks, lengths, cursor.offset, tuple(ends))
+    return Probe(header, chunks, lengths, cursor.offset, tuple(ends))
 
 
 def _read_segments(cursor: Cursor, lengths: Sequence[int], tiles: int) -> list[bytes | None]:

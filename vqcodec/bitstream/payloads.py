@@ -17,22 +17,22 @@ FILTER_NONE, FILTER_UP = 0, 1
 _ZLIB_LEVEL = 9
 
 
-def pack_metadata(kind: str, raw: bytes) -> Chunk:
+def pack_metadata(chunk_type: str, raw: bytes) -> Chunk:
     """Return a metadata chunk with `raw` stored or deflated, whichever is smaller.
 
     Args:
-        kind: "iCCP", "eXIF" or "xMPd".
+        chunk_type: "iCCP", "eXIF" or "xMPd".
         raw: the ICC profile, the Exif data (from its TIFF header on) or the XMP packet; not empty.
 
     Raises:
         ValueError: another type, or nothing to store.
     """
-    if kind not in METADATA_TYPES or not raw:
-        raise ValueError(f"{kind!r} is not a metadata chunk type, or its content is empty")
+    if chunk_type not in METADATA_TYPES or not raw:
+        raise ValueError(f"{chunk_type!r} is not a metadata chunk type, or its content is empty")
     packed = zlib.compress(raw, _ZLIB_LEVEL)
     if len(packed) < len(raw):
-        return Chunk(kind, bytes((DEFLATED,)) + packed)
-    return Chunk(kind, bytes((STORED,)) + bytes(raw))
+        return Chunk(chunk_type, bytes((DEFLATED,)) + packed)
+    return Chunk(chunk_type, bytes((STORED,)) + bytes(raw))
 
 
 def unpack_metadata(chunk: Chunk, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -86,42 +86,30 @@ def unpack_alpha(chunk: Chunk, header: Header) -> bytes:
     return rows if method == bytes((FILTER_NONE,)) else _sums(rows, header.width)
 
 
-def _inflate(kind: str, body: bytes, most: int) -> bytes:
+def _inflate(chunk_type: str, body: bytes, most: int) -> bytes:
     """Inflate one whole zlib stream to at most `most` bytes (0 = no bound), then cut there."""
     stream = zlib.decompressobj()
     try:
         raw = stream.decompress(body, most)
     except zlib.error as error:
-        raise CorruptData(f"chunk {kind!r}: damaged deflated data") from error
+        raise CorruptData(f"chunk {chunk_type!r}: damaged deflated data") from error
     if most and len(raw) >= most:
         return raw
     if not stream.eof or stream.unused_data:
-        raise CorruptData(f"chunk {kind!r}: deflated data is cut short or followed by other bytes")
+        raise CorruptData(f"chunk {chunk_type!r}: deflated data is cut short or followed by other bytes")
     return raw
-
-
-# The Up filter works on whole rows as big integers, eight bits a pixel: Python has no faster byte arithmetic
-# without numpy. The top bit of each byte is handled apart so that no carry or borrow crosses into the next.
 
 
 def _differences(plane: bytes, width: int) -> bytes:
     """Subtract from every byte the one a row above it, modulo 256; the first row stays."""
-    size = len(plane)
-    top = int.from_bytes(b"\x80" * size, "little")
-    here = int.from_bytes(plane, "little")
-    above = int.from_bytes(bytes(width) + plane[: size - width], "little")
-    low = (here | top) - (above & ~top)
-    return (low ^ ((here ^ ~above) & top)).to_bytes(size, "little")
+    import numpy as np  # noqa: PLC0415  most files have no alpha
+
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, width)
+    return np.concatenate([rows[:1], rows[1:] - rows[:-1]]).tobytes()
 
 
 def _sums(rows: bytes, width: int) -> bytes:
     """Undo `_differences`: running sums down the columns, modulo 256."""
-    top = int.from_bytes(b"\x80" * width, "little")
-    low = top ^ int.from_bytes(b"\xff" * width, "little")
-    above = 0
-    out = bytearray()
-    for start in range(0, len(rows), width):
-        here = int.from_bytes(rows[start : start + width], "little")
-        above = ((here & low) + (above & low)) ^ ((here ^ above) & top)
-        out += above.to_bytes(width, "little")
-    return bytes(out)
+    import numpy as np  # noqa: PLC0415  as above
+
+    return np.frombuffer(rows, np.uint8).reshape(-1, width).cumsum(0, dtype=np.uint8).tobytes()

@@ -135,5 +135,5 @@ class Refiner:
         cost = float(distortion.detach().sum() + rate.detach())
         slices = len(self.model.prior.slices)
         by_pass = [torch.cat(gradients[n : n + slices], 1) for n in range(0, len(gradients), slices)]
-        gradient = put_together(by_pass, self.model.prior.passes)[:, :, :h, :w]
+        gradient = put_together(by_pass)[:, :, :h, :w]
         return y_hat.detach(), gradient, cost

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vqcodec.entropy.class_offsets import Shifts
-from vqcodec.entropy.slices import Slice
+from vqcodec.entropy.class_offsets import ClassOffsets
 from vqcodec.entropy.tables import nats_from_counts
-from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS, Coded, LatentCoder
+from vqcodec.entropy.tile_coder import CodedSlice, LatentCoder, hyper_classes
 from vqcodec.model.codebook import SLOPE, greedy_slope
 from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.vqvae import Transforms
@@ -29,7 +29,7 @@ def rate_in_nats(coded: TileSegments) -> float:
 
 
 class BandSearch:
-    """argmin of w |r - c|^2 - ln p over one band's codewords, for all groups and positions at once."""
+    """argmin of w |r - c|^2 - ln p over one band's words, for all groups and positions at once."""
 
     def __init__(
         self, words: np.ndarray, counts: np.ndarray, step: float, device: str, slope: float = SLOPE
@@ -59,17 +59,17 @@ class BandSearch:
         return self.cost[(self.first + classes), index].sum(1)
 
 
-class ShiftSearch:
-    """Chooses shifts of context classes by what indices, chosen before, would cost after each of them."""
+class OffsetSearch:
+    """Chooses class offsets by what indices, chosen before, would cost after each of them."""
 
-    def __init__(self, shifts: Shifts, device: str) -> None:
-        counts = shifts.table.counts[0]
+    def __init__(self, offsets: ClassOffsets, device: str) -> None:
+        counts = offsets.table.counts[0]
         self.nats = torch.from_numpy(nats_from_counts(counts)).to(device)
-        self.moved = torch.from_numpy(shifts.moved).to(device)
-        self.still, self.shape = shifts.still, shifts.shape
+        self.moved = torch.from_numpy(offsets.moved).to(device)
+        self.zero, self.shape = offsets.zero, offsets.shape
 
     def __call__(self, search: BandSearch, index: Tensor, classes: Tensor) -> np.ndarray:
-        """A band's index and classes (G, n) -> shifts (G,) int64, all still where moving does not pay.
+        """A band's index and classes (G, n) -> offsets (G,) int64, all zero where moving does not pay.
 
         One context number after the other, by all steps of each.
         """
@@ -77,9 +77,9 @@ class ShiftSearch:
         def cost(numbers: Tensor) -> Tensor:
             return search.price(index, self.moved[numbers[:, None], classes]) + self.nats[numbers]
 
-        best = torch.full((len(index),), self.still, device=index.device)
+        best = torch.full((len(index),), self.zero, device=index.device)
         least = cost(best)
-        unmoved = least - self.nats[self.still]
+        unmoved = least - self.nats[self.zero]
         stride = self.nats.numel()
         for size in self.shape:
             stride //= size
@@ -89,7 +89,7 @@ class ShiftSearch:
                 found = cost(numbers)
                 best, least = torch.where(found < least, numbers, best), torch.minimum(found, least)
         if least.sum() >= unmoved.sum():
-            best.fill_(self.still)
+            best.fill_(self.zero)
         return best.cpu().numpy()
 
 
@@ -99,15 +99,15 @@ class TileSearch:
     def __init__(self, coder: LatentCoder, transforms: Transforms, device: str, greedy: bool) -> None:
         """greedy: the latents come as g_a makes them, not from a search, see `GREEDY_SLOPES`."""
         self._coder, self._transforms, self._device = coder, transforms, device
-        slopes = [greedy_slope(b.words.shape[2]) if greedy else SLOPE for b in coder.bands]
+        slopes = [greedy_slope(b.codewords.shape[2]) if greedy else SLOPE for b in coder.bands]
         self._searches = [
-            BandSearch(b.words, b.tables.counts, VALUE_STEP, device, slope)
+            BandSearch(b.codewords, b.tables.counts, VALUE_STEP, device, slope)
             for b, slope in zip(coder.bands, slopes, strict=True)
         ]
         self._hyper_searches = [
-            BandSearch(b.words, b.tables.counts, HYPER_STEP, device) for b in coder.hyper_bands
+            BandSearch(b.codewords, b.tables.counts, HYPER_STEP, device) for b in coder.hyper_bands
         ]
-        self._shift_search = ShiftSearch(coder.shifts, device) if coder.shifts is not None else None
+        self._offset_search = OffsetSearch(coder.offsets, device)
 
     def encode(self, target: Tensor, y: Tensor, level: int) -> tuple[list[bytes], np.ndarray]:
         """Segments and latent (h, w, M) in integers of one tile.
@@ -117,39 +117,47 @@ class TileSearch:
             y: what the hyper-latent is computed from, of the same shape.
             level: 0..252.
         """
+        grid = target[0].permute(1, 2, 0)
+        z_index = self._hyper_indices(y, level)
+        walk, parts = self._coder.walk(z_index, (y.shape[2], y.shape[3]), level), []
+        for part, mean in walk:
+            mu = torch.from_numpy(mean.astype(np.float32)).to(self._device) / SCALE
+            residual = grid[part.place.places][:, :, part.piece.channels] - mu
+            part.index = self._nearest(part, residual)
+            parts.append(part)
+        offsets = [self._offsets(number, parts) for number in range(len(self._coder.bands))]
+        return self._coder.write(z_index, offsets, parts, level), walk.latent
+
+    def _hyper_indices(self, y: Tensor, level: int) -> list[np.ndarray]:
+        """Indices (hz, wz, G) of each hyper band."""
         z = self._transforms.hyper_latent(y)[0].permute(1, 2, 0)
         z_index, start = [], 0
         for band, search in zip(self._coder.hyper_bands, self._hyper_searches, strict=True):
-            classes = torch.full((*z.shape[:2], band.groups), level // LEVELS_PER_CLASS, device=z.device)
+            classes = torch.from_numpy(hyper_classes(band, z.shape[:2], level)).to(z.device)
             z_index.append(search(z[:, :, start : start + band.channels], classes))
             start += band.channels
-        grid = target[0].permute(1, 2, 0)
+        return z_index
 
-        def choose(p: int, piece: Slice, mean: np.ndarray, classes: np.ndarray) -> list[np.ndarray]:
-            mu = torch.from_numpy(mean.astype(np.float32)).to(self._device) / SCALE
-            residual = grid[self._coder.prior.passes[p].places][:, :, piece.channels] - mu
-            kinds = torch.from_numpy(classes).to(self._device)
-            chosen = []
-            pairs = zip(self._coder.bands[piece.bands], self._searches[piece.bands], strict=True)
-            for band, search in pairs:
-                channels, groups = band.within(piece)
-                chosen.append(search(residual[:, :, channels], kinds[:, :, groups]))
-            return chosen
+    def _nearest(self, part: CodedSlice, residual: Tensor) -> list[np.ndarray]:
+        """Indices (h, w, G) of each band of a slice for its residual (h, w, C)."""
+        classes = torch.from_numpy(part.classes).to(self._device)
+        chosen, bands = [], part.piece.bands
+        for band, search in zip(self._coder.bands[bands], self._searches[bands], strict=True):
+            channels, groups = band.within(part.piece)
+            chosen.append(search(residual[:, :, channels], classes[:, :, groups]))
+        return chosen
 
-        return self._coder.encode(z_index, (y.shape[2], y.shape[3]), level, choose, self._choose_shifts)
+    def _offsets(self, number: int, parts: Sequence[CodedSlice]) -> np.ndarray:
+        """Class offsets (G,) of the band of this number, for what was chosen in all passes."""
+        band, index, classes = self._coder.bands[number], [], []
+        for part in parts:
+            if part.index is not None and part.piece.bands.start <= number < part.piece.bands.stop:
+                index.append(part.index[number - part.piece.bands.start])
+                classes.append(part.classes[:, :, band.within(part.piece)[1]])
 
-    def _choose_shifts(self, coded: Coded) -> list[np.ndarray]:
-        if self._shift_search is None:
-            raise AssertionError("unreachable: only asked of models that know shifts")
-
-        def flat(parts: list[np.ndarray]) -> Tensor:
-            joined = np.concatenate([part.reshape(-1, part.shape[2]) for part in parts])
+        def flat(arrays: list[np.ndarray]) -> Tensor:
+            """(G, n)"""
+            joined = np.concatenate([array.reshape(-1, band.groups) for array in arrays])
             return torch.from_numpy(np.ascontiguousarray(joined.T)).to(self._device)
 
-        shifts = []
-        for number, (band, search) in enumerate(zip(self._coder.bands, self._searches, strict=True)):
-            its = [part for part in coded if number in range(len(self._coder.bands))[part[1].bands]]
-            index = flat([indices[number - piece.bands.start] for _, piece, indices, _ in its])
-            classes = flat([classes[:, :, band.within(piece)[1]] for _, piece, _, classes in its])
-            shifts.append(self._shift_search(search, index, classes))
-        return shifts
+        return self._offset_search(self._searches[number], flat(index), flat(classes))

@@ -16,11 +16,11 @@ from PIL import Image
 from vqcodec.bitstream import parse, unpack_alpha, unpack_metadata
 from vqcodec.bitstream.container import Container
 from vqcodec.bitstream.header import LAYERS
+from vqcodec.bitstream.partial import read_layers
 from vqcodec.errors import ModelMismatch
 from vqcodec.files import Source, read_source
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
 from vqcodec.image.picture import to_pil
-from vqcodec.probing import read_layers
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits, Region, TileProgress
 
 if TYPE_CHECKING:

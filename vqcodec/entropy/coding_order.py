@@ -1,14 +1,23 @@
-"""The order in which the positions of a latent are coded.
+"""The order in which a latent is coded: passes over its positions, and in each pass slices of its channels.
 
-Four phases, (0,0), (1,1), (0,1), (1,0) of every 2x2 block, one after the other, and the first of them whole
-or in four passes of its own: the same order again on every second of its rows and columns, so that where
-the picture is smooth a position is told by its neighbours, and not by the hyper-latent alone.
+The positions of every 2x2 block are four phases, (0,0), (1,1), (0,1), (1,0). The first phase takes four
+passes, in the same order on every second of its rows and columns, so that where the picture is smooth a
+position is predicted from its neighbours, and not from the hyper-latent alone. Each later phase is one pass.
+
+A pass sees the phases before it. Within a pass slices of neighbouring bands follow one another, and each sees
+what the slices before it decoded at the same positions (channel-conditional context, Minnen and Singh 2020;
+slices that grow, He et al. 2022).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from types import EllipsisType
 from typing import NamedTuple
+
+import numpy as np
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 """Row and column offset of each phase in a 2x2 block."""
@@ -54,21 +63,54 @@ class Pass(NamedTuple):
         return -(-down // self.stride), -(-right // self.stride)
 
 
-def whole(passes: tuple[Pass, ...], rows: int, columns: int) -> tuple[int, int]:
+PASSES = (
+    *(Pass(2 * i, 2 * j, 4, 0, min(n, 1)) for n, (i, j) in enumerate(PHASES)),
+    *(Pass(i, j, 2, 1, maps) for maps, (i, j) in enumerate(PHASES) if maps),
+)
+"""All passes, in their order."""
+
+
+def whole(rows: int, columns: int) -> tuple[int, int]:
     """Rows and columns of the smallest latent that holds so many and is cut evenly by all passes."""
-    unit = passes[0].stride
+    unit = PASSES[0].stride
     return -(-rows // unit) * unit, -(-columns // unit) * unit
 
 
-def order(first: int) -> tuple[Pass, ...]:
-    """The passes when the first phase takes `first` of them.
+@dataclass(frozen=True)
+class Slice:
+    """Some neighbouring bands, and the channels and groups that these are."""
+
+    bands: slice
+    channels: slice
+    groups: slice
+
+    def rows(self, channels: int, groups: int, numbers: int) -> np.ndarray:
+        """Which outputs of a prior's last layer, first the means of all channels, are of this slice.
+
+        Args:
+            channels, groups: of all bands.
+            numbers: context numbers of each group; the first ones of all groups come first.
+        """
+        starts = channels + groups * np.arange(numbers)
+        own = np.arange(self.groups.start, self.groups.stop)
+        return np.concatenate(
+            [np.arange(self.channels.start, self.channels.stop), (starts[:, None] + own).ravel()]
+        )
+
+
+def cut_slices(bands: Sequence[tuple[int, int]], starts: Sequence[int]) -> list[Slice]:
+    """Slices of bands, given as (channels, groups), of which a new one begins at the bands of these numbers.
 
     Raises:
-        ValueError: `first` is neither 1 nor 4.
+        ValueError: the numbers do not rise, or are not those of bands behind the first one.
     """
-    if first not in (1, len(PHASES)):
-        raise ValueError("the first phase takes one pass or four")
-    later = [Pass(i, j, 2, 1, maps) for maps, (i, j) in enumerate(PHASES) if maps]
-    if first == 1:
-        return (Pass(0, 0, 2, 0, 0), *later)
-    return (*(Pass(2 * i, 2 * j, 4, 0, min(n, 1)) for n, (i, j) in enumerate(PHASES)), *later)
+    ends = [0, *starts, len(bands)]
+    if any(b <= a for a, b in pairwise(ends)):
+        raise ValueError("slices begin at rising numbers of bands behind the first one")
+    slices, channel, group = [], 0, 0
+    for first, last in pairwise(ends):
+        channels, groups = (sum(band[n] for band in bands[first:last]) for n in range(2))
+        own = slice(channel, channel + channels), slice(group, group + groups)
+        slices.append(Slice(slice(first, last), *own))
+        channel, group = channel + channels, group + groups
+    return slices

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vqcodec.entropy.coding_order import PHASES, Pass, order
-from vqcodec.entropy.slices import Slice
+from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, Slice
 from vqcodec.errors import ModelNotFound
 
 SUM_LIMIT = 1 << 24
@@ -25,16 +24,16 @@ LEVELS_PER_KNOT = 8
 Arrays = dict[str, np.ndarray]
 Product = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Matrix product in float32. Any will do, for the sums are exact: torch callers bring torch's, because two
-thread pools that wait for each other's cores double the time of an encode (0.29 s against 0.15 s)."""
+thread pools that wait for each other's cores double the time of an encode."""
 
 
 @dataclass(frozen=True)
 class IntegerConv:
-    """acc = W x + bias(level); out = (acc * multiplier + 2**(shift-1)) >> shift, per output channel.
+    """acc = W x + bias(prior_level); out = (acc * multiplier + 2**(shift-1)) >> shift, per output channel.
 
     Attributes:
         weight: (O, k*k*I) float32 holding integers, columns ordered (row, column, input channel).
-        bias: (9, O) int64 at every eighth level 0..64, or one row when the level does not matter.
+        bias: (9, O) int64 at every eighth prior level 0..64, or one row that is the same at all of them.
         multiplier, shift: (O,) int64.
         kernel: 1 or 3.
     """
@@ -65,20 +64,20 @@ class IntegerConv:
         parts = (self.weight[rows], self.bias[:, rows], self.multiplier[rows], self.shift[rows])
         return IntegerConv(*parts, self.kernel, self.product)
 
-    def level_bias(self, level: int) -> np.ndarray:
-        """Bias (O,) at level 0..64: linear between its knots, rounded half up."""
+    def level_bias(self, prior_level: int) -> np.ndarray:
+        """Bias (O,) at a prior level 0..64: linear between its knots, rounded half up."""
         if len(self.bias) == 1:
             return self.bias[0]
-        knot, part = divmod(level, LEVELS_PER_KNOT)
+        knot, part = divmod(prior_level, LEVELS_PER_KNOT)
         after = self.bias[min(knot + 1, len(self.bias) - 1)]
         return (self.bias[knot] * (LEVELS_PER_KNOT - part) + after * part + LEVELS_PER_KNOT // 2) >> 3
 
-    def __call__(self, x: np.ndarray, level: int, corner: tuple[int, int] | None = None) -> np.ndarray:
-        """x (h, w, I) float32 integers -> (h, w, O) int64, or a quarter, see `windows`; zero padding."""
+    def __call__(self, x: np.ndarray, prior_level: int, corner: tuple[int, int] | None = None) -> np.ndarray:
+        """x (h, w, I) float32 integers -> (h, w, O) int64, zero-padded; `corner` as for `windows`."""
         columns = windows(x, corner) if self.kernel == 3 else x
         h, w, inputs = columns.shape
         acc = self.product(columns.reshape(h * w, inputs), self.weight.T).astype(np.int64)
-        acc += self.level_bias(level)
+        acc += self.level_bias(prior_level)
         acc *= self.multiplier
         acc += np.int64(1) << (self.shift - 1)
         acc >>= self.shift
@@ -86,10 +85,10 @@ class IntegerConv:
 
 
 def windows(x: np.ndarray, corner: tuple[int, int] | None) -> np.ndarray:
-    """The 3x3 surroundings (h, w, 9 I), 0 outside, of all places of x (h, w, I).
+    """The 3x3 neighbourhoods (h, w, 9 I), 0 outside, of all positions of x (h, w, I).
 
     Args:
-        corner: row and column, 0 or 1, from which on every second place alone is wanted; None for all.
+        corner: row and column, 0 or 1, of the first position, if only every second row and column is wanted.
     """
     h, w, channels = x.shape
     padded = np.zeros((h + 2, w + 2, channels), dtype=x.dtype)
@@ -106,7 +105,7 @@ def activate(x: np.ndarray) -> np.ndarray:
 
 @dataclass
 class IntegerState:
-    """What is known in a pass from slice to slice, see `vqcodec.model.prior.PassState`; channels last.
+    """The state of a pass between slices, as `vqcodec.model.prior.PassState`; channels last.
 
     Attributes:
         hidden: (h, w, W) float32 integers 0..255.
@@ -120,7 +119,7 @@ class IntegerState:
     known: list[np.ndarray]
 
     def inside(self, rows: int, columns: int) -> IntegerState:
-        """The first rows and columns alone; there is nothing to code where the grid reaches further."""
+        """The state cut to the first rows and columns, where the tile ends before the grid."""
         hidden, local = self.hidden[:rows, :columns], self.local[:rows, :columns]
         return IntegerState(self.place, np.ascontiguousarray(hidden), local, self.known)
 
@@ -135,7 +134,7 @@ class IntegerPrior:
         context_levels: tuple[int, ...],
         product: Product = np.matmul,
     ) -> None:
-        """slices: of all bands of the latent, in order.
+        """slices: of all bands, in order; context_levels: bins of each context number.
 
         Raises:
             ModelNotFound: a layer breaks the bounds of exact arithmetic.
@@ -150,10 +149,8 @@ class IntegerPrior:
         self.hyper1 = conv("prior.hyper1")
         self.hyper2 = conv("prior.hyper2")
         self.hyper3 = conv("prior.hyper3")
-        total = sum(name.startswith("prior.enter.") and name.endswith(".weight") for name in arrays)
-        self.passes = order(total + 1 - len(PHASES))
-        self.enter = [conv(f"prior.enter.{p}") for p in range(total)]
-        self.middle = [conv(f"prior.middle.{p}") for p in range(total)]
+        self.enter = [conv(f"prior.enter.{p}") for p in range(len(PASSES))]
+        self.middle = [conv(f"prior.middle.{p}") for p in range(len(PASSES))]
         rows = [piece.rows(channels, groups, len(context_levels)) for piece in slices]
         whole = [conv(f"prior.leave.{p}") for p in range(len(PHASES))]
         self.leave = [[layer.only(own) for own in rows] for layer in whole]
@@ -165,64 +162,64 @@ class IntegerPrior:
             inputs = slices[1 + n // len(PHASES)].channels.start + len(self.middle[0].weight)
             if layer.weight.shape[1] != inputs:
                 raise ValueError("the slices do not fit the layers that look at them")
-        self.linear = [arrays[f"prior.linear.{p}"].astype(np.int64) for p in range(total - 1)]
+        self.linear = [arrays[f"prior.linear.{p}"].astype(np.int64) for p in range(len(PASSES) - 1)]
         # The weights hold where the companded value steps up; a look-up is faster.
         steps = np.arange(LATENT_MAX + 1)
         self.compand = np.searchsorted(arrays["prior.compand"], steps, side="right").astype(np.float32)
 
-    def hyper(self, z: np.ndarray, level: int) -> np.ndarray:
+    def hyper(self, z: np.ndarray, prior_level: int) -> np.ndarray:
         """z (h, w, Z) in steps of 1/32 -> features (2h, 2w, F) float32 integers 0..255."""
-        h = activate(self.hyper1(z.astype(np.float32), level))
-        h = activate(self.hyper2(h, level))
+        h = activate(self.hyper1(z.astype(np.float32), prior_level))
+        h = activate(self.hyper2(h, prior_level))
         rows, columns, channels = h.shape
         # Pixel shuffle: channel c*4 + 2*i + j goes to row 2*y + i, column 2*x + j.
         h = h.reshape(rows, columns, channels // 4, 2, 2).transpose(0, 3, 1, 4, 2)
-        return activate(self.hyper3(np.ascontiguousarray(h.reshape(2 * rows, 2 * columns, -1)), level))
+        return activate(self.hyper3(np.ascontiguousarray(h.reshape(2 * rows, 2 * columns, -1)), prior_level))
 
-    def open(self, p: int, features: np.ndarray, maps: list[np.ndarray], level: int) -> IntegerState:
-        """What pass p knows before its first slice.
+    def open(self, p: int, features: np.ndarray, maps: list[np.ndarray], prior_level: int) -> IntegerState:
+        """The state of pass p before its first slice.
 
         Args:
             maps: the phases (H, W, M) int64 that it looks at, 0 where not decoded yet, |y| <= LATENT_MAX.
         """
-        place = self.passes[p]
+        place = PASSES[p]
         inputs = features
         if maps:
             channels = (self.enter[p].weight.shape[1] // 9 - features.shape[2]) // len(maps)
             inputs = np.concatenate([*(self._companded(y[:, :, :channels]) for y in maps), features], 2)
-        h = activate(self.enter[p](inputs, level, place.corner))
-        h = activate(self.middle[p](h, level))
+        h = activate(self.enter[p](inputs, prior_level, place.corner))
+        h = activate(self.middle[p](h, prior_level))
         local = np.zeros((*h.shape[:2], 0), dtype=np.int64)
         if maps:
             local = self._interpolate(maps, self.linear[p - 1], place.corner)
         return IntegerState(place, h, local, [])
 
-    def predict(self, n: int, state: IntegerState, level: int) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, n: int, state: IntegerState, prior_level: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean (h, w, C) int64 in steps of 1/128 and class (h, w, G) int64 of the pass's slice n.
 
-        With all slices before it in `state.known`, |r| <= LATENT_MAX; the hidden units there learn of them.
+        `state.known` holds all slices before it, |r| <= LATENT_MAX; the state's hidden units are updated.
         """
         phase, piece = state.place.phase, self.slices[n]
         if n:
             layer = (n - 1) * len(PHASES) + phase
             seen = np.concatenate([*(self._companded(r) for r in state.known), state.hidden], 2)
-            told = self.tell[layer](activate(self.look[layer](seen, level)), level)
+            told = self.tell[layer](activate(self.look[layer](seen, prior_level)), prior_level)
             state.hidden = activate(told + state.hidden.astype(np.int64))
-        out = self.leave[phase][n](state.hidden, level)
+        out = self.leave[phase][n](state.hidden, prior_level)
         start = piece.channels.stop - piece.channels.start
         mean = out[:, :, :start]
         local = state.local[:, :, piece.channels]
         mean[:, :, : local.shape[2]] += local
         groups = piece.groups.stop - piece.groups.start
         classes = np.zeros((*out.shape[:2], groups), dtype=np.int64)
-        for levels in self.context_levels:
-            part = np.clip(out[:, :, start : start + groups], 0, levels - 1)
-            classes = classes * levels + part
+        for bins in self.context_levels:
+            part = np.clip(out[:, :, start : start + groups], 0, bins - 1)
+            classes = classes * bins + part
             start += groups
         return mean, classes
 
     def _companded(self, y: np.ndarray) -> np.ndarray:
-        """Odd look-up of 16 * asinh(y / 128)."""
+        """16 * asinh(y / 128), rounded, by table."""
         return np.sign(y).astype(np.float32) * self.compand[np.abs(y)]
 
     @staticmethod

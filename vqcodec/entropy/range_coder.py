@@ -1,13 +1,10 @@
-"""Symbols and table numbers to words and back; the only file that imports constriction.
+"""Symbols and table numbers to coder words and back; the only file that imports constriction.
 
 Symbols are coded table by table in ascending table number, each table's symbols in the order given.
 That order is part of the format, and it is fast: one call per table instead of one per symbol.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import constriction
 import numpy as np
@@ -17,7 +14,7 @@ from vqcodec.errors import CorruptData
 
 
 class TableSet:
-    """Coder models of all tables of one kind, built from counts when first used.
+    """Coder models of a set of tables, built from counts when first used.
 
     Args:
         counts: (tables, K) integers, each row summing to 2**24 with entries >= 1.
@@ -41,32 +38,20 @@ class TableSet:
         return model
 
 
-@dataclass(frozen=True)
-class Runs:
-    """The order in which symbols are coded: run i has the table tables[i] and the places bounds[i:i+2].
+def runs(tables: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+    """The order in which symbols of the tables (n,) are coded.
 
-    Attributes:
-        order: (n,) where the symbol at each place belongs, by ascending tables, order kept inside.
+    Returns:
+        (n,) index of the symbol that is coded at each place: by ascending tables, stable; and (table, first
+        place, place after the last) of each run of one table.
     """
-
-    order: np.ndarray
-    tables: list[int]
-    bounds: list[int]
-
-    @classmethod
-    def of(cls, tables: np.ndarray) -> Runs:
-        """Runs of table numbers (n,), one of each symbol."""
-        if not len(tables):
-            return cls(np.empty(0, np.int64), [], [0])
-        # numpy sorts short integers several times faster.
-        order = np.argsort(tables.astype(np.min_scalar_type(int(tables.max()))), kind="stable")
-        ordered = tables[order]
-        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-        return cls(order, ordered[starts].tolist(), [*starts.tolist(), len(tables)])
-
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        """(table, first place, place after the last) of each run."""
-        return zip(self.tables, self.bounds[:-1], self.bounds[1:], strict=True)
+    if not len(tables):
+        return np.empty(0, np.int64), []
+    # numpy sorts short integers several times faster.
+    order = np.argsort(tables.astype(np.min_scalar_type(int(tables.max()))), kind="stable")
+    ordered = tables[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]).tolist()
+    return order, list(zip(ordered[starts].tolist(), starts, [*starts[1:], len(tables)], strict=True))
 
 
 class SegmentWriter:
@@ -77,9 +62,9 @@ class SegmentWriter:
 
     def write(self, symbols: np.ndarray, tables: np.ndarray, models: TableSet) -> None:
         """Append symbols (n,) coded with the tables (n,)."""
-        runs = Runs.of(tables)
-        values = symbols.astype(np.int32)[runs.order]
-        for table, start, end in runs:
+        order, spans = runs(tables)
+        values = symbols.astype(np.int32)[order]
+        for table, start, end in spans:
             self.write_run(values[start:end], models.model(table))
 
     def write_run(self, symbols: np.ndarray, model: object) -> None:
@@ -87,16 +72,15 @@ class SegmentWriter:
         self._encoder.encode(symbols, model)
 
     def finish(self) -> bytes:
-        """The segment: little-endian 32-bit words."""
+        """The segment: its coder words, 32 bits each, little-endian."""
         return self._encoder.get_compressed().astype("<u4").tobytes()
 
 
 class SegmentReader:
     """Reads back what `SegmentWriter` wrote, given the same tables in the same order.
 
-    A range decoder takes nearly any words for an answer: it does not notice a missing or an added
-    zero word at the end. So the symbols are encoded again as they are read, and must give the same
-    words; that costs a tenth of the decoding.
+    A range decoder accepts nearly any coder words: it does not notice a missing or an added zero at the
+    end. So the symbols are encoded again as they are read, and must give the same coder words.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -104,33 +88,33 @@ class SegmentReader:
             raise CorruptData("segment is not a whole number of 32-bit words")
         self._data = data
         self._again = SegmentWriter()
-        words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
-        self._decoder = constriction.stream.queue.RangeDecoder(words)
+        coder_words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
+        self._decoder = constriction.stream.queue.RangeDecoder(coder_words)
 
     def read(self, tables: np.ndarray, models: TableSet) -> np.ndarray:
         """Decode one symbol for each entry of `tables` (n,), as int64.
 
         Raises:
-            CorruptData: the words do not decode.
+            CorruptData: the coder words do not decode.
         """
-        runs = Runs.of(tables)
+        order, spans = runs(tables)
         values = np.empty(len(tables), dtype=np.int32)
         try:
-            for table, start, end in runs:
+            for table, start, end in spans:
                 model = models.model(table)
                 values[start:end] = run = self._decoder.decode(model, end - start)
                 self._again.write_run(run, model)
         except (AssertionError, KeyError, TypeError, ValueError) as error:
             raise CorruptData("segment does not decode") from error
         symbols = np.empty(len(tables), dtype=np.int64)
-        symbols[runs.order] = values
+        symbols[order] = values
         return symbols
 
     def finish(self) -> None:
-        """Check that the words are exactly those of the symbols read.
+        """Check that the coder words are exactly those of the symbols read.
 
         Raises:
-            CorruptData: words are missing, left over or changed.
+            CorruptData: coder words are missing, left over or changed.
         """
         if self._again.finish() != self._data:
             raise CorruptData("segment is not what its symbols encode to")

@@ -25,14 +25,14 @@ def make_powers() -> np.ndarray:
     return np.round(2.0**31 * np.exp(-CODE_NATS * np.arange(256))).astype(np.uint32)
 
 
-def combine_rows(rows: np.ndarray, levels: tuple[int, ...]) -> np.ndarray:
-    """Rows (..., sum of levels, K) uint8 to the codes (..., product of levels, K) uint8 of all classes.
+def combine_rows(rows: np.ndarray, bins: tuple[int, ...]) -> np.ndarray:
+    """Rows (..., sum of bins, K) uint8 to the codes (..., product of bins, K) uint8 of all classes.
 
     Classes count up with the last context number first.
     """
     total = np.zeros((*rows.shape[:-2], 1, rows.shape[-1]), dtype=np.int16)
     start = 0
-    for count in levels:
+    for count in bins:
         part = rows[..., start : start + count, :].astype(np.int16)
         start += count
         total = (total[..., :, None, :] + part[..., None, :, :]).reshape(*rows.shape[:-2], -1, rows.shape[-1])
@@ -54,8 +54,7 @@ def encode_probabilities(p: np.ndarray) -> np.ndarray:
 def counts_from_codes(codes: np.ndarray, powers: np.ndarray) -> np.ndarray:
     """Codes (..., K) uint8 to counts (..., K) int64 that sum to 2**24, every entry >= 1."""
     weight = powers.astype(np.int64)[codes]
-    words = codes.shape[-1]
-    counts = 1 + weight * (TOTAL - words) // weight.sum(axis=-1, keepdims=True)
+    counts = 1 + weight * (TOTAL - codes.shape[-1]) // weight.sum(axis=-1, keepdims=True)
     rest = TOTAL - counts.sum(axis=-1, keepdims=True)
     first_largest = counts.argmax(axis=-1)[..., None]
     np.put_along_axis(counts, first_largest, np.take_along_axis(counts, first_largest, -1) + rest, -1)
@@ -68,7 +67,7 @@ def nats_from_counts(counts: np.ndarray) -> np.ndarray:
 
 
 def perplexity(counts: np.ndarray) -> np.ndarray:
-    """exp(entropy) of counts (..., K) -> (...): how many equally likely words are as hard to guess."""
+    """exp(entropy) of counts (..., K) -> (...): how many equally likely codewords are as hard to guess."""
     total = counts.sum(axis=-1, keepdims=True)
     p = counts / np.maximum(total, 1)
     return np.exp(-(p * np.log(np.maximum(p, 1e-300))).sum(axis=-1))

@@ -1,49 +1,34 @@
-"""One tile's indices <-> segments: the walk over hyper-latent and passes that both directions share.
+"""One tile's indices <-> segments.
 
-    layer 0:  z (all groups), shifts, then y of the passes of the first phase
-    layer 1:  y of the other three
+    layer 0:  z (all groups), class offsets, then y of the passes of the first phase
+    layer 1:  y of the other three phases
 
 Inside a pass: slices and bands in order, groups in order, context classes ascending, positions row by row.
+
+Encoder and decoder are loops over the same walk, which predicts slice after slice from the indices that are
+set on the way:
+
+    for part, mean in coder.walk(z_index, shape, level):
+        part.index = ...                                # chosen by the encoder, read by the decoder
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from vqcodec.entropy.class_offsets import Shifts
-from vqcodec.entropy.codebooks import read_bands
-from vqcodec.entropy.coding_order import PHASES, whole
-from vqcodec.entropy.integer_prior import (
-    INPUT_MAX,
-    LATENT_MAX,
-    Arrays,
-    IntegerPrior,
-    Product,
-)
+from vqcodec.entropy.class_offsets import ClassOffsets
+from vqcodec.entropy.codebooks import CodedBand, read_bands
+from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, Slice, cut_slices, whole
+from vqcodec.entropy.integer_prior import INPUT_MAX, LATENT_MAX, Arrays, IntegerPrior, Product
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
-from vqcodec.entropy.slices import Slice, cut_slices
 from vqcodec.types import LEVEL_MAX
 
 LAYERS = 2
 LEVELS_PER_CLASS = 16
 """Quality levels (0..252) that share one table of the hyper-latent."""
-
-Choose = Callable[[int, Slice, np.ndarray, np.ndarray], list[np.ndarray]]
-"""(pass, slice, its mean (h, w, C) and classes (h, w, G)) -> indices (h, w, G) int64 of each of its bands."""
-
-Coded = list[tuple[int, Slice, list[np.ndarray], np.ndarray]]
-"""(pass, slice, indices (h, w, G) of its bands, classes (h, w, G) that the prior gives its groups), in the
-order of coding."""
-
-ChooseShifts = Callable[[Coded], list[np.ndarray]]
-"""The shifts (G,) of each band's groups, see `vqcodec.entropy.class_offsets`."""
-
-SHIFTS = -1
-Observe = Callable[[int | None, int, np.ndarray, np.ndarray], None]
-"""(pass; number of the band; indices (G, h, w); their table numbers alike). In place of the pass, None stands
-for the hyper-latent and SHIFTS for the shifts (G, 1, 1) of the band's groups."""
 
 
 def prior_level_of(level: int) -> int:
@@ -51,174 +36,143 @@ def prior_level_of(level: int) -> int:
     return (level * 64 + 126) // 252
 
 
+@dataclass
+class CodedSlice:
+    """What is coded at once: one slice of the channels at the positions of one pass.
+
+    Attributes:
+        classes: (h, w, G) int64 context classes of its groups, before class offsets.
+        index: indices (h, w, G) int64 of each of its bands; none stands for codewords of 0.
+    """
+
+    place: Pass
+    piece: Slice
+    classes: np.ndarray
+    index: list[np.ndarray] | None = None
+
+
 class LatentCoder:
     """Everything between segments and integer latents, built from a model's coding arrays."""
 
     def __init__(self, arrays: Arrays, product: Product = np.matmul) -> None:
-        context_levels = tuple(int(n) for n in arrays["context_levels"])
-        self.bands = read_bands(arrays, "y", context_levels)
+        bins = tuple(int(n) for n in arrays["context_levels"])
+        self.bands = read_bands(arrays, "y", bins)
         self.hyper_bands = read_bands(arrays, "z", (LEVEL_MAX // LEVELS_PER_CLASS + 1,))
         self.channels = sum(b.channels for b in self.bands)
-        self.groups = sum(b.groups for b in self.bands)
         for bands, limit in ((self.hyper_bands, INPUT_MAX), (self.bands, LATENT_MAX)):
-            if any(np.abs(b.words).max() > limit for b in bands):
+            if any(np.abs(b.codewords).max() > limit for b in bands):
                 raise ValueError("codewords break the bounds of exact arithmetic")
-        # Models from before there were slices have none.
-        starts = arrays["slices"].tolist() if "slices" in arrays else ()
-        slices = cut_slices([(b.channels, b.groups) for b in self.bands], starts)
-        self.prior = IntegerPrior(arrays, slices, context_levels, product)
-        # Models from before there were shifts have none.
-        self.shifts = Shifts(arrays["y.shifts"], context_levels) if "y.shifts" in arrays else None
+        slices = cut_slices([(b.channels, b.groups) for b in self.bands], arrays["slices"].tolist())
+        self.prior = IntegerPrior(arrays, slices, bins, product)
+        self.offsets = ClassOffsets(arrays["y.shifts"], bins)
 
-    # -- encoding ------------------------------------------------------------------------------
-    def encode(
+    def walk(self, z_index: Sequence[np.ndarray], shape: tuple[int, int], level: int) -> TileWalk:
+        """Predict a latent of `shape` (h, w) from indices (hz, wz, G) of each hyper band, at level 0..252."""
+        z_hat = [band.look_up(index) for band, index in zip(self.hyper_bands, z_index, strict=True)]
+        return TileWalk(self, np.concatenate(z_hat, axis=2), shape, level)
+
+    def write(
         self,
-        z_index: list[np.ndarray],
-        shape: tuple[int, int],
+        z_index: Sequence[np.ndarray],
+        offsets: Sequence[np.ndarray],
+        parts: Sequence[CodedSlice],
         level: int,
-        choose: Choose,
-        choose_shifts: ChooseShifts | None = None,
-    ) -> tuple[list[bytes], np.ndarray]:
-        """Code one tile.
-
-        Args:
-            z_index: indices (hz, wz, G) of each hyper band.
-            shape: height and width of the latent.
-            level: 0..252.
-            choose: the encoder's search; sees exactly what the decoder will see.
-            choose_shifts: called with what was chosen, if the model knows shifts; without it nothing moves.
-
-        Returns:
-            the segments of both layers, and the latent (h, w, M) int64 as the decoder will get it.
+    ) -> list[bytes]:
+        """The segments of both layers of a tile: indices of the hyper bands, offsets (G,) of all bands, and
+        what a walk gave, with indices.
         """
         writers = [SegmentWriter() for _ in range(LAYERS)]
         for band, index in zip(self.hyper_bands, z_index, strict=True):
-            tables = band.table_numbers(np.full(index.shape, level // LEVELS_PER_CLASS))
-            writers[0].write(index.transpose(2, 0, 1).reshape(-1), tables, band.tables)
+            band.write(writers[0], index, hyper_classes(band, index.shape[:2], level))
+        self.offsets.write(writers[0], offsets)
+        for part in parts:
+            for (band, classes), index in zip(self.bands_of(part, offsets), part.index or (), strict=True):
+                band.write(writers[part.place.layer], index, classes)
+        return [writer.finish() for writer in writers]
 
-        coded: Coded = []
+    def decode(self, segments: Sequence[bytes | None], shape: tuple[int, int], level: int) -> np.ndarray:
+        """Latent (h, w, M) int64 in steps of 1/128 of one tile of `shape` (h, w).
 
-        def keep(p: int, piece: Slice, mean: np.ndarray, classes: np.ndarray) -> np.ndarray:
-            indices = choose(p, piece, mean, classes)
-            coded.append((p, piece, indices, classes))
-            pairs = zip(self.bands[piece.bands], indices, strict=True)
-            return np.concatenate([band.look_up(index) for band, index in pairs], axis=2)
-
-        latent = self._walk(self._z_hat(z_index), shape, level, keep)
-        shifts = None
-        if self.shifts is not None:
-            still = [np.full(band.groups, self.shifts.still) for band in self.bands]
-            shifts = still if choose_shifts is None else choose_shifts(coded)
-            self.shifts.write(writers[0], shifts)
-        for p, piece, indices, classes in coded:
-            numbered = list(enumerate(self.bands))[piece.bands]
-            for (number, band), index in zip(numbered, indices, strict=True):
-                tables = band.table_numbers(self._classes(classes, number, piece, shifts))
-                writers[self.prior.passes[p].layer].write(
-                    index.transpose(2, 0, 1).reshape(-1), tables, band.tables
-                )
-        return [writer.finish() for writer in writers], latent
-
-    # -- decoding ------------------------------------------------------------------------------
-    def decode(
-        self,
-        segments: Sequence[bytes | None],
-        shape: tuple[int, int],
-        level: int,
-        observe: Observe | None = None,
-    ) -> np.ndarray:
-        """Latent (h, w, M) int64 in steps of 1/128 of one tile.
-
-        A missing second layer leaves the prior's means; a missing first one leaves zeros. `observe` is shown
-        what was read, band by band.
+        A missing second layer leaves the prior's means; a missing first one leaves zeros.
 
         Raises:
             CorruptData: a segment does not decode to exactly its symbols.
         """
         if segments[0] is None:
             return np.zeros((*shape, self.channels), dtype=np.int64)
-        readers = [SegmentReader(s) if s is not None else None for s in segments]
-        first = readers[0]
-        if first is None:
-            raise AssertionError("unreachable: layer 0 was checked above")
-        z_index = self._read_hyper(first, shape, level, observe)
-        shifts = None
-        if self.shifts is not None:
-            shifts = self.shifts.read(first, [band.groups for band in self.bands])
-            if observe is not None:
-                for number, numbers in enumerate(shifts):
-                    places = numbers[:, None, None]
-                    observe(SHIFTS, number, places, np.zeros_like(places))
-
-        def read(p: int, piece: Slice, mean: np.ndarray, classes: np.ndarray) -> np.ndarray:
-            reader = readers[self.prior.passes[p].layer]
-            if reader is None:
-                return np.zeros_like(mean)
-            h, w = classes.shape[:2]
-            values = []
-            for number, band in list(enumerate(self.bands))[piece.bands]:
-                tables = band.table_numbers(self._classes(classes, number, piece, shifts))
-                symbols = reader.read(tables, band.tables).reshape(band.groups, h, w)
-                values.append(band.look_up(symbols.transpose(1, 2, 0)))
-                if observe is not None:
-                    observe(p, number, symbols, tables.reshape(symbols.shape))
-            return np.concatenate(values, axis=2)
-
-        latent = self._walk(self._z_hat(z_index), shape, level, read)
+        first = SegmentReader(segments[0])
+        readers = first, None if segments[1] is None else SegmentReader(segments[1])
+        z_index, offsets = self.read_side(first, shape, level)
+        walk = self.walk(z_index, shape, level)
+        for part, _ in walk:
+            reader = readers[part.place.layer]
+            if reader is not None:
+                part.index = [band.read(reader, classes) for band, classes in self.bands_of(part, offsets)]
         for reader in readers:
             if reader is not None:
                 reader.finish()
-        return latent
+        return walk.latent
 
-    def _read_hyper(
-        self, reader: SegmentReader, shape: tuple[int, int], level: int, observe: Observe | None
-    ) -> list[np.ndarray]:
-        """Indices (hz, wz, G) of each hyper band."""
-        rows, columns = -(-shape[0] // 4), -(-shape[1] // 4)
-        z_index = []
-        for number, band in enumerate(self.hyper_bands):
-            grid = np.full((rows, columns, band.groups), level // LEVELS_PER_CLASS)
-            tables = band.table_numbers(grid)
-            symbols = reader.read(tables, band.tables).reshape(band.groups, rows, columns)
-            z_index.append(symbols.transpose(1, 2, 0))
-            if observe is not None:
-                observe(None, number, symbols, tables.reshape(symbols.shape))
-        return z_index
+    def read_side(
+        self, reader: SegmentReader, shape: tuple[int, int], level: int
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """A tile's side information: indices (hz, wz, G) of each hyper band, and offsets (G,) of each band.
 
-    # -- shared --------------------------------------------------------------------------------
-    def _z_hat(self, z_index: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate([b.look_up(i) for b, i in zip(self.hyper_bands, z_index, strict=True)], axis=2)
+        Raises:
+            CorruptData: the coder words do not decode.
+        """
+        sides = -(-shape[0] // 4), -(-shape[1] // 4)
+        z_index = [band.read(reader, hyper_classes(band, sides, level)) for band in self.hyper_bands]
+        return z_index, self.offsets.read(reader, [band.groups for band in self.bands])
 
-    def _classes(
-        self, classes: np.ndarray, number: int, piece: Slice, shifts: list[np.ndarray] | None
-    ) -> np.ndarray:
-        """Of the classes of a slice's groups those of one band, after its shifts."""
-        band = self.bands[number]
-        own = classes[:, :, band.within(piece)[1]]
-        return own if self.shifts is None or shifts is None else self.shifts.move(own, shifts[number])
+    def bands_of(
+        self, part: CodedSlice, offsets: Sequence[np.ndarray]
+    ) -> Iterator[tuple[CodedBand, np.ndarray]]:
+        """The bands of a slice, each with the classes (h, w, G) of its groups after their offsets."""
+        for band, own in zip(self.bands[part.piece.bands], offsets[part.piece.bands], strict=True):
+            yield band, self.offsets.apply(part.classes[:, :, band.within(part.piece)[1]], own)
 
-    def _walk(
-        self,
-        z_hat: np.ndarray,
-        shape: tuple[int, int],
-        level: int,
-        residual: Callable[[int, Slice, np.ndarray, np.ndarray], np.ndarray],
-    ) -> np.ndarray:
-        """Latent from passes; `residual` gives a slice's quantised residual for mean and classes."""
-        h, w = shape
-        prior_level = prior_level_of(level)
-        latent = np.zeros((*whole(self.prior.passes, h, w), self.channels), dtype=np.int64)
-        features = self.prior.hyper(z_hat, prior_level)[: latent.shape[0] // 2, : latent.shape[1] // 2]
-        phases = [latent[i::2, j::2] for i, j in PHASES]
-        for p, place in enumerate(self.prior.passes):
-            # Where the grid reaches beyond the tile the latent stays zero.
-            rows, columns = place.sides(h, w)
-            if not (rows and columns):
+
+def hyper_classes(band: CodedBand, shape: tuple[int, ...], level: int) -> np.ndarray:
+    """Classes (hz, wz, G) of a band of the hyper-latent of `shape` (hz, wz): the level's everywhere."""
+    return np.full((*shape, band.groups), level // LEVELS_PER_CLASS)
+
+
+class TileWalk:
+    """All slices of all passes of a tile, once, in the order of coding.
+
+    Iterating gives each slice, and the mean (h, w, C) int64 that the prior predicts for it in steps of 1/128;
+    its `index` must be set before the next one is asked for.
+
+    Attributes:
+        latent: (h, w, M) int64 in steps of 1/128, as far as the walk has come.
+    """
+
+    def __init__(self, coder: LatentCoder, z_hat: np.ndarray, shape: tuple[int, int], level: int) -> None:
+        self._coder, self._z_hat, self._level = coder, z_hat, prior_level_of(level)
+        self._whole = np.zeros((*whole(*shape), coder.channels), dtype=np.int64)
+        # Where the grid reaches beyond the tile the latent stays zero.
+        self.latent = self._whole[: shape[0], : shape[1]]
+
+    def __iter__(self) -> Iterator[tuple[CodedSlice, np.ndarray]]:
+        prior, level = self._coder.prior, self._level
+        rows, columns = (side // 2 for side in self._whole.shape[:2])
+        features = prior.hyper(self._z_hat, level)[:rows, :columns]
+        phases = [self._whole[i::2, j::2] for i, j in PHASES]
+        for p, place in enumerate(PASSES):
+            inside = self.latent[place.places]
+            if not inside.size:
                 continue
-            inside = latent[place.places][:rows, :columns]
-            state = self.prior.open(p, features, phases[: place.maps], prior_level).inside(rows, columns)
-            for n, piece in enumerate(self.prior.slices):
-                mean, classes = self.prior.predict(n, state, prior_level)
-                state.known.append(residual(p, piece, mean, classes))
+            state = prior.open(p, features, phases[: place.maps], level).inside(*inside.shape[:2])
+            for n, piece in enumerate(prior.slices):
+                mean, classes = prior.predict(n, state, level)
+                part = CodedSlice(place, piece, classes)
+                yield part, mean
+                state.known.append(self._codewords(part, mean))
                 np.clip(mean + state.known[-1], -LATENT_MAX, LATENT_MAX, out=inside[:, :, piece.channels])
-        return latent[:h, :w]
+
+    def _codewords(self, part: CodedSlice, mean: np.ndarray) -> np.ndarray:
+        if part.index is None:
+            return np.zeros_like(mean)
+        pairs = zip(self._coder.bands[part.piece.bands], part.index, strict=True)
+        return np.concatenate([band.look_up(index) for band, index in pairs], axis=2)

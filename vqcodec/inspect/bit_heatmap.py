@@ -81,7 +81,11 @@ def _tables(page: Page, x: int, report: BitReport) -> None:
     y = _bars(page, x, _HEAD, "By layer", layers, report.bits)
     y = _bars(page, x, y, "By pass", list(zip(PASS_NAMES, report.passes, strict=True)), report.bits)
     bands = [
-        (f"{b.name}: {b.groups} groups of {b.size}", b.bits, f"perplexity {b.perplexity:.1f} of {b.words}")
+        (
+            f"{b.name}: {b.groups} groups of {b.size}",
+            b.bits,
+            f"perplexity {b.perplexity:.1f} of {b.codewords}",
+        )
         for b in report.bands
     ]
     y = _bars(page, x, y, "By band", bands, report.bits)

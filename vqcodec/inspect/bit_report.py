@@ -1,6 +1,6 @@
-"""Where a file's bits went: decode it with an eye on every index, and add up what its table charged for it.
+"""Where a file's bits went: decode it, and add up what the tables charge for every index.
 
-    bytes --parse--> segments --decode, observed--> -log2(count / 2**24) of each index
+    bytes --parse--> segments --decode--> -log2(count / 2**24) of each index
           --> by layer, pass, band, group, and by 16x16 block of the picture
 
 The sums are the ideal code length; a segment is longer by what the range coder rounds away and pads.
@@ -8,6 +8,7 @@ The sums are the ideal code length; a segment is longer by what the range coder 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +18,15 @@ from PIL import Image
 
 from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
-from vqcodec.entropy.tables import TOTAL_BITS, perplexity
-from vqcodec.entropy.tile_coder import LAYERS, SHIFTS, LatentCoder, Observe
+from vqcodec.entropy.range_coder import SegmentReader
+from vqcodec.entropy.tables import perplexity
+from vqcodec.entropy.tile_coder import LAYERS, LatentCoder, hyper_classes
 from vqcodec.files import Source, read_source
 from vqcodec.tiling import BLOCK, tiles
 from vqcodec.types import DEFAULT_LIMITS, Header, Limits
 
 PASS_NAMES = ("z", "shifts", "pass 0", "pass 1", "pass 2", "pass 3")
-_Z, _SHIFTS, _FIRST = range(3)
+_Z, _OFFSETS, _FIRST = range(3)
 _Z_SIDE = 4
 """Blocks along one side of what one position of the hyper-latent covers."""
 
@@ -36,7 +38,7 @@ class BandBits:
     name: str
     size: int
     groups: int
-    words: int
+    codewords: int
     symbols: int
     bits: float
     perplexity: float
@@ -58,9 +60,8 @@ class BitReport:
 
     Attributes:
         blocks: (h, w) bits of each 16x16 block; hyper-latent bits are spread over the blocks they cover.
-        passes: bits of the hyper-latent, of shifts and of the four phases, see PASS_NAMES; a first phase
-            that is coded in four passes of its own counts as one. What shifts take counts to their bands,
-            and evenly to the blocks of their tile.
+        passes: bits of the hyper-latent, of class offsets and of the four phases, see PASS_NAMES. Class
+            offsets count to their bands, and evenly to the blocks of their tile.
         layers: (bits, segment bytes) of each layer.
         groups: most expensive first.
         chunks: payload bytes of each chunk.
@@ -121,7 +122,7 @@ class BitReport:
                     "band": band.name,
                     "size": band.size,
                     "groups": band.groups,
-                    "words": band.words,
+                    "words": band.codewords,
                     "symbols": band.symbols,
                     **share(band.bits),
                     "bits_per_symbol": round(band.bits / band.symbols, 4),
@@ -167,9 +168,8 @@ def count_bits(
     header = container.header
     tally = _Tally(coder, (-(-header.height // BLOCK), -(-header.width // BLOCK)))
     places = tiles(*tally.blocks.shape, header.tile)
-    for (rows, columns), segments in zip(places, container.segments, strict=True):
-        shape = (rows.stop - rows.start, columns.stop - columns.start)
-        coder.decode(segments, shape, header.level, tally.observer(rows, columns))
+    for place, segments in zip(places, container.segments, strict=True):
+        tally.add(segments, place, header.level)
     sizes = [sum(len(layers[n] or b"") for layers in container.segments) for n in range(LAYERS)]
     bits = [float(part.sum()) for part in (tally.passes[: _FIRST + 1], tally.passes[_FIRST + 1 :])]
     report = BitReport(
@@ -190,48 +190,64 @@ class _Tally:
     """Sums over all tiles of a picture."""
 
     def __init__(self, coder: LatentCoder, shape: tuple[int, int]) -> None:
+        self._coder = coder
         # The hyper-latent's bands come first, as in the file.
         self._bands = [*coder.hyper_bands, *coder.bands]
-        self._hyper = len(coder.hyper_bands)
-        self._shifts = coder.shifts
-        self._order = coder.prior.passes
         self._bits = [np.zeros(band.groups) for band in self._bands]
-        self._used = [np.zeros(band.words.shape[:2], dtype=np.int64) for band in self._bands]
+        self._used = [np.zeros(band.codewords.shape[:2], dtype=np.int64) for band in self._bands]
         self.blocks = np.zeros(shape)
         self.passes = np.zeros(len(PASS_NAMES))
 
-    def observer(self, rows: slice, columns: slice) -> Observe:
-        """For one tile of the latent."""
-        part = self.blocks[rows, columns]
+    def add(self, segments: Sequence[bytes | None], place: tuple[slice, slice], level: int) -> None:
+        """Decode a tile at these rows and columns of the latent, and count its bits.
 
-        def observe(p: int | None, number: int, index: NDArray[Any], tables: NDArray[Any]) -> None:
-            number += 0 if p is None else self._hyper
-            if p == SHIFTS and self._shifts is not None:
-                bits = self._shifts.bits(index[:, 0, 0])
-                self.passes[_SHIFTS] += bits.sum()
-                self._bits[number] += bits
-                part[:] += bits.sum() / part.size
-                return
-            band = self._bands[number]
-            bits = TOTAL_BITS - np.log2(band.tables.counts[tables, index])
-            place = None if p is None else self._order[p]
-            self.passes[_Z if place is None else _FIRST + place.phase] += bits.sum()
-            self._bits[number] += bits.sum(axis=(1, 2))
-            np.add.at(self._used[number], (np.arange(band.groups)[:, None, None], index), 1)
-            here = bits.sum(axis=0)
-            if place is None:
-                part[:] += _spread(here, part.shape)
-            else:
-                part[place.places] += here
+        Raises:
+            CorruptData: its segments do not decode.
+        """
+        coder, blocks, hyper = self._coder, self.blocks[place], len(self._coder.hyper_bands)
+        shape = blocks.shape[0], blocks.shape[1]
+        readers = [SegmentReader(segment or b"") for segment in segments]
+        z_index, offsets = coder.read_side(readers[0], shape, level)
+        for number, (band, index) in enumerate(zip(coder.hyper_bands, z_index, strict=True)):
+            bits = self._count(_Z, number, index, hyper_classes(band, index.shape[:2], level))
+            blocks += _spread(bits, blocks.shape)
+        for number, own in enumerate(offsets, hyper):
+            shares = coder.offsets.bits(own)
+            self.passes[_OFFSETS] += shares.sum()
+            self._bits[number] += shares
+            blocks += shares.sum() / blocks.size
+        for part, _ in coder.walk(z_index, shape, level):
+            part.index = []
+            for number, (band, classes) in enumerate(coder.bands_of(part, offsets), part.piece.bands.start):
+                index = band.read(readers[part.place.layer], classes)
+                part.index.append(index)
+                bits = self._count(_FIRST + part.place.phase, hyper + number, index, classes)
+                blocks[part.place.places] += bits
 
-        return observe
+    def _count(
+        self, phase: int, number: int, index: NDArray[np.int64], classes: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Count indices (h, w, G) of a band; returns their bits (h, w) at every position."""
+        band = self._bands[number]
+        bits = band.bits(index, classes)
+        self.passes[phase] += bits.sum()
+        self._bits[number] += bits.sum(axis=(0, 1))
+        np.add.at(self._used[number], (np.arange(band.groups), index), 1)
+        return bits.sum(axis=2)
 
     def band_bits(self) -> list[BandBits]:
         """Each band's share."""
         found = []
         for number, (band, bits, used) in enumerate(zip(self._bands, self._bits, self._used, strict=True)):
-            groups, words, size = band.words.shape
-            known = (size, groups, words, int(used.sum()), float(bits.sum()), float(perplexity(used).mean()))
+            groups, codewords, size = band.codewords.shape
+            known = (
+                size,
+                groups,
+                codewords,
+                int(used.sum()),
+                float(bits.sum()),
+                float(perplexity(used).mean()),
+            )
             found.append(BandBits(self._name(number), *known))
         return found
 
@@ -244,7 +260,8 @@ class _Tally:
         ]
 
     def _name(self, number: int) -> str:
-        return f"z{number}" if number < self._hyper else f"y{number - self._hyper}"
+        hyper = len(self._coder.hyper_bands)
+        return f"z{number}" if number < hyper else f"y{number - hyper}"
 
 
 def _spread(bits: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ def draw_atlas(codec: Codec, quality: float = 50.0) -> Page:
     model = codec.model
     left, head, across, down = 150, 84, _PATCH + 4, _PATCH + 17
     shown = [_evenly(band.groups, ROWS) for band in model.coder.bands]
-    columns = max(min(COLUMNS, int(band.words.shape[1])) for band in model.coder.bands)
+    columns = max(min(COLUMNS, int(band.codewords.shape[1])) for band in model.coder.bands)
     height = head + sum(len(groups) * down + 34 for groups in shown) + 10
     page = Page(max(left + columns * across + 20, 1100), height)
     page.text(20, 14, f"Codebooks of model {codec.name}, decoded at quality {quality:.0f}", 20)
@@ -58,7 +58,7 @@ def draw_atlas(codec: Codec, quality: float = 50.0) -> Page:
     page.text(20, 58, how, 12, FAINT)
     y = head
     for number, (band, groups) in enumerate(zip(model.coder.bands, shown, strict=True)):
-        _, words, size = band.words.shape
+        _, words, size = band.codewords.shape
         text = f"band y{number}: {band.groups} groups of {size} channel{'s' * (size > 1)}, {words} words"
         page.draw.line((20, y + 4, page.image.width - 20, y + 4), fill=RULE)
         text += f"; {len(groups)} groups shown" if len(groups) < band.groups else ""
@@ -104,7 +104,7 @@ def _patches(
 ) -> NDArray[np.uint8]:
     """Pixels (N, 24, 24, 3) of the words `order` (N,) of a group; grey where a word does nothing."""
     y = torch.zeros(len(order) + 1, model.coder.channels, _FIELD, _FIELD, device=model.device)
-    words = torch.from_numpy(band.words[group, order] * VALUE_STEP).to(model.device, torch.float32)
+    words = torch.from_numpy(band.codewords[group, order] * VALUE_STEP).to(model.device, torch.float32)
     y[:-1, list(band.channels_of(group)), _FIELD // 2, _FIELD // 2] = words
     t = torch.full((len(y),), level / LEVEL_MAX, device=model.device)
     start = (_FIELD * BLOCK - _CROP) // 2

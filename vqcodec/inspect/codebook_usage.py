@@ -60,7 +60,7 @@ def codebook_use(codec: Codec) -> list[CodebookUse]:
         for number, band in enumerate(bands):
             spread = perplexity(band.tables.counts.reshape(band.groups, band.classes, -1))
             central = spread[:, middle if kind == "y" else band.classes // 2]
-            lengths = np.linalg.norm(band.words * step, axis=2)
+            lengths = np.linalg.norm(band.codewords * step, axis=2)
             for g in range(band.groups):
                 norms = (lengths[g].min(), np.median(lengths[g]), lengths[g].max())
                 found.append(
@@ -68,7 +68,7 @@ def codebook_use(codec: Codec) -> list[CodebookUse]:
                         band=f"{kind}{number}",
                         group=g,
                         channels=band.channels_of(g),
-                        words=int(band.words.shape[1]),
+                        words=int(band.codewords.shape[1]),
                         perplexity=float(spread[g].mean()),
                         perplexity_middle=float(central[g]),
                         norms=(float(norms[0]), float(norms[1]), float(norms[2])),

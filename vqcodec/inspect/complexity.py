@@ -19,7 +19,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vqcodec.entropy.class_offsets import shift_counts
+from vqcodec.entropy.class_offsets import offset_counts
+from vqcodec.entropy.coding_order import PASSES
 from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.blocks import BLOCK, LEVEL_KNOTS
@@ -86,7 +87,7 @@ def tensor_bytes(config: ModelConfig) -> int:
     total += LOOK_UP_BYTES
     total += 4 * (model.log_gain.numel() + model.g_s.deviation.numel())
     total += 4 * (len(config.context_levels) + len(config.slices))
-    total += shift_counts(config.context_levels).nbytes
+    total += offset_counts(config.context_levels).nbytes
     # Counted above as half precision.
     total += 2 * sum(t.lapping.numel() for t in (model.g_a, model.g_s) if t.lapping is not None)
     for layer in model.prior.modules():
@@ -112,7 +113,7 @@ def stored_bytes(parameters: Iterable[tuple[str, Tensor]]) -> int:
 
 
 def _all_passes(model: VQVAE, features: Tensor, phase: Tensor, basis: Tensor) -> None:
-    for p, place in enumerate(model.prior.passes):
+    for p, place in enumerate(PASSES):
         state = model.prior.open(p, features, [phase] * place.maps, basis, False)
         for n in range(len(model.prior.slices)):
             mean, _ = model.prior.predict(n, state, basis, False)

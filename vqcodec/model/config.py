@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+RETIRED = {"first_passes": 4}
+"""Fields of weights files and states written before these were fixed, with the only value left."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
     """Sizes of the model; stored as JSON in the weights file.
 
     Attributes:
-        first_passes, first_channels: passes that the first phase takes, and channels that these look at.
+        context_channels, first_channels: channels of decoded phases that passes look at, those of the first
+            phase at fewer.
         restoration: features and kernels of the decoder's last stage, see `vqcodec.model.restoration`;
             without features there is none.
         guided: it also looks at what the decoder's networks end with.
         lapped: blocks of the linear shortcut overlap, see `vqcodec.model.shortcut`.
         slices: numbers of the bands at which a pass looks again, at the channels before them at the same
-            place, see `vqcodec.entropy.slices`; with the hidden units `slice_width` for it.
+            place, see `vqcodec.entropy.coding_order`; with the hidden units `slice_width` for it.
         quantizer, shortcut, context_passes: for comparisons only; other models than the default's
             ("vector", True, 4) cannot be exported. See `vqcodec.model.transforms` and `vqcodec.model.vqvae`.
     """
@@ -41,7 +45,6 @@ class ModelConfig:
     guided: bool = True
     prior_features: int = 128
     prior_width: int = 256
-    first_passes: int = 4
     first_channels: int = 64
     slices: tuple[int, ...] = (1, 2, 3, 4)
     slice_width: int = 128
@@ -58,10 +61,11 @@ class ModelConfig:
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """Inverse of `to_dict`, also after a trip through JSON."""
         # What models from before there was the choice were like.
-        older: dict[str, Any] = {"lapped": False, "first_passes": 1, "first_channels": 0}
+        older: dict[str, Any] = {"lapped": False}
         older |= {"restoration": (0, 0), "guided": False, "slices": (), "slice_width": 0}
         values = older | values
-        fixed = {k: _tuples(v) if isinstance(v, list) else v for k, v in values.items()}
+        kept = {k: v for k, v in values.items() if (k, v) not in RETIRED.items()}
+        fixed = {k: _tuples(v) if isinstance(v, list) else v for k, v in kept.items()}
         return cls(**fixed)
 
 

@@ -6,8 +6,7 @@
     slices of the pass decoded so far --asinh--> 1x1, 1x1 (by slice and phase) --> + hidden        per group
 
 Positions are coded in the order of `vqcodec.entropy.coding_order`; a pass sees the phases before it as
-channels
-of a half-size grid, so every pass is one dense convolution and nothing is computed twice. A linear
+channels of a half-size grid, so every pass is one dense convolution and nothing is computed twice. A linear
 interpolation from decoded neighbours runs beside the network for the strongest channels. Every layer can be
 replayed in integers.
 """
@@ -20,8 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.coding_order import PHASES, Pass, order
-from vqcodec.entropy.slices import Slice, cut_slices
+from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, Slice
 from vqcodec.model.blocks import LEVEL_KNOTS, Bounded
 from vqcodec.model.integer_conv import (
     ACTIVATION_STEP,
@@ -42,37 +40,34 @@ CONTEXT_MAX = 127 * CONTEXT_STEP
 
 
 def interleave(phases: list[Tensor]) -> Tensor:
-    """Four phases (B, C, h, w), in their order, as one map (B, C, 2h, 2w)."""
-    # Not by writing to parts of a tensor: each of those would copy the whole gradient.
+    """Up to four phases (B, C, h, w), in their order, as one map (B, C, 2h, 2w); 0 for those that lack."""
+    phases = phases + [torch.zeros_like(phases[0])] * (len(PHASES) - len(phases))
+    # Not by assigning to slices of a tensor: each would copy the whole gradient.
     cells = [phases[PHASES.index((i, j))] for i in range(2) for j in range(2)]
     return F.pixel_shuffle(torch.stack(cells, 2).flatten(1, 2), 2)
 
 
-def to_phases(parts: list[Tensor], passes: tuple[Pass, ...]) -> list[Tensor]:
-    """What the first passes made as maps of the phases (B, C, H, W); 0 where nothing is yet."""
-    count = sum(not place.layer for place in passes)
-    first = parts[:count]
-    if count > 1 and first:
-        first = [interleave([*first, *[torch.zeros_like(first[0])] * (count - len(first))])]
-    return first + parts[count:]
+def to_phases(parts: list[Tensor]) -> list[Tensor]:
+    """What the first passes decoded as maps of the phases (B, C, H, W); 0 where nothing is yet."""
+    first, later = parts[: len(PHASES)], parts[len(PHASES) :]
+    return [interleave(first), *later] if first else []
 
 
-def put_together(parts: list[Tensor], passes: tuple[Pass, ...]) -> Tensor:
-    """What the first passes made, (B, C, h, w) each and one at least, as a latent; 0 elsewhere."""
-    phases = to_phases(parts, passes)
-    return interleave(phases + [torch.zeros_like(phases[0])] * (len(PHASES) - len(phases)))
+def put_together(parts: list[Tensor]) -> Tensor:
+    """What the first passes decoded, (B, C, h, w) each and one at least, as a latent; 0 elsewhere."""
+    return interleave(to_phases(parts))
 
 
 @dataclass
 class PassState:
-    """What is known in a pass from slice to slice.
+    """The state of a pass between slices.
 
     Attributes:
         place: the pass.
-        hidden: (B, W, h, w), what all predictions are made from.
+        hidden: (B, W, h, w) hidden units that all predictions are made from.
         local: linear mean (B, C, h, w) of the strongest channels; None in the first pass.
         known: decoded residuals y_hat - mean (B, C, h, w) of the slices so far.
-        companded: those of them that have been looked at, as the network sees them.
+        companded: those of them that `look` has seen, companded.
     """
 
     place: Pass
@@ -94,26 +89,25 @@ class Prior(nn.Module):
         hyper_channels: int,
         features: int,
         width: int,
-        first: tuple[int, int] = (1, 0),
-        slices: list[Slice] | None = None,
-        slice_width: int = 0,
+        first_channels: int,
+        slices: list[Slice],
+        slice_width: int,
     ) -> None:
-        """Layers of their usual start.
+        """Build the layers.
 
         Args:
-            context_channels: how many of the strongest channels of decoded phases are looked at.
-            first: passes that the first phase takes, and in place of `context_channels` for these.
-            slices: how the bands are cut, in one piece without it.
+            context_channels: how many channels of decoded phases, the strongest, a pass looks at.
+            first_channels: the same for the passes of the first phase.
+            slices: of all bands.
             slice_width: hidden units that look at the slices so far.
         """
         super().__init__()
-        self.passes = order(first[0])
-        self.seen = [context_channels if p.layer else first[1] for p in self.passes]
+        self.seen = [context_channels if p.layer else first_channels for p in PASSES]
         """Channels of a map that each pass looks at."""
         self.channels, self.groups, self.context_levels = channels, groups, context_levels
-        self.slices = slices or cut_slices([(channels, groups)], ())
+        self.slices = slices
         for n, piece in enumerate(self.slices):
-            # Buffers, so that they lie where the weights do: sent there in every step, they are waited for.
+            # Buffers, so that they are on the device of the weights.
             rows = torch.from_numpy(piece.rows(channels, groups, len(context_levels)))
             self.register_buffer(f"rows{n}", rows, persistent=False)
         self.class_limit: Tensor
@@ -133,17 +127,17 @@ class Prior(nn.Module):
                 relu=True,
                 level_bias=True,
             )
-            for p, n in zip(self.passes, self.seen, strict=True)
+            for p, n in zip(PASSES, self.seen, strict=True)
         )
         self.middle = nn.ModuleList(
-            QuantizableConv([(width, ACTIVATION_STEP)], width, 1, relu=True) for _ in self.passes
+            QuantizableConv([(width, ACTIVATION_STEP)], width, 1, relu=True) for _ in PASSES
         )
         self.leave = nn.ModuleList(
             QuantizableConv([(width, ACTIVATION_STEP)], outputs, 1, relu=False, level_bias=True)
             for _ in PHASES
         )
         self.linear = nn.ParameterList(
-            nn.Parameter(start_interpolation(p, channels)) for p in self.passes if p.maps
+            nn.Parameter(start_interpolation(p, channels)) for p in PASSES if p.maps
         )
         self.look = nn.ModuleList(
             QuantizableConv(
@@ -169,10 +163,10 @@ class Prior(nn.Module):
 
     @torch.no_grad()
     def start_context(self, typical: Tensor, level_slope: float, first: int = 0) -> None:
-        """Start u0 at the class (n,) that fits each group, the other numbers in their middle.
+        """Start u0 at the bin (n,) that fits each group, the other context numbers in their middle.
 
         Args:
-            level_slope: classes by which u0 rises over the whole quality dial.
+            level_slope: bins by which u0 rises from t = 0 to 1.
             first: number of the first of these groups; those before it are left alone.
         """
         ramp = torch.linspace(-0.5, 0.5, LEVEL_KNOTS)[:, None] * level_slope / CONTEXT_GAIN
@@ -187,7 +181,7 @@ class Prior(nn.Module):
                 start += self.groups
 
     def integer_units(self, layer: QuantizableConv) -> Tensor:
-        """Integers per real unit of each output (O,) of one of its layers, when it runs in integers."""
+        """Integers per real unit of each output (O,) of one of its layers in the integer prior."""
         if all(layer is not last for last in self.leave):
             return torch.full((len(layer.weight),), 1 / ACTIVATION_STEP)
         units = torch.full((len(layer.weight),), CONTEXT_GAIN)
@@ -201,12 +195,12 @@ class Prior(nn.Module):
         return self.hyper3(h, basis, exact)
 
     def open(self, p: int, features: Tensor, maps: list[Tensor], basis: Tensor, exact: bool) -> PassState:
-        """What pass p knows before its first slice.
+        """The state of pass p before its first slice.
 
         Args:
             maps: the phases (B, M, H, W) that it looks at, 0 where they are not decoded yet.
         """
-        place = self.passes[p]
+        place = PASSES[p]
         companded = []
         if maps:
             companded = [_compand(torch.cat([y[:, : self.seen[p]] for y in maps], 1), exact)]
@@ -225,7 +219,7 @@ class Prior(nn.Module):
     def predict(self, n: int, state: PassState, basis: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
         """Mean (B, C, h, w) and context numbers (B, dims, G, h, w), not rounded, of the pass's slice n.
 
-        With all slices before it in `state.known`; the hidden units there learn of them.
+        `state.known` holds all slices before it; the state's hidden units are updated.
         """
         place, piece = state.place, self.slices[n]
         if n:
@@ -235,8 +229,7 @@ class Prior(nn.Module):
             told = self.tell[layer](self.look[layer](told, basis, exact), None, exact) + state.hidden
             top = 255 * ACTIVATION_STEP
             state.hidden = to_grid(told, ACTIVATION_STEP, 0, top) if exact else told.clamp(0, top)
-        rows = self.get_buffer(f"rows{n}") if len(self.slices) > 1 else None
-        out = self.leave[place.phase](state.hidden, basis, exact, rows=rows)
+        out = self.leave[place.phase](state.hidden, basis, exact, rows=self.get_buffer(f"rows{n}"))
         count = piece.channels.stop - piece.channels.start
         mean, context = out[:, :count] * MEAN_GAIN, out[:, count:] * CONTEXT_GAIN
         if state.local is not None:
@@ -250,7 +243,7 @@ class Prior(nn.Module):
 
 
 def _compand(y: Tensor, exact: bool) -> Tensor:
-    """asinh, clamped to where it is still told apart."""
+    """asinh, clamped to the range of the integer table."""
     small = torch.asinh(y)
     if exact:
         return to_grid(small, CONTEXT_STEP, -CONTEXT_MAX, CONTEXT_MAX)

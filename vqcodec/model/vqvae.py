@@ -16,8 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.coding_order import whole
-from vqcodec.entropy.slices import cut_slices
+from vqcodec.entropy.coding_order import PASSES, cut_slices, whole
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
 from vqcodec.model.codebook import SLOPE, Band, Quantized, VectorQuantizer
 from vqcodec.model.config import ModelConfig
@@ -128,9 +127,9 @@ class VQVAE(Transforms):
             config.hyper_channels,
             config.prior_features,
             config.prior_width,
-            (config.first_passes, config.first_channels),
+            config.first_channels,
             # Scalars have no bands that could be cut.
-            None
+            cut_slices([(config.channels, self.quantizer.groups)], ())
             if config.quantizer == "scalar"
             else cut_slices([(b.channels, b.groups) for b in bands], config.slices),
             config.slice_width,
@@ -183,8 +182,7 @@ class VQVAE(Transforms):
         basis = self.prior_basis(level)
         hyper = self.encode_hyper(y if hyper_of is None else hyper_of, basis)
         h, w = y.shape[-2:]
-        order = self.prior.passes
-        rows, columns = whole(order, h, w)
+        rows, columns = whole(h, w)
         margin = (0, columns - w, 0, rows - h)
         keep = F.pad(y.new_ones(y.shape[0], h, w), margin) if any(margin) else None
         y = F.pad(y, margin)
@@ -192,8 +190,8 @@ class VQVAE(Transforms):
         decoded: list[Tensor] = []
         passes: list[Quantized] = []
         sizes = [piece.channels.stop - piece.channels.start for piece in self.prior.slices]
-        for p, place in enumerate(order):
-            maps = to_phases(decoded, order)
+        for p, place in enumerate(PASSES):
+            maps = to_phases(decoded)
             if self.config.context_passes == 2 and place.maps % 2:
                 maps[-1] = torch.zeros_like(maps[-1])
             mask = None if keep is None else keep[place.last]
@@ -213,7 +211,7 @@ class VQVAE(Transforms):
                 state.known.append(value - mean)
             decoded.append(torch.cat(values, 1))
             passes.append(Quantized.join(results))
-        return put_together(decoded, order)[:, :, :h, :w], hyper, passes
+        return put_together(decoded)[:, :, :h, :w], hyper, passes
 
     def forward(self, x: Tensor, level: Tensor, autocast: bool = False, synthesis: bool = True) -> Output:
         """x (B, 3, H, W) in [0, 1], H and W multiples of 16; level (B,) in [0, 1].

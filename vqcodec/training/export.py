@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vqcodec.entropy.class_offsets import shift_counts
+from vqcodec.entropy.class_offsets import offset_counts
 from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.tables import encode_logits, encode_probabilities, make_powers
 from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
@@ -35,8 +35,8 @@ from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.evaluate import load_state
 from vqcodec.types import LEVEL_MAX
-from vqcodec.weights.checkpoint import replace_decoder, save_weights
 from vqcodec.weights.restore import hyper_class_basis
+from vqcodec.weights.writing import replace_decoder, save_weights
 from vqcodec.weights.zoo import find_model
 
 PSEUDO_COUNT = 60.0
@@ -175,9 +175,8 @@ def export(
     arrays = export_prior(model)
     arrays["powers"] = make_powers()
     arrays["context_levels"] = np.array(quantizer.context_levels, dtype=np.int32)
-    if model.config.slices:
-        arrays["slices"] = np.array(model.config.slices, dtype=np.int32)
-    arrays["y.shifts"] = shift_counts(quantizer.context_levels)
+    arrays["slices"] = np.array(model.config.slices, dtype=np.int32)
+    arrays["y.shifts"] = offset_counts(quantizer.context_levels)
     for i in range(len(quantizer.bands)):
         words = (quantizer.words[i] / VALUE_STEP).round().clamp(-LATENT_MAX, LATENT_MAX)
         arrays[f"y.words.{i}"] = words.to(torch.int32).numpy()

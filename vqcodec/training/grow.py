@@ -14,7 +14,7 @@ import re
 import torch
 from torch import Tensor
 
-from vqcodec.entropy.coding_order import PHASES, whole
+from vqcodec.entropy.coding_order import PASSES, PHASES, whole
 from vqcodec.model.codebook import VectorQuantizer, from_groups, to_groups
 from vqcodec.model.prior import put_together
 from vqcodec.model.restoration import SAYS_NOTHING_AT_ZERO
@@ -62,14 +62,13 @@ def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) 
         output = source(x, level.sqrt())
         latent = model.analyse(x, level.sqrt())
         h, w = latent.shape[-2:]
-        order = source.prior.passes
-        rows, columns = whole(order, h, w)
+        rows, columns = whole(h, w)
         left = []
-        for result, place in zip(output.passes, order, strict=True):
+        for result, place in zip(output.passes, PASSES, strict=True):
             shape = (batch, *place.sides(rows, columns))
             pairs = zip(result.residual, bands, strict=True)
             left.append(torch.cat([from_groups(r, b, shape) for r, b in pairs], 1))
-        joined = put_together(left, order)[:, :, :h, :w]
+        joined = put_together(left)[:, :, :h, :w]
         parts.append(torch.cat([joined[:, :old], latent[:, old:]], 1))
     return torch.cat(parts)
 
@@ -91,20 +90,6 @@ def _copy_overlap(new: Tensor, old: Tensor) -> None:
     if new.dim() >= 3:
         new[region[0]] = 0
     new[region] = old[region]
-
-
-def _older_name(name: str, model: VQVAE, source: VQVAE) -> str:
-    """What a parameter of `model` is called in `source`, whose first phase may take another number of passes.
-
-    Passes count from the end, where they are those of the same phases; the first one lends its layers to all
-    that come of its phase. What predicts these linearly has nothing like it in a model of a single one.
-    """
-    found = re.fullmatch(r"prior\.(enter|middle|linear)\.(\d+)(.*)", name)
-    if found is None:
-        return name
-    kind, number, rest = found[1], int(found[2]), found[3]
-    number -= len(model.prior.passes) - len(source.prior.passes)
-    return f"prior.{kind}.{number if kind == 'linear' else max(number, 0)}{rest}"
 
 
 def _copy_inputs(new: Tensor, old: Tensor, maps: int, features: int) -> None:
@@ -159,7 +144,7 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
     kept = kept_bands(model, source) if vectors else []
     afresh = []
     for name, parameter in model.named_parameters():
-        other = old.get(_older_name(name, model, source))
+        other = old.get(name)
         if name.startswith(("prior.look.", "prior.tell.")) and not _same_sight(name, model, source, kept):
             other = None  # what looks at other channels is of no use; at its start it tells nothing
         lost = name.startswith("quantizer.") and not (vectors and kept[int(name.rsplit(".", 1)[1])])
@@ -176,10 +161,8 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
             if parameter.shape != other.shape or not all(kept):
                 afresh.append(name)
         elif name.startswith("prior.enter.") and other.dim() == 4:
-            place = model.prior.passes[int(name.split(".")[2])]
-            # A pass that has become one of four looks at a map that it did not know before.
-            maps = place.maps if place.layer or len(model.prior.passes) == len(source.prior.passes) else 0
-            _copy_inputs(parameter, other, maps, model.config.prior_features)
+            place = PASSES[int(name.split(".")[2])]
+            _copy_inputs(parameter, other, place.maps, model.config.prior_features)
             if parameter.shape != other.shape:
                 afresh.append(name)
         elif other.shape == parameter.shape:

@@ -2,8 +2,7 @@
 
     w[o] = scale[o] * q[o],   q integers in [-127, 127]
 
-Rounding them cost J 0.02 % on the weights of run 14 (9 crops, 3 levels). The prior's integers are another
-matter: they are what bits depend on, see `vqcodec.model.integer_conv`.
+The prior's integers, which the bits depend on, are made elsewhere: see `vqcodec.model.integer_conv`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ was unpacked gives the same integers and scales."""
 
 
 def is_packed(name: str, shape: tuple[int, ...]) -> bool:
-    """Is the parameter of this name and shape stored in 8 bits? Weights of convolutions are."""
+    """True for 4-d convolution weights, which are stored as int8."""
     return name.endswith(".weight") and len(shape) == 4
 
 

@@ -32,7 +32,8 @@ from vqcodec.training.perceptual.players import PerceptualConfig, Players
 from vqcodec.training.running import add_option, prepare_cuda, share_used, stop_event, write_tensors
 from vqcodec.training.sources import load_start
 from vqcodec.training.state import read_metadata
-from vqcodec.weights.checkpoint import add_realism, load_weights
+from vqcodec.weights.checkpoint import load_weights
+from vqcodec.weights.writing import add_realism
 from vqcodec.weights.zoo import find_model
 
 STATE = "perceptual.safetensors"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vqcodec.entropy.slices import Slice, cut_slices
+from vqcodec.entropy.coding_order import Slice, cut_slices
 
 BANDS = [(4, 4), (4, 2), (8, 2)]
 """Channels and groups."""

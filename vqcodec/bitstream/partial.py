@@ -1,0 +1,65 @@
+"""Reading no more of a file than is needed: what stands before the coded picture, and its first layers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO
+
+from vqcodec.bitstream.container import Probe, probe
+from vqcodec.errors import Truncated
+from vqcodec.files import Source
+from vqcodec.types import DEFAULT_LIMITS, Limits
+
+_FIRST_READ = 4096
+
+
+def read_front(file: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> tuple[Probe, bytes]:
+    """Read all that stands before the coded picture from a file's position on, and little more.
+
+    Returns:
+        It, and the bytes that were read.
+
+    Raises:
+        OSError: the file cannot be read.
+        FormatError: not a .vqc file, damaged before the coded picture, over the limits, or too new.
+    """
+    prefix = file.read(_FIRST_READ)
+    while True:
+        try:
+            return probe(prefix, limits), prefix
+        except Truncated:
+            # Metadata or a long table of contents: look further, in growing steps, until the file ends.
+            more = file.read(7 * len(prefix))
+            if not more:
+                raise
+            prefix += more
+
+
+def read_layers(source: Source, layers: int, limits: Limits = DEFAULT_LIMITS) -> tuple[bytes, int]:
+    """The beginning of a file that holds its first `layers` layers; of a path or file, little more is read.
+
+    Returns:
+        It, or what there is of it; and the size of the whole source in bytes.
+
+    Raises:
+        OSError, FormatError: as for `read_front`.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        with Path(source).open("rb") as file:
+            return read_layers(file, layers, limits)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source), len(source)
+    front, data = read_front(source, limits)
+    data += source.read(max(0, front.layer_ends[layers - 1] - len(data)))
+    return data, file_size(source, len(data))
+
+
+def file_size(file: IO[bytes], read: int) -> int:
+    """Bytes of a file of which `read` have been read; what is left of a pipe is read and counted."""
+    if not file.seekable():
+        return read + len(file.read())
+    here = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(here)
+    return read + end - here
