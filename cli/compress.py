@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vqcodec.batch.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job
 from vqcodec.types import EFFORT_MAX, ImageInfo, Limits
+from vqcodec.weights.zoo import DEFAULT_MODEL
 from vqcodec_cli import options
-from vqcodec_cli.batches import Flags, convert
+from vqcodec_cli.convert import Conversion
 from vqcodec_cli.help import help_all
-from vqcodec_cli.loader import Codecs
-from vqcodec_cli.streams import make_jobs, read_input, refuse_terminal, write_output
+from vqcodec_cli.streams import read_input, write_output
 from vqcodec_cli.ui import Reporter, label_of, summary
 
 if TYPE_CHECKING:
-    from vqcodec.codec import Codec, Prepared
+    from vqcodec.codec import Codec
+    from vqcodec.loading import ModelCache
 
 _NO_LIMITS = Limits(0, 0, 0, 0)
 
@@ -81,68 +81,22 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 @help_all
 @click.pass_obj
 def compress(
-    reporter: Reporter,
-    inputs: tuple[str, ...],
-    output: str | None,
-    output_dir: str | None,
-    force: bool,
-    skip_existing: bool,
-    recursive: bool,
-    jobs: int,
-    fail_fast: bool,
-    no_progress: bool,
-    as_json: bool,
-    ext: tuple[str, ...] | None,
-    quality: float | None,
-    bpp: float | None,
-    target_size: int | None,
-    psnr: float | None,
-    tile: int,
-    effort: int,
-    metadata: frozenset[str],
-    strip_gps: bool,
-    model: str | None,
-    device: str,
-    batch_size: int | None,
-    precision: str,
-    dry_run: bool,
-    compare: bool,
-    verbose: int,
-    quiet: bool,
+    reporter: Reporter, /, ext: tuple[str, ...] | None, dry_run: bool, compare: bool, **options: Any
 ) -> int:
     """Compress pictures to .vqc files.
 
     Each INPUT becomes a file of the same name ending in .vqc, beside it unless -o or --output-dir is given.
     - reads stdin and writes stdout.
     """
-    reporter.configure(verbose, quiet)
-    if sum(value is not None for value in (quality, bpp, target_size, psnr)) > 1:
+    conversion = Conversion.take(options)  # what is left are keyword arguments of `Codec.compress`
+    if sum(options[name] is not None for name in ("quality", "bpp", "target_size", "psnr")) > 1:
         raise click.UsageError("-q, --bpp, --target-size and --psnr exclude each other")
-    if ext is not None and not recursive:
+    if ext is not None and not conversion.recursive:
         raise click.UsageError("--ext needs -r")
-    flags = Flags(force, skip_existing, fail_fast, as_json, not no_progress)
-    planned = make_jobs(
-        inputs, output, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=ext or INPUT_SUFFIXES
-    )
-    if dry_run:
-        planned = [Job(job.source, None) for job in planned]
-    flags.check(planned, to_stdout=not dry_run)
-    if not dry_run:
-        refuse_terminal(planned, force)
-    codecs = Codecs(model, device, reporter, batch_size, precision)
-    workers = codecs.workers(jobs, len(planned))
-    settings = {
-        "quality": quality,
-        "bpp": bpp,
-        "target_size": target_size,
-        "psnr": psnr,
-        "tile": tile,
-        "effort": effort,
-        # Only here: a worker has no terminal.
-        "progress": reporter.part if workers == 1 else None,
-    }
-    kept = {"metadata": metadata, "strip_gps": strip_gps}
-    work = _Compress(codecs, kept, settings, dry_run=dry_run, compare=compare)
+    jobs = conversion.plan(VQC_SUFFIX, ext or INPUT_SUFFIXES, dry_run=dry_run)
+    models = conversion.models(len(jobs), reporter)
+    options["progress"] = reporter.part
+    work = _Compress(models, conversion.model or DEFAULT_MODEL, options, dry_run=dry_run, compare=compare)
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         label = label_of(result.source)
@@ -151,7 +105,7 @@ def compress(
         chunks = ", ".join(f"{kind} {size} B" for kind, size in info.metadata.items()) or "no chunks"
         reporter.detail(label, f"level {info.level}, {info.tiles} tiles, {chunks}")
 
-    return convert(planned, work, tell, flags, reporter, workers)
+    return conversion.run(jobs, work, tell, reporter)
 
 
 @dataclass(frozen=True)
@@ -162,41 +116,34 @@ class Compared(ImageInfo):
     ms_ssim: float | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Compress:
     """The work on one file; sent to worker processes."""
 
-    codecs: Codecs
-    kept: dict[str, Any]
-    settings: dict[str, Any]
+    models: ModelCache
+    model: str
+    options: dict[str, Any]
     dry_run: bool
     compare: bool
 
     def __call__(self, job: Job) -> ImageInfo:
-        from vqcodec.probing import probe  # noqa: PLC0415  keep the start of the command line quick
-
         data = read_input(job)
-        codec = self.codecs.for_encoding()
-        start = time.perf_counter()
-        ready = codec.prepare(data, **self.kept)
-        coded = codec.compress(ready, **self.settings)
-        seconds = time.perf_counter() - start
-        info = replace(probe(coded, limits=_NO_LIMITS), seconds=seconds, notes=ready.picture.notes)
+        codec = self.models.get(self.model)
+        coded, info = codec.compress_with_info(data, **self.options)
         if not self.dry_run:
             write_output(job, coded)
-        return _compared(info, codec, ready, coded) if self.compare else info
+        return self._compared(info, codec, data, coded) if self.compare else info
 
+    def _compared(self, info: ImageInfo, codec: Codec, data: bytes, coded: bytes) -> Compared:
+        import numpy as np  # noqa: PLC0415  keep the start of the command line quick
 
-def _compared(info: ImageInfo, codec: Codec, ready: Prepared, coded: bytes) -> Compared:
-    import numpy as np  # noqa: PLC0415  as above
+        from vqcodec.metrics.rate_distortion import psnr  # noqa: PLC0415
+        from vqcodec.metrics.structural import SMALLEST, ms_ssim  # noqa: PLC0415
 
-    from vqcodec.metrics.rate_distortion import psnr  # noqa: PLC0415
-    from vqcodec.metrics.structural import SMALLEST, ms_ssim  # noqa: PLC0415
-
-    original = ready.picture.pixels
-    decoded: Any = np.asarray(codec.decompress(coded, limits=_NO_LIMITS).convert("RGB"))
-    alike = ms_ssim(original, decoded) if min(original.shape[:2]) >= SMALLEST else None
-    return Compared(**vars(info), psnr=psnr(original, decoded), ms_ssim=alike)
+        original = codec.prepare(data, metadata=self.options["metadata"]).picture.pixels
+        decoded: Any = np.asarray(codec.decompress(coded, limits=_NO_LIMITS).convert("RGB"))
+        alike = ms_ssim(original, decoded) if min(original.shape[:2]) >= SMALLEST else None
+        return Compared(**vars(info), psnr=psnr(original, decoded), ms_ssim=alike)
 
 
 def _scores(info: ImageInfo) -> list[str]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vqcodec.batch.jobs import VQC_SUFFIX, FileResult, Job
 from vqcodec.bitstream.header import LAYERS
-from vqcodec.types import ImageInfo, Limits, Region
+from vqcodec.types import ImageInfo
 from vqcodec_cli import options
-from vqcodec_cli.batches import Flags, convert
+from vqcodec_cli.convert import Conversion
 from vqcodec_cli.help import help_all
-from vqcodec_cli.loader import Codecs
-from vqcodec_cli.streams import STREAM, make_jobs, read_input, refuse_terminal, write_output
+from vqcodec_cli.streams import read_input, write_output
 from vqcodec_cli.ui import Reporter, label_of, summary
+
+if TYPE_CHECKING:
+    from vqcodec.loading import ModelCache
 
 
 @click.command()
@@ -52,93 +54,55 @@ from vqcodec_cli.ui import Reporter, label_of, summary
 @options.verbosity
 @help_all
 @click.pass_obj
-def decompress(
-    reporter: Reporter,
-    inputs: tuple[str, ...],
-    output: str | None,
-    output_dir: str | None,
-    force: bool,
-    skip_existing: bool,
-    recursive: bool,
-    jobs: int,
-    fail_fast: bool,
-    no_progress: bool,
-    as_json: bool,
-    picture_format: str | None,
-    metadata: frozenset[str],
-    model: str | None,
-    device: str,
-    batch_size: int | None,
-    precision: str,
-    realism: float,
-    region: Region | None,
-    preview: int | None,
-    allow_partial: bool,
-    limits: Limits,
-    verbose: int,
-    quiet: bool,
-) -> int:
+def decompress(reporter: Reporter, /, picture_format: str | None, **options: Any) -> int:
     """Decompress .vqc files to pictures.
 
     Each INPUT becomes a .png of the same name (or what --format says), beside it unless -o or --output-dir is
     given. - reads stdin and writes stdout.
     """
-    reporter.configure(verbose, quiet)
-    flags = Flags(force, skip_existing, fail_fast, as_json, not no_progress)
-    to_stdout = output == STREAM or (output is None and STREAM in inputs)
-    if to_stdout and picture_format is None:
+    conversion = Conversion.take(options)  # what is left are keyword arguments of `Codec.decompress`
+    if conversion.to_stdout and picture_format is None:
         raise click.UsageError("writing to stdout needs --format")
     suffix = "." + (picture_format or "png").lower().lstrip(".")
-    kind = _format(None if to_stdout else output, suffix if output is None else picture_format)
-    planned = make_jobs(inputs, output, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
-    flags.check(planned, to_stdout=True)
-    refuse_terminal(planned, force)
-    codecs = Codecs(model, device, reporter, batch_size, precision)
-    workers = codecs.workers(jobs, len(planned))
-    settings = {
-        "metadata": metadata,
-        "allow_partial": allow_partial,
-        "limits": limits,
-        "realism": realism,
-        "region": region,
-        "preview": preview,
-        # Only here: a worker has no terminal.
-        "progress": reporter.part if workers == 1 else None,
-    }
-    work = _Decompress(codecs, kind, limits, settings)
+    kind = _pillow_format(conversion.output, picture_format)
+    jobs = conversion.plan(suffix, (VQC_SUFFIX,))
+    options["progress"] = reporter.part
+    work = _Decompress(conversion.models(len(jobs), reporter), conversion.model, kind, options)
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         target = label_of(result.output, "<stdout>")
         reporter.line(summary(info, label_of(result.source), target, "dec"))
 
-    return convert(planned, work, tell, flags, reporter, workers)
+    return conversion.run(jobs, work, tell, reporter)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Decompress:
     """The work on one file; sent to worker processes."""
 
-    codecs: Codecs
+    models: ModelCache
+    model: str | None
     kind: str
-    limits: Limits
-    settings: dict[str, Any]
+    options: dict[str, Any]
 
     def __call__(self, job: Job) -> ImageInfo:
         from vqcodec.probing import probe  # noqa: PLC0415  keep the start of the command line quick
 
         # A preview reads the beginning of a file only; a pipe cannot be looked at twice.
-        partly = self.settings["preview"] is not None and job.source is not None and job.source.is_file()
+        partly = self.options["preview"] is not None and job.source is not None and job.source.is_file()
         data = job.source if partly and job.source else read_input(job)
-        codec = self.codecs.for_file(probe(data, limits=self.limits).bitstream_id)
-        picture, info = codec.transcode(data, self.kind, **self.settings)
+        found = probe(data, limits=self.options["limits"])
+        codec = self.models.for_file(found.bitstream_id, self.model)
+        picture, info = codec.transcode(data, self.kind, **self.options)
         write_output(job, picture)
         return info
 
 
-def _format(path: str | None, name: str | None) -> str:
+def _pillow_format(output: str | None, name: str | None) -> str:
+    """Pillow's name of the format that --format asks for, else the suffix of -o, else PNG."""
     from vqcodec.image.saving import format_for  # noqa: PLC0415  imports Pillow
 
     try:
-        return format_for(path, name)
+        return format_for(output, name or ("png" if output is None else None))
     except ValueError as error:
         raise click.UsageError(str(error)) from error

@@ -21,22 +21,18 @@ from vqcodec_cli.ui import Reporter, info_object, spaced
 @options.verbosity
 @help_all
 @click.pass_obj
-def info(
-    reporter: Reporter, inputs: tuple[str, ...], as_json: bool, limits: Limits, verbose: int, quiet: bool
-) -> int:
+def info(reporter: Reporter, inputs: tuple[str, ...], as_json: bool, limits: Limits) -> int:
     """Show size, quality, rate, model and metadata of .vqc files; -v lists everything.
 
     Only the front of a file is read: use `vqcodec verify` to check the coded picture.
     """
     from vqcodec.probing import probe  # noqa: PLC0415  --help needs no more than click
 
-    reporter.configure(verbose, quiet)
-
     def show(name: str, source: Source) -> None:
         found = probe(source, limits=limits)
         if as_json:
             reporter.json({"file": name, **info_object(found)})
-        elif verbose:
+        elif reporter.verbosity:
             click.echo("\n".join(_listing(name, found)))
         else:
             click.echo(_line(name, found))

@@ -15,8 +15,7 @@ from vqcodec.files import Source, read_source, write_atomic
 from vqcodec.types import Limits
 from vqcodec_cli import options
 from vqcodec_cli.help import help_all
-from vqcodec_cli.loader import Codecs
-from vqcodec_cli.streams import STREAM, inspect_each
+from vqcodec_cli.streams import STREAM, inspect_each, open_models
 from vqcodec_cli.ui import Reporter, spaced
 
 if TYPE_CHECKING:
@@ -52,8 +51,6 @@ def inspect(
     model: str | None,
     device: str,
     limits: Limits,
-    verbose: int,
-    quiet: bool,
 ) -> int:
     """Draw what is inside a model or a file.
 
@@ -65,7 +62,6 @@ def inspect(
 
     The numbers also come as a table on stdout.
     """
-    reporter.configure(verbose, quiet)
     is_file = target == STREAM or target.lower().endswith(VQC_SUFFIX)
     if is_file and quality is not None:
         raise click.UsageError("-q is for models: a file has its quality")
@@ -79,7 +75,7 @@ def inspect(
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in zip(names, contents, strict=True):
             write_atomic(folder / name, content)
-        if not quiet:
+        if not reporter.quiet:
             click.echo("\n".join(table))
         reporter.line(f"{target} -> {', '.join(str(folder / name) for name in names)}")
 
@@ -89,14 +85,15 @@ def inspect(
         from vqcodec.probing import probe  # noqa: PLC0415  imports Pillow
 
         data = read_source(source)
-        codec = Codecs(model, device, reporter).for_file(probe(data, limits=limits).bitstream_id)
+        found = probe(data, limits=limits)
+        codec = open_models(device, reporter).for_file(found.bitstream_id, model)
         report, picture = count_bits(codec, data, limits=limits)
         contents = draw_bits(report, picture).png(), _json({"file": target, **report.to_dict()})
         finish(contents, _bits_table(report))
 
     if is_file:
         return inspect_each([target], look, reporter)
-    codec = Codecs(target, device, reporter).for_encoding()
+    codec = open_models(device, reporter).get(target)
     from vqcodec.inspect.codebook_atlas import draw_atlas  # noqa: PLC0415  imports torch
     from vqcodec.inspect.codebook_usage import codebook_use, draw_usage  # noqa: PLC0415
 

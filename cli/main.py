@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sys
 import traceback
@@ -10,10 +9,10 @@ from collections.abc import Sequence
 
 import click
 
-from vqcodec import __version__
+from vqcodec._version import __version__
 from vqcodec.bitstream.header import MAJOR
 from vqcodec.errors import VQCodecError
-from vqcodec.installation import devices
+from vqcodec.installation import version
 from vqcodec_cli.compress import compress
 from vqcodec_cli.decompress import decompress
 from vqcodec_cli.help import help_all
@@ -38,13 +37,8 @@ Exit codes:
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    parts = [f"vqcodec {__version__}", f"format {MAJOR}"]
-    for name in ("torch", "constriction", "pillow"):
-        try:
-            parts.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            parts.append(f"{name} missing")
-    click.echo(", ".join([*parts, f"devices {' '.join(devices())}"]))
+    libraries = [f"{name} {version(name) or 'missing'}" for name in ("torch", "constriction", "pillow")]
+    click.echo(", ".join([f"vqcodec {__version__}", f"format {MAJOR}", *libraries]))
     ctx.exit()
 
 
@@ -56,7 +50,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     is_eager=True,
     expose_value=False,
     callback=_print_version,
-    help="Show versions and devices, and exit.",
+    help="Show versions and exit.",
 )
 @help_all
 def cli() -> None:

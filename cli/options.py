@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,113 +11,122 @@ import click
 
 from vqcodec.image.metadata import parse_kinds
 from vqcodec.types import PRECISIONS, Limits, Region
+from vqcodec_cli.ui import Reporter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def verbosity(function: F) -> F:
-    """-v (repeatable) and --quiet."""
-    function = click.option("-v", "--verbose", count=True, help="Say more; -vv shows tracebacks.")(function)
-    return click.option("--quiet", is_flag=True, help="Say nothing but errors.")(function)
+def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator; help shows them in this order."""
+    return lambda function: functools.reduce(lambda f, decorate: decorate(f), reversed(decorators), function)
 
 
-def output(function: F) -> F:
-    """Where results go and what happens to files that are there."""
-    for decorate in reversed(
-        (
-            click.option("-o", "--output", metavar="PATH", help="Output of a single input; - is stdout."),
-            click.option(
-                "--output-dir", metavar="DIR", help="Put outputs there, mirroring the input folders."
-            ),
-            click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary to a terminal."),
-            click.option("--skip-existing", is_flag=True, help="Leave inputs whose output exists alone."),
-            click.option("-r", "--recursive", is_flag=True, help="Search folders."),
-            click.option(
-                "-j",
-                "--jobs",
-                type=click.IntRange(min=0),
-                default=1,
-                show_default=True,
-                metavar="N",
-                help="Worker processes for many files on a CPU; 0 = one for each core. Results come as they "
-                "finish.",
-            ),
-            click.option("--fail-fast", is_flag=True, hidden=True, help="Stop at the first failure."),
-            click.option("--no-progress", is_flag=True, hidden=True, help="No progress bar on a terminal."),
-            as_json,
-        )
-    ):
-        function = decorate(function)
-    return function
+def _set(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    setattr(ctx.ensure_object(Reporter), str(param.name), value)
 
 
-def as_json(function: F) -> F:
-    """--json."""
-    return click.option(
-        "--json", "as_json", is_flag=True, help="One JSON object per file on stdout, of failures too."
-    )(function)
+def _limits(_ctx: click.Context, _param: click.Parameter, value: int) -> Limits:
+    return Limits(pixels=value, side=0) if value == 0 else Limits(pixels=value)
 
 
-def batch_size(function: F) -> F:
-    """--batch-size."""
-    return click.option(
-        "--batch-size",
-        type=click.IntRange(min=1),
-        hidden=True,
-        metavar="N",
-        help="Tiles of a picture that go through the network at once.  [default: 1 on a CPU, else 8]",
-    )(function)
+def _metadata(_ctx: click.Context, _param: click.Parameter, value: str) -> frozenset[str]:
+    try:
+        return parse_kinds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
-def precision(function: F) -> F:
-    """--precision."""
-    return click.option(
-        "--precision",
-        type=click.Choice(PRECISIONS),
-        default="auto",
+def _device(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+        raise click.BadParameter("must be auto, cpu, cuda, cuda:N or mps")
+    return value
+
+
+quiet = click.option(
+    "--quiet", is_flag=True, expose_value=False, callback=_set, help="Say nothing but errors."
+)
+verbose = click.option(
+    *("-v", "--verbose", "verbosity"),
+    count=True,
+    expose_value=False,
+    callback=_set,
+    help="Say more; -vv shows tracebacks.",
+)
+verbosity = together(quiet, verbose)
+"""--quiet and -v (repeatable), which set the reporter."""
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object per file on stdout, of failures too."
+)
+
+output = together(
+    click.option("-o", "--output", metavar="PATH", help="Output of a single input; - is stdout."),
+    click.option("--output-dir", metavar="DIR", help="Put outputs there, mirroring the input folders."),
+    click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary to a terminal."),
+    click.option("--skip-existing", is_flag=True, help="Leave inputs whose output exists alone."),
+    click.option("-r", "--recursive", is_flag=True, help="Search folders."),
+    click.option(
+        *("-j", "--jobs"),
+        type=click.IntRange(min=0),
+        default=1,
         show_default=True,
-        hidden=True,
-        help="Of the transforms; auto is bfloat16 where the CPU has units for it.",
-    )(function)
+        metavar="N",
+        help="Worker processes on the CPU, for many files; 0 = one for each core. Results come as they "
+        "finish.",
+    ),
+    click.option("--fail-fast", is_flag=True, hidden=True, help="Stop at the first failure."),
+    click.option("--no-progress", is_flag=True, hidden=True, help="No progress bar on a terminal."),
+    as_json,
+)
+"""Where results go and what happens to files that are there."""
 
-
-def model(function: F) -> F:
-    """Model and device."""
-    function = click.option(
-        "-d",
-        "--device",
+model = together(
+    click.option("-m", "--model", metavar="ID|PATH", help="Model name or weight file."),
+    click.option(
+        *("-d", "--device"),
         default="auto",
         show_default=True,
         callback=_device,
         help="auto, cpu, cuda, cuda:N or mps.",
-    )(function)
-    return click.option("-m", "--model", metavar="ID|PATH", help="Model name or weight file.")(function)
+    ),
+)
 
+batch_size = click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    hidden=True,
+    metavar="N",
+    help="Tiles of a picture that go through the network at once.  [default: 1 on a CPU, else 8]",
+)
 
-def metadata(function: F) -> F:
-    """Which metadata blocks to keep."""
-    return click.option(
-        "--metadata",
-        default="all",
-        show_default=True,
-        metavar="all|none|LIST",
-        callback=_metadata,
-        help="Blocks to keep: a list of icc, exif, xmp. Without icc, pixels become sRGB.",
-    )(function)
+precision = click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="auto",
+    show_default=True,
+    hidden=True,
+    help="Of the transforms; auto is bfloat16 where the CPU has units for it.",
+)
 
+metadata = click.option(
+    "--metadata",
+    default="all",
+    show_default=True,
+    metavar="all|none|LIST",
+    callback=_metadata,
+    help="Blocks to keep: a list of icc, exif, xmp. Without icc, pixels become sRGB.",
+)
 
-def max_pixels(function: F) -> F:
-    """The decoder's bound on the picture's size."""
-    return click.option(
-        "--max-pixels",
-        "limits",
-        type=click.IntRange(min=0),
-        default=Limits().pixels,
-        show_default=True,
-        callback=_limits,
-        hidden=True,
-        help="Refuse larger pictures; 0 = unlimited.",
-    )(function)
+max_pixels = click.option(
+    *("--max-pixels", "limits"),
+    type=click.IntRange(min=0),
+    default=Limits().pixels,
+    show_default=True,
+    callback=_limits,
+    hidden=True,
+    help="Refuse larger pictures; 0 = unlimited.",
+)
+"""The decoder's bound on the picture's size."""
 
 
 def tile(_ctx: click.Context, _param: click.Parameter, value: int) -> int:
@@ -134,23 +144,6 @@ def suffixes(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     if not all(words):
         raise click.BadParameter("must be a list like png,jpg")
     return tuple("." + word for word in words)
-
-
-def _metadata(_ctx: click.Context, _param: click.Parameter, value: str) -> frozenset[str]:
-    try:
-        return parse_kinds(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def _device(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
-        raise click.BadParameter("must be auto, cpu, cuda, cuda:N or mps")
-    return value
-
-
-def _limits(_ctx: click.Context, _param: click.Parameter, value: int) -> Limits:
-    return Limits(pixels=value, side=0) if value == 0 else Limits(pixels=value)
 
 
 def region(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Region | None:

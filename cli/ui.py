@@ -28,10 +28,6 @@ class Reporter:
         self.quiet = False
         self.bar: Bar | None = None
 
-    def configure(self, verbose: int, quiet: bool) -> None:
-        """Take over a command's flags."""
-        self.verbosity, self.quiet = verbose, quiet
-
     def part(self, done: int, parts: int) -> None:
         """So many parts of a file are done: of interest where it is the only one."""
         if self.bar is not None and self.bar.single:

@@ -8,8 +8,7 @@ from vqcodec.files import Source, read_source
 from vqcodec.types import Limits
 from vqcodec_cli import options
 from vqcodec_cli.help import help_all
-from vqcodec_cli.loader import Codecs
-from vqcodec_cli.streams import inspect_each
+from vqcodec_cli.streams import inspect_each, open_models
 from vqcodec_cli.ui import Reporter, info_object
 
 
@@ -30,8 +29,6 @@ def verify(
     model: str | None,
     device: str,
     limits: Limits,
-    verbose: int,
-    quiet: bool,
 ) -> int:
     """Check structure and all checksums of .vqc files, without writing anything.
 
@@ -39,14 +36,13 @@ def verify(
     """
     from vqcodec.probing import verify as check  # noqa: PLC0415  --help needs no more than click
 
-    reporter.configure(verbose, quiet)
-    codecs = Codecs(model, device, reporter)
+    models = open_models(device, reporter) if decode else None
 
     def verify_one(name: str, source: Source) -> None:
         data = read_source(source)
         found = check(data, limits=limits)
-        if decode:
-            codecs.for_file(found.bitstream_id).decompress(data, limits=limits)
+        if models is not None:
+            models.for_file(found.bitstream_id, model).decompress(data, limits=limits)
         if as_json:
             reporter.json({"file": name, **info_object(found)})
         else:

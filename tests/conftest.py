@@ -275,7 +275,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: Codec) -> Pat
     monkeypatch.setenv("VQCODEC_MODELS", str(folder))
 
     def load(model: Any = "default", *, device: str = "auto", **_options: Any) -> Codec:
-        assert device in ("cpu", "cuda", "cuda:0")
+        assert device in ("auto", "cpu", "cuda", "cuda:0")
         if str(model) not in ("default", str(path)):
             raise ModelNotFound(f"no model named {model!r}")
         return codec

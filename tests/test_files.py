@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vqcodec.files import read_source, same_file, write_atomic
+from vqcodec.files import read_source, replacing, same_file, write_atomic
 
 
 def test_sources(tmp_path: Path):
@@ -49,6 +49,26 @@ def test_failure_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, monkeypat
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_replacing_keeps_the_old_file_unless_the_block_ends(tmp_path: Path):
+    path = tmp_path / "out"
+    path.write_bytes(b"old")
+
+    def fail() -> None:
+        with replacing(path) as temporary:
+            assert temporary.parent == tmp_path
+            temporary.write_bytes(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert (list(tmp_path.iterdir()), path.read_bytes()) == ([path], b"old")
+    with replacing(path) as first, replacing(path) as second:
+        assert first != second
+        first.write_bytes(b"first")
+        second.write_bytes(b"second")
+    assert (list(tmp_path.iterdir()), path.read_bytes()) == ([path], b"first")
 
 
 def test_links_are_followed_and_devices_kept(tmp_path: Path):

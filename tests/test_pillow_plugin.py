@@ -106,6 +106,24 @@ def test_opening_decodes_nothing(plugin, codec, pixels, monkeypatch):
     assert len(calls) == 1
 
 
+def test_opening_reads_the_front_only(plugin, codec):
+    class Counting(io.BytesIO):
+        count = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            self.count += len(data)
+            return data
+
+    noise = np.random.default_rng(3).integers(0, 256, (200, 200, 3)).astype(np.uint8)
+    data = codec.compress(noise, quality=100)
+    file = Counting(data)
+    image = Image.open(file, formats=["VQC"])
+    assert image.size == (200, 200)
+    assert len(data) > 100_000
+    assert file.count < 10_000
+
+
 def test_opening_imports_no_torch(codec, photo, models, tmp_path):
     codec.compress_file(photo, tmp_path / "a.vqc")
     code = """if True:
@@ -115,7 +133,6 @@ def test_opening_imports_no_torch(codec, photo, models, tmp_path):
         with Image.open(sys.argv[1]) as image:
             print(image.size, image.mode, image.info["vqc_model"])
         Image.open(sys.argv[1]).verify()
-        vqcodec.features()
         print("torch" in sys.modules)
     """
     command = [sys.executable, "-c", code, str(tmp_path / "a.vqc")]
@@ -123,7 +140,7 @@ def test_opening_imports_no_torch(codec, photo, models, tmp_path):
     assert done.stdout.splitlines() == ["(72, 48) RGB default", "False"]
 
 
-def test_metadata(plugin, codec, pixels):
+def test_metadata_blocks_are_in_info(plugin, codec, pixels):
     source = Image.fromarray(pixels)
     blocks = {"icc_profile": SRGB, "exif": exif_with(1).tobytes(), "xmp": XMP}
     source.info.update(blocks)
@@ -176,7 +193,7 @@ def test_thumbnail_draft_and_parser(plugin, codec, pixels):
     assert np.array_equal(np.asarray(parser.close()), np.tile(pixels, (4, 4, 1)))
 
 
-def test_threads(plugin, codec, pixels, monkeypatch):
+def test_threads_share_one_loaded_model(plugin, codec, pixels, monkeypatch):
     loads = []
     first = loading.load
 
@@ -210,7 +227,7 @@ def test_accept_by_magic_only(plugin, tmp_path, photo):
         pillow_plugin.VqcImageFile(io.BytesIO(photo.read_bytes()))
 
 
-def test_reason_is_told(plugin, codec, pixels, tmp_path):
+def test_the_reason_for_refusing_a_file_is_in_the_error(plugin, codec, pixels, tmp_path):
     data = bytearray(codec.compress(pixels))
     data[4] = 9
     with pytest.raises(UnidentifiedImageError, match="major version"):
@@ -221,7 +238,7 @@ def test_reason_is_told(plugin, codec, pixels, tmp_path):
         Image.open(io.BytesIO(damaged))
 
 
-def test_verify(plugin, codec, pixels, tmp_path, monkeypatch):
+def test_verify_finds_damage_without_a_model(plugin, codec, pixels, tmp_path, monkeypatch):
     path = tmp_path / "a.vqc"
     path.write_bytes(codec.compress(pixels))
     monkeypatch.setattr(loading, "load", None)  # verifying needs no model
@@ -236,7 +253,7 @@ def test_verify(plugin, codec, pixels, tmp_path, monkeypatch):
             Image.open(path).verify()
 
 
-def test_cut_files(plugin, codec, pixels, monkeypatch):
+def test_cut_files_decode_only_if_truncated_images_are_allowed(plugin, codec, pixels, monkeypatch):
     data = codec.compress(pixels, quality=60, tile=64)
     cut = Image.open(io.BytesIO(data[:-1]))
     assert not cut.info["vqc_complete"]
@@ -251,7 +268,7 @@ def test_cut_files(plugin, codec, pixels, monkeypatch):
         Image.open(io.BytesIO(damaged)).load()
 
 
-def test_bombs(plugin, codec, pixels, monkeypatch):
+def test_headers_over_the_limits_raise_decompression_bomb_error(plugin, codec, pixels, monkeypatch):
     data = codec.compress(pixels)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 48 * 72 - 1)
     with pytest.warns(Image.DecompressionBombWarning):
@@ -280,10 +297,45 @@ def test_file_changed_after_opening(plugin, codec, pixels):
 # -- saving ------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "options",
-    [{}, {"quality": 30}, {"quality": 33.3, "tile": 64}, {"bpp": 6}, {"target_size": 3000}, {"label": True}],
+    [
+        {},
+        {"quality": 30},
+        {"quality": 33.3, "tile": 64},
+        {"bpp": 6},
+        {"target_size": 3000},
+        {"psnr": 30},
+        {"label": True},
+    ],
 )
 def test_same_bytes_as_compress(plugin, codec, pixels, options):
     assert saved(Image.fromarray(pixels), **options) == codec.compress(pixels, **options)
+
+
+def test_every_option_of_save_reaches_compress(plugin, pixels, monkeypatch):
+    seen = {}
+
+    def compress(_codec: Codec, _image: Any, **options: Any) -> bytes:
+        seen.update(options)
+        return b""
+
+    monkeypatch.setattr(Codec, "compress", compress)
+    names = ("quality", "bpp", "target_size", "psnr", "tile", "label", "effort")
+    options = {name: number for number, name in enumerate(names, 1)}
+    saved(Image.fromarray(pixels), **options)
+    assert seen == options
+
+
+def test_the_model_is_loaded_once(plugin, codec, pixels, monkeypatch):
+    loads = []
+
+    def load(model: Any, *, device: str) -> Codec:
+        loads.append((Path(model).name, device))
+        return codec
+
+    monkeypatch.setattr(loading, "load", load)
+    for data in [saved(Image.fromarray(pixels)) for _ in range(2)]:
+        Image.open(io.BytesIO(data)).load()
+    assert loads == [("default.safetensors", "cpu")]
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "PA", "CMYK", "YCbCr", "I;16", "F", "RGBa"])
@@ -347,13 +399,13 @@ def test_orientation_given_turns_the_pixels(plugin, pixels):
         {"exif": b"not exif"},
     ],
 )
-def test_bad_options(plugin, pixels, tmp_path, options):
+def test_bad_options_of_save_raise_valueerror(plugin, pixels, tmp_path, options):
     with pytest.raises(ValueError, match=r"must be|only one of"):
         Image.fromarray(pixels).save(tmp_path / "a.vqc", **options)
     assert not (tmp_path / "a.vqc").exists()
 
 
-def test_what_cannot_be_saved(plugin, pixels, tmp_path):
+def test_pictures_that_cannot_be_coded_raise_oserror(plugin, pixels, tmp_path):
     bad = Image.fromarray(np.full((4, 4), np.nan, np.float32))
     cases: list[tuple[Image.Image, dict[str, Any]]] = [
         (bad, {}),
@@ -386,7 +438,7 @@ def test_registration_is_idempotent(plugin, models, make_model):
     assert Image.ID.count("VQC") == 1
 
 
-def test_registration_refuses(clean_pillow, models):
+def test_registration_refuses_unknown_models_and_devices(clean_pillow, models):
     with pytest.raises(errors.ModelNotFound):
         vqcodec.register_pillow_plugin(model="nothing")
     with pytest.raises(ValueError, match="device must be"):
@@ -399,7 +451,9 @@ def test_compress_still_refuses_vqc_files(plugin, codec, pixels):
         codec.compress(codec.compress(pixels))
 
 
-def test_real_model(clean_pillow, tiny_weights: Path, pixels, make_model: Callable[..., Path]):
+def test_a_real_model_gives_the_bytes_and_pixels_of_its_codec(
+    clean_pillow, tiny_weights: Path, pixels, make_model: Callable[..., Path]
+):
     vqcodec.register_pillow_plugin(model=tiny_weights)
     data = saved(Image.fromarray(pixels), quality=60)
     codec = vqcodec.load(tiny_weights, device="cpu")

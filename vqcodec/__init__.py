@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from vqcodec import errors
+from vqcodec._version import __version__
 from vqcodec.types import ImageInfo, Limits
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from vqcodec.pillow_plugin import register_pillow_plugin
     from vqcodec.probing import probe, verify
     from vqcodec.weights.zoo import ModelInfo, list_models
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BatchReport",

@@ -1,12 +1,14 @@
-"""From a model's name to a ready `Codec`: weights and device."""
+"""From a model's name to a ready `Codec`: weights and device; and a cache of loaded models."""
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
 import warnings
+from typing import Any
 
 from vqcodec.codec import Codec
-from vqcodec.installation import devices
 from vqcodec.types import PRECISIONS
 from vqcodec.weights import zoo
 
@@ -29,8 +31,8 @@ def load(
         batch_size: tiles of a picture that go through a network at once, about 0.3 GB of memory each; None
             means 1 on a CPU, which gains nothing by more, and 8 elsewhere.
         precision: of the transforms: "float32", "bfloat16", or "auto", which is bfloat16 on a CPU that has
-            units for it: a third faster, for less than 0.01 dB. Indices decode alike in either, and pixels of
-            float32 differ by 1 of 255 at most between machines.
+            units for it, and faster there. Indices decode alike in either; pixels of float32 differ by 1 of
+            255 at most between machines.
 
     Raises:
         ModelNotFound: no such model, or a damaged file.
@@ -49,6 +51,40 @@ def load(
 
     batch = batch_size or (1 if chosen == "cpu" else GPU_BATCH)
     return Codec.of(LoadedModel.load(path, chosen, batch, in_bfloat16(precision, chosen)))
+
+
+class ModelCache:
+    """Models loaded with the same options, each once; safe to use from several threads.
+
+    Pickling keeps the options only: another process loads its own.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """options: device, batch_size and precision, as for `load`."""
+        self._options = options
+        self._loaded: dict[str, Codec] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        return functools.partial(ModelCache, **self._options), ()
+
+    def get(self, model: str | os.PathLike[str]) -> Codec:
+        """The codec of a model's name or path; raises what `load` raises."""
+        key = os.fspath(model)
+        with self._lock:
+            if key not in self._loaded:
+                self._loaded[key] = load(model, **self._options)
+            return self._loaded[key]
+
+    def for_file(self, bitstream_id: str, model: str | os.PathLike[str] | None = None) -> Codec:
+        """The codec of `model` if given, else of the first installed model with a file's fingerprint.
+
+        A file never names a path: only models on the search path are considered.
+
+        Raises:
+            ModelMismatch: none has it.
+        """
+        return self.get(model or zoo.find_for_file(bytes.fromhex(bitstream_id)).path)
 
 
 def check_device(device: str) -> tuple[str, str]:
@@ -84,10 +120,3 @@ def resolve_device(device: str) -> tuple[str, str | None]:
     if kind == "mps":
         there = torch.backends.mps.is_available()
     return (device, None) if there else ("cpu", f"device {device} is not available, using the CPU")
-
-
-def device_for_workers(device: str) -> tuple[str, str | None]:
-    """As `resolve_device`, but without the seconds of importing torch where "auto" can only mean the CPU."""
-    if device == "auto" and "cuda" not in devices():
-        return "cpu", None
-    return resolve_device(device)

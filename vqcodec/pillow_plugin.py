@@ -13,10 +13,9 @@ from __future__ import annotations
 import contextlib
 import numbers
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -38,37 +37,20 @@ _INFO_KEYS = {"iCCP": "icc_profile", "eXIF": "exif", "xMPd": "xmp"}
 _SAVE_OPTIONS = ("quality", "bpp", "target_size", "psnr", "tile", "label", "effort")
 
 
-class _Models:
-    """The codecs of one registration, each loaded once; safe to use from several threads."""
+class _Registered(NamedTuple):
+    """The arguments of the last registration, and its loaded models."""
 
-    def __init__(self, path: Path, device: str) -> None:
-        self.path, self.device = path, device
-        self._loaded: dict[Path, Codec] = {}
-        self._lock = threading.Lock()
+    model: Path
+    device: str
+    codecs: loading.ModelCache
 
-    def for_saving(self) -> Codec:
-        """The registered model."""
-        with self._lock:
-            return self._load(self.path)
-
-    def for_file(self, bitstream_id: bytes) -> Codec:
+    def for_file(self, bitstream_id: str) -> Codec:
         """The registered model if it decodes the file, or else an installed one that does."""
-        wanted = bitstream_id.hex()
-        with self._lock:
-            for codec in self._loaded.values():
-                if codec.bitstream_id == wanted:
-                    return codec
-            if zoo.describe_model(self.path).bitstream_id == wanted:
-                return self._load(self.path)
-            return self._load(zoo.find_for_file(bitstream_id).path)
-
-    def _load(self, path: Path) -> Codec:
-        if path not in self._loaded:
-            self._loaded[path] = loading.load(path, device=self.device)
-        return self._loaded[path]
+        matches = zoo.describe_model(self.model).bitstream_id == bitstream_id
+        return self.codecs.for_file(bitstream_id, self.model if matches else None)
 
 
-_registered: _Models | None = None
+_registered: _Registered | None = None
 
 
 def register_pillow_plugin(*, model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, device: str = "cpu") -> None:
@@ -78,10 +60,9 @@ def register_pillow_plugin(*, model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
     has them), vqc_model (a name, or the fingerprint where none is known), vqc_quality (0..100) and
     vqc_complete (False for a file that is cut short).
 
-    `Image.draft` has no effect, and `Image.thumbnail` decodes the whole picture before reducing it. The
-    coarse layer alone takes about 0.6 of the time, but it has only every fourth block of 16x16 pixels:
-    thumbnails 48 pixels wide that were made from it came out at 21 to 25 dB, and at 41 to 52 dB from the
-    whole picture. `Codec.decompress(file, preview=1)` is there for who wants it.
+    `Image.draft` has no effect, and `Image.thumbnail` decodes the whole picture before reducing it: the
+    coarse layer has only every fourth block of 16x16 pixels, which makes poor thumbnails.
+    `Codec.decompress(file, preview=1)` decodes that layer alone.
 
     Files that are cut short raise OSError when their pixels are asked for, unless
     `ImageFile.LOAD_TRUNCATED_IMAGES` is set: then what is whole is decoded. A header that announces more than
@@ -104,8 +85,8 @@ def register_pillow_plugin(*, model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
     global _registered
     loading.check_device(device)
     path = zoo.find_model(model).absolute()
-    if _registered is None or (_registered.path, _registered.device) != (path, device):
-        _registered = _Models(path, device)
+    if _registered is None or _registered[:2] != (path, device):
+        _registered = _Registered(path, device, loading.ModelCache(device=device))
     Image.register_open(FORMAT, VqcImageFile, _accept)
     Image.register_decoder(FORMAT.lower(), VqcDecoder)
     Image.register_save(FORMAT, _save)
@@ -149,7 +130,7 @@ class VqcImageFile(ImageFile.ImageFile):
             "vqc_complete": found.complete,
         }
         extents = (0, 0, found.width, found.height)
-        self.tile = [ImageFile._Tile(FORMAT.lower(), extents, 0, (front.header.bitstream_id,))]
+        self.tile = [ImageFile._Tile(FORMAT.lower(), extents, 0, (found.bitstream_id,))]
 
     def load_seek(self, pos: int) -> None:
         """Go to a tile. That this method exists tells `ImageFile.Parser` to wait for the whole file."""
@@ -207,7 +188,7 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options = {key: given[key] for key in _SAVE_OPTIONS if key in given}
     source = _with_metadata(im, given)
     with _as_os_errors():
-        data = _registered.for_saving().compress(source, **options)
+        data = _registered.codecs.get(_registered.model).compress(source, **options)
     fp.write(data)
 
 

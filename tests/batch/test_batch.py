@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 import vqcodec
-from vqcodec.batch.jobs import FileResult, plan
+from vqcodec.batch.jobs import FileResult, Job, plan
+from vqcodec.batch.run import run_jobs
 from vqcodec.errors import UnsupportedImage
+from vqcodec.types import ImageInfo
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_mirrors_the_tree_and_goes_on(codec, tree, tmp_path):
+def test_outputs_mirror_the_tree_and_a_bad_file_stops_nothing(codec, tree, tmp_path):
     seen: list[FileResult] = []
     report = vqcodec.compress_batch([tree], tmp_path / "out", codec=codec, quality=100, progress=seen.append)
     assert names(tmp_path / "out") == ["a.vqc", "sub/a.vqc", "sub/c.vqc"]
@@ -47,7 +49,7 @@ def test_mirrors_the_tree_and_goes_on(codec, tree, tmp_path):
         assert np.array_equal(np.asarray(decoded), np.asarray(original))
 
 
-def test_existing_outputs(codec, tree):
+def test_existing_outputs_fail_or_are_skipped_or_overwritten(codec, tree):
     vqcodec.compress_batch([tree / "a.png"], codec=codec)
     stamp = (tree / "a.vqc").read_bytes()
     failed = vqcodec.compress_batch([tree / "a.png"], codec=codec, quality=10)
@@ -82,13 +84,45 @@ def test_missing_file_is_reported(codec, tmp_path):
 def test_never_overwrites_its_own_source(codec, tree):
     (tree / "a.png").rename(tree / "a.vqc")
     report = vqcodec.compress_batch([tree / "a.vqc"], codec=codec, overwrite=True)
-    assert not report.done or report.done[0].output != tree / "a.vqc"
+    assert [result.output for result in report.done] == [tree / "a.vqc.vqc"]
     link = tree / "linked.vqc"
     link.hardlink_to(tree / "a.vqc")
     (tree / "linked.png").hardlink_to(link)
     same = vqcodec.compress_batch([tree / "linked.png"], codec=codec, overwrite=True)
     assert isinstance(same.failed[0].error, FileExistsError)
     assert "own source" in str(same.failed[0].error)
+
+
+def test_links_to_folders_are_not_followed(tree):
+    (tree / "sub" / "again").symlink_to(tree, target_is_directory=True)
+    (tree / "linked.png").symlink_to(tree / "a.png")
+    jobs = plan([tree], None, ".vqc", recursive=True, suffixes=(".png",))
+    found = [str(job.source.relative_to(tree)) for job in jobs if job.source]
+    assert found == ["a.png", "linked.png", "sub/a.png"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory")])
+def test_memory_that_one_file_lacks_fails_that_file_only(tmp_path, error):
+    def work(job: Job) -> ImageInfo:
+        if job.source == Path("b"):
+            raise error
+        return ImageInfo(4, 3, "RGB", 50.0, 6, "00" * 8)
+
+    report = run_jobs([Job(Path(name), tmp_path / name) for name in "abc"], work)
+    assert [str(result.source) for result in report.done] == ["a", "c"]
+    assert [result.error for result in report.failed] == [error]
+
+
+def test_strip_gps_reaches_every_file(codec, tmp_path, pixels):
+    exif = Image.Exif()
+    exif[0x010F] = "Acme"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.5)})
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif.tobytes())
+    for strip in (False, True):
+        vqcodec.compress_batch([tmp_path / "a.png"], codec=codec, strip_gps=strip, overwrite=True)
+        found = codec.decompress(tmp_path / "a.vqc").getexif()
+        assert found[0x010F] == "Acme"
+        assert bool(found.get_ifd(0x8825)) != strip
 
 
 def test_collisions_are_refused_before_any_work(codec, tree, tmp_path):
@@ -103,7 +137,7 @@ def test_folders_fail_unless_recursive(codec, tree):
     assert [result.source for result in report.done] == [tree / "a.png"]
 
 
-def test_plan_names():
+def test_plan_names_the_outputs():
     def outputs(*paths: str, into: str | None = None) -> list[str]:
         jobs = plan(paths, into, ".vqc", recursive=False, suffixes=(".png", ".jpg"))
         return [str(job.output) for job in jobs]

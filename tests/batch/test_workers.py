@@ -108,7 +108,7 @@ def test_stopping_removes_what_is_half_written(batch, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["odd_work.py"]
 
 
-def test_a_stopped_worker_is_silent():
+def test_a_stopped_worker_prints_nothing():
     """Python prints an exception that leaves a callback of native code; so do libraries written in Rust."""
     script = """if True:
         import ctypes, os, signal
@@ -121,7 +121,7 @@ def test_a_stopped_worker_is_silent():
     assert run.stderr == b""
 
 
-def test_an_error_in_progress_stops_them(batch):
+def test_an_error_of_the_progress_callback_stops_the_workers(batch):
     def fail(_result: FileResult) -> None:
         raise KeyError("progress")
 
@@ -157,7 +157,7 @@ def test_workers_end_with_their_parent(tmp_path):
     assert process.communicate(timeout=30)[0] == b""
 
 
-def test_a_script_without_a_guard_is_told(tmp_path):
+def test_a_script_without_a_main_guard_is_told_why_it_fails(tmp_path):
     (tmp_path / "odd_work.py").write_text(ODD_WORK)
     (tmp_path / "script.py").write_text(SCRIPT + "go()\n")
     path = {"PYTHONPATH": ":".join([str(tmp_path), *sys.path])}

@@ -13,7 +13,9 @@ from PIL import Image
 
 from vqcodec import loading
 from vqcodec.bitstream import parse, write
-from vqcodec.types import Chunk
+from vqcodec.codec import Codec
+from vqcodec.errors import CorruptData
+from vqcodec.types import DEFAULT_LIMITS, Chunk, Limits
 from vqcodec_cli.main import main
 
 
@@ -104,7 +106,7 @@ def test_existing_output(vqcodec, photo, coded):
     assert files(photo.parent) != before
 
 
-def test_same_file(vqcodec, photo, coded):
+def test_a_source_is_never_overwritten(vqcodec, photo, coded):
     before = files(photo.parent)
     for command, path in (("compress", photo), ("decompress", coded)):
         run = vqcodec(
@@ -206,7 +208,7 @@ def test_damage_that_only_decoding_finds(vqcodec, codec, coded, tmp_path):
     assert vqcodec("verify", path).code == 3
 
 
-def test_partial(vqcodec, coded, tmp_path):
+def test_allow_partial_decodes_a_cut_file_and_exits_with_3(vqcodec, coded, tmp_path):
     coded.write_bytes(coded.read_bytes()[:-1])
     out = tmp_path / "out.png"
     assert vqcodec("decompress", coded, "-o", out).code == 3
@@ -223,7 +225,34 @@ def test_max_pixels(vqcodec, coded, tmp_path):
         run = vqcodec(*arguments, coded, "--max-pixels", 100)
         assert run.code == 3
         assert "exceed the limit of 100" in run.err
-        assert vqcodec(*arguments, coded, "--max-pixels", 0).code == 0
+        assert vqcodec(*arguments, coded, "--max-pixels", 72 * 48).code == 0
+
+
+def test_max_pixels_0_also_lifts_the_limit_on_sides(vqcodec, codec, tmp_path):
+    path = tmp_path / "long.vqc"
+    wide = np.zeros((1, DEFAULT_LIMITS.side + 1, 3), np.uint8)
+    path.write_bytes(codec.compress(wide, limits=Limits(side=0)))
+    for arguments in (
+        ["info"],
+        ["verify"],
+        ["verify", "--decode"],
+        ["decompress", "-o", tmp_path / "out.png"],
+    ):
+        run = vqcodec(*arguments, path)
+        assert (run.code, "side limit" in run.err) == (3, True)
+        assert vqcodec(*arguments, path, "--max-pixels", 0).code == 0
+
+
+def test_max_pixels_reaches_the_decoder(vqcodec, coded, tmp_path, monkeypatch):
+    seen = []
+
+    def transcode(_codec, _data, _kind, **options):
+        seen.append(options["limits"])
+        raise CorruptData("enough")
+
+    monkeypatch.setattr(Codec, "transcode", transcode)
+    vqcodec("decompress", coded, "-o", tmp_path / "out.png", "--max-pixels", 5000)
+    assert seen == [Limits(pixels=5000)]
 
 
 def test_another_model(vqcodec, other_codec, photo, models):
@@ -247,7 +276,7 @@ class Raising:
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
-    def prepare(self, *_args, **_options):
+    def compress_with_info(self, *_args, **_options):
         raise self.error
 
 
@@ -260,7 +289,7 @@ class Raising:
         (KeyError("bug"), 1, "internal error: KeyError: 'bug'"),
     ],
 )
-def test_unexpected_errors(vqcodec, photo, monkeypatch, error, code, text):
+def test_exit_codes_of_interruption_memory_and_bugs(vqcodec, photo, monkeypatch, error, code, text):
     monkeypatch.setattr(loading, "load", lambda *_args, **_options: Raising(error))
     before = files(photo.parent)
     run = vqcodec("compress", photo)

@@ -1,4 +1,4 @@
-"""Flags and policies of the command line that no other file tests; test_cli_table.py has the list."""
+"""Flags and policies of the command line that no other file tests; test_table.py has the list."""
 
 from __future__ import annotations
 

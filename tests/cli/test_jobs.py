@@ -29,7 +29,7 @@ def photos(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_compress(vqcodec, photos, tmp_path, tiny_weights, tiny_codec):
+def test_two_processes_give_the_bytes_of_one(vqcodec, photos, tmp_path, tiny_weights, tiny_codec):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"nothing")
     words = ["compress", *photos, bad, "-q", 70, "-m", tiny_weights, "-j", 2, "--json", "--compare"]
@@ -59,7 +59,7 @@ def test_compress(vqcodec, photos, tmp_path, tiny_weights, tiny_codec):
     assert first["psnr"] > 10
 
 
-def test_batch_calls(photos, tmp_path, tiny_weights, tiny_codec):
+def test_batch_functions_with_two_processes(photos, tmp_path, tiny_weights, tiny_codec):
     codec, folder = tiny_codec, tmp_path / "coded"
     folder.mkdir()
     for path in photos:
@@ -87,7 +87,7 @@ def test_batch_calls(photos, tmp_path, tiny_weights, tiny_codec):
         library.compress_batch(photos, model=str(tiny_weights), jobs=2, on_error="raise")
 
 
-def test_jobs_are_for_the_cpu(photos, tmp_path, tiny_weights, monkeypatch, codec):
+def test_jobs_of_the_library_are_for_the_cpu(photos, tmp_path, tiny_weights, monkeypatch, codec):
     """On a GPU the one process that has it does all the work."""
     from vqcodec import loading  # noqa: PLC0415  what is patched
     from vqcodec.batch import run as batch  # noqa: PLC0415  what is patched
@@ -97,6 +97,28 @@ def test_jobs_are_for_the_cpu(photos, tmp_path, tiny_weights, monkeypatch, codec
     monkeypatch.setattr(batch, "run_in_workers", None)
     report = library.compress_batch(photos, model=str(tiny_weights), device="cuda", jobs=2)
     assert len(report.done) == 3
+
+
+@pytest.mark.parametrize(("device", "counts"), [("cuda", []), ("cpu", [2]), ("auto", [2])])
+def test_jobs_on_the_command_line_are_for_the_cpu(vqcodec, photos, tmp_path, monkeypatch, device, counts):
+    """One process does all the work of a GPU; where none is named, several processes mean the CPU."""
+    from vqcodec import loading  # noqa: PLC0415  what is patched
+    from vqcodec.batch import run as batch  # noqa: PLC0415  what is patched
+
+    seen: list[int] = []
+    devices: list[str] = []
+
+    def run_in_workers(jobs, do, count):
+        seen.append(count)
+        devices.append(do.keywords["work"].models._options["device"])
+        yield from enumerate(map(do, jobs))
+
+    monkeypatch.setattr(loading, "resolve_device", lambda device: (device, None))
+    monkeypatch.setattr(batch, "run_in_workers", run_in_workers)
+    assert vqcodec("compress", *photos, "-j", 2, "-d", device).code == 0
+    assert seen == counts
+    assert devices == ["cpu"] * len(counts)
+    assert all(path.with_suffix(".vqc").exists() for path in photos)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes")

@@ -26,6 +26,7 @@ def both() -> tuple[Codec, Codec]:
     return load_codec(path), load_codec(path, bf16=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0, 120, 252])
 @pytest.mark.parametrize("realism", [0.0, 1.0])
 def test_pixels_hardly_change(both, level, realism):
@@ -45,6 +46,7 @@ def _without(place):
     return {name: value for name, value in place.items() if name != "realism"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("effort", [1, 2])
 @pytest.mark.parametrize("level", [60, 252])
 def test_files_are_as_good(both, level, effort):
@@ -60,6 +62,7 @@ def test_files_are_as_good(both, level, effort):
     assert costs[1] < 1.005 * costs[0]
 
 
+@pytest.mark.slow
 def test_the_encoder_computes_in_what_it_was_told(both):
     """Latents differ, by far less than a step; a refined target is searched for in bfloat16 too."""
     pixels = picture(64, 64)

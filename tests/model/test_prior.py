@@ -113,12 +113,14 @@ def differences():
     return {name: np.abs(np.concatenate(parts)) for name, parts in rows.items()}
 
 
+@pytest.mark.slow
 def test_features_differ_by_rounding_only(differences):
     features = differences["features"]
     assert features.max() <= 1 + 1e-4
     assert (features > 1e-4).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_means_agree(differences):
     # One activation that lands on the other side of a half moves a mean by its weight times 1/32 * 4.
     assert (differences["first"] > 1e-3).mean() < 0.02
@@ -127,6 +129,7 @@ def test_means_agree(differences):
     assert max(differences["first"].max(), differences["later"].max()) * VALUE_STEP <= 10 / 32
 
 
+@pytest.mark.slow
 def test_classes_agree(differences):
     assert len(np.unique(differences["used"])) == np.prod(TINY.context_levels)
     assert (differences["classes"] != 0).mean() < 0.002

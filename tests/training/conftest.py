@@ -14,6 +14,14 @@ from vqcodec.training import export
 from vqcodec.training.trainer import Trainer
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests that wait for the finished run are slow."""
+    for item in items:
+        if "trained" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def process_state():
     """A run takes over signals and the treatment of tiny floats; the other tests want them back."""

@@ -109,10 +109,14 @@ def test_the_command_says_what_it_cannot_start_from(tmp_path, monkeypatch, capsy
         assert f"{path}: neither a training state nor" in capsys.readouterr().err
 
 
-def test_a_run_without_warm_up(folder, tmp_path):
+def test_the_rate_without_warm_up_is_full_at_the_first_step(folder, tmp_path):
     assert [running.warm_up(step, 0) for step in (0, 1)] == [1, 1]
     assert [running.warm_up(step, 4) for step in (0, 1, 3, 9)] == [0.25, 0.5, 1, 1]
-    Trainer(settings(data=str(folder), out=str(tmp_path), steps=1, warmup=0)).run()
+    trainer = Trainer(settings(data=str(folder), out=str(tmp_path), steps=1, log_every=1, warmup=0))
+    trainer.started = True
+    trainer.run()
+    (entry,) = log_of(tmp_path)
+    assert entry["rate"] == pytest.approx(5e-4)
 
 
 def test_a_run_on_small_pictures_is_installed(tmp_path, monkeypatch):

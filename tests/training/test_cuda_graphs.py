@@ -44,9 +44,10 @@ def full_precision(monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_a, **_k: contextlib.nullcontext())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.usefixtures("full_precision")
-def test_a_step_brings_nothing_from_the_processor(exact):
+def test_a_training_step_copies_nothing_to_the_device(exact):
     """A copy from there waits for all that was begun, and cannot be recorded."""
     model = VQVAE(TINY).to("meta")
     model.set_exact(exact)
@@ -60,8 +61,9 @@ def test_a_step_brings_nothing_from_the_processor(exact):
     assert watch.found
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("full_precision")
-def test_nor_does_a_step_of_the_perceptual_stage(perceptual_weights):
+def test_a_perceptual_step_copies_nothing_to_the_device(perceptual_weights):
     config = PerceptualConfig(device="meta", bf16=False, patches=1.0)
     distances = LPIPS("alexnet", perceptual_weights), DISTS(perceptual_weights)
     players = Players(config, VQVAE(TINY), distances)
@@ -70,7 +72,7 @@ def test_nor_does_a_step_of_the_perceptual_stage(perceptual_weights):
     with FromTheProcessor() as watch:
         log = players._gradients(x, level)
     assert watch.found == []
-    assert {"psnr_loss", "dists", "patches", "game", "real"} <= set(log)
+    assert {"psnr_loss", "dists", "patches", "generator", "real"} <= set(log)
 
 
 class Recording:

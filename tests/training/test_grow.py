@@ -16,6 +16,8 @@ from vqcodec.training.contexts import resample_contexts
 from vqcodec.training.data import Crops
 from vqcodec.training.grow import kept_bands, take_over
 
+pytestmark = pytest.mark.slow
+
 GROWN = dataclasses.replace(TINY, channels=24, bands=(*TINY.bands, (4, 8, 12)))
 CUT = dataclasses.replace(TINY, bands=((1, 4, 16), (2, 12, 20)), slices=(1,))
 

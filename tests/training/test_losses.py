@@ -15,12 +15,19 @@ from PIL import Image
 from tests.tiny import picture, pictures, settings
 from vqcodec.metrics.ssimulacra2 import score, weighted_error
 from vqcodec.model.vqvae import LAMBDA_MAX, LAMBDA_MIN, VQVAE
+from vqcodec.training import losses
 from vqcodec.training.data import Crops
 from vqcodec.training.losses import MixReference, measure_reference, mixed_distortion, rate_distortion
 from vqcodec.training.state import FILE
 from vqcodec.training.trainer import Trainer
 
 LINE = MixReference.of([math.log(1e-3 * 0.7**i) for i in range(9)], [math.log(5 * 0.6**i) for i in range(9)])
+
+
+@pytest.fixture(autouse=True)
+def one_batch_of_reference(monkeypatch):
+    """One batch at each knot is reference enough."""
+    monkeypatch.setattr(losses, "REFERENCE_BATCHES", 1)
 
 
 def tensor(pixels):
@@ -101,6 +108,7 @@ def test_the_loss_by_hand():
     assert float(loss) == pytest.approx(sum(by_hand) / 2, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [1.0, 0.25])
 def test_the_trainer_minimises_that_loss_with_the_rate_in_bits_per_pixel(share):
     trainer = Trainer(settings(mse_share=share))
@@ -130,6 +138,7 @@ def test_the_reference_is_what_the_model_has_at_each_knot():
     assert reference.log_error[2] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_reference(folder, tmp_path):
     """A resumed run compares with the model that the run started from, not with the one of now."""
     out = tmp_path / "mixed"

@@ -36,8 +36,9 @@ def test_a_run_learns_and_reports(trained):
     assert max(last["codebooks"]["perplexity"]) > 1.5
     assert last["levels"]["low"]["bpp"] < last["levels"]["high"]["bpp"]
     assert last["levels"]["low"]["psnr"] < last["levels"]["high"]["psnr"]
-    rates = [entry["rate"] for entry in log]
-    assert rates[0] > rates[-1]
+    # At the last step before each report, after 5 steps of warm-up; a hundredth is left at the end.
+    shares = [0.495 * (1 + math.cos(math.pi * (step - 1) / 60)) + 0.01 for step in range(10, 70, 10)]
+    assert [entry["rate"] for entry in log] == pytest.approx([5e-4 * share for share in shares])
 
 
 def test_the_state_is_whole(trained):
@@ -138,6 +139,7 @@ def test_moments_keep_their_elements_after_loading(tmp_path):
     assert torch.allclose(step(first, gradients[1]), step(second, gradients[1]), atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process at once there")
 def test_a_polite_stop_saves(folder, tmp_path):
     script = (
@@ -198,6 +200,7 @@ def test_a_codebook_collapse_ends_the_run(trained, folder, tmp_path):
         trainer.run()
 
 
+@pytest.mark.slow
 def test_dead_words_come_back_to_life(folder, tmp_path):
     config = settings(data=str(folder), out=str(tmp_path), steps=20, revive_every=5, log_every=20)
     trainer = Trainer(config)

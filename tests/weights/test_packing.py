@@ -7,7 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from vqcodec.weights.checkpoint import identities
-from vqcodec.weights.packing import SCALE, TOP, is_packed, pack, unpack
+from vqcodec.weights.packing import SCALE_SUFFIX, TOP, is_packed, pack, unpack
 
 
 def weights(spread: float = 0.1, seed: int = 0) -> np.ndarray:
@@ -38,7 +38,7 @@ def test_zeros_stay_zeros():
     weight[2] = 0
     packed = pack("x.weight", weight)
     assert not unpack(packed)["x.weight"][2].any()
-    assert np.isfinite(packed["x.weight" + SCALE]).all()
+    assert np.isfinite(packed["x.weight" + SCALE_SUFFIX]).all()
 
 
 def test_only_convolutions_are_packed():
@@ -51,7 +51,7 @@ def test_only_convolutions_are_packed():
 def test_scales_count_in_the_fingerprint(tiny_weights):
     with safe_open(tiny_weights, framework="np") as file:
         tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
-    scales = [n for n in tensors if n.startswith("g_s.") and n.endswith(SCALE)]
+    scales = [n for n in tensors if n.startswith("g_s.") and n.endswith(SCALE_SUFFIX)]
     assert scales
     _, decoder_id = identities(tensors)
     for name in scales:

@@ -48,23 +48,20 @@ Work = Callable[[Job], ImageInfo]
 """Converts one file."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """What to do with every job: the work, and the rule for outputs that exist."""
+def do_job(job: Job, *, work: Work, overwrite: bool = False, skip_existing: bool = False) -> FileResult:
+    """Do one job; expected failures go into the result, programming errors are raised.
 
-    work: Work
-    overwrite: bool = False
-    skip_existing: bool = False
-
-    def __call__(self, job: Job) -> FileResult:
-        """Do one job; expected failures go into the result, programming errors are raised."""
-        try:
-            if _prepare(job, self.overwrite, self.skip_existing):
-                return FileResult(job.source, job.output, self.work(job))
-            return FileResult(job.source, job.output)
-        except (VQCodecError, OSError, MemoryError, RuntimeError) as error:
-            # RuntimeError is how torch reports exhaustion.
-            return FileResult(job.source, job.output, error=error)
+    Args:
+        overwrite: replace an output that exists instead of failing.
+        skip_existing: leave a job alone whose output exists.
+    """
+    try:
+        if _prepare(job, overwrite, skip_existing):
+            return FileResult(job.source, job.output, work(job))
+        return FileResult(job.source, job.output)
+    except (VQCodecError, OSError, MemoryError, RuntimeError) as error:
+        # RuntimeError is how torch reports exhaustion.
+        return FileResult(job.source, job.output, error=error)
 
 
 def plan(
@@ -85,10 +82,10 @@ def plan(
         suffixes: lower case, with their dots.
 
     Raises:
-        ValueError: two inputs would become the same output.
+        ValueError: two inputs would become the same output (names that differ in case only may).
         OSError: a folder cannot be read.
     """
-    jobs = []
+    jobs: dict[Path, Job] = {}
     for path in map(Path, paths):
         if path.is_dir() and recursive:
             files, root = list(_walk(path, suffixes)), path
@@ -98,13 +95,15 @@ def plan(
             base = file if output_dir is None else Path(output_dir) / file.relative_to(root)
             known = file.suffix.lower() in suffixes
             output = base.with_suffix(suffix) if known else base.with_name(base.name + suffix)
-            jobs.append(Job(file, output, make_parents=output_dir is not None))
-    _refuse_collisions(jobs)
-    return jobs
+            other = jobs.get(output.absolute())
+            if other is not None:
+                raise ValueError(f"{other.source} and {file} would both become {output}")
+            jobs[output.absolute()] = Job(file, output, make_parents=output_dir is not None)
+    return list(jobs.values())
 
 
 def _prepare(job: Job, overwrite: bool, skip_existing: bool) -> bool:
-    """Is the job to be done? Makes the output's folder if so.
+    """Whether the job is to be done; makes the output's folder if so.
 
     Raises:
         OSError: the source is a folder, or the output may not be written.
@@ -131,15 +130,3 @@ def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
             yield from _walk(Path(entry.path), suffixes)
         elif Path(entry.name).suffix.lower() in suffixes and entry.is_file():
             yield Path(entry.path)
-
-
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    """Raise ValueError if two jobs have one output; names that differ in case only are not looked for."""
-    seen: dict[Path, Path | None] = {}
-    for job in jobs:
-        if job.output is None:
-            continue
-        key = job.output.absolute()
-        if key in seen:
-            raise ValueError(f"{seen[key]} and {job.source} would both become {job.output}")
-        seen[key] = job.source

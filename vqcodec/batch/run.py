@@ -9,12 +9,12 @@ the same steps with work of its own.
 from __future__ import annotations
 
 import contextlib
-import warnings
-from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vqcodec.batch.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job, Task, Work, plan
+from vqcodec.batch.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job, Work, do_job, plan
 from vqcodec.batch.workers import run_in_workers, worker_count
 from vqcodec.files import PathLike
 from vqcodec.types import ImageInfo
@@ -90,18 +90,17 @@ def compress_batch(
         paths: files, and folders to be searched for pictures.
         output_dir: mirrors the tree below each folder; None writes beside the sources.
         codec: a `Codec` to work with in this process, instead of loading `model`.
-        model: as for `vqcodec.load`.
-        device: as for `vqcodec.load`.
-        batch_size, precision: as for `vqcodec.load`.
-        jobs: worker processes, for a CPU; 0 = one for each core. They share the cores between them, load the
-            model once each (about 400 MB) and are not used on a GPU. As always with processes in Python, a
-            script that asks for them must do so below `if __name__ == "__main__":`.
+        model, device, batch_size, precision: as for `vqcodec.load`.
+        jobs: worker processes on the CPU; 0 = one for each core. They share the cores between them and load
+            the model once each (about 400 MB). Where `device` names a GPU, this process does all the work.
+            As always with processes in Python, a script that asks for them must do so below
+            `if __name__ == "__main__":`.
         recursive: search folders; otherwise they fail.
         overwrite: replace outputs that exist instead of failing for these files.
         skip_existing: leave sources whose output exists alone.
         on_error: "continue" with the next file, or "raise" (and leave files undone that others work on).
         progress: called in this process after each file, in the order in which they finish.
-        options: as for `Codec.compress`.
+        options: as for `Codec.compress_file`.
 
     Raises:
         ModelNotFound: no such model.
@@ -109,7 +108,7 @@ def compress_batch(
         OSError: a folder cannot be read.
     """
     planned = plan(paths, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=INPUT_SUFFIXES)
-    work = _CodecWork("compress_file", codec, model, device, batch_size, precision, options)
+    work = _CodecWork("compress_file", options, codec, model, device, batch_size, precision)
     return _run(planned, work, jobs, overwrite, skip_existing, on_error, progress)
 
 
@@ -136,7 +135,7 @@ def decompress_batch(
     `options` as for `Codec.decompress_file`.
     """
     planned = plan(paths, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
-    work = _CodecWork("decompress_file", codec, model, device, batch_size, precision, options)
+    work = _CodecWork("decompress_file", options, codec, model, device, batch_size, precision)
     return _run(planned, work, jobs, overwrite, skip_existing, on_error, progress)
 
 
@@ -158,10 +157,11 @@ def run_jobs(
         workers: processes to do it in, for work that survives pickling; 1 = this one.
         progress: called after each file, in the order in which they finish.
     """
-    task = Task(work, overwrite, skip_existing)
+    do = functools.partial(do_job, work=work, overwrite=overwrite, skip_existing=skip_existing)
+    here = ((number, do(job)) for number, job in enumerate(jobs))
     results: dict[int, FileResult] = {}
-    running = run_in_workers(jobs, task, workers) if workers > 1 else _run_here(jobs, task)
-    with contextlib.closing(running):  # stops the workers, also where `progress` raises
+    # Closing stops the workers, also where `progress` raises.
+    with contextlib.closing(run_in_workers(jobs, do, workers) if workers > 1 else here) as running:
         for number, result in running:
             results[number] = result
             if progress is not None:
@@ -171,27 +171,22 @@ def run_jobs(
     return BatchReport(tuple(results[number] for number in sorted(results)))
 
 
-def _run_here(jobs: Iterable[Job], task: Task) -> Generator[tuple[int, FileResult]]:
-    for number, job in enumerate(jobs):
-        yield number, task(job)
-
-
 @dataclass
 class _CodecWork:
-    """A method of `Codec` as work; in a worker the codec is loaded for its first file."""
+    """A method of a codec as work: of the one given, or of a model that every process loads for itself."""
 
     method: str
+    options: dict[str, Any]
     codec: Codec | None
     model: str
     device: str
     batch_size: int | None
     precision: str
-    options: dict[str, Any] = field(default_factory=dict)
 
     def load(self) -> Codec:
         """The codec, loaded once."""
         if self.codec is None:
-            from vqcodec.loading import load  # noqa: PLC0415  imports torch
+            from vqcodec.loading import load  # noqa: PLC0415  imports numpy and Pillow, and then torch
 
             self.codec = load(
                 self.model, device=self.device, batch_size=self.batch_size, precision=self.precision
@@ -216,18 +211,13 @@ def _run(
         raise ValueError(f"on_error must be continue or raise, not {on_error!r}")
     if work.codec is not None and jobs != 1:
         raise ValueError("a codec cannot be sent to other processes: give model= instead, or jobs=1")
-    workers = worker_count(jobs, len(planned))
-    if workers > 1:
-        from vqcodec.loading import device_for_workers  # noqa: PLC0415  imports numpy and Pillow
-
-        zoo.find_model(work.model)
-        work.device, note = device_for_workers(work.device)
-        if note:
-            warnings.warn(note, RuntimeWarning, stacklevel=3)
-        if work.device != "cpu":
-            workers = 1
+    # A missing model is an error of the call, not of each file.
+    workers = worker_count(jobs, len(planned), work.device)
     if workers == 1:
         work.load()
+    else:
+        zoo.find_model(work.model)
+        work.device = "cpu"
     report = run_jobs(
         planned,
         work,

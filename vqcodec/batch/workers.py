@@ -16,12 +16,15 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
 
-from vqcodec.batch.jobs import FileResult, Job, Task
+from vqcodec.batch.jobs import FileResult, Job
+
+DoJob = Callable[[Job], FileResult]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -40,25 +43,26 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def worker_count(jobs: int, files: int) -> int:
+def worker_count(jobs: int, files: int, device: str = "auto") -> int:
     """Worker processes for `files` files; 1 means that they are not worth starting.
 
     Args:
         jobs: what was asked for; 0 = one for each core.
+        device: as for `vqcodec.load`. Workers run on the CPU; one process does all the work of a GPU.
 
     Raises:
         ValueError: `jobs` is negative.
     """
     if jobs < 0:
         raise ValueError(f"jobs must be 0 (one for each core) or more, not {jobs}")
-    return max(1, min(jobs or cores(), files))
+    return max(1, min(jobs or cores(), files)) if device in ("auto", "cpu") else 1
 
 
-def run_in_workers(jobs: Iterable[Job], task: Task, count: int) -> Generator[tuple[int, FileResult]]:
-    """Do `task` for each job in `count` processes; closing the iterator stops them.
+def run_in_workers(jobs: Iterable[Job], do: DoJob, count: int) -> Generator[tuple[int, FileResult]]:
+    """Do jobs in `count` processes; closing the iterator stops them.
 
     Args:
-        task: must survive pickling.
+        do: must survive pickling.
         count: number of processes; each gets its share of the cores for its threads.
 
     Yields:
@@ -66,7 +70,7 @@ def run_in_workers(jobs: Iterable[Job], task: Task, count: int) -> Generator[tup
 
     Raises:
         RuntimeError: a worker process does not even start.
-        Exception: whatever programming error the task raises.
+        Exception: whatever programming error `do` raises.
     """
     waiting = enumerate(jobs)
     threads = max(1, cores() // count)
@@ -75,7 +79,7 @@ def run_in_workers(jobs: Iterable[Job], task: Task, count: int) -> Generator[tup
         while True:
             # At the start, and in place of one that died.
             while len(workers) < count and (job := next(waiting, None)) is not None:
-                workers.append(_Worker(task, threads))
+                workers.append(_Worker(do, threads))
                 workers[-1].give(*job)
             if not workers:
                 return
@@ -86,12 +90,12 @@ def run_in_workers(jobs: Iterable[Job], task: Task, count: int) -> Generator[tup
                     continue
                 yield worker.number, result
                 # Only now: who stops at this result wants no further file begun.
-                job = None if worker.dead else next(waiting, None)
-                if job is None:
+                job = next(waiting, None) if worker.process.is_alive() else None
+                if job is not None:
+                    worker.give(*job)
+                else:
                     workers.remove(worker)
                     worker.dismiss()
-                else:
-                    worker.give(*job)
     finally:
         for worker in workers:
             worker.process.terminate()
@@ -102,17 +106,14 @@ def run_in_workers(jobs: Iterable[Job], task: Task, count: int) -> Generator[tup
 class _Worker:
     """The parent's end of one worker process."""
 
-    def __init__(self, task: Task, threads: int) -> None:
+    def __init__(self, do: DoJob, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, task, threads), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, do, threads), daemon=True)
         with _interrupts_ignored():
             self.process.start()
         theirs.close()  # so that reading fails once the worker is gone
-        self.number = -1
-        self.dead = False
-        self._ready = False
-        self._job = Job(None, None)
+        self._started = False
 
     def give(self, number: int, job: Job) -> None:
         """Let the worker do a job."""
@@ -121,27 +122,24 @@ class _Worker:
             self.connection.send(job)
 
     def receive(self) -> FileResult | None:
-        """What the worker says; None if that is only that it is there."""
+        """The result of its job, a failure if it died; None if it only says that it has started."""
         try:
             message = self.connection.recv()
         except (EOFError, OSError) as error:
             self.process.join()
-            if not self._ready:
+            if not self._started:
                 raise RuntimeError(_NOT_STARTED) from error
-            self.dead = True
             died = RuntimeError(f"its worker process died (exit status {self.process.exitcode})")
             return FileResult(self._job.source, self._job.output, error=died)
         if message is None:
-            self._ready = True
+            self._started = True
             return None
-        result: FileResult | None
-        result, raised, trace = message
-        failure = raised or (result.error if result else None)
+        result, failure, trace = message
         if failure is not None:
             failure.__cause__ = _WorkerTraceback(trace)
-        if raised is not None:
-            raise raised
-        return result
+        if result is None:
+            raise failure
+        return replace(result, error=failure)
 
     def dismiss(self) -> None:
         """Close the pipe, which ends an idle worker, and wait for its end."""
@@ -160,7 +158,7 @@ class _WorkerTraceback(Exception):
         return f"\n{self.args[0]}"
 
 
-def _serve(connection: Connection, task: Task, threads: int) -> None:
+def _serve(connection: Connection, do: DoJob, threads: int) -> None:
     """The worker's main function: jobs in, results out, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
     signal.signal(signal.SIGTERM, _leave)
@@ -171,38 +169,34 @@ def _serve(connection: Connection, task: Task, threads: int) -> None:
     with contextlib.suppress(EOFError, ConnectionError):
         connection.send(None)
         while True:
-            connection.send(_answer(task, connection.recv()))
+            connection.send(_answer(do, connection.recv()))
 
 
-def _answer(task: Task, job: Job) -> tuple[FileResult | None, Exception | None, str]:
-    """(result, None or the programming error instead, traceback of either's error)."""
+def _answer(do: DoJob, job: Job) -> tuple[FileResult | None, Exception | None, str]:
+    """The result without its error, or None after a programming error; the error; its traceback."""
     try:
-        result = task(job)
+        result = do(job)
     except Exception as error:  # noqa: BLE001  raised again in the parent
-        return None, _portable(error), _trace(error)
+        return None, *_portable(error)
     if result.error is None:
         return result, None, ""
-    failed = FileResult(result.source, result.output, error=_portable(result.error))
-    return failed, None, _trace(result.error)
+    return replace(result, error=None), *_portable(result.error)
 
 
-def _portable(error: Exception) -> Exception:
-    """The error itself if it survives pickling, else one that says the same."""
+def _portable(error: Exception) -> tuple[Exception, str]:
+    """The error itself if it survives pickling, else one that says the same; and its traceback."""
+    trace = "".join(traceback.format_exception(error))
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301  bytes of our own
     except Exception:  # noqa: BLE001  an error's own __init__ and __reduce__ may do anything
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
-def _trace(error: Exception) -> str:
-    return "".join(traceback.format_exception(error))
+        return RuntimeError(f"{type(error).__name__}: {error}"), trace
+    return error, trace
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
     """Unwind instead of vanishing: what is half-written gets removed on the way out.
 
-    Without a word: native code that this exception passes through prints it, and an interruption is no news.
+    Silently: native code that this exception passes through would print it.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.exit(1)

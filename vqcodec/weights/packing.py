@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-SCALE = ".scale"
+SCALE_SUFFIX = ".scale"
 """Ends the name of a tensor that holds the scales of another."""
 TOP = 127
 _MANTISSA = np.uint32(0xFFFFF000)
@@ -31,16 +31,16 @@ def pack(name: str, weight: NDArray[np.float32]) -> dict[str, np.ndarray]:
     scale = ((largest / TOP).view(np.uint32) & _MANTISSA).view(np.float32)
     scale = np.where(scale > 0, scale, np.float32(1))
     integers = np.round(weight / scale[:, None, None, None]).clip(-TOP, TOP).astype(np.int8)
-    return {name: integers, name + SCALE: scale}
+    return {name: integers, name + SCALE_SUFFIX: scale}
 
 
 def unpack(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Tensors of a weights file in float32, those in 8 bits multiplied out and without their scales."""
     result = {}
     for name, tensor in tensors.items():
-        if name.endswith(SCALE):
+        if name.endswith(SCALE_SUFFIX):
             continue
-        scale = tensors.get(name + SCALE)
+        scale = tensors.get(name + SCALE_SUFFIX)
         values = tensor.astype(np.float32)
         result[name] = values if scale is None else values * scale[:, None, None, None]
     return result

@@ -1,11 +1,9 @@
-"""The perceptual decoder: `python -m vqcodec.training.perceptual --data DIR --minutes 60 --out RUN`.
+"""Tune the perceptual decoder: `python -m vqcodec.training.perceptual --data DIR --minutes 60 --out RUN`.
 
 Tunes a copy of the synthesis transform of a model (`--from`, the packaged one unless given), or goes on with
-a perceptual decoder that there is (`--tuned`, of a model or a state); the bits stay as they are.
-`vqcodec.training.perceptual.players` says how, and what the log means. Interrupt it at any time; the same
-command
-with --resume goes on. At the end (or from a state, with --only-add) the tuned weights are added to a copy of
-the model's weights file, `--add-to FILE`, where `--realism` finds them.
+a perceptual decoder that there is (`--tuned`, of a model or a state); the bits stay as they are. Interrupt it
+at any time; the same command with --resume goes on. At the end (or from a state, with --only-add) the tuned
+weights are added to a copy of the model's weights file, `--add-to FILE`, where `--realism` finds them.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -54,17 +52,9 @@ def save(players: Players, seconds: float, out: Path) -> None:
     write_tensors(tensors, out / STATE, meta)
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, by the rest of their names."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-
-def _is_state(path: Path) -> bool:
-    """Is this a state of such a run, and not a weights file or no safetensors file at all?"""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return any(name.startswith("discriminator.") for name in file.keys())  # noqa: SIM118
-    except SafetensorError:
-        return False
 
 
 @torch.no_grad()
@@ -74,14 +64,12 @@ def load(players: Players, out: Path) -> float:
     for name, parameter in players.tuned.items():
         parameter.copy_(tensors[f"tuned.{name}"])
         players.ema[name].copy_(tensors[f"ema.{name}"])
-    players.discriminator.load_state_dict(_under("discriminator.", tensors))
+    players.discriminator.load_state_dict(under("discriminator.", tensors))
     for number, optimizer in enumerate(players.optimizers):
         state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            kind, _, rest = name.partition(".")
-            if kind == f"optim{number}":
-                place, key = rest.split(".")
-                state.setdefault(int(place), {})[key] = tensor
+        for name, tensor in under(f"optim{number}.", tensors).items():
+            place, key = name.split(".")
+            state.setdefault(int(place), {})[key] = tensor
         optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
     progress = json.loads(read_metadata(out / STATE)["progress"])
     players.step = progress["step"]
@@ -90,19 +78,21 @@ def load(players: Players, out: Path) -> float:
 
 @torch.no_grad()
 def start_from(players: Players, model: str) -> None:
-    """Go on with the perceptual decoder of another model, as after training that moved the latents.
+    """Go on with the perceptual decoder of another model, or with that of a state and its discriminator.
 
-    Of a state of such a run, in place of a model, the discriminator is taken over too. What either does not
-    have, further blocks and parts of the restoration, adds nothing at first.
+    Residual blocks that it lacks add nothing at first.
 
     Raises:
         ModelNotFound: there is no such model, or it has no perceptual decoder, or one of other sizes.
     """
     path = find_model(model)
-    if _is_state(path):
+    try:
         tensors = load_file(path)
-        tuned = _under("ema.", tensors)
-        players.discriminator.load_state_dict(_under("discriminator.", tensors))
+    except SafetensorError as error:
+        raise ModelNotFound(f"{path} is not a safetensors file: {error}") from error
+    if discriminator := under("discriminator.", tensors):
+        players.discriminator.load_state_dict(discriminator)
+        tuned = under("ema.", tensors)
     else:
         tuned = load_weights(path).realism
     if not tuned:
@@ -110,20 +100,15 @@ def start_from(players: Players, model: str) -> None:
     for name, parameter in players.tuned.items():
         if name in tuned and tuned[name].shape == parameter.shape:
             parameter.copy_(tuned[name])
-        elif name not in tuned and adds("g_s." + name):
-            parameter.zero_()
-        elif name in tuned or not name.startswith(("restoration.", "blocks_")):
+        elif name in tuned or not name.startswith("blocks_"):
             raise ModelNotFound(f"{path}: its perceptual decoder has no parameter like {name}")
+        elif adds("g_s." + name):
+            parameter.zero_()
         players.ema[name].copy_(parameter)
 
 
-def progress_of(config: PerceptualConfig, step: int, seconds: float) -> float:
-    """Share of the budget used, 0..1."""
-    return share_used(config.minutes, config.steps, seconds, step)
-
-
-def run(players: Players, seconds: float = 0.0) -> float:
-    """Train until the budget is used up; writes log and state to `out`; returns the seconds used."""
+def run(players: Players, seconds: float = 0.0) -> None:
+    """Train until the budget is used up, of which `seconds` are; writes log and state to `config.out`."""
     config, out = players.config, Path(players.config.out)
     out.mkdir(parents=True, exist_ok=True)
     prepare_cuda()
@@ -131,7 +116,10 @@ def run(players: Players, seconds: float = 0.0) -> float:
     pictures = load_images(config.data, config.crop, terminal)
     crops = Crops(pictures, seed=config.seed, first=players.step)
     stop, saved, sums, count = stop_event(), time.monotonic(), dict[str, float](), 0
-    while (progress := progress_of(config, players.step, seconds)) < 1 and not stop.is_set():
+    while not stop.is_set():
+        progress = share_used(config.minutes, config.steps, seconds, players.step)
+        if progress >= 1:
+            break
         begun = time.monotonic()
         players.set_rates(progress)
         x, level = crops.batch(config.batch, config.crop, players.device)
@@ -151,12 +139,6 @@ def run(players: Players, seconds: float = 0.0) -> float:
             save(players, seconds, out)
             saved = time.monotonic()
     save(players, seconds, out)
-    return seconds
-
-
-def tuned_weights(state: Path) -> dict[str, Tensor]:
-    """The averaged weights of a state, by their names in g_s."""
-    return _under("ema.", load_file(state))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -200,7 +182,7 @@ def main() -> int:
                 start_from(players, tuned)
             run(players, load(players, out) if resume else 0.0)
         if target is not None:
-            add_realism(source, tuned_weights(out / STATE), target)
+            add_realism(source, under("ema.", load_file(out / STATE)), target)
     except (ModelNotFound, FileNotFoundError) as error:
         print(f"perceptual: {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,160 @@
+"""What compress and decompress share: from INPUT... to jobs, and the jobs' results as they come."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vqcodec.batch.jobs import FileResult, Job, Work, plan
+from vqcodec.batch.run import run_jobs
+from vqcodec.batch.workers import worker_count
+from vqcodec.types import ImageInfo
+from vqcodec_cli.progress import bar_for
+from vqcodec_cli.streams import STREAM, open_models
+from vqcodec_cli.ui import Reporter, failed_object, finish, info_object, label_of
+
+if TYPE_CHECKING:
+    from vqcodec.loading import ModelCache
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The arguments and options that both commands have."""
+
+    inputs: tuple[str, ...]
+    output: str | None
+    output_dir: str | None
+    force: bool
+    skip_existing: bool
+    recursive: bool
+    jobs: int
+    fail_fast: bool
+    no_progress: bool
+    as_json: bool
+    model: str | None
+    device: str
+    batch_size: int | None
+    precision: str
+
+    @classmethod
+    def take(cls, options: dict[str, Any]) -> Conversion:
+        """Move them out of all options of a command."""
+        return cls(**{field.name: options.pop(field.name) for field in fields(cls)})
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether the result goes to stdout."""
+        return self.output == STREAM or (self.output is None and STREAM in self.inputs)
+
+    def plan(self, suffix: str, suffixes: Sequence[str], *, dry_run: bool = False) -> list[Job]:
+        """Jobs for INPUT..., -o and --output-dir, in this order; those of a dry run write nothing.
+
+        Raises:
+            click.UsageError: a combination without meaning, or two inputs with one output.
+            OSError: nothing was found in the folders, --output-dir is no folder, or stdout is a terminal.
+        """
+        if self.force and self.skip_existing:
+            raise click.UsageError("-f and --skip-existing exclude each other")
+        if self.output is not None and self.output_dir is not None:
+            raise click.UsageError("-o and --output-dir exclude each other")
+        if STREAM in self.inputs or self.output is not None:
+            jobs = [self._single_job()]
+        else:
+            jobs = self._plan_files(suffix, suffixes)
+        if dry_run:
+            return [Job(job.source, None) for job in jobs]
+        if self.to_stdout and self.as_json:
+            raise click.UsageError("--json and a result on stdout exclude each other")
+        if self.to_stdout and not self.force and sys.stdout.isatty():
+            raise OSError(errno.EIO, "refusing to write binary data to a terminal (use -f)")
+        return jobs
+
+    def models(self, files: int, reporter: Reporter) -> ModelCache:
+        """Models for work on so many files."""
+        device = "cpu" if self._workers(files) > 1 else self.device
+        return open_models(device, reporter, batch_size=self.batch_size, precision=self.precision)
+
+    def run(
+        self,
+        jobs: Sequence[Job],
+        work: Work,
+        tell: Callable[[FileResult, ImageInfo], None],
+        reporter: Reporter,
+    ) -> int:
+        """Do all jobs and return the exit code.
+
+        Args:
+            tell: prints the summary of a file that was converted.
+        """
+        reporter.bar = bar_for(len(jobs), wanted=not (self.no_progress or reporter.quiet))
+        try:
+            report = run_jobs(
+                jobs,
+                work,
+                workers=self._workers(len(jobs)),
+                overwrite=self.force,
+                skip_existing=self.skip_existing,
+                stop_on_error=self.fail_fast,
+                progress=lambda result: self._report(result, tell, reporter),
+            )
+        finally:
+            if reporter.bar is not None:
+                reporter.bar.clear()
+                reporter.bar = None
+        return finish(report, reporter, len(jobs))
+
+    def _workers(self, files: int) -> int:
+        return worker_count(self.jobs, files, self.device)
+
+    def _single_job(self) -> Job:
+        if len(self.inputs) > 1:
+            raise click.UsageError("-o and - need exactly one input")
+        if self.output_dir is not None:
+            raise click.UsageError("--output-dir cannot name the output of -")
+        source = None if self.inputs[0] == STREAM else Path(self.inputs[0])
+        if self.recursive and source is not None and source.is_dir():
+            raise click.UsageError("-o cannot name the outputs of a folder, use --output-dir")
+        return Job(source, None if self.to_stdout or self.output is None else Path(self.output))
+
+    def _plan_files(self, suffix: str, suffixes: Sequence[str]) -> list[Job]:
+        folder = self.output_dir
+        if folder is not None and Path(folder).exists() and not Path(folder).is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "is not a directory", folder)
+        try:
+            jobs = plan(self.inputs, folder, suffix, recursive=self.recursive, suffixes=suffixes)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        if not jobs:
+            reason = f"no files ending in {', '.join(suffixes)}"
+            raise FileNotFoundError(errno.ENOENT, reason, self.inputs[0])
+        return jobs
+
+    def _report(
+        self, result: FileResult, tell: Callable[[FileResult, ImageInfo], None], reporter: Reporter
+    ) -> None:
+        """One result as lines on stderr, or as JSON on stdout."""
+        if reporter.bar is not None:
+            reporter.bar.step()
+        name, label = str(result.source or STREAM), label_of(result.source)
+        found = {"file": name, "output": None if result.output is None else str(result.output)}
+        if result.error is not None:
+            reporter.failure(label, result.error)
+            found |= failed_object(result.error, name)
+        elif result.info is None:
+            found |= {"status": "skipped"}
+            if not self.as_json:
+                reporter.line(f"{result.source} skipped, {result.output} exists")
+        else:
+            for note in result.info.notes:
+                reporter.note(label, note)
+            found |= info_object(result.info)
+            if not self.as_json:
+                tell(result, result.info)
+        if self.as_json:
+            reporter.json(found)

@@ -1,0 +1,150 @@
+"""The losses of the perceptual stage, each against its formula."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vqcodec.model.blocks import opponent_colour
+from vqcodec.training.perceptual.losses import (
+    WEIGHT_MAX,
+    WINDOW,
+    PixelErrors,
+    adaptive_weight,
+    discriminator_loss,
+    feature_matching_loss,
+    generator_loss,
+    patch_loss,
+    pixel_errors,
+    relative_errors,
+)
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_colour_error_is_that_of_both_colour_differences():
+    difference = noise(2, 3, 32, 48)
+    by_colour = torch.einsum("kc,bchw->bkhw", opponent_colour(), difference)
+    errors = pixel_errors(difference)
+    assert torch.allclose(errors.total, difference.square().mean((1, 2, 3)))
+    assert torch.allclose(errors.colour, by_colour[:, 1:].square().mean((1, 2, 3)), rtol=1e-4)
+    grey = pixel_errors(noise(1, 1, 32, 32).expand(-1, 3, -1, -1))
+    assert grey.total > 0.5
+    assert grey.colour < 1e-10
+
+
+@pytest.mark.parametrize("side", [2 * WINDOW, 2 * WINDOW - 2])
+def test_the_repeating_error_is_all_of_a_tiled_pattern_and_1_in_64_of_noise(side):
+    pattern = noise(1, 3, 16, 16)
+    pattern = pattern - pattern.mean((2, 3), keepdim=True)
+    woven = pixel_errors(pattern.tile(1, 1, side, side))
+    assert torch.allclose(woven.repeating, woven.total, rtol=1e-4)
+    finer = pixel_errors(pattern[..., :8, :8].tile(1, 1, 2 * side, 2 * side))
+    assert float(finer.repeating / finer.total) > 0.9
+    free = pixel_errors(noise(1, 3, 16 * side, 16 * side, seed=1))
+    assert float(free.repeating * WINDOW**2 / free.total) == pytest.approx(1, abs=0.1)
+
+
+def test_a_constant_error_does_not_repeat():
+    assert pixel_errors(torch.full((1, 3, 128, 128), 0.3)).repeating < 1e-10
+
+
+def test_the_repeating_error_is_found_window_by_window():
+    """Half the picture is woven with one pattern, half with its negative: together they would cancel."""
+    pattern = noise(1, 3, 16, 16)
+    pattern = pattern - pattern.mean((2, 3), keepdim=True)
+    half = pattern.tile(1, 1, WINDOW, WINDOW)
+    errors = pixel_errors(torch.cat([half, -half], 3))
+    assert float(errors.repeating / errors.total) == pytest.approx(2 / 3, abs=1e-3)
+
+
+def test_pictures_smaller_than_a_window_are_one_window():
+    errors = pixel_errors(noise(2, 3, 32, 64))
+    assert ((errors.repeating > 0) & (errors.repeating < errors.total)).all()
+
+
+def test_relative_errors_are_over_the_references_total_but_for_colour():
+    errors, reference = (PixelErrors(*(torch.tensor([v]) for v in row)) for row in ((2, 3, 4), (8, 6, 5)))
+    assert [float(v) for v in relative_errors(errors, reference)] == [0.25, 0.5, 0.5]
+
+
+def maps(seed: int, count: int = 2, side: int = 128) -> list[torch.Tensor]:
+    """A picture's worth of feature maps, the last two of 8 and 16 pixels a place."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = ((3, 1), (6, 8), (5, 16))
+    return [torch.rand(count, c, side // p, side // p, generator=generator) for c, p in sizes]
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.3])
+def test_the_patch_loss_is_the_squared_distance_of_patch_means(stretch):
+    one, other = maps(1), maps(2)
+    wanted = 0.0
+    for a, b, places in ((one[1], other[1], 8), (one[2], other[2], 4)):
+        # Patches of 64 pixels begin every 32, three along a side of 128.
+        first, second = (
+            torch.stack(
+                [
+                    m[:, :, i : i + places, j : j + places].mean((2, 3))
+                    for i in range(0, places + 1, places // 2)
+                    for j in range(0, places + 1, places // 2)
+                ],
+                1,
+            ).flatten(0, 1)
+            for m in (a, b)
+        )
+        assert first.shape[0] == 18
+        error = (stretch * first - second).square().sum(1).mean()
+        wanted += float(error / first.var(0).sum()) / 2
+    assert float(patch_loss(one, other, [], stretch)) == pytest.approx(wanted, rel=1e-5)
+    assert float(patch_loss(one, [stretch * m for m in one], [], stretch)) < 1e-10
+
+
+def test_the_patch_loss_of_average_patches_is_one():
+    one = maps(1, count=40)
+    flat = [m.mean((0, 2, 3), keepdim=True).expand_as(m) for m in one]
+    assert float(patch_loss(one, flat, [])) == pytest.approx(1, abs=0.05)
+
+
+def test_the_patch_loss_keeps_running_variances():
+    """One batch that is all alike changes the variances by a hundredth."""
+    variances: list[torch.Tensor] = []
+    patch_loss(maps(1), maps(2), variances)
+    before = [float(v) for v in variances]
+    alike = [m.mean((0, 2, 3), keepdim=True).expand_as(m) for m in maps(3)]
+    assert float(patch_loss(alike, maps(4), variances)) < 2
+    assert [float(v) for v in variances] == pytest.approx([0.99 * v for v in before], rel=1e-5)
+
+
+def test_the_patch_loss_decreases_towards_the_original():
+    one, other = maps(1), maps(2)
+    other[2].requires_grad_()
+    patch_loss(one, other, []).backward()
+    assert other[2].grad is not None
+    assert (other[2].grad * (one[2] - other[2].detach())).sum() < 0
+
+
+def test_discriminator_and_generator_loss_by_hand():
+    real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.0])
+    assert float(discriminator_loss(real, fake)) == pytest.approx(0.25 + 0.5)
+    assert float(generator_loss(fake)) == pytest.approx(1.5)
+
+
+def test_feature_matching_is_relative_to_the_originals_features():
+    a = [torch.ones(2, 3), torch.full((4,), 2.0)]
+    assert float(feature_matching_loss(a, a)) == 0
+    assert float(feature_matching_loss(a, [2 * a[0], a[1]])) == pytest.approx(0.5)
+    b = [2 * a[0], a[1]]
+    assert float(feature_matching_loss(b, [a[0], a[1]])) == pytest.approx(0.25)
+
+
+def test_the_adaptive_weight_is_the_ratio_of_gradients_at_the_last_layer():
+    last = torch.tensor([2.0, 5.0], requires_grad=True)
+    picture = last * torch.tensor([3.0, 1.0])
+    fixed, adversarial = torch.tensor([1.0, 4.0]), torch.tensor([20.0, 80.0])
+    assert float(adaptive_weight(picture, last, fixed, adversarial)) == pytest.approx(0.05)
+    assert float(adaptive_weight(picture, last, fixed, torch.tensor([0.0, 0.5]))) == pytest.approx(
+        10, rel=1e-5
+    )
+    assert float(adaptive_weight(picture, last, fixed, 1e-6 * fixed)) == WEIGHT_MAX

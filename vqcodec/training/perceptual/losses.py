@@ -1,0 +1,140 @@
+"""Losses of the perceptual stage, beside LPIPS and DISTS (`vqcodec.metrics.perceptual`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vqcodec.model.blocks import BLOCK
+
+WINDOW = 8
+"""Side, in blocks, of the windows in which errors repeat; windows overlap by half."""
+PATCH = 64
+"""Side of a patch in pixels; patches overlap by half."""
+STAGES = ((-2, 8), (-1, 16))
+"""Indices into DISTS's list of feature maps, and the stride of each in pixels."""
+VARIANCE_DECAY = 0.99
+WEIGHT_MAX = 100.0
+
+
+class PixelErrors(NamedTuple):
+    """Errors (B,) of decoded pictures by kind, absolute or relative.
+
+    Attributes:
+        total: mean square over pixels and colours.
+        colour: mean square of both colour differences (`vqcodec.model.blocks.opponent_colour`).
+        repeating: mean square of what the blocks of a window have in common at the same place.
+    """
+
+    total: Tensor
+    colour: Tensor
+    repeating: Tensor
+
+
+def pixel_errors(difference: Tensor) -> PixelErrors:
+    """Mean squares of differences d (B, 3, H, W) from the original; H and W multiples of 16, at least 32.
+
+        total       mean of d^2
+        colour      3/2 mean of (d - its mean over colours)^2
+        repeating   mean of (m - its mean over places)^2, m the mean block of 8 x 8 blocks, for every window
+
+    A decoder that invents texture tends to draw one pattern in every block and to sprinkle it with colours:
+    both show far more than they add to the squared error. Errors that do not repeat leave 1 / WINDOW^2 of
+    themselves in `repeating`. Own losses, without a source in the literature.
+    """
+    difference = difference.float()
+    # Both colour differences are orthonormal to brightness: together they are what the mean leaves.
+    colours = difference - difference.mean(1, keepdim=True)
+    blocks = F.pixel_unshuffle(difference, BLOCK)
+    side = min(WINDOW, *blocks.shape[2:])
+    mean_block = F.avg_pool2d(blocks, side, max(side // 2, 1)).unflatten(1, (3, -1))
+    repeating = mean_block - mean_block.mean(2, keepdim=True)
+    return PixelErrors(
+        difference.square().mean((1, 2, 3)),
+        3 / 2 * colours.square().mean((1, 2, 3)),
+        repeating.square().mean((1, 2, 3, 4)),
+    )
+
+
+def relative_errors(errors: PixelErrors, reference: PixelErrors) -> PixelErrors:
+    """total / total_f, colour / colour_f and repeating / total_f, with f the reference (fidelity) decoder.
+
+    Ratios weigh alike at every level of the dial, and 10 log10 of the first is the price in PSNR.
+    """
+    total = reference.total.clamp_min(1e-6)
+    colour = reference.colour.clamp_min(1e-6)
+    return PixelErrors(errors.total / total, errors.colour / colour, errors.repeating / total)
+
+
+def patch_loss(
+    original: Sequence[Tensor], decoded: Sequence[Tensor], variances: list[Tensor], stretch: float = 1.0
+) -> Tensor:
+    """Squared distance of mean features of patches, in units of the originals' variance.
+
+        mean over stages l of |stretch m_l(x) - m_l(x_hat)|^2 / v_l
+
+    m_l are means over patches of 64 pixels, v_l the variance of m_l(x) over patches, summed over channels.
+    About 1 where all decoded patches look like the average original. The mean squared distance of pairs
+    bounds the Frechet distance of both populations (Heusel et al., 2017, compare these by their moments);
+    DISTS compares means too, but its price of a texture that is missing altogether is bounded.
+
+    Args:
+        original, decoded: DISTS's feature maps of pictures with sides of `PATCH` or more.
+        variances: running v_l, one per stage; filled by the first call, then updated in place.
+        stretch: factor on the original's means; above 1 it counters the shrinkage of least squares.
+    """
+
+    def patch_means(maps: Tensor, stride: int) -> Tensor:
+        side = PATCH // stride
+        return F.avg_pool2d(maps.float(), side, side // 2)
+
+    means = [(patch_means(original[i], s), patch_means(decoded[i], s)) for i, s in STAGES]
+    now = [x.detach().var((0, 2, 3)).sum() for x, _ in means]
+    if not variances:
+        variances += [v.clone() for v in now]
+    total = original[0].new_zeros(())
+    for (x, x_hat), variance, new in zip(means, variances, now, strict=True):
+        variance.lerp_(new, 1 - VARIANCE_DECAY)
+        total = total + (stretch * x - x_hat).square().sum(1).mean() / variance.clamp_min(1e-6)
+    return total / len(STAGES)
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Hinge loss max(0, 1 - real) + max(0, 1 + fake), means over scores (Lim and Ye, 2017)."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """-fake, mean over scores: the decoder's side of the hinge loss (Lim and Ye, 2017)."""
+    return -fake.mean()
+
+
+def feature_matching_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Mean over layers of mean |real - fake| / mean |real| of the discriminator's features.
+
+    Feature matching (Wang et al., 2018), relative to the features' size. No gradient reaches `real`.
+    """
+    parts = [
+        (x.detach() - x_hat).abs().mean() / x.detach().abs().mean().clamp_min(1e-6)
+        for x, x_hat in zip(real, fake, strict=True)
+    ]
+    return torch.stack(parts).mean()
+
+
+def adaptive_weight(picture: Tensor, last: Tensor, fixed: Tensor, adversarial: Tensor) -> Tensor:
+    """|d fixed / d last| / |d adversarial / d last|, at most `WEIGHT_MAX` (Esser et al., 2021).
+
+    Args:
+        picture: what the decoder makes, with its graph, which is kept.
+        last: weight of the decoder's last layer.
+        fixed, adversarial: gradients of both groups of losses at the picture.
+    """
+    fixed, adversarial = (
+        torch.autograd.grad(picture, last, gradient, retain_graph=True)[0].norm()
+        for gradient in (fixed, adversarial)
+    )
+    return (fixed / (adversarial + 1e-6)).clamp_max(WEIGHT_MAX)
