@@ -93,9 +93,9 @@ def test_the_encoder_computes_in_what_it_was_told(both):
 
 def test_gains_are_float32_whatever_runs_around_them(both):
     level = torch.tensor([0.93])
-    expected = both[0].transforms.gain(level)
+    expected = both[0].model.transforms.gain(level)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(both[0].transforms.gain(level), expected)
+        assert torch.equal(both[0].model.transforms.gain(level), expected)
 
 
 @pytest.mark.parametrize(("amx", "avx"), [(True, False), (False, True), (False, False)])
