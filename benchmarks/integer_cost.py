@@ -28,15 +28,16 @@ from benchmarks.anchors import Pixels
 from benchmarks.rate_distortion import read_pixels
 from benchmarks.report.curves import table
 from benchmarks.report.results import dump
-from vqcodec.compress.source import Analysis
+from vqcodec.codec import Codec
+from vqcodec.compress.source import PaddedPixels
 from vqcodec.errors import VQCodecError
 from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
-from vqcodec.segments import SegmentCodec
 from vqcodec.training.data import find_images
 from vqcodec.training.state import load_state
 from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.checkpoint import load_weights
+from vqcodec.weights.loaded import LoadedModel
 from vqcodec.weights.packing import is_packed, pack, unpack
 
 SCHEMA = 1
@@ -53,7 +54,7 @@ DEFINITION = {
 }
 
 
-def load_pair(state: Path, weights: Path) -> tuple[VQVAE, SegmentCodec]:
+def load_pair(state: Path, weights: Path) -> tuple[VQVAE, Codec]:
     """The float model with the transforms of the weights file, and the codec of that file.
 
     Raises:
@@ -76,34 +77,34 @@ def load_pair(state: Path, weights: Path) -> tuple[VQVAE, SegmentCodec]:
             if difference > relative * float(parameter.norm()) + absolute * math.sqrt(parameter.numel()):
                 raise ValueError(f"{weights} was not exported from {state}: {name} differs")
             trained[name].copy_(parameter)
-    return model, SegmentCodec(shipped)
+    return model, Codec.of(LoadedModel.of(shipped))
 
 
 @torch.inference_mode()
-def estimate(model: VQVAE, analysis: Analysis, level: int) -> tuple[float, Pixels]:
+def estimate(model: VQVAE, pixels: Pixels, level: int) -> tuple[float, Pixels]:
     """Estimated bits of both latents, and the decoded pixels (H, W, 3), with the grids as `model` is set."""
-    output = model(analysis.x, torch.tensor([level / LEVEL_MAX]))
-    picture = output.picture[0, :, : analysis.height, : analysis.width]
+    output = model(PaddedPixels(pixels).x, torch.tensor([level / LEVEL_MAX]))
+    picture = output.picture[0, :, : pixels.shape[0], : pixels.shape[1]]
     rounded = picture.clamp(0, 1).mul(255).round().to(torch.uint8)
     return float(output.bits_y + output.bits_z), np.ascontiguousarray(rounded.permute(1, 2, 0).numpy())
 
 
-def real(codec: SegmentCodec, analysis: Analysis, level: int) -> tuple[float, Pixels]:
+def real(codec: Codec, pixels: Pixels, level: int) -> tuple[float, Pixels]:
     """Bits of the segments without the container around them, and the pixels that they decode to."""
-    segments = codec.encode(analysis, level, 0)
-    pixels = codec.decode(segments, width=analysis.width, height=analysis.height, level=level, tile=0)
-    return 8.0 * sum(len(segment) for layers in segments for segment in layers), pixels
+    height, width = pixels.shape[:2]
+    segments = codec.encode(pixels, level, 0).segments
+    decoded = codec.decode(segments, width=width, height=height, level=level, tile=0)
+    return 8.0 * sum(len(segment) for layers in segments for segment in layers), decoded
 
 
-def measure(model: VQVAE, codec: SegmentCodec, pixels: Pixels, level: int) -> dict[str, dict[str, float]]:
+def measure(model: VQVAE, codec: Codec, pixels: Pixels, level: int) -> dict[str, dict[str, float]]:
     """bpp, PSNR and J of one picture by each path."""
-    analysis = codec.analyse(pixels)
     weight = float(lambda_of_level(torch.tensor(level / LEVEL_MAX)))
     figures = {}
     for name in PATHS:
         model.set_exact(name == "grids")
-        bits, decoded = real(codec, analysis, level) if name == "real" else estimate(model, analysis, level)
-        bpp = bits / (analysis.width * analysis.height)
+        bits, decoded = real(codec, pixels, level) if name == "real" else estimate(model, pixels, level)
+        bpp = bits / (pixels.shape[0] * pixels.shape[1])
         figures[name] = {
             "bpp": bpp,
             "psnr": psnr(pixels, decoded),
@@ -179,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"level {level} done", file=sys.stderr)
     print(cost_table(points))
     if args.out:
-        identity = {"name": codec.name, "bitstream_id": codec.bitstream_id.hex()}
+        identity = {"name": codec.name, "bitstream_id": codec.bitstream_id}
         result = {"schema": SCHEMA, "definition": DEFINITION, "model": identity, "points": points}
         args.out.write_text(dump(result), encoding="utf-8")
     return 0

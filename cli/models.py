@@ -66,10 +66,10 @@ def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> Non
     if target.exists() and not force:
         raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", str(target))
     data = source.read_bytes()
-    from vqcodec.segments import SegmentCodec  # noqa: PLC0415  imports torch
+    from vqcodec.weights.loaded import LoadedModel  # noqa: PLC0415  imports torch
 
     # Loading it is the check: format, fingerprints against content, and tables that can code.
-    model = SegmentCodec.load(source)
+    model = LoadedModel.load(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(target, data)
     reporter.line(f"{file} -> {target}  bitstream {model.bitstream_id.hex()}  {spaced(len(data))} B")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec import loading
-from vqcodec.codec import Codec
+from vqcodec.codec import Codec, Encoded
 from vqcodec.errors import CorruptData, ModelNotFound
 from vqcodec.types import TileProgress
 from vqcodec_cli.main import main
 
 if TYPE_CHECKING:
-    from vqcodec.segments import SegmentCodec
+    from vqcodec.compress.tile_encoder import TileEncoder
+    from vqcodec.decompress.tile_decoder import TileDecoder
+    from vqcodec.weights.loaded import LoadedModel
 
 Pixels = NDArray[np.uint8]
 
@@ -39,8 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["OMP_NUM_THREADS"] = "1"
 
 
-class FakeSegmentCodec:
-    """Stands in for `vqcodec.segments.SegmentCodec` where weights do not matter.
+class FakeModel:
+    """Both halves of a codec, and their model, where weights do not matter.
 
     Layer 0 holds the means of 8x8 blocks, layer 1 the samples divided by a step that shrinks as the level
     grows (64 at level 0, 1 = lossless at 252). Both are zlib streams behind a length, padded to 32 bit words.
@@ -50,34 +52,25 @@ class FakeSegmentCodec:
     bitstream_id = bytes(range(8))
     decoder_id = bytes(range(8, 16))
     realism_id = b""
-    layers = 2
 
-    def analyse(self, pixels: Pixels) -> Pixels:
-        assert pixels.dtype == np.uint8
-        assert pixels.ndim == 3
-        assert pixels.shape[2] == 3
-        return pixels
+    @property
+    def model(self) -> FakeModel:
+        return self
 
     def encode(
-        self,
-        analysis: Pixels,
-        level: int,
-        tile: int,
-        effort: int = 1,
-        progress: TileProgress | None = None,
-    ) -> list[list[bytes]]:
-        height, width, _ = analysis.shape
+        self, pixels: Pixels, level: int, tile: int, effort: int = 1, progress: TileProgress | None = None
+    ) -> Encoded:
+        assert pixels.dtype == np.uint8
+        height, width, channels = pixels.shape
+        assert channels == 3
         step = _step(level)
         coded = []
         for top, left, rows, columns in _tiles(width, height, tile):
-            part = analysis[top : top + rows, left : left + columns].astype(np.int64)
+            part = pixels[top : top + rows, left : left + columns].astype(np.int64)
             coded.append([_pack(_block_means(part)), _pack((part // step).astype(np.uint8))])
             if progress is not None:
                 progress(len(coded), sum(1 for _ in _tiles(width, height, tile)))
-        return coded
-
-    def overloaded(self, analysis: Pixels, level: int) -> bool:
-        return False
+        return Encoded(level, coded, error=0.0, rate=0.0)
 
     def decode(
         self,
@@ -147,23 +140,23 @@ def _unpack(segment: bytes, shape: tuple[int, int, int]) -> Pixels:
         raise CorruptData("segment does not decode") from error
 
 
-@pytest.fixture(scope="session")
-def segments() -> FakeSegmentCodec:
-    return FakeSegmentCodec()
+def codec_of(fake: Any) -> Codec:
+    """A codec whose encoder and decoder are something with the methods of `FakeModel`."""
+    return Codec(cast("TileEncoder", fake), cast("TileDecoder", fake))
 
 
 @pytest.fixture(scope="session")
-def codec(segments: FakeSegmentCodec) -> Codec:
-    return Codec(segments)
+def codec() -> Codec:
+    return codec_of(FakeModel())
 
 
 @pytest.fixture
 def other_codec() -> Codec:
     """A codec whose files `codec` cannot decode."""
-    other = FakeSegmentCodec()
+    other = FakeModel()
     other.name = "other"
     other.bitstream_id = b"\xff" * 8
-    return Codec(other)
+    return codec_of(other)
 
 
 @pytest.fixture(scope="session")
@@ -213,26 +206,26 @@ def without_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_segments(tiny_weights: Path) -> SegmentCodec:
+def tiny_codec(tiny_weights: Path) -> Codec:
     """The tiny model, loaded."""
-    from vqcodec.segments import SegmentCodec  # noqa: PLC0415  as above
+    from tests.tiny import load_codec  # noqa: PLC0415  as above
 
-    return SegmentCodec.load(tiny_weights)
+    return load_codec(tiny_weights)
 
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     """Batch size and bfloat16 of every model that is loaded from here on."""
-    from vqcodec.segments import SegmentCodec  # noqa: PLC0415  as above
+    from vqcodec.weights.loaded import LoadedModel  # noqa: PLC0415  as above
 
     seen: list[tuple[int, bool]] = []
-    load = SegmentCodec.load
+    load = LoadedModel.load
 
-    def watched(path: Path, device: str, batch: int, bf16: bool) -> SegmentCodec:
+    def watched(path: Path, device: str, batch: int, bf16: bool) -> LoadedModel:
         seen.append((batch, bf16))
         return load(path, device, batch, bf16)
 
-    monkeypatch.setattr(SegmentCodec, "load", watched)
+    monkeypatch.setattr(LoadedModel, "load", watched)
     return seen
 
 
@@ -274,18 +267,18 @@ def make_model() -> Callable[..., Path]:
 
 
 @pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: FakeSegmentCodec) -> Path:
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: Codec) -> Path:
     """A model folder on the search path whose only model, "default", loads as the fake codec."""
     folder = tmp_path / "models"
     folder.mkdir()
-    path = write_model(folder / "default.safetensors", segments.bitstream_id, segments.decoder_id)
+    path = write_model(folder / "default.safetensors", FakeModel.bitstream_id, FakeModel.decoder_id)
     monkeypatch.setenv("VQCODEC_MODELS", str(folder))
 
     def load(model: Any = "default", *, device: str = "auto", **_options: Any) -> Codec:
         assert device in ("auto", "cpu", "cuda", "cuda:0")
         if str(model) not in ("default", str(path)):
             raise ModelNotFound(f"no model named {model!r}")
-        return Codec(segments)
+        return codec
 
     monkeypatch.setattr(loading, "load", load)
     return folder

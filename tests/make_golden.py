@@ -22,10 +22,10 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.tiny import load_codec
 from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
 from vqcodec.entropy.range_coder import SegmentReader, TableSet
-from vqcodec.segments import SegmentCodec
 
 WEIGHTS = "tiny.safetensors"
 SUMS = "SHA256SUMS"
@@ -38,9 +38,7 @@ PICTURES = {
 """Name -> height, width, quality and tile."""
 
 
-def decode(
-    codec: SegmentCodec, data: bytes
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8]]:
+def decode(codec: Codec, data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8]]:
     """Indices, latent and pixels of a .vqc file."""
     container = parse(data)
     header = container.header
@@ -58,13 +56,13 @@ def decode(
         return symbols[-1]
 
     with patch.object(SegmentReader, "read", recorded):
-        latent = codec.decode_latent(container.segments, **where)
+        latent = codec.decoder.latent(container.segments, **where)
     return np.concatenate(symbols).astype(np.uint8), latent, codec.decode(container.segments, **where)
 
 
 def check(folder: Path, out: Path) -> None:
     """Decode every file of a set; writes one .npz of indices, latents and pixels to `out`."""
-    codec = SegmentCodec.load(folder / WEIGHTS)
+    codec = load_codec(folder / WEIGHTS)
     results: dict[str, NDArray[Any]] = {}
     for path in sorted(folder.glob("*.vqc")):
         indices, latent, pixels = decode(codec, path.read_bytes())
@@ -85,12 +83,11 @@ def make(folder: Path) -> None:
     tiny.random_prior_(model, seed=3, spread=0.5)
     tiny.open_restoration_(model, seed=4, spread=0.2)
     tiny.write_tiny(folder / WEIGHTS, model)
-    segments = SegmentCodec.load(folder / WEIGHTS)
-    codec = Codec(segments)
+    codec = load_codec(folder / WEIGHTS)
     for seed, (name, (height, width, quality, tile)) in enumerate(PICTURES.items()):
         data = codec.compress(tiny.picture(height, width, seed + 50), quality=quality, tile=tile)
         (folder / f"{name}.vqc").write_bytes(data)
-        indices, latent, pixels = decode(segments, data)
+        indices, latent, pixels = decode(codec, data)
         np.save(folder / f"{name}.indices.npy", indices)
         np.save(folder / f"{name}.latent.npy", latent.astype(np.int32))
         np.save(folder / f"{name}.pixels.npy", pixels)

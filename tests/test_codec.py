@@ -7,6 +7,7 @@ import itertools
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ import vqcodec
 from vqcodec import errors
 from vqcodec.bitstream import parse, write
 from vqcodec.codec import Prepared
+from vqcodec.compress import picture_encoder
+from vqcodec.compress.picture_encoder import PictureEncoder
 from vqcodec.image.picture import Picture
 from vqcodec.loading import resolve_device
 from vqcodec.metrics.rate_distortion import psnr
@@ -90,22 +93,28 @@ def test_overhead_of_a_plain_picture_is_small(codec, pixels):
     assert len(data) - payload <= 40
 
 
-def test_target_size_is_nearly_the_best_that_fits(codec, pixels):
-    ready = codec.prepare(pixels)
-    sizes = [len(codec.compress(ready, quality=level / 2.52)) for level in range(253)]
-    for most in (sizes[0], sizes[100], sizes[100] + 1, sizes[252], 10**9):
-        data = codec.compress(ready, target_size=most)
-        assert len(data) <= most
-        assert len(data) >= 0.97 * max(size for size in sizes if size <= most)
+def test_the_next_level_would_not_fit_the_target_size(codec, pixels):
+    encoder = PictureEncoder(codec.encoder, codec.decoder, codec.prepare(pixels), 1024, 1)
+    sizes = [len(encoder.file(encoder.encode(level)).data) for level in range(253)]
+    targets = {sizes[level] + more for level in (0, 1, 100, 101, 251, 252) for more in (-1, 0, 1)}
+    for most in sorted(targets - {sizes[0] - 1}):
+        data = codec.compress(pixels, target_size=most)
+        level = vqcodec.probe(data).level
+        assert len(data) == sizes[level] <= most
+        assert level == 252 or sizes[level + 1] > most
     with pytest.raises(errors.TargetTooSmall, match=f"already needs {sizes[0]} bytes"):
-        codec.compress(ready, target_size=sizes[0] - 1)
+        codec.compress(pixels, target_size=sizes[0] - 1)
 
 
-def test_bpp_counts_the_whole_file(codec, pixels):
-    data = codec.compress(pixels, bpp=6.0)
-    assert 8 * len(data) / (48 * 72) <= 6.0
-    assert data == codec.compress(pixels, target_size=int(6.0 * 48 * 72 / 8))
-    assert vqcodec.probe(data).bpp <= 6.0
+@pytest.mark.parametrize("missing", [0, 0.1, 0.9])
+def test_bpp_counts_the_whole_file_and_no_part_of_a_byte(codec, pixels, missing):
+    size = len(codec.compress(pixels, target_size=2500))
+    assert len(codec.compress(pixels, target_size=size)) == size
+    bpp = 8 * (size - missing) / (48 * 72)
+    data = codec.compress(pixels, bpp=bpp)
+    assert 8 * len(data) / (48 * 72) <= bpp
+    assert vqcodec.probe(data).bpp <= bpp
+    assert data == codec.compress(pixels, target_size=size - (missing > 0))
 
 
 @pytest.mark.parametrize(
@@ -184,10 +193,53 @@ def test_limits(codec, pixels):
             codec.compress(pixels, limits=limits)
 
 
-def test_more_tiles_than_a_decoder_accepts(codec):
+def test_more_tiles_than_a_decoder_accepts(codec, monkeypatch):
     blank = np.broadcast_to(np.zeros(3, np.uint8), (64 * 300, 64 * 300, 3))
     with pytest.raises(ValueError, match="90000 tiles are more"):
-        codec.compress(Prepared(Picture(blank), blank, ()), tile=64)
+        codec.compress(Prepared(Picture(blank), ()), tile=64)
+    monkeypatch.setattr(picture_encoder, "DEFAULT_LIMITS", Limits(tiles=4))
+    most = np.zeros((64, 256, 3), np.uint8)
+    assert vqcodec.probe(codec.compress(most, tile=64)).tiles == 4
+    with pytest.raises(ValueError, match="5 tiles are more"):
+        codec.compress(np.zeros((64, 257, 3), np.uint8), tile=64)
+
+
+def test_the_place_is_stripped_by_every_way_in(codec, tmp_path, pixels):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.345)})
+    source, coded = tmp_path / "a.jpg", tmp_path / "a.vqc"
+    Image.fromarray(pixels).save(source, exif=exif, xmp=b"<x exif:GPSLatitude='52,31.2N' tiff:Make='Maker'/>")
+
+    def places(data: bytes) -> list[bool]:
+        info = codec.decompress(data).info
+        assert b"Maker" in info["exif"]
+        assert b"Maker" in info["xmp"]
+        read = Image.Exif()
+        read.load(info["exif"])
+        return [bool(read.get_ifd(0x8825)), b"GPSLatitude" in info["xmp"]]
+
+    assert places(codec.compress(source)) == [True, True]
+    assert places(codec.compress(source, strip_gps=True)) == [False, False]
+    assert places(codec.compress(codec.prepare(source, strip_gps=True))) == [False, False]
+    codec.compress_file(source, coded, strip_gps=True)
+    assert places(coded.read_bytes()) == [False, False]
+
+
+def test_a_file_is_described_without_a_look_at_other_models(codec, pixels, tmp_path, monkeypatch):
+    image = Image.fromarray(pixels)
+    image.putalpha(Image.fromarray(pixels[:, :, 0]))
+    image.info["xmp"] = b"<x/>"
+    coded = tmp_path / "a.vqc"
+    with monkeypatch.context() as patch:
+        patch.setattr(zoo, "list_models", None)
+        info = codec.compress_file(image, coded, quality=60, tile=64)
+        _, back = codec.transcode(coded, "PNG")
+    assert info.seconds > 0
+    assert info.model == back.model == "fake"
+    probed = vqcodec.probe(coded)
+    assert replace(info, seconds=None, model=probed.model) == probed
+    assert replace(back, seconds=None, model=probed.model, preview_bytes=probed.preview_bytes) == probed
 
 
 def test_files(codec, photo, tmp_path):
@@ -210,11 +262,19 @@ def test_files(codec, photo, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.vqc", "b.webp", "c", "photo.png"]
 
 
+def test_remarks_on_a_picture_are_in_the_info_of_its_file(codec, tmp_path):
+    deep = Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64))
+    deep.save(tmp_path / "deep.png")
+    notes = codec.prepare(tmp_path / "deep.png").picture.notes
+    assert notes
+    assert codec.compress_file(tmp_path / "deep.png", tmp_path / "deep.vqc").notes == notes
+
+
 def test_encode_and_decode_are_the_parts_of_compress(codec, pixels):
     ready = codec.prepare(pixels)
     parsed = parse(codec.compress(ready, quality=40, tile=64))
     level = parsed.header.level
-    segments = codec.encode(ready, level, 64)
+    segments = codec.encode(pixels, level, 64).segments
     assert tuple(map(tuple, segments)) == parsed.segments
     decoded = codec.decode(segments, width=72, height=48, level=level, tile=64)
     coded = codec.compress(ready, quality=40, tile=64)
@@ -309,6 +369,24 @@ def test_load_reports_missing_models(monkeypatch, tmp_path):
 
 
 def test_public_names():
+    assert vqcodec.__all__ == [
+        "BatchReport",
+        "Codec",
+        "FileResult",
+        "ImageInfo",
+        "Limits",
+        "ModelInfo",
+        "__version__",
+        "compress_batch",
+        "decompress_batch",
+        "errors",
+        "features",
+        "list_models",
+        "load",
+        "probe",
+        "register_pillow_plugin",
+        "verify",
+    ]
     for name in vqcodec.__all__:
         assert getattr(vqcodec, name) is not None
         assert name in dir(vqcodec)

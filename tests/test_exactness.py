@@ -14,13 +14,11 @@ import pytest
 import torch
 
 from tests.make_golden import PICTURES, SUMS, WEIGHTS, decode
-from tests.tiny import picture
+from tests.tiny import load_codec, picture
 from vqcodec.bitstream import parse, write
-from vqcodec.codec import Codec
 from vqcodec.entropy.class_offsets import ClassOffsets
 from vqcodec.errors import CorruptData, ModelMismatch
 from vqcodec.metrics.rate_distortion import psnr
-from vqcodec.segments import SegmentCodec
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
@@ -55,16 +53,16 @@ def test_the_files_are_those_that_were_written():
 
 
 def test_here_and_now():
-    codec = SegmentCodec.load(GOLDEN / WEIGHTS)
+    codec = load_codec(GOLDEN / WEIGHTS)
     for path in FILES:
         indices, latent, pixels = decode(codec, path.read_bytes())
         compare(path.stem, {"indices": indices, "latent": latent, "pixels": pixels})
-        assert np.array_equal(np.asarray(Codec(codec).decompress(path.read_bytes())), pixels)
+        assert np.array_equal(np.asarray(codec.decompress(path.read_bytes())), pixels)
 
 
 @pytest.mark.parametrize("effort", [1, 3])
 def test_the_model_of_the_set_encodes(effort):
-    codec = Codec(SegmentCodec.load(GOLDEN / WEIGHTS))
+    codec = load_codec(GOLDEN / WEIGHTS)
     x = picture(70, 90, seed=9)
     data = codec.compress(x, quality=80, effort=effort)
     pixels = np.asarray(codec.decompress(data))
@@ -132,7 +130,7 @@ def test_the_set_is_worth_testing():
 
 def moves_classes(path: Path) -> bool:
     """Whether any tile of a file moves classes."""
-    coder = SegmentCodec.load(GOLDEN / WEIGHTS)
+    coder = load_codec(GOLDEN / WEIGHTS)
     read, moved = ClassOffsets.read, []
 
     def recorded(self, *arguments):
@@ -154,10 +152,10 @@ def test_files_are_canonical():
         assert write(container.header, segments, container.chunks) == data
 
 
-def test_another_model_is_refused(tiny_segments):
+def test_another_model_is_refused(tiny_codec):
     data = (GOLDEN / "whole.vqc").read_bytes()
     with pytest.raises(ModelMismatch):
-        Codec(tiny_segments).decompress(data)
+        tiny_codec.decompress(data)
 
 
 @pytest.mark.parametrize("byte", range(8))
@@ -168,11 +166,11 @@ def test_every_byte_of_the_fingerprint_counts(byte):
     segments = [[s for s in layers if s is not None] for layers in container.segments]
     data = write(replace(container.header, bitstream_id=bytes(changed)), segments, container.chunks)
     with pytest.raises(ModelMismatch):
-        Codec(SegmentCodec.load(GOLDEN / WEIGHTS)).decompress(data)
+        load_codec(GOLDEN / WEIGHTS).decompress(data)
 
 
 def test_every_damaged_byte_is_found():
-    codec = Codec(SegmentCodec.load(GOLDEN / WEIGHTS))
+    codec = load_codec(GOLDEN / WEIGHTS)
     data = (GOLDEN / "dot.vqc").read_bytes()
     for i in range(30, len(data)):
         damaged = bytearray(data)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vqcodec.codec import Codec
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import TrainConfig
@@ -20,9 +21,16 @@ from vqcodec.training.export import export
 from vqcodec.training.perceptual.players import FROZEN
 from vqcodec.training.trainer import Trainer
 from vqcodec.weights.checkpoint import load_weights
+from vqcodec.weights.loaded import LoadedModel
 from vqcodec.weights.writing import add_realism, save_weights
 
 Pixels = NDArray[np.uint8]
+
+
+def load_codec(path: Path, device: str = "cpu", batch: int = 1, bf16: bool = False) -> Codec:
+    """A codec of a weights file, by itself in float32, whose pixels are alike on every machine."""
+    return Codec.of(LoadedModel.load(path, device, batch, bf16))
+
 
 TINY = ModelConfig(
     channels=16,

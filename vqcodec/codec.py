@@ -1,10 +1,9 @@
-"""The only place where both halves meet: pictures -> segments (torch) -> a .vqc file (bytes), and back.
+"""What users call: pictures to .vqc files and back, with one loaded model.
 
-compress:    image --load_picture--> Picture --analyse--> Prepared --encode--> segments --write--> bytes
-decompress:  bytes --parse--> segments --decode--> pixels --to_pil--> image
+compress:    image --prepare--> Prepared --TileEncoder--> segments --write--> bytes
+decompress:  bytes --parse--> segments --TileDecoder--> pixels --to_pil--> image
 
-`vqcodec.compress.picture_encoder` and `vqcodec.decompress.picture_decoder` are the two lines; here is what
-users call.
+The two lines are `vqcodec.compress.picture_encoder` and `vqcodec.decompress.picture_decoder`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,57 +18,68 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vqcodec.bitstream.header import TILE_UNIT, TILE_UNITS_MAX
-from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
-from vqcodec.compress.picture_encoder import FileEncoder, Prepared, labels, prepare
-from vqcodec.compress.targets import reaching, within
-from vqcodec.decompress.picture_decoder import DecodeKeywords, DecodeOptions, checked_realism, decode
+from vqcodec.compress.encoded import Encoded
+from vqcodec.compress.picture_encoder import (
+    DEFAULT_QUALITY,
+    DEFAULT_TILE,
+    TILE_MAX,
+    Prepared,
+    compress,
+    prepare,
+)
+from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
-from vqcodec.interface import Segments
-from vqcodec.probing import describe, probe
-from vqcodec.types import DEFAULT_LIMITS, EFFORT_MAX, ImageInfo, Limits, TileProgress
+from vqcodec.probing import describe
+from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits, Region, TileProgress
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack  # typing has it from Python 3.11 on
+    from vqcodec.compress.tile_encoder import TileEncoder
+    from vqcodec.decompress.tile_decoder import TileDecoder
+    from vqcodec.weights.loaded import LoadedModel
 
-__all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec", "Prepared", "Segments"]
-
-DEFAULT_QUALITY = 50.0
-DEFAULT_TILE = 1024
-TILE_MAX = TILE_UNIT * TILE_UNITS_MAX
+__all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec", "Encoded", "Prepared"]
 
 
 class Codec:
     """A loaded model. Immutable, so one instance may compress and decompress in several threads at once."""
 
-    def __init__(self, segments: Segments) -> None:
-        self._segments = segments
+    def __init__(self, encoder: TileEncoder, decoder: TileDecoder) -> None:
+        """The two halves of one model."""
+        self.encoder, self.decoder = encoder, decoder
+
+    @classmethod
+    def of(cls, model: LoadedModel) -> Codec:
+        """Both halves of a loaded model."""
+        from vqcodec.compress.tile_encoder import TileEncoder  # noqa: PLC0415  imports torch, as does loading
+        from vqcodec.decompress.tile_decoder import TileDecoder  # noqa: PLC0415
+
+        return cls(TileEncoder(model), TileDecoder(model))
+
+    @property
+    def model(self) -> LoadedModel:
+        """The weights and what was built from them, for what looks inside (`vqcodec.inspect`)."""
+        return self.decoder.model
 
     @property
     def name(self) -> str:
         """Name of the model."""
-        return self._segments.name
+        return self.model.name
 
     @property
     def bitstream_id(self) -> str:
         """Fingerprint of codebooks and tables, 16 hex digits: files carry it, and only equal ones decode."""
-        return self._segments.bitstream_id.hex()
+        return self.model.bitstream_id.hex()
 
     @property
     def decoder_id(self) -> str:
         """Fingerprint of the synthesis weights, 16 hex digits."""
-        return self._segments.decoder_id.hex()
+        return self.model.decoder_id.hex()
 
     @property
     def realism_id(self) -> str:
         """Fingerprint of the perceptual decoder, 16 hex digits; empty if the model has none."""
-        return self._segments.realism_id.hex()
-
-    @property
-    def segments(self) -> Segments:
-        """The neural and entropy half, for what looks inside it (`vqcodec.inspect`)."""
-        return self._segments
+        return self.model.realism_id.hex()
 
     def prepare(
         self,
@@ -80,7 +89,7 @@ class Codec:
         limits: Limits = DEFAULT_LIMITS,
         strip_gps: bool = False,
     ) -> Prepared:
-        """Read and analyse a picture once, for several `compress` or `encode` calls.
+        """Read a picture once, for several calls of `compress`.
 
         Args:
             image: a path, bytes, a binary file, a PIL image, or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
@@ -93,7 +102,7 @@ class Codec:
             UnsupportedImage: not a picture, damaged, too large, or of an undefined kind.
             ValueError: bad `metadata`.
         """
-        return prepare(self._segments, image, metadata, limits, strip_gps)
+        return prepare(image, metadata, limits, strip_gps)
 
     def compress(
         self,
@@ -117,9 +126,9 @@ class Codec:
             image: anything `prepare` takes, or its result (its own arguments were decided there).
             quality: 0..100, higher is better; 50 unless one of the next three is given. Busy pictures are
                 coded a little lower for it, smooth ones a little higher, see `vqcodec.compress.dial`.
-            bpp: the highest quality, of six tried, whose whole file has at most this many bits per pixel.
+            bpp: the highest quality whose whole file has at most this many bits per pixel.
             target_size: the same for this many bytes.
-            psnr: the lowest quality, of six tried, whose PSNR (dB, 8-bit RGB) is at least this.
+            psnr: the lowest quality whose PSNR (dB, 8-bit RGB) is at least this.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
             metadata: as for `prepare`.
             limits: as for `prepare`.
@@ -128,7 +137,7 @@ class Codec:
                 times as long up to 4, then for far longer.
             label: also write the model's name and decoder fingerprint (about 40 bytes), for `info` only.
             progress: called with (tiles done, tiles) after each; anew for every quality that is tried.
-                Efforts 2 to 4 code every tile two to six times, and count them all.
+                Efforts above 1 code every tile two to six times, and count them all.
 
         Raises:
             OSError, UnsupportedImage: as for `prepare`.
@@ -136,35 +145,49 @@ class Codec:
             TargetTooHigh: even quality 100 falls short of `psnr`.
             ValueError: an option out of range, or more than one of quality, bpp, target_size and psnr.
         """
-        if sum(option is not None for option in (quality, bpp, target_size, psnr)) > 1:
-            raise ValueError("give only one of quality, bpp, target_size and psnr")
-        if tile % TILE_UNIT or not 0 <= tile <= TILE_MAX:
-            raise ValueError(f"tile must be 0 or a multiple of {TILE_UNIT} up to {TILE_MAX}, not {tile}")
-        quality = checked_quality(DEFAULT_QUALITY if quality is None else quality)
-        for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
-            if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{option} must be positive, not {value}")
-        ready = image
-        if not isinstance(image, Prepared):
-            ready = self.prepare(image, metadata=metadata, limits=limits, strip_gps=strip_gps)
-        picture = ready.picture
-        tiles = -(-picture.width // tile) * -(-picture.height // tile) if tile else 1
-        if tiles > DEFAULT_LIMITS.tiles:
-            raise ValueError(f"{tiles} tiles are more than a decoder accepts, use larger ones")
-        if not 1 <= effort <= EFFORT_MAX:
-            raise ValueError(f"effort must be 1 to {EFFORT_MAX}, not {effort}")
-        if label:
-            ready = replace(ready, chunks=(*labels(self._segments), *ready.chunks))
-        encoder = FileEncoder(self._segments, ready, tile, effort, progress)
-        if bpp is not None:
-            target_size = int(bpp * picture.width * picture.height / 8)
-        if target_size is not None:
-            return within(lambda tried: encoder.file(encoder.encode(tried)), target_size)
-        if psnr is not None:
-            return encoder.file(reaching(encoder.encode, encoder.psnr, psnr))
-        return encoder.file(encoder.encode(level_from_quality(quality, busyness(picture.pixels))))
+        data, _ = self.compress_with_info(
+            image,
+            quality=quality,
+            bpp=bpp,
+            target_size=target_size,
+            psnr=psnr,
+            tile=tile,
+            metadata=metadata,
+            limits=limits,
+            label=label,
+            effort=effort,
+            strip_gps=strip_gps,
+            progress=progress,
+        )
+        return data
 
-    def decompress(self, data: Source, **options: Unpack[DecodeKeywords]) -> Image.Image:
+    def compress_with_info(self, image: Any, **options: Any) -> tuple[bytes, ImageInfo]:
+        """As `compress`, with a description of the file beside its bytes."""
+        start = time.perf_counter()
+        found = compress(self.encoder, self.decoder, image, **options)
+        info = describe(
+            found.header,
+            found.chunks,
+            len(found.data),
+            model=self.name,
+            seconds=time.perf_counter() - start,
+            notes=found.notes,
+            preview_bytes=found.layer_ends,
+        )
+        return found.data, info
+
+    def decompress(
+        self,
+        data: Source,
+        *,
+        metadata: str | Iterable[str] = "all",
+        allow_partial: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+        realism: float = 0.0,
+        region: Region | None = None,
+        preview: int | None = None,
+        progress: TileProgress | None = None,
+    ) -> Image.Image:
         """Decompress a .vqc file to a picture of mode L, LA, RGB or RGBA.
 
         ICC, EXIF and XMP blocks are in its `info`, under Pillow's names; `info["vqc_complete"]` is False when
@@ -172,9 +195,8 @@ class Codec:
 
         Args:
             data: a path, bytes or a binary file.
-            options: any of the following.
-            metadata: the blocks to keep, "all", "none" or a list of icc, exif, xmp; all unless given. Without
-                icc, pixels are converted to sRGB.
+            metadata: the blocks to keep, "all", "none" or a list of icc, exif, xmp. Without icc, pixels are
+                converted to sRGB.
             allow_partial: decode what is whole of a file that ends early; missing layers take their mean.
             limits: a `Limits` with bounds that are checked before anything is allocated.
             realism: 0 (nearest to the original) to 1 (texture made up where it was lost); the same bits.
@@ -191,16 +213,17 @@ class Codec:
             ModelNotFound: `realism` is not 0, and the model has no perceptual decoder.
             ValueError: bad `metadata`, `realism` or `preview`, or `region` is not within the picture.
         """
-        return decode(self._segments, data, DecodeOptions(**options)).image
-
-    def compress_with_info(self, image: Any, **options: Any) -> tuple[bytes, ImageInfo]:
-        """As `compress`, with a description of the file beside its bytes."""
-        start = time.perf_counter()
-        given = {k: options.pop(k) for k in ("metadata", "limits", "strip_gps") if k in options}
-        ready = self.prepare(image, **given)
-        data = self.compress(ready, **options)
-        info = probe(data, limits=Limits(0, 0, 0, 0))
-        return data, replace(info, seconds=time.perf_counter() - start, notes=ready.picture.notes)
+        return decode(
+            self.decoder,
+            data,
+            metadata=metadata,
+            allow_partial=allow_partial,
+            limits=limits,
+            realism=realism,
+            region=region,
+            preview=preview,
+            progress=progress,
+        ).image
 
     def compress_file(self, src: Any, dst: PathLike, **options: Any) -> ImageInfo:
         """Compress `src` to the file `dst`, replacing it atomically; `options` as for `compress`.
@@ -214,12 +237,7 @@ class Codec:
         return info
 
     def decompress_file(
-        self,
-        src: Source,
-        dst: PathLike,
-        *,
-        picture_format: str | None = None,
-        **options: Unpack[DecodeKeywords],
+        self, src: Source, dst: PathLike, *, picture_format: str | None = None, **options: Any
     ) -> ImageInfo:
         """Decompress `src` to the picture file `dst`, replacing it atomically.
 
@@ -233,20 +251,20 @@ class Codec:
             ValueError: unknown format, or both are the same file; otherwise as `decompress`.
         """
         _refuse_same(src, dst)
-        start = time.perf_counter()
         encoded, info = self.transcode(src, format_for(dst, picture_format), **options)
         write_atomic(dst, encoded)
-        return replace(info, seconds=time.perf_counter() - start)
+        return info
 
-    def transcode(self, src: Source, kind: str, **options: Unpack[DecodeKeywords]) -> tuple[bytes, ImageInfo]:
-        """Decompress to the bytes of a picture file of Pillow format `kind`; the rest as `decompress`."""
+    def transcode(self, src: Source, kind: str, **options: Any) -> tuple[bytes, ImageInfo]:
+        """Decompress to a picture file of Pillow format `kind`, in memory; `options` as for `decompress`."""
         start = time.perf_counter()
-        found = decode(self._segments, src, DecodeOptions(**options))
+        found = decode(self.decoder, src, **options)
         encoded, more = encode_image(found.image, kind)
         info = describe(
             found.container.header,
             found.container.chunks,
             found.size,
+            model=self.name,
             complete=found.container.complete,
             seconds=time.perf_counter() - start,
             notes=(*found.notes, *more),
@@ -254,10 +272,10 @@ class Codec:
         return encoded, info
 
     def encode(
-        self, prepared: Prepared, level: int, tile: int = DEFAULT_TILE, effort: int = 1
-    ) -> list[list[bytes]]:
-        """Entropy coded segments [tile][layer] of a prepared picture at level 0..252."""
-        return self._segments.encode(prepared.analysis, level, tile, effort)
+        self, pixels: NDArray[np.uint8], level: int, tile: int = DEFAULT_TILE, effort: int = 1
+    ) -> Encoded:
+        """Pixels uint8 (H, W, 3) at level 0..252 -> entropy coded segments, without a container."""
+        return self.encoder.encode(pixels, level, tile, effort)
 
     def decode(
         self,
@@ -274,7 +292,7 @@ class Codec:
         Raises:
             CorruptData: a segment does not decode.
         """
-        return self._segments.decode(
+        return self.decoder.decode(
             segments, width=width, height=height, level=level, tile=tile, realism=checked_realism(realism)
         )
 

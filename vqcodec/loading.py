@@ -49,10 +49,10 @@ def load(
     if note:
         warnings.warn(note, RuntimeWarning, stacklevel=2)
     from vqcodec.model.precision import in_bfloat16  # noqa: PLC0415  torch is imported here and not before
-    from vqcodec.segments import SegmentCodec  # noqa: PLC0415
+    from vqcodec.weights.loaded import LoadedModel  # noqa: PLC0415
 
     batch = batch_size or (1 if chosen == "cpu" else GPU_BATCH)
-    return Codec(SegmentCodec.load(path, chosen, batch, in_bfloat16(precision, chosen)))
+    return Codec.of(LoadedModel.load(path, chosen, batch, in_bfloat16(precision, chosen)))
 
 
 class ModelCache:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from vqcodec.bitstream import parse, tile_count, unpack_alpha, unpack_metadata
@@ -30,8 +29,8 @@ def probe(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
         with Path(source).open("rb") as file:
             front, prefix = read_front(file, limits)
             size = file_size(file, len(prefix))
-    info = describe(front.header, front.chunks, size, complete=size >= front.file_bytes)
-    return replace(info, preview_bytes=front.layer_ends)
+    complete = size >= front.file_bytes
+    return describe(front.header, front.chunks, size, complete=complete, preview_bytes=front.layer_ends)
 
 
 def verify(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
@@ -56,16 +55,23 @@ def describe(
     chunks: Sequence[Chunk],
     file_bytes: int,
     *,
+    model: str | None = None,
     complete: bool = True,
     seconds: float | None = None,
     notes: tuple[str, ...] = (),
+    preview_bytes: tuple[int, ...] = (),
 ) -> ImageInfo:
-    """Summarise a parsed file. The model's name is that of an installed model with the file's fingerprint, or
-    else what the file says.
+    """Summarise a file.
+
+    Args:
+        model: name of its model; if None, that of an installed model with the file's fingerprint, or else
+            what the file says.
+        complete, seconds, notes, preview_bytes: as in `ImageInfo`.
     """
     said = {chunk.type: chunk.data for chunk in chunks}
-    installed = zoo.find_by_id(header.bitstream_id)
-    model = installed.name if installed else said["mODL"].decode("utf-8") if "mODL" in said else None
+    if model is None:
+        installed = zoo.find_by_id(header.bitstream_id)
+        model = installed.name if installed else said["mODL"].decode("utf-8") if "mODL" in said else None
     return ImageInfo(
         width=header.width,
         height=header.height,
@@ -83,4 +89,5 @@ def describe(
         version=f"{header.major}.{header.minor}",
         complete=complete,
         notes=notes,
+        preview_bytes=preview_bytes,
     )

@@ -1,70 +1,141 @@
-"""Windows over a latent, so that pictures of any size pass through the transforms in bounded memory.
+"""Pure geometry of pictures and latents: tiles, and windows with a halo; imports no torch.
 
-Convolutions and overlapping blocks see a bounded neighbourhood. A window that is worked on with a halo as
-wide as that, and cut back afterwards, holds what the whole picture would have given.
+Convolutions and overlapping blocks see a bounded neighbourhood. A window that is processed with a halo as
+wide as that and cropped afterwards holds what processing the whole picture would have given, so that pictures
+of any size pass through the transforms in bounded memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
-SIDE = 80
-"""Largest side of a transform's window in blocks of 16 pixels.
+BLOCK = 16
+"""Pixels of the picture along one side of a position of the latent."""
+TRANSFORM_SIDE = 80
+"""Largest side, in blocks, of a window that passes through g_a or g_s.
 
-With its halo it is 1664 pixels wide, a plane of which takes less than the 32 MiB from which on the C library
-gives every array back to the system; with 192 blocks, of less halo, 36 megapixels took a quarter longer and
-0.6 GB more."""
-HALO = 12
-"""Blocks that a transform of the default size sees around one: 6 by its deep convolutions, 5 (g_a) or 4 (g_s)
-by those at 1/8, half a block by its first or last layer, half by the overlap, and half by the restoration."""
+With its halo a plane of it takes less than the 32 MiB from which on glibc gives arrays back to the system."""
+TRANSFORM_HALO = 12
+"""Blocks that g_a and g_s of the default size see around one."""
 
-Window = tuple[slice, slice]
-"""A piece along one axis, and the piece with its halo, which ends where the picture does."""
+Place = tuple[slice, slice]
+"""Rows and columns of a rectangle."""
 
 
-def cut(
-    count: int, side: int = SIDE, unit: int = 1, halo: int = HALO, span: slice | None = None
+class _Array(Protocol):
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+Array = TypeVar("Array", bound=_Array)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle, `inner`, and the same with its halo, `outer`, which ends where the picture does."""
+
+    inner: Place
+    outer: Place
+
+    def crop(self, x: Array) -> Array:
+        """Of an array (..., h, w) made for `outer`, the part that belongs to `inner`."""
+        cropped: Array = x[at(within(self.inner, self.outer))]
+        return cropped
+
+    def scaled(self, factor: int) -> Window:
+        """The same window in units `factor` times as small."""
+        return Window(_scaled(self.inner, factor), _scaled(self.outer, factor))
+
+    def clipped(self, place: Place) -> Window:
+        """The window without what of `inner` lies outside `place`; the two must overlap."""
+        return Window(overlap(self.inner, place) or self.inner, self.outer)
+
+
+def tiles(rows: int, columns: int, tile: int) -> Iterator[Place]:
+    """Places of the tiles in a latent, row by row; `tile` is their side in pixels, 0 = one tile."""
+    step = tile // BLOCK or max(rows, columns)
+    for top in range(0, rows, step):
+        for left in range(0, columns, step):
+            yield slice(top, min(top + step, rows)), slice(left, min(left + step, columns))
+
+
+def windows(
+    shape: tuple[int, int],
+    side: int | tuple[int, int],
+    halo: int = 0,
+    align: int = 1,
+    span: Place | None = None,
 ) -> list[Window]:
-    """Cut `count` positions, or a span of them, into equal pieces of at most `side` and a rest.
+    """Cut an array of `shape`, or a part `span` of it, into windows of nearly equal size, row by row.
 
     Args:
-        unit: pieces begin at multiples of it, counted from the start of the span.
+        side: largest height and width without the halo.
+        halo: positions around a window, as far as the array reaches.
+        align: windows begin at multiples of it, counted from the start of the span.
 
     Raises:
-        ValueError: `side` is less than `unit`.
+        ValueError: `side` is less than `align`.
     """
-    if not 0 < unit <= side:
-        raise ValueError(f"pieces of {side} cannot begin at multiples of {unit}")
-    start, stop = (span.start, span.stop) if span else (0, count)
-    units = -(-(stop - start) // unit)
-    pieces = -(-units // (side // unit))
-    step = unit * -(-units // pieces)
-    edges = ((a, min(a + step, stop)) for a in range(start, stop, step))
-    return [(slice(a, b), slice(max(a - halo, 0), min(b + halo, count))) for a, b in edges]
+    sides = (side, side) if isinstance(side, int) else side
+    parts = span or whole(shape)
+    rows, columns = (_pieces(part, most, align) for part, most in zip(parts, sides, strict=True))
+
+    def grown(piece: slice, count: int) -> slice:
+        return slice(max(piece.start - halo, 0), min(piece.stop + halo, count))
+
+    return [Window((r, c), (grown(r, shape[0]), grown(c, shape[1]))) for r in rows for c in columns]
 
 
-def batches(windows: Sequence[Window], most: int) -> Iterator[list[Window]]:
-    """Neighbours equally large with their halos, at most `most` at a time: what a network can stack."""
+def _pieces(part: slice, side: int, align: int) -> list[slice]:
+    if not 0 < align <= side:
+        raise ValueError(f"pieces of {side} cannot begin at multiples of {align}")
+    units = -(-(part.stop - part.start) // align)
+    pieces = -(-units // (side // align))
+    step = align * -(-units // pieces)
+    return [slice(start, min(start + step, part.stop)) for start in range(part.start, part.stop, step)]
+
+
+def batches(pieces: Sequence[Window], most: int) -> Iterator[list[Window]]:
+    """Group consecutive windows of equal size with their halos into batches of at most `most`."""
     batch: list[Window] = []
-    for window in windows:
-        if batch and (len(batch) == most or _size(window) != _size(batch[0])):
+    for piece in pieces:
+        if batch and (len(batch) == most or size(piece.outer) != size(batch[0].outer)):
             yield batch
             batch = []
-        batch.append(window)
+        batch.append(piece)
     if batch:
         yield batch
 
 
-def _size(window: Window) -> int:
-    return int(window[1].stop - window[1].start)
+def whole(shape: tuple[int, int]) -> Place:
+    """The place of everything."""
+    return slice(0, shape[0]), slice(0, shape[1])
 
 
-def within(inner: slice, outer: slice, scale: int = 1) -> slice:
-    """Where `inner` lies in an array that begins with `outer`, of `scale` elements for each position."""
-    return slice(scale * (inner.start - outer.start), scale * (inner.stop - outer.start))
+def at(place: Place) -> tuple[Any, slice, slice]:
+    """The index of a place in an array (..., h, w)."""
+    return (..., *place)
 
 
-def overlap(a: slice, b: slice) -> slice | None:
-    """What two slices share, None if nothing."""
-    start, stop = max(a.start, b.start), min(a.stop, b.stop)
-    return slice(start, stop) if start < stop else None
+def size(place: Place) -> tuple[int, int]:
+    """Height and width."""
+    rows, columns = place
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def within(inner: Place, outer: Place) -> Place:
+    """Where `inner` lies in an array that holds `outer`."""
+    rows, columns = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
+    return rows, columns
+
+
+def overlap(a: Place, b: Place) -> Place | None:
+    """What two places share, None if nothing."""
+    rows, columns = (slice(max(p.start, q.start), min(p.stop, q.stop)) for p, q in zip(a, b, strict=True))
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def _scaled(place: Place, factor: int) -> Place:
+    rows, columns = (slice(factor * part.start, factor * part.stop) for part in place)
+    return rows, columns

@@ -16,7 +16,6 @@ from PIL import Image
 
 import vqcodec as library
 from tests.tiny import picture
-from vqcodec.codec import Codec
 from vqcodec.errors import UnsupportedImage
 
 
@@ -30,7 +29,7 @@ def photos(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_two_processes_give_the_bytes_of_one(vqcodec, photos, tmp_path, tiny_weights, tiny_segments):
+def test_two_processes_give_the_bytes_of_one(vqcodec, photos, tmp_path, tiny_weights, tiny_codec):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"nothing")
     words = ["compress", *photos, bad, "-q", 70, "-m", tiny_weights, "-j", 2, "--json", "--compare"]
@@ -41,7 +40,7 @@ def test_two_processes_give_the_bytes_of_one(vqcodec, photos, tmp_path, tiny_wei
         f"vqcodec: {bad}: not a picture in a known format",
         f"vqcodec: 1 of 4 files failed: {bad}",
     ]
-    codec = Codec(tiny_segments)
+    codec = tiny_codec
     for path in photos:
         assert path.with_suffix(".vqc").read_bytes() == codec.compress(path, quality=70)
     found = {entry["file"]: entry for entry in map(json.loads, run.out.decode().splitlines())}
@@ -60,8 +59,8 @@ def test_two_processes_give_the_bytes_of_one(vqcodec, photos, tmp_path, tiny_wei
     assert first["psnr"] > 10
 
 
-def test_batch_functions_with_two_processes(photos, tmp_path, tiny_weights, tiny_segments):
-    codec, folder = Codec(tiny_segments), tmp_path / "coded"
+def test_batch_functions_with_two_processes(photos, tmp_path, tiny_weights, tiny_codec):
+    codec, folder = tiny_codec, tmp_path / "coded"
     folder.mkdir()
     for path in photos:
         codec.compress_file(path, folder / (path.stem + ".vqc"))

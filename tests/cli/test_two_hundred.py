@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 import vqcodec
-from vqcodec import Codec
 from vqcodec.metrics.rate_distortion import psnr
 
 COUNT = 200
@@ -117,13 +116,13 @@ def make(folder: Path, number: int, samples: list[Image.Image], rng: np.random.G
     return case
 
 
-def test_two_hundred_pictures(tiny_segments, tmp_path):
+def test_two_hundred_pictures(tiny_codec, tmp_path):
     rng = np.random.default_rng(6)
     samples = [Image.open(path).convert("RGB") for path in sorted(SAMPLES.glob("*.png"))]
     (tmp_path / "in").mkdir()
     cases = [make(tmp_path / "in", number, samples, rng) for number in range(COUNT)]
     assert len({path.suffix for path in (tmp_path / "in").iterdir()}) == 10
-    codec = Codec(tiny_segments)
+    codec = tiny_codec
     coded = vqcodec.compress_batch([tmp_path / "in"], tmp_path / "vqc", codec=codec, quality=90)
     assert not coded.failed
     assert len(coded.done) == COUNT

@@ -45,6 +45,12 @@ def test_tall_pictures_are_sampled_evenly():
     assert busyness(tall) == pytest.approx(expected, rel=0.1)
 
 
+def test_levels_of_known_pictures_as_numbers():
+    """Strength and typical busyness are the dial that files are made with."""
+    assert [level_from_quality(50, busy) for busy in (3, 9, 15, 20, 25, 60)] == [146, 136, 126, 120, 116, 106]
+    assert [level_from_quality(quality, 25) for quality in (5, 10, 80, 95)] == [10, 20, 191, 237]
+
+
 def test_a_typical_picture_keeps_the_plain_dial():
     assert [level_from_quality(q) for q in (0, 25, 50, 75, 100)] == [0, 63, 126, 189, 252]
 

@@ -7,58 +7,58 @@ import pytest
 import torch
 
 from tests.compress.test_refine import cost
-from tests.tiny import picture
+from tests.tiny import load_codec, picture
+from vqcodec.codec import Codec
 from vqcodec.compress import feedback
 from vqcodec.compress.feedback import PARTS, Feedback
 from vqcodec.compress.search import SCALE
+from vqcodec.compress.source import PaddedPixels
 from vqcodec.metrics.rate_distortion import mse
 from vqcodec.model.codebook import SLOPE
 from vqcodec.model.vqvae import lambda_of_level
-from vqcodec.segments import SegmentCodec
 
 LEVEL = 150
 T = torch.tensor([LEVEL / 252])
 
 
-def latent(codec: SegmentCodec, x: np.ndarray) -> torch.Tensor:
+def latent(codec: Codec, x: np.ndarray) -> torch.Tensor:
     """What a greedy file of x decodes to, (1, M, h, w)."""
     height, width = x.shape[:2]
-    segments = codec.encode(codec.analyse(x), LEVEL, 0)
-    decoded = codec.decode_latent(segments, width=width, height=height, level=LEVEL, tile=0)
+    segments = codec.encode(x, LEVEL, 0).segments
+    decoded = codec.decoder.latent(segments, width=width, height=height, level=LEVEL, tile=0)
     return torch.from_numpy(decoded.transpose(2, 0, 1).astype(np.float32))[None] / SCALE
 
 
-def test_every_effort_lowers_the_cost(tiny_segments):
+def test_every_effort_lowers_the_cost(tiny_codec):
     pictures = [picture(150, 170, seed=seed) for seed in (3, 4, 5)]
-    costs = [sum(cost(tiny_segments, x, LEVEL, e) for x in pictures) for e in range(1, 5)]
+    costs = [sum(cost(tiny_codec, x, LEVEL, e) for x in pictures) for e in range(1, 5)]
     assert costs[1] < 0.995 * costs[0]
     assert costs == sorted(costs, reverse=True)
 
 
-def test_refined_targets_are_improved_further(tiny_segments, monkeypatch):
+def test_refined_targets_are_improved_further(tiny_codec, monkeypatch):
     pictures = [picture(150, 170, seed=seed) for seed in (3, 4, 5)]
-    both = sum(cost(tiny_segments, x, LEVEL, 5) for x in pictures)
+    both = sum(cost(tiny_codec, x, LEVEL, 5) for x in pictures)
     monkeypatch.setitem(PARTS, 5, ())
-    assert both < 0.999 * sum(cost(tiny_segments, x, LEVEL, 5) for x in pictures)
+    assert both < 0.999 * sum(cost(tiny_codec, x, LEVEL, 5) for x in pictures)
 
 
-def test_tiles_are_searched_too(tiny_segments):
+def test_tiles_are_searched_too(tiny_codec):
     x = picture(150, 170, seed=3)
-    assert cost(tiny_segments, x, LEVEL, 3, tile=64) < 0.995 * cost(tiny_segments, x, LEVEL, 1, tile=64)
+    assert cost(tiny_codec, x, LEVEL, 3, tile=64) < 0.995 * cost(tiny_codec, x, LEVEL, 1, tile=64)
 
 
-def test_pieces_come_close_to_the_whole(tiny_segments, monkeypatch):
+def test_pieces_come_close_to_the_whole(tiny_codec, monkeypatch):
     """Blocks overlap: the errors around a piece belong to its gradient."""
     x = picture(200, 210, seed=3)
-    greedy, whole = (cost(tiny_segments, x, LEVEL, e) for e in (1, 3))
-    monkeypatch.setattr(feedback, "WINDOW", 4)
-    assert cost(tiny_segments, x, LEVEL, 3) - whole < 0.2 * (greedy - whole)
+    greedy, whole = (cost(tiny_codec, x, LEVEL, e) for e in (1, 3))
+    monkeypatch.setattr(feedback, "FEEDBACK_SIDE", 4)
+    assert cost(tiny_codec, x, LEVEL, 3) - whole < 0.2 * (greedy - whole)
 
 
-def test_a_step_of_no_use_does_no_harm(tiny_segments, monkeypatch):
-    x = tiny_segments.analyse(picture(96, 96))
-    greedy = tiny_segments.encode(x, LEVEL, 0, 1)
-    errors = dict(x.errors)
+def test_a_step_of_no_use_does_no_harm(tiny_codec, monkeypatch):
+    x = picture(96, 96)
+    greedy = tiny_codec.encode(x, LEVEL, 0, 1)
     right = Feedback.move
 
     def wrong(self, target, y_hat, part):
@@ -68,28 +68,38 @@ def test_a_step_of_no_use_does_no_harm(tiny_segments, monkeypatch):
         return error
 
     monkeypatch.setattr(Feedback, "move", wrong)
-    assert tiny_segments.encode(x, LEVEL, 0, 3) == greedy
-    assert x.errors == pytest.approx(errors)
+    assert tiny_codec.encode(x, LEVEL, 0, 3) == greedy
+
+
+@pytest.mark.parametrize(("more_bytes", "kept"), [(0, 1), (10**6, 0)])
+def test_the_choice_is_by_error_and_rate(tiny_codec, more_bytes, kept):
+    """A second try with less error is taken, unless its bytes cost more than that is worth."""
+    x = picture(64, 64, seed=3)
+    look = Feedback(tiny_codec.model.transforms, PaddedPixels(x), T)
+    y_hat = latent(tiny_codec, x)
+    tries = iter([({(0, 0): [b"0000"]}, 3 * y_hat), ({(0, 0): [b"1111", bytes(more_bytes)]}, y_hat)])
+    found, _ = look.search(lambda target, y: next(tries), y_hat, y_hat, (0.25,))
+    assert found[0, 0][0] == [b"0000", b"1111"][kept]
 
 
 @pytest.mark.parametrize("size", [(96, 80), (83, 70), (5, 3)])
-def test_the_error_is_that_of_the_decoded_picture(tiny_segments, size):
+def test_the_error_is_that_of_the_decoded_picture(tiny_codec, size):
     """In nats; what lies behind the right and lower edge does not count."""
     height, width = size
     x = picture(height, width, seed=7)
-    y_hat = latent(tiny_segments, x)
-    found = Feedback(tiny_segments.transforms, tiny_segments.analyse(x), T).move(y_hat.clone(), y_hat, 0.0)
-    segments = tiny_segments.encode(tiny_segments.analyse(x), LEVEL, 0)
-    decoded = tiny_segments.decode(segments, width=width, height=height, level=LEVEL, tile=0)
+    y_hat = latent(tiny_codec, x)
+    found = Feedback(tiny_codec.model.transforms, PaddedPixels(x), T).move(y_hat.clone(), y_hat, 0.0)
+    segments = tiny_codec.encode(x, LEVEL, 0).segments
+    decoded = tiny_codec.decode(segments, width=width, height=height, level=LEVEL, tile=0)
     nats = float(lambda_of_level(T)) * mse(x, decoded) * height * width * np.log(2)
     assert found == pytest.approx(nats, rel=0.05)
 
 
-def test_targets_move_against_the_gradient(tiny_segments):
+def test_targets_move_against_the_gradient(tiny_codec):
     """A small step from y_hat itself lowers D by what the slope of the move says."""
     x = picture(96, 80, seed=8)
-    look = Feedback(tiny_segments.transforms, tiny_segments.analyse(x), T)
-    y_hat = latent(tiny_segments, x)
+    look = Feedback(tiny_codec.model.transforms, PaddedPixels(x), T)
+    y_hat = latent(tiny_codec, x)
     target = y_hat.clone()
     before = look.move(target, y_hat, 1e-3)
     step = target - y_hat
@@ -101,17 +111,17 @@ def test_targets_move_against_the_gradient(tiny_segments):
     assert torch.equal(same, y_hat)
 
 
-def test_weights_that_were_loaded_in_inference_mode(tiny_weights, tiny_segments):
+def test_weights_that_were_loaded_in_inference_mode(tiny_weights, tiny_codec):
     x = picture(64, 64)
     with torch.inference_mode():
-        codec = SegmentCodec.load(tiny_weights)
-        segments = codec.encode(codec.analyse(x), LEVEL, 0, 2)
-    assert segments == tiny_segments.encode(tiny_segments.analyse(x), LEVEL, 0, 2)
+        codec = load_codec(tiny_weights)
+        segments = codec.encode(x, LEVEL, 0, 2).segments
+    assert segments == tiny_codec.encode(x, LEVEL, 0, 2).segments
 
 
-def test_progress_counts_every_try(tiny_segments):
+def test_progress_counts_every_try(tiny_codec):
     told: list[tuple[int, int]] = []
-    x = tiny_segments.analyse(picture(130, 70))
-    tiny_segments.encode(x, LEVEL, 64, 3, progress=lambda done, count: told.append((done, count)))
+    x = picture(130, 70)
+    tiny_codec.encoder.encode(x, LEVEL, 64, 3, progress=lambda done, count: told.append((done, count)))
     tries = 1 + len(PARTS[3])
     assert told == [(n, 6 * tries) for n in range(1, 6 * tries + 1)]

@@ -2,53 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.conftest import FakeModel
 from tests.tiny import picture
-from vqcodec.codec import Codec
-from vqcodec.compress.picture_encoder import PATCH, SAMPLE, FileEncoder, spread
+from vqcodec.compress.encoded import Encoded, out_of_reach
+from vqcodec.compress.picture_encoder import PATCH, SAMPLE, PictureEncoder, prepare, spread
 
 
-class Reaching:
-    """Segments that get worse above level 137, and remember the sizes that they encode."""
+class Reaching(FakeModel):
+    """Out of reach and worse above level 137; remembers the sizes that it encodes."""
 
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
+    def __init__(self) -> None:
         self.encoded: list[tuple[int, int, int]] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def overloaded(self, _analysis: Any, level: int) -> bool:
-        return level > 137
-
-    def encode(self, analysis: Any, level: int, *rest: Any) -> Any:
-        self.encoded.append((*analysis.shape[:2], level))
-        return self._inner.encode(analysis, level, *rest)
+    def encode(self, pixels: Any, level: int, *rest: Any) -> Encoded:
+        self.encoded.append((*pixels.shape[:2], level))
+        encoded = super().encode(pixels, level, *rest)
+        return replace(encoded, error=1e9) if level > 137 else encoded
 
     def decode(self, segments: Any, *, level: int, **size: Any) -> Any:
-        decoded = self._inner.decode(segments, level=level, **size)
+        decoded = super().decode(segments, level=level, **size)
         return decoded if level <= 137 else decoded // 2
 
 
 @pytest.mark.parametrize(("height", "width"), [(96, 128), (600, 1000)])
-def test_the_level_that_comes_out_best_is_taken(codec, height, width):
-    segments = Reaching(codec.segments)
-    pixels = picture(height, width)
-    ready = Codec(segments).prepare(pixels)
-    encoder = FileEncoder(segments, ready, 64, 1)
-    assert encoder.encode(130)[0] == 130
-    assert encoder.encode(200)[0] == 130  # the nearest of those that are tried
-    assert encoder.encode(240)[0] == 130
+def test_the_level_that_comes_out_best_is_taken(height, width):
+    model: Any = Reaching()
+    ready = prepare(picture(height, width))
+    encoder = PictureEncoder(model, model, ready, 64, 1)
+    assert encoder.encode(130).level == 130
+    assert encoder.encode(200).level == 130  # the nearest of those that are tried
+    assert encoder.encode(240).level == 130
     if height > SAMPLE:
-        tried = {level for *shape, level in segments.encoded if shape == [SAMPLE, SAMPLE]}
+        tried = {level for *shape, level in model.encoded if shape == [SAMPLE, SAMPLE]}
         assert tried == {*range(0, 240, 10), 200, 240}
-        assert [level for *shape, level in segments.encoded if shape == [height, width]] == [
+        assert [level for *shape, level in model.encoded if shape == [height, width]] == [
             130, 200, 130, 240, 130
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("level", "error", "rate", "out"),
+    [
+        (0, 50, 1e9, False),
+        (0, 51, 1e9, True),
+        (81, 100, 1e9, False),
+        (81, 101, 1e9, True),
+        (162, 150, 149, True),
+        (162, 150, 151, False),
+        (162, 99, 0, False),
+        (162, 101, 0, True),
+    ],
+)
+def test_reach_is_a_limit_of_the_error_that_doubles_and_half_of_it_above_the_rate(level, error, rate, out):
+    assert out_of_reach(Encoded(level, [], error, rate)) == out
 
 
 def test_a_sample_is_spread_over_the_picture():

@@ -7,21 +7,21 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny import picture
+from tests.tiny import load_codec, picture
 from vqcodec.codec import Codec
 from vqcodec.compress import refine
 from vqcodec.compress.feedback import PARTS
-from vqcodec.compress.refine import EFFORT_STEPS, HALO, WINDOW, Refiner, parts, trusted, windows
+from vqcodec.compress.refine import EFFORT_STEPS, Refiner, parts, trusted
+from vqcodec.compress.source import PaddedPixels
 from vqcodec.metrics.rate_distortion import mse
 from vqcodec.model import codebook as quantizer
 from vqcodec.model.vqvae import lambda_of_level
-from vqcodec.segments import SegmentCodec
 from vqcodec_cli.main import main
 
 
-def cost(codec: SegmentCodec, x: np.ndarray, level: int, effort: int, tile: int = 0) -> float:
+def cost(codec: Codec, x: np.ndarray, level: int, effort: int, tile: int = 0) -> float:
     """J = lambda 255^2 MSE + bpp of real segments, decoded."""
-    segments = codec.encode(codec.analyse(x), level, tile, effort)
+    segments = codec.encode(x, level, tile, effort).segments
     height, width = x.shape[:2]
     decoded = codec.decode(segments, width=width, height=height, level=level, tile=tile)
     bits = 8 * sum(len(s) for layers in segments for s in layers)
@@ -29,10 +29,10 @@ def cost(codec: SegmentCodec, x: np.ndarray, level: int, effort: int, tile: int 
     return weight * mse(x, decoded) + bits / (height * width)
 
 
-def test_effort_lowers_the_cost(tiny_segments):
+def test_effort_lowers_the_cost(tiny_codec):
     pictures = [picture(150, 170, seed=seed) for seed in (3, 4)]
     for level in (100, 200):
-        greedy, searched = (sum(cost(tiny_segments, x, level, e) for x in pictures) for e in (1, 8))
+        greedy, searched = (sum(cost(tiny_codec, x, level, e) for x in pictures) for e in (1, 8))
         assert searched < 0.99 * greedy
 
 
@@ -42,12 +42,11 @@ def test_the_greedy_choice_prices_errors_higher(tiny_weights, monkeypatch):
 
     def coded(effort: int) -> tuple[bytes, float]:
         # At a level that the tiny model's words reach: beyond, no price changes the error.
-        codec, joined, error = SegmentCodec.load(tiny_weights), b"", 0.0
+        codec, joined, error = load_codec(tiny_weights), b"", 0.0
         for x in pictures:
-            analysis = codec.analyse(x)
-            segments = codec.encode(analysis, 100, 0, effort)
-            joined += b"".join(s for layers in segments for s in layers)
-            error += analysis.errors[100]
+            encoded = codec.encode(x, 100, 0, effort)
+            joined += b"".join(s for layers in encoded.segments for s in layers)
+            error += encoded.error
         return joined, error
 
     greedy, searched = coded(1), coded(5)
@@ -59,62 +58,49 @@ def test_the_greedy_choice_prices_errors_higher(tiny_weights, monkeypatch):
 
 
 def test_effort_one_is_the_greedy_choice(tiny_weights):
-    codec = SegmentCodec.load(tiny_weights)
-    x = codec.analyse(picture(64, 80))
+    codec = load_codec(tiny_weights)
+    x = picture(64, 80)
     assert codec.encode(x, 100, 0, 1) == codec.encode(x, 100, 0)
-    assert codec._refiner is None
-    assert "search" not in codec.timings
+    assert codec.encoder._refiner is None
     codec.encode(x, 100, 0, 5)
-    assert "search" in codec.timings
+    assert codec.encoder._refiner is not None
 
 
 def test_the_search_never_returns_a_target_that_is_worse(tiny_weights, monkeypatch):
     """Steps in the wrong direction are noticed: the first target, the latent itself, comes back."""
-    codec = SegmentCodec.load(tiny_weights)
-    refiner = codec._refine()
+    codec = load_codec(tiny_weights)
+    refiner = codec.encoder._refine()
     evaluate = Refiner._evaluate
 
     def against(self, *arguments):
         y_hat, gradient, j = evaluate(self, *arguments)
         return y_hat, -20 * gradient, j
 
-    x = codec.analyse(picture(96, 96)).x
+    x = PaddedPixels(picture(96, 96)).x
     level = torch.tensor([0.6])
-    y = codec.transforms.analyse(x, level)
+    y = codec.model.transforms.analyse(x, level)
     monkeypatch.setattr(Refiner, "_evaluate", against)
     assert torch.equal(refiner.refine(x, y, level, 5), y)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 40), (530, 24)])
-def test_any_size_and_tile(tiny_segments, size):
+def test_any_size_and_tile(tiny_codec, size):
     x = picture(*size)
     height, width = size
     for tile, effort in ((0, 2), (64, 2), (0, 5), (64, 5)):
-        segments = tiny_segments.encode(tiny_segments.analyse(x), 150, tile, effort)
-        decoded = tiny_segments.decode(segments, width=width, height=height, level=150, tile=tile)
+        segments = tiny_codec.encode(x, 150, tile, effort).segments
+        decoded = tiny_codec.decode(segments, width=width, height=height, level=150, tile=tile)
         assert decoded.shape == x.shape
 
 
-def test_effort_lowers_the_cost_of_pictures_in_pieces(tiny_segments, monkeypatch):
+def test_effort_lowers_the_cost_of_pictures_in_pieces(tiny_codec, monkeypatch):
     """Blocks overlap: at the edge of a piece the error means nothing without the neighbours."""
     x = picture(200, 210, seed=3)
-    greedy, whole = (cost(tiny_segments, x, 200, e) for e in (1, 8))
-    monkeypatch.setattr(refine, "WINDOW", 4)
-    pieces = cost(tiny_segments, x, 200, 8)
+    greedy, whole = (cost(tiny_codec, x, 200, e) for e in (1, 8))
+    monkeypatch.setattr(refine, "REFINE_SIDE", 4)
+    pieces = cost(tiny_codec, x, 200, 8)
     assert whole < 0.99 * greedy
     assert pieces - whole < 0.3 * (greedy - whole)
-
-
-def test_windows_cover_are_bounded_and_aligned():
-    for count in (1, 3, 23, 24, 25, 31, 36, 64, 65, 100, 313):
-        pieces = windows(count)
-        inner = [piece for piece, _ in pieces]
-        assert [p.start for p in inner[1:]] == [p.stop for p in inner[:-1]]
-        assert (inner[0].start, inner[-1].stop) == (0, count)
-        assert all(0 < p.stop - p.start <= WINDOW for p in inner)
-        assert all(p.start % 4 == 0 and outer.start % 4 == 0 for p, outer in pieces)
-        for p, outer in pieces:
-            assert (outer.start, outer.stop) == (max(p.start - HALO, 0), min(p.stop + HALO, count))
 
 
 def test_only_edges_inside_the_picture_are_not_trusted():
@@ -133,9 +119,9 @@ def test_parts_fall():
     assert sorted(EFFORT_STEPS.values()) == list(EFFORT_STEPS.values())
 
 
-def test_effort_through_codec_and_command_line(tiny_weights, tiny_segments, tmp_path):
+def test_effort_through_codec_and_command_line(tiny_weights, tiny_codec, tmp_path):
     x = picture(128, 128, seed=6)
-    codec = Codec(tiny_segments)
+    codec = tiny_codec
     plain, searched = (codec.compress(x, quality=60, effort=e) for e in (1, 6))
     assert plain != searched
     assert codec.decompress(searched).size == (128, 128)

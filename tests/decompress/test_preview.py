@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from pathlib import Path
 
@@ -11,42 +10,35 @@ import pytest
 from PIL import Image
 
 import vqcodec
-from tests.tiny import picture
+from tests.tiny import load_codec, picture
 from vqcodec import Codec, errors
 from vqcodec.bitstream import parse, probe
-from vqcodec.decompress.picture_decoder import DecodeKeywords, DecodeOptions
 from vqcodec.metrics.rate_distortion import psnr
-from vqcodec.segments import SegmentCodec
 from vqcodec_cli.main import main
 
 WIDTH, HEIGHT = 300, 200
 
 
 @pytest.fixture(scope="module")
-def file(tiny_segments):
+def file(tiny_codec):
     """A picture of 5 x 4 tiles."""
-    return Codec(tiny_segments).compress(picture(HEIGHT, WIDTH, seed=6), tile=64, quality=70)
+    return tiny_codec.compress(picture(HEIGHT, WIDTH, seed=6), tile=64, quality=70)
 
 
-def coarse_pixels(segments: SegmentCodec, file: bytes, **options: float) -> np.ndarray:
+def coarse_pixels(codec: Codec, file: bytes, **options: float) -> np.ndarray:
     """What the first layer gives, by the segments themselves."""
     container = parse(file)
     header = container.header
     first = [[layers[0], None] for layers in container.segments]
     size = {"width": header.width, "height": header.height, "level": header.level, "tile": header.tile}
-    return segments.decode(first, **size, **options)  # type: ignore[arg-type]
+    return codec.decode(first, **size, **options)  # type: ignore[arg-type]
 
 
-def test_options_and_keywords_are_the_same():
-    fields = {field.name for field in dataclasses.fields(DecodeOptions)}
-    assert fields == DecodeKeywords.__optional_keys__
-
-
-def test_the_first_layer_alone_or_all_of_them(tiny_segments, file):
-    codec = Codec(tiny_segments)
+def test_the_first_layer_alone_or_all_of_them(tiny_codec, file):
+    codec = tiny_codec
     whole = codec.decompress(file)
     coarse = codec.decompress(file, preview=1)
-    assert np.array_equal(np.asarray(coarse), coarse_pixels(tiny_segments, file))
+    assert np.array_equal(np.asarray(coarse), coarse_pixels(tiny_codec, file))
     assert coarse.size == whole.size
     assert coarse.info["vqc_complete"]
     assert codec.decompress(file, preview=2).tobytes() == whole.tobytes()
@@ -54,8 +46,8 @@ def test_the_first_layer_alone_or_all_of_them(tiny_segments, file):
     assert psnr(original, np.asarray(coarse)) < psnr(original, np.asarray(whole)) - 0.3
 
 
-def test_the_prefix_is_enough_and_needed(tiny_segments, file):
-    codec = Codec(tiny_segments)
+def test_the_prefix_is_enough_and_needed(tiny_codec, file):
+    codec = tiny_codec
     end, size = vqcodec.probe(file).preview_bytes
     assert end < size == len(file)
     coarse = codec.decompress(file, preview=1)
@@ -75,8 +67,8 @@ def test_the_prefix_is_enough_and_needed(tiny_segments, file):
     assert not np.array_equal(np.asarray(part), np.asarray(coarse))
 
 
-def test_damage_behind_it_is_not_seen(tiny_segments, file):
-    codec = Codec(tiny_segments)
+def test_damage_behind_it_is_not_seen(tiny_codec, file):
+    codec = tiny_codec
     end = probe(file).layer_ends[0]
     for place in (end + 5, len(file) - 1):
         damaged = bytearray(file)
@@ -140,8 +132,8 @@ def test_out_of_range(codec, pixels, preview):
         parse(codec.compress(pixels), allow_partial=True, layers=int(preview) if preview != 1.5 else 3)
 
 
-def test_with_a_region(tiny_segments, file):
-    codec = Codec(tiny_segments)
+def test_with_a_region(tiny_codec, file):
+    codec = tiny_codec
     coarse = np.asarray(codec.decompress(file, preview=1)).astype(int)
     part = np.asarray(codec.decompress(file, preview=1, region=(130, 70, 60, 50))).astype(int)
     assert part.shape == (50, 60, 3)
@@ -150,11 +142,10 @@ def test_with_a_region(tiny_segments, file):
 
 
 def test_with_realism(real_weights, file):
-    segments = SegmentCodec.load(real_weights)
-    codec = Codec(segments)
+    codec = load_codec(real_weights)
     found = np.asarray(codec.decompress(file, preview=1, realism=0.5))
-    assert np.array_equal(found, coarse_pixels(segments, file, realism=0.5))
-    assert not np.array_equal(found, coarse_pixels(segments, file))
+    assert np.array_equal(found, coarse_pixels(codec, file, realism=0.5))
+    assert not np.array_equal(found, coarse_pixels(codec, file))
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])

@@ -9,54 +9,54 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from tests.tiny import picture
-from vqcodec import Codec, errors
-from vqcodec.segments import SegmentCodec
+from tests.tiny import load_codec, picture
+from vqcodec import errors
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.zoo import find_model
 from vqcodec_cli.main import main
 
 
-def test_same_file_two_decoders(tiny_weights, real_weights):
+def test_same_file_two_decoders(tiny_weights, real_weights, monkeypatch):
     """Identical indices, other pixels; at 0 the pixels of a model without a perceptual decoder."""
-    plain, both = SegmentCodec.load(tiny_weights), SegmentCodec.load(real_weights)
+    plain, both = load_codec(tiny_weights), load_codec(real_weights)
     assert (both.bitstream_id, both.decoder_id) == (plain.bitstream_id, plain.decoder_id)
-    assert (len(both.realism_id), plain.realism_id) == (8, b"")
-    data = Codec(plain).compress(picture(96, 80, seed=3), quality=40)
-    assert Codec(both).compress(picture(96, 80, seed=3), quality=40) == data
+    assert (len(both.realism_id), plain.realism_id) == (16, "")
+    data = plain.compress(picture(96, 80, seed=3), quality=40)
+    assert both.compress(picture(96, 80, seed=3), quality=40) == data
     latents = []
-    original = both.decode_latent
+    original = both.model.coder.decode
 
-    def watch(*args, **kwargs):
-        latents.append(original(*args, **kwargs))
+    def watch(*args):
+        latents.append(original(*args))
         return latents[-1]
 
-    both.decode_latent = watch  # type: ignore[method-assign]
-    seen = [np.asarray(Codec(both).decompress(data, realism=r)).astype(int) for r in (0, 0.5, 1)]
+    monkeypatch.setattr(both.model.coder, "decode", watch)
+    seen = [np.asarray(both.decompress(data, realism=r)).astype(int) for r in (0, 0.5, 1)]
+    assert len(latents) == 3
     assert all(np.array_equal(latents[0], latent) for latent in latents[1:])
-    assert np.array_equal(seen[0], np.asarray(Codec(plain).decompress(data)))
+    assert np.array_equal(seen[0], np.asarray(plain.decompress(data)))
     far, near = (np.abs(seen[i] - seen[0]).mean() for i in (2, 1))
     assert far > near > 0
 
 
 def test_the_mixture_is_of_weights(tiny_weights, real_weights):
-    codec = SegmentCodec.load(real_weights)
+    codec = load_codec(real_weights)
     tuned = load_weights(real_weights).realism
-    mixed = dict(codec._blends.at(0.25).named_parameters())
-    for name, parameter in codec.transforms.g_s.named_parameters():
+    mixed = dict(codec.decoder._blends.at(0.25).named_parameters())
+    for name, parameter in codec.model.transforms.g_s.named_parameters():
         wanted = parameter.lerp(tuned[name], 0.25) if name in tuned else parameter
         assert torch.allclose(mixed[name], wanted), name
-    assert codec._blends.at(0.25) is codec._blends.at(0.25)
-    assert codec._blends.at(0.0) is codec.transforms.g_s
+    assert codec.decoder._blends.at(0.25) is codec.decoder._blends.at(0.25)
+    assert codec.decoder._blends.at(0.0) is codec.model.transforms.g_s
 
 
 def test_bad_realism_is_refused(tiny_weights, real_weights):
-    data = Codec(SegmentCodec.load(tiny_weights)).compress(picture(32, 32))
+    data = load_codec(tiny_weights).compress(picture(32, 32))
     with pytest.raises(errors.ModelNotFound, match="no perceptual decoder"):
-        Codec(SegmentCodec.load(tiny_weights)).decompress(data, realism=0.5)
+        load_codec(tiny_weights).decompress(data, realism=0.5)
     for realism in (-0.1, 1.5, float("nan")):
         with pytest.raises(ValueError, match="realism must be from 0 to 1"):
-            Codec(SegmentCodec.load(real_weights)).decompress(data, realism=realism)
+            load_codec(real_weights).decompress(data, realism=realism)
 
 
 def test_damaged_realism_is_noticed(tmp_path, real_weights):
@@ -87,7 +87,7 @@ def test_realism_on_the_command_line(tmp_path, tiny_weights, real_weights, capsy
 def test_the_package_ships_both_decoders():
     path = find_model("default")
     assert path.stat().st_size < 32e6
-    codec = Codec(SegmentCodec.load(path))
+    codec = load_codec(path)
     assert len(codec.realism_id) == 16
     pixels = picture(64, 96, seed=1)
     data = codec.compress(pixels, quality=20)

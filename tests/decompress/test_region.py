@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.tiny import picture
-from vqcodec import Codec
-from vqcodec.tiling import HALO
+from vqcodec.tiling import TRANSFORM_HALO
 from vqcodec_cli.main import main
 
 PARTS = [(0, 0, 1, 1), (0, 0, 300, 420), (17, 33, 100, 70), (299, 419, 1, 1), (140, 0, 64, 420)]
@@ -16,13 +15,13 @@ OUTSIDE = [(-1, 0, 5, 5), (0, 0, 0, 5), (0, 0, 301, 5), (0, 415, 5, 6), (300, 0,
 
 
 @pytest.fixture(scope="module")
-def file(tiny_segments):
-    return Codec(tiny_segments).compress(picture(420, 300, seed=6), tile=64, quality=60)
+def file(tiny_codec):
+    return tiny_codec.compress(picture(420, 300, seed=6), tile=64, quality=60)
 
 
 @pytest.mark.parametrize("region", PARTS)
-def test_a_part_is_cut_from_the_whole(tiny_segments, file, region):
-    codec = Codec(tiny_segments)
+def test_a_part_is_cut_from_the_whole(tiny_codec, file, region):
+    codec = tiny_codec
     whole = np.asarray(codec.decompress(file)).astype(int)
     x, y, width, height = region
     part = np.asarray(codec.decompress(file, region=region)).astype(int)
@@ -30,25 +29,25 @@ def test_a_part_is_cut_from_the_whole(tiny_segments, file, region):
     assert np.abs(part - whole[y : y + height, x : x + width]).max() <= 1
 
 
-def test_only_the_tiles_that_are_needed_are_decoded(tiny_segments, file, monkeypatch):
+def test_only_the_tiles_that_are_needed_are_decoded(tiny_codec, file, monkeypatch):
     calls = []
-    decode = tiny_segments.coder.decode
+    decode = tiny_codec.model.coder.decode
 
     def watch(layers, size, level):
         calls.append(size)
         return decode(layers, size, level)
 
-    monkeypatch.setattr(tiny_segments.coder, "decode", watch)
-    Codec(tiny_segments).decompress(file, region=(0, 0, 10, 10))
+    monkeypatch.setattr(tiny_codec.model.coder, "decode", watch)
+    tiny_codec.decompress(file, region=(0, 0, 10, 10))
     # One block and the halo, in tiles of 4 x 4 blocks, of which the picture has 7 x 5.
-    assert len(calls) == (-(-(1 + HALO) // 4)) ** 2 == 16
-    Codec(tiny_segments).decompress(file)
+    assert len(calls) == (-(-(1 + TRANSFORM_HALO) // 4)) ** 2 == 16
+    tiny_codec.decompress(file)
     assert len(calls) == 16 + 35
 
 
-def test_alpha_is_cut_too(tiny_segments):
+def test_alpha_is_cut_too(tiny_codec):
     pixels = np.dstack([picture(96, 80), np.arange(96 * 80, dtype=np.uint8).reshape(96, 80)])
-    codec = Codec(tiny_segments)
+    codec = tiny_codec
     data = codec.compress(Image.fromarray(pixels))
     part = codec.decompress(data, region=(10, 20, 30, 40))
     assert part.mode == "RGBA"
@@ -56,9 +55,9 @@ def test_alpha_is_cut_too(tiny_segments):
 
 
 @pytest.mark.parametrize("region", OUTSIDE)
-def test_regions_outside_are_refused(tiny_segments, file, region):
+def test_regions_outside_are_refused(tiny_codec, file, region):
     with pytest.raises(ValueError, match="is not within 300x420"):
-        Codec(tiny_segments).decompress(file, region=region)
+        tiny_codec.decompress(file, region=region)
 
 
 def test_on_the_command_line(tmp_path, photo, models, capsys):

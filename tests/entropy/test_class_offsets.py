@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from vqcodec.bitstream import parse
-from vqcodec.codec import Codec
 from vqcodec.compress.search import BandSearch, OffsetSearch
 from vqcodec.entropy.class_offsets import ClassOffsets, offset_counts
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
@@ -129,10 +128,10 @@ def striped() -> np.ndarray:
     return x
 
 
-def test_offsets_save_bytes_and_change_no_pixel(tiny_segments, striped):
-    tiny = Codec(tiny_segments)
+def test_offsets_save_bytes_and_change_no_pixel(tiny_codec, striped):
+    tiny = tiny_codec
     data = tiny.compress(striped, quality=80)
-    coder = tiny_segments.coder
+    coder = tiny_codec.model.coder
     container = parse(data)
     segments, level = [s for s in container.segments[0] if s is not None], container.header.level
     reader = SegmentReader(segments[0])

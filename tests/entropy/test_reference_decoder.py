@@ -18,12 +18,12 @@ from safetensors.numpy import save_file
 
 from tests import make_golden
 from tests.entropy import reference_decoder as reference
-from tests.tiny import open_restoration_, picture, random_prior_, tiny_model, write_tiny
+from tests.tiny import load_codec, open_restoration_, picture, random_prior_, tiny_model, write_tiny
 from vqcodec.bitstream import parse, write
+from vqcodec.codec import Codec
 from vqcodec.entropy.range_coder import SegmentWriter, TableSet
 from vqcodec.entropy.tile_coder import LatentCoder
 from vqcodec.errors import CorruptData
-from vqcodec.segments import SegmentCodec
 from vqcodec.types import Header
 
 PAGE = files("vqcodec.bitstream").joinpath("FORMAT.md").read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ PICTURES = [
 
 @dataclass
 class Both:
-    codec: SegmentCodec
+    codec: Codec
     model: reference.Model
     path: Path
 
@@ -54,21 +54,21 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     random_prior_(model, seed=1, spread=0.3)
     open_restoration_(model, seed=2, spread=0.2)
     write_tiny(path, model)
-    return Both(SegmentCodec.load(path), reference.Model(path), path)
+    return Both(load_codec(path), reference.Model(path), path)
 
 
 def coded(both: Both, height: int, width: int, level: int, tile: int) -> list[list[bytes]]:
     pixels = picture(height, width, seed=level)
-    return both.codec.encode(both.codec.analyse(pixels), level, tile)
+    return both.codec.encode(pixels, level, tile).segments
 
 
 def ours(both: Both, segments: Sequence[Sequence[bytes | None]], **where: int) -> np.ndarray:
-    return both.codec.decode_latent(segments, **where).transpose(2, 0, 1)
+    return both.codec.decoder.latent(segments, **where).transpose(2, 0, 1)
 
 
 @pytest.mark.parametrize(("height", "width", "level", "tile"), PICTURES)
 def test_same_latent_and_pixels_from_a_file(both: Both, height: int, width: int, level: int, tile: int):
-    header = Header(width, height, level, both.codec.bitstream_id, tile=tile)
+    header = Header(width, height, level, both.codec.model.bitstream_id, tile=tile)
     file = parse(write(header, coded(both, height, width, level, tile)))
     where: dict[str, Any] = {"width": width, "height": height, "level": level, "tile": tile}
     latent = reference.decode_latent(both.model, file.segments, **where)
@@ -148,11 +148,9 @@ def test_both_refuse_the_same_damage(both: Both, layer: int, change: str):
 
 
 def test_fingerprints(both: Both):
-    assert (
-        both.model.fingerprint("coding.") == both.codec.bitstream_id.hex() == both.model.notes["bitstream_id"]
-    )
+    assert both.model.fingerprint("coding.") == both.codec.bitstream_id == both.model.notes["bitstream_id"]
     decoder_id = both.model.fingerprint("g_s.", "log_gain")
-    assert decoder_id == both.codec.decoder_id.hex() == both.model.notes["decoder_id"]
+    assert decoder_id == both.codec.decoder_id == both.model.notes["decoder_id"]
 
 
 def rows_of(first: str) -> list[list[str]]:

@@ -27,8 +27,8 @@ GROUPS = 4 + 2 + 2
 
 
 @pytest.fixture(scope="module")
-def tiny(tiny_segments) -> Codec:
-    return Codec(tiny_segments)
+def tiny(tiny_codec) -> Codec:
+    return tiny_codec
 
 
 def half_flat_half_squares(side: int) -> np.ndarray:
@@ -141,8 +141,6 @@ def test_only_whole_files_of_the_model(tiny, codec):
         count_bits(tiny, data[:-1])
     with pytest.raises(ModelMismatch):
         count_bits(tiny, codec.compress(picture(40, 40)))
-    with pytest.raises(TypeError, match="weights file"):
-        count_bits(codec, codec.compress(picture(40, 40)))
 
 
 # -- drawing -----------------------------------------------------------------------------------
@@ -167,7 +165,7 @@ def test_perplexity():
     assert perplexity(counts) == pytest.approx([4, 1, 2, 1])
 
 
-def test_use_of_every_codebook(tiny, tiny_segments):
+def test_use_of_every_codebook(tiny, tiny_codec):
     uses = codebook_use(tiny)
     assert [use.band for use in uses] == ["y0"] * 4 + ["y1"] * 2 + ["y2"] * 2 + ["z0"] * 2
     assert sorted(c for use in uses[:GROUPS] for c in use.channels) == list(range(TINY.channels))
@@ -177,7 +175,7 @@ def test_use_of_every_codebook(tiny, tiny_segments):
         assert 1 <= use.perplexity_middle <= 16
         assert 0 <= use.norms[0] <= use.norms[1] <= use.norms[2]
     # By hand, of one group: the middle of 8 and 3 context numbers is class (4, 1).
-    band = tiny_segments.coder.bands[1]
+    band = tiny_codec.model.coder.bands[1]
     tables = band.tables.counts[band.classes : 2 * band.classes] / 2**24
     by_class = np.exp(-(tables * np.log(tables)).sum(1))
     assert uses[5].perplexity == pytest.approx(by_class.mean())
@@ -187,10 +185,10 @@ def test_use_of_every_codebook(tiny, tiny_segments):
     assert page.getcolors(1 << 20) is not None
 
 
-def test_patches_show_the_words(tiny_segments):
-    band = tiny_segments.coder.bands[2]
+def test_patches_show_the_words(tiny_codec):
+    band = tiny_codec.model.coder.bands[2]
     order = np.arange(8)
-    patches = [_patches(tiny_segments, band, g, order, 126) for g in range(2)]
+    patches = [_patches(tiny_codec.model, band, g, order, 126) for g in range(2)]
     assert patches[0].shape == (8, 24, 24, 3)
     every = np.concatenate(patches).astype(int)
     for first, second in combinations(every, 2):
@@ -202,7 +200,7 @@ def test_patches_show_the_words(tiny_segments):
         assert change.max() >= 127
         assert change[:, 4:-4, 4:-4].mean() > 2 * change[:, :2].mean()
     silent = replace(band, codewords=np.zeros_like(band.codewords))
-    assert (np.abs(_patches(tiny_segments, silent, 0, order, 126).astype(int) - 128) <= 1).all()
+    assert (np.abs(_patches(tiny_codec.model, silent, 0, order, 126).astype(int) - 128) <= 1).all()
 
 
 def test_the_atlas_has_a_row_per_group(tiny):
@@ -327,7 +325,3 @@ def test_inspect_bad_input(run, coded, codec, tmp_path):
     assert run("inspect", "tiny", "-o", out, "-m", "tiny")[0] == 2
     assert run("inspect", "tiny", "-o", out, "-q", 101)[0] == 2
     assert names(tmp_path) == before
-
-
-def test_a_codec_shows_its_segments(tiny, tiny_segments):
-    assert tiny.segments is tiny_segments

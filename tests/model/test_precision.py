@@ -11,20 +11,19 @@ import torch
 from PIL import Image
 
 import vqcodec
-from tests.tiny import picture
+from tests.tiny import load_codec, picture
 from vqcodec.codec import Codec
 from vqcodec.metrics import rate_distortion
 from vqcodec.model import precision
-from vqcodec.segments import SegmentCodec, inside
 from vqcodec.weights.zoo import find_model
 from vqcodec_cli.main import main
 
 
 @pytest.fixture(scope="module")
-def both() -> tuple[SegmentCodec, SegmentCodec]:
+def both() -> tuple[Codec, Codec]:
     """The packaged model in float32 and in bfloat16."""
     path = find_model("default")
-    return SegmentCodec.load(path), SegmentCodec.load(path, bf16=True)
+    return load_codec(path), load_codec(path, bf16=True)
 
 
 @pytest.mark.slow
@@ -35,8 +34,8 @@ def test_pixels_hardly_change(both, level, realism):
     pixels = picture(192, 160)
     full, half = both
     place = {"width": 160, "height": 192, "level": level, "tile": 0, "realism": realism}
-    segments = full.encode(full.analyse(pixels), level, 0)
-    assert np.array_equal(*(codec.decode_latent(segments, **_without(place)) for codec in both))
+    segments = full.encode(pixels, level, 0).segments
+    assert np.array_equal(*(codec.decoder.latent(segments, **_without(place)) for codec in both))
     a, b = full.decode(segments, **place), half.decode(segments, **place)
     assert not np.array_equal(a, b)
     assert np.sqrt(np.square(a.astype(float) - b).mean()) <= 0.5
@@ -55,7 +54,7 @@ def test_files_are_as_good(both, level, effort):
     pixels = picture(192, 160)
     costs = []
     for codec in both:
-        segments = codec.encode(codec.analyse(pixels), level, 0, effort)
+        segments = codec.encode(pixels, level, 0, effort).segments
         decoded = both[0].decode(segments, width=160, height=192, level=level, tile=0)
         price = 0.0006 * math.exp(level / 252 * math.log(0.15 / 0.0006))
         error = np.square(pixels.astype(float) - decoded).mean()
@@ -73,12 +72,18 @@ def test_the_encoder_computes_in_what_it_was_told(both):
         kinds.append(output.dtype)
 
     for codec in both:
+        transforms = codec.model.transforms
+        transforms = codec.model.transforms
         hooks = [
             network.blocks_deep[0].conv1.register_forward_hook(watch)
-            for network in (codec.transforms.g_a, codec.transforms.g_s, codec._refine().model.g_s)
+            for network in (
+                transforms.g_a,
+                transforms.g_s,
+                codec.encoder._refine().model.g_s,
+            )
         ]
         for effort in (1, 2, 5):
-            codec.encode(codec.analyse(pixels), 150, 0, effort)
+            codec.encode(pixels, 150, 0, effort)
         for hook in hooks:
             hook.remove()
     half = len(kinds) // 2
@@ -88,9 +93,9 @@ def test_the_encoder_computes_in_what_it_was_told(both):
 
 def test_gains_are_float32_whatever_runs_around_them(both):
     level = torch.tensor([0.93])
-    expected = both[0].transforms.gain(level)
+    expected = both[0].model.transforms.gain(level)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(both[0].transforms.gain(level), expected)
+        assert torch.equal(both[0].model.transforms.gain(level), expected)
 
 
 @pytest.mark.parametrize(("amx", "avx"), [(True, False), (False, True), (False, False)])
@@ -113,7 +118,7 @@ def test_the_precision_that_is_asked_for(tiny_weights, tmp_path, loads):
     """Of `load`, of both commands, and of batches."""
 
     def loaded(**options):
-        return inside(vqcodec.load(tiny_weights, device="cpu", **options)).bf16
+        return vqcodec.load(tiny_weights, device="cpu", **options).model.bf16
 
     assert loaded() == precision.in_bfloat16("auto", "cpu")
     assert (loaded(precision="float32"), loaded(precision="bfloat16")) == (False, True)
@@ -135,6 +140,6 @@ def test_the_precision_that_is_asked_for(tiny_weights, tmp_path, loads):
 def test_files_of_either_precision_decode_in_both(both):
     pixels = picture(48, 80)
     for writer in both:
-        data = Codec(writer).compress(pixels, quality=70)
-        first, second = (np.asarray(Codec(reader).decompress(data)) for reader in both)
+        data = writer.compress(pixels, quality=70)
+        first, second = (np.asarray(reader.decompress(data)) for reader in both)
         assert np.abs(first.astype(int) - second).max() <= 3

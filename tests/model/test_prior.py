@@ -223,8 +223,8 @@ def test_training_never_looks_ahead(monkeypatch, exact, p, n):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), p=st.integers(0, 6), n=st.integers(0, 2), level=st.integers(0, LEVEL_MAX))
-def test_coding_never_looks_ahead(tiny_segments, seed, p, n, level):
-    coder = tiny_segments.coder
+def test_coding_never_looks_ahead(tiny_codec, seed, p, n, level):
+    coder = tiny_codec.model.coder
     random = np.random.default_rng(seed)
     z_index = [random.integers(b.codewords.shape[1], size=(2, 2, b.groups)) for b in coder.hyper_bands]
     indices = {

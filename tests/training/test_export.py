@@ -10,12 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny import TINY, picture, pictures
+from tests.tiny import TINY, load_codec, picture, pictures
 from vqcodec.entropy.tables import combine_rows, counts_from_codes, make_powers
 from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.codebook import SLOPE, VectorQuantizer, greedy_slope
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
-from vqcodec.segments import SegmentCodec
 from vqcodec.training import evaluate, export
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.state import load_state
@@ -23,10 +22,10 @@ from vqcodec.weights.writing import save_weights
 
 
 def test_an_export_codes_pictures(exported):
-    codec = SegmentCodec.load(exported)
+    codec = load_codec(exported)
     assert codec.name == "mine"
     x = picture(150, 170, seed=77)
-    segments = codec.encode(codec.analyse(x), 252, 64)
+    segments = codec.encode(x, 252, 64).segments
     decoded = codec.decode(segments, width=170, height=150, level=252, tile=64)
     assert psnr(x, decoded) > 24
 
@@ -40,11 +39,10 @@ def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, withou
     crops = Crops(load_images(folder, 64), seed=0)
     arrays = export.export(model, crops, batches=1, side=64, pseudo=1e12)
     save_weights(tmp_path / "plain.safetensors", model, arrays, {"name": "plain"})
-    codec = SegmentCodec.load(tmp_path / "plain.safetensors")
+    codec = load_codec(tmp_path / "plain.safetensors")
     model.quantizer.use_greedy_slopes()
-    analysis = codec.analyse(x)
     for level in (40, 230):
-        segments = codec.encode(analysis, level, 0)
+        segments = codec.encode(x, level, 0).segments
         bpp = 8 * sum(len(s) for layers in segments for s in layers) / 256**2
         guess = evaluate.evaluate(model, [tmp_path / "x.png"], level / 252)
         # Two segments end in whole words; table codes are rounded to 1/15 nat.
@@ -62,10 +60,10 @@ def test_counts_make_coding_cheaper(trained, folder, tmp_path):
         arrays = export.export(model, crops, batches=8, side=64, pseudo=pseudo)
         path = tmp_path / f"{pseudo:.0f}.safetensors"
         save_weights(path, model, arrays, {"name": "x"})
-        codec = SegmentCodec.load(path)
+        codec = load_codec(path)
         cost = 0.0
         for x in pictures(5, 256):
-            segments = codec.encode(codec.analyse(x), 100, 0)
+            segments = codec.encode(x, 100, 0).segments
             decoded = codec.decode(segments, width=256, height=256, level=100, tile=0)
             weight = float(lambda_of_level(torch.tensor(100 / 252)))
             cost += weight * mse(x, decoded) + 8 * sum(len(s) for s in segments[0]) / 256**2

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import picture
-from vqcodec.codec import Codec
-from vqcodec.segments import SegmentCodec
+from tests.tiny import load_codec, picture
 from vqcodec.training import __main__ as command
 from vqcodec.training import export
 from vqcodec.training.state import load_start, load_state
@@ -60,7 +58,7 @@ def test_a_decoder_is_trained_alone_and_replaced(exported, folder, tmp_path, mon
     arguments = ["x", str(out / "state.safetensors"), "--decoder-of", str(exported), "-o", str(new)]
     monkeypatch.setattr(sys, "argv", arguments)
     export.main()
-    old_codec, codec = Codec(SegmentCodec.load(exported)), Codec(SegmentCodec.load(new))
+    old_codec, codec = load_codec(exported), load_codec(new)
     assert codec.decoder_id in capsys.readouterr().out
     assert (codec.bitstream_id, codec.decoder_id != old_codec.decoder_id) == (old_codec.bitstream_id, True)
     pixels = picture(64, 96)

@@ -11,11 +11,10 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from tests.tiny import TINY
+from tests.tiny import TINY, load_codec
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.config import RETIRED, ModelConfig
 from vqcodec.model.vqvae import Transforms
-from vqcodec.segments import SegmentCodec
 from vqcodec.weights.checkpoint import FORMATS, fingerprint, identities, load_weights
 from vqcodec.weights.writing import save_weights
 from vqcodec.weights.zoo import describe_model
@@ -272,7 +271,7 @@ def test_incomplete_transforms_are_refused(tmp_path, contents, name):
 def test_incomplete_coding_arrays_are_refused(tmp_path, contents, name):
     tensors = {n: t for n, t in contents[0].items() if n != f"coding.{name}"}
     with pytest.raises(ModelNotFound, match="coding arrays"):
-        SegmentCodec.load(rewrite(tmp_path / "part.safetensors", tensors, contents[1]))
+        load_codec(rewrite(tmp_path / "part.safetensors", tensors, contents[1]))
 
 
 @pytest.mark.parametrize(("name", "kind", "factor"), [("z", np.int16, 100), ("y", np.int32, 2**20)])
@@ -280,7 +279,7 @@ def test_codewords_beyond_exact_arithmetic_are_refused(tmp_path, contents, name,
     words = contents[0][f"coding.{name}.words.0"].astype(kind) * kind(factor)
     tensors = contents[0] | {f"coding.{name}.words.0": words}
     with pytest.raises(ModelNotFound, match="exact arithmetic"):
-        SegmentCodec.load(rewrite(tmp_path / "large.safetensors", tensors, contents[1]))
+        load_codec(rewrite(tmp_path / "large.safetensors", tensors, contents[1]))
 
 
 @pytest.mark.parametrize(
@@ -297,11 +296,11 @@ def test_slices_that_do_not_fit_the_bands_are_refused(tmp_path, contents, starts
     tensors = contents[0] | {"coding.slices": np.array(starts, dtype=np.int32)}
     path = rewrite(tmp_path / "slices.safetensors", tensors, contents[1])
     with pytest.raises(ModelNotFound, match=said):
-        SegmentCodec.load(path)
+        load_codec(path)
 
 
 def test_context_levels_that_do_not_fit_the_tables_are_refused(tmp_path, contents):
     tensors = contents[0] | {"coding.context_levels": np.array([8, 4], dtype=np.int32)}
     path = rewrite(tmp_path / "levels.safetensors", tensors, contents[1])
     with pytest.raises(ModelNotFound, match="context classes"):
-        SegmentCodec.load(path)
+        load_codec(path)

@@ -10,10 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny import TINY, picture, pictures
+from tests.tiny import TINY, load_codec, picture, pictures
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.rate_distortion import psnr
-from vqcodec.segments import SegmentCodec
 from vqcodec.training import __main__ as command
 from vqcodec.training import evaluate
 from vqcodec.training.state import load_start
@@ -31,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_segments, tmp_path, without_offsets):
+def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_codec, tmp_path, without_offsets):
     model = restore(load_weights(tiny_weights))
     assert model.config == TINY
     model.set_exact(True)
@@ -39,8 +38,8 @@ def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_segments, 
     x = picture(256, 256, seed=5)
     Image.fromarray(x).save(tmp_path / "x.png")
     for level in (20, 126, 252):
-        segments = tiny_segments.encode(tiny_segments.analyse(x), level, 0)
-        decoded = tiny_segments.decode(segments, width=256, height=256, level=level, tile=0)
+        segments = tiny_codec.encode(x, level, 0).segments
+        decoded = tiny_codec.decode(segments, width=256, height=256, level=level, tile=0)
         bpp = 8 * sum(len(s) for layers in segments for s in layers) / 256**2
         guess = evaluate.evaluate(model, [tmp_path / "x.png"], level / 252)
         # Two segments end in whole words; the hyper-latent's tables are only nearly those of the knots.
@@ -90,10 +89,10 @@ def test_training_from_a_model_installs_another(tiny_weights, folder, tmp_path, 
     assert zoo.find_model("mine") == installed
     info = zoo.describe_model(installed)
     assert info.bitstream_id != zoo.describe_model(tiny_weights).bitstream_id
-    codec = SegmentCodec.load(installed)
+    codec = load_codec(installed)
     assert codec.name == "mine"
     x = picture(96, 96, seed=8)
-    decoded = codec.decode(codec.encode(codec.analyse(x), 200, 0), width=96, height=96, level=200, tile=0)
+    decoded = codec.decode(codec.encode(x, 200, 0).segments, width=96, height=96, level=200, tile=0)
     assert psnr(x, decoded) > 22
 
 

@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 from vqcodec.types import LEVEL_MAX
 
 STRENGTH = 8.0
-"""Quality by which a picture e times as busy as a typical one is coded lower.
-
-With 8 the PSNR of pictures of one quality lies less far apart than with AVIF's default or JPEG XL, and their
-MS-SSIM and SSIMULACRA2 hardly farther than at equal levels, see `benchmarks.allocation`."""
+"""Quality by which a picture e times as busy as a typical one is coded lower, see `benchmarks.allocation`."""
 REACH = 1.0
 """Logarithms of busyness beyond this distance from the typical one count as this."""
 END = 0.2
@@ -33,7 +30,7 @@ ROWS = 256
 def busyness(pixels: NDArray[np.uint8]) -> float:
     """Mean difference of a pixel (H, W, 3) from its right neighbour, and from its lower one, added; 0..510.
 
-    On photographs its logarithm follows that of their size in bits, at equal level (correlation 0.98).
+    On photographs its logarithm follows that of their size in bits, at equal level.
     """
     height, width = pixels.shape[:2]
     step = -(-height // ROWS)

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vqcodec.decompress.latent_grid import tiles
 from vqcodec.entropy.class_offsets import ClassOffsets
 from vqcodec.entropy.tables import nats_from_counts
 from vqcodec.entropy.tile_coder import CodedSlice, LatentCoder, hyper_classes
 from vqcodec.model.codebook import SLOPE, greedy_slope
 from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.vqvae import Transforms
-from vqcodec.types import TileProgress
 
 SCALE = round(1 / VALUE_STEP)
 """Steps of the integer latent in one of the real one."""
 
 TileSegments = dict[tuple[int, int], list[bytes]]
-"""The segments of tiles, by the row and column of a latent that they begin with."""
+"""The segments of tiles, by the row and column of the latent at which a tile begins."""
 
 
 def rate_in_nats(coded: TileSegments) -> float:
-    """What segments take, in nats as errors are counted."""
+    """Size of segments in nats, as errors are counted."""
     return 8 * math.log(2) * sum(len(segment) for layers in coded.values() for segment in layers)
 
 
@@ -116,8 +113,8 @@ class TileSearch:
         """Segments and latent (h, w, M) in integers of one tile.
 
         Args:
-            target: what the codewords shall come near, (1, M, h, w).
-            y: what the hyper-latent is made from, alike.
+            target: what the codewords approximate, (1, M, h, w).
+            y: what the hyper-latent is computed from, of the same shape.
             level: 0..252.
         """
         grid = target[0].permute(1, 2, 0)
@@ -164,34 +161,3 @@ class TileSearch:
             return torch.from_numpy(np.ascontiguousarray(joined.T)).to(self._device)
 
         return self._offset_search(self._searches[number], flat(index), flat(classes))
-
-
-class TiledSearch:
-    """Codes parts of a latent tile by tile, and says how far it is.
-
-    Attributes:
-        seconds: that it took so far.
-    """
-
-    def __init__(
-        self, search: TileSearch, level: int, tile: int, progress: TileProgress | None, count: int
-    ) -> None:
-        """tile: as for `vqcodec.decompress.latent_grid.tiles`; count: of tiles, as progress is told it."""
-        self._search, self._level, self._tile = search, level, tile
-        self._progress, self._done, self._count = progress, 0, count
-        self.seconds = 0.0
-
-    def __call__(self, target: Tensor, y: Tensor) -> tuple[TileSegments, Tensor]:
-        """Segments of a part that holds whole tiles, and what it decodes to; all (1, M, h, w)."""
-        begun = time.perf_counter()
-        coded, y_hat = TileSegments(), torch.empty_like(y)
-        for rows, columns in tiles(y.shape[2], y.shape[3], self._tile):
-            place = (slice(None), slice(None), rows, columns)
-            segments, latent = self._search.encode(target[place], y[place], self._level)
-            coded[rows.start, columns.start] = segments
-            y_hat[place] = torch.from_numpy(latent.transpose(2, 0, 1).astype(np.float32) / SCALE)
-            self._done += 1
-            if self._progress is not None:
-                self._progress(self._done, self._count)
-        self.seconds += time.perf_counter() - begun
-        return coded, y_hat

@@ -1,28 +1,19 @@
-"""The latent of a file as its tiles give it: whole, or in windows of which only a few are in memory."""
+"""The latent of a file, decoded tile by tile as windows of it are asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from vqcodec.entropy.tile_coder import LAYERS, LatentCoder
 from vqcodec.errors import CorruptData
-from vqcodec.model.blocks import BLOCK
-from vqcodec.tiling import overlap, within
-
-
-def tiles(rows: int, columns: int, tile: int) -> Iterator[tuple[slice, slice]]:
-    """Latent tiles, row by row; `tile` in pixels, 0 = whole."""
-    step = tile // BLOCK or max(rows, columns)
-    for top in range(0, rows, step):
-        for left in range(0, columns, step):
-            yield slice(top, min(top + step, rows)), slice(left, min(left + step, columns))
+from vqcodec.tiling import Place, overlap, size, tiles, within
 
 
 class LatentGrid:
-    """The latent of a file, decoded tile by tile as its windows are asked for, from top to bottom."""
+    """Windows of a latent, to be asked for from top to bottom; passed tiles are dropped from memory."""
 
     def __init__(
         self,
@@ -44,29 +35,27 @@ class LatentGrid:
             raise CorruptData(f"every tile must have {LAYERS} layers")
         self.shape, self._coder, self._level = shape, coder, level
         self._left = list(zip(places, segments, strict=True))
-        self._decoded: list[tuple[tuple[slice, slice], np.ndarray]] = []
+        self._decoded: list[tuple[Place, np.ndarray]] = []
 
-    def window(self, rows: slice, columns: slice, kind: npt.DTypeLike = np.int64) -> np.ndarray:
-        """Latent (h, w, M) in steps of 1/128 as numbers of a kind; tiles that end above `rows` are forgotten.
+    def window(self, place: Place, kind: npt.DTypeLike = np.int64) -> np.ndarray:
+        """Latent (h, w, M) of a place in steps of 1/128, of type `kind`; tiles that end above it are dropped.
 
         Raises:
             CorruptData: a segment does not decode.
         """
-        self._decoded = [entry for entry in self._decoded if entry[0][0].stop > rows.start]
+        self._decoded = [entry for entry in self._decoded if entry[0][0].stop > place[0].start]
         waiting = []
-        for place, layers in self._left:
-            if all(map(overlap, place, (rows, columns))):
-                size = (place[0].stop - place[0].start, place[1].stop - place[1].start)
+        for tile, layers in self._left:
+            if overlap(tile, place):
                 # Half the memory: latents are less than 2^31 steps by far.
-                latent = self._coder.decode(layers, size, self._level).astype(np.int32)
-                self._decoded.append((place, latent))
+                latent = self._coder.decode(layers, size(tile), self._level).astype(np.int32)
+                self._decoded.append((tile, latent))
             else:
-                waiting.append((place, layers))
+                waiting.append((tile, layers))
         self._left = waiting
-        result = np.zeros((rows.stop - rows.start, columns.stop - columns.start, self._coder.channels), kind)
-        for place, latent in self._decoded:
-            shared = tuple(map(overlap, place, (rows, columns)))
-            if shared[0] and shared[1]:
-                target = within(shared[0], rows), within(shared[1], columns)
-                result[target] = latent[within(shared[0], place[0]), within(shared[1], place[1])]
+        result = np.zeros((*size(place), self._coder.channels), kind)
+        for tile, latent in self._decoded:
+            shared = overlap(tile, place)
+            if shared:
+                result[within(shared, place)] = latent[within(shared, tile)]
         return result

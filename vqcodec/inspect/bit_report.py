@@ -18,13 +18,11 @@ from PIL import Image
 
 from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
-from vqcodec.decompress.latent_grid import tiles
 from vqcodec.entropy.range_coder import SegmentReader
 from vqcodec.entropy.tables import perplexity
 from vqcodec.entropy.tile_coder import LAYERS, LatentCoder, hyper_classes
 from vqcodec.files import Source, read_source
-from vqcodec.model.blocks import BLOCK
-from vqcodec.segments import inside
+from vqcodec.tiling import BLOCK, tiles
 from vqcodec.types import DEFAULT_LIMITS, Header, Limits
 
 PASS_NAMES = ("z", "shifts", "pass 0", "pass 1", "pass 2", "pass 3")
@@ -157,9 +155,8 @@ def count_bits(
         OSError: the file cannot be read.
         FormatError: not a .vqc file, damaged, cut short, over the limits, or too new.
         ModelMismatch: the file was written with another model.
-        TypeError: a codec that is not made of weights.
     """
-    coder = inside(codec).coder
+    coder = codec.model.coder
     data = read_source(source)
     picture = codec.decompress(data, limits=limits)
     container = parse(data, limits)

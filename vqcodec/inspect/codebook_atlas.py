@@ -18,8 +18,8 @@ from vqcodec.entropy.codebooks import CodedBand
 from vqcodec.inspect.page import FAINT, RULE, Page
 from vqcodec.model.blocks import BLOCK
 from vqcodec.model.integer_conv import VALUE_STEP
-from vqcodec.segments import SegmentCodec, inside
 from vqcodec.types import LEVEL_MAX
+from vqcodec.weights.loaded import LoadedModel
 
 ROWS, COLUMNS = 5, 16
 """Most groups of a band and most codewords of a group that are drawn."""
@@ -35,14 +35,13 @@ def draw_atlas(codec: Codec, quality: float = 50.0) -> Page:
     """Codewords as pixels, a row per group, the most probable first.
 
     Raises:
-        TypeError: a codec that is not made of weights.
         ValueError: quality outside 0..100.
     """
     level = level_from_quality(quality)
-    segments = inside(codec)
+    model = codec.model
     left, head, across, down = 150, 84, _PATCH + 4, _PATCH + 17
-    shown = [_evenly(band.groups, ROWS) for band in segments.coder.bands]
-    columns = max(min(COLUMNS, int(band.codewords.shape[1])) for band in segments.coder.bands)
+    shown = [_evenly(band.groups, ROWS) for band in model.coder.bands]
+    columns = max(min(COLUMNS, int(band.codewords.shape[1])) for band in model.coder.bands)
     height = head + sum(len(groups) * down + 34 for groups in shown) + 10
     page = Page(max(left + columns * across + 20, 1100), height)
     page.text(20, 14, f"Codebooks of model {codec.name}, decoded at quality {quality:.0f}", 20)
@@ -58,7 +57,7 @@ def draw_atlas(codec: Codec, quality: float = 50.0) -> Page:
     page.text(20, 42, what, 12, FAINT)
     page.text(20, 58, how, 12, FAINT)
     y = head
-    for number, (band, groups) in enumerate(zip(segments.coder.bands, shown, strict=True)):
+    for number, (band, groups) in enumerate(zip(model.coder.bands, shown, strict=True)):
         _, words, size = band.codewords.shape
         text = f"band y{number}: {band.groups} groups of {size} channel{'s' * (size > 1)}, {words} words"
         page.draw.line((20, y + 4, page.image.width - 20, y + 4), fill=RULE)
@@ -70,7 +69,7 @@ def draw_atlas(codec: Codec, quality: float = 50.0) -> Page:
             order = np.argsort(-chance, kind="stable")[:COLUMNS]
             page.text(20, y + 8, f"group {g}", 13)
             _channel_lines(page, 20, y + 25, band.channels_of(g))
-            patches = _patches(segments, band, g, order, level)
+            patches = _patches(model, band, g, order, level)
             for column, (k, patch) in enumerate(zip(order, patches, strict=True)):
                 x = left + column * across
                 page.paste(Image.fromarray(patch.repeat(_ZOOM, 0).repeat(_ZOOM, 1)), x, y)
@@ -101,15 +100,15 @@ def _probability(band: CodedBand, group: int) -> NDArray[np.float64]:
 
 @torch.inference_mode()
 def _patches(
-    segments: SegmentCodec, band: CodedBand, group: int, order: NDArray[np.int64], level: int
+    model: LoadedModel, band: CodedBand, group: int, order: NDArray[np.int64], level: int
 ) -> NDArray[np.uint8]:
     """Pixels (N, 24, 24, 3) of the codewords `order` (N,) of a group; grey where one changes nothing."""
-    y = torch.zeros(len(order) + 1, segments.coder.channels, _FIELD, _FIELD, device=segments.device)
-    words = torch.from_numpy(band.codewords[group, order] * VALUE_STEP).to(segments.device, torch.float32)
+    y = torch.zeros(len(order) + 1, model.coder.channels, _FIELD, _FIELD, device=model.device)
+    words = torch.from_numpy(band.codewords[group, order] * VALUE_STEP).to(model.device, torch.float32)
     y[:-1, list(band.channels_of(group)), _FIELD // 2, _FIELD // 2] = words
-    t = torch.full((len(y),), level / LEVEL_MAX, device=segments.device)
+    t = torch.full((len(y),), level / LEVEL_MAX, device=model.device)
     start = (_FIELD * BLOCK - _CROP) // 2
-    pixels = segments.transforms.synthesise(y, t)[:, :, start : start + _CROP, start : start + _CROP]
+    pixels = model.transforms.synthesise(y, t)[:, :, start : start + _CROP, start : start + _CROP]
     change = pixels[:-1] - pixels[-1]
     # Codewords differ a hundredfold in norm: by the square root, weak ones show and strong ones still differ.
     peak = change.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-9)

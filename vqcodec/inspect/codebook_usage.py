@@ -16,7 +16,6 @@ from vqcodec.codec import Codec
 from vqcodec.entropy.tables import perplexity
 from vqcodec.inspect.page import FAINT, INK, RULE, SOFT, STRONG, TRACK, Page
 from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
-from vqcodec.segments import inside
 
 _MIDDLE_MARK = (214, 96, 34)
 
@@ -50,12 +49,8 @@ class CodebookUsage:
 
 
 def codebook_use(codec: Codec) -> list[CodebookUsage]:
-    """Usage of every codebook: bands of the latent first, then those of the hyper-latent.
-
-    Raises:
-        TypeError: a codec that is not made of weights.
-    """
-    coder = inside(codec).coder
+    """Usage of every codebook: bands of the latent first, then those of the hyper-latent."""
+    coder = codec.model.coder
     middle = 0
     for levels in coder.prior.context_levels:
         middle = middle * levels + levels // 2

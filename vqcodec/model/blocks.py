@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BLOCK = 16
-"""Pixels per side of what one position of the latent stands for."""
+from vqcodec.tiling import BLOCK as BLOCK
+
 LEVEL_KNOTS = 9
 """Knots of the quality t in [0, 1]; everything that depends on it is linear between them."""
 

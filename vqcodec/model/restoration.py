@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from vqcodec.model.blocks import LevelModulation, opponent_colour
-from vqcodec.tiling import cut, within
+from vqcodec.tiling import at, windows
 
 ZERO_INIT = ("gates", "draw", "guide", "see")
 """Residual layers, initialised to zero so that the module starts as the identity."""
@@ -123,14 +123,14 @@ class Restoration(nn.Module):
             (B, 3, H, W) float32. Under autocast only the network and its gates run in low precision: they
             scale filters with small outputs.
         """
-        height = picture.shape[2]
-        if torch.is_grad_enabled() or height <= STRIP:
+        rows, columns = (side // GUIDE_STRIDE for side in picture.shape[2:])
+        if torch.is_grad_enabled() or picture.shape[2] <= STRIP:
             return self._restored(picture, basis, guide)
         result = torch.empty_like(picture, dtype=torch.float32)
-        for inner, outer in cut(height // GUIDE_STRIDE, STRIP // GUIDE_STRIDE, halo=1):
-            rows, seen = (slice(GUIDE_STRIDE * s.start, GUIDE_STRIDE * s.stop) for s in (inner, outer))
-            part = self._restored(picture[:, :, seen], basis, guide[:, :, outer])
-            result[:, :, rows] = part[:, :, within(rows, seen)]
+        for strip in windows((rows, columns), (STRIP // GUIDE_STRIDE, columns), halo=1):
+            pixels = strip.scaled(GUIDE_STRIDE)
+            part = self._restored(picture[at(pixels.outer)], basis, guide[at(strip.outer)])
+            result[at(pixels.inner)] = pixels.crop(part)
         return result
 
     def _restored(self, picture: Tensor, basis: Tensor, guide: Tensor) -> Tensor:
