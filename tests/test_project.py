@@ -1,6 +1,8 @@
 """The project's own files agree with each other: packages, constraints, README and the check script."""
 
+import importlib
 import importlib.metadata
+import importlib.util
 import re
 import subprocess
 import sys
@@ -73,3 +75,25 @@ def test_links_in_documents_lead_somewhere() -> None:
     for page in pages:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert page.parent.joinpath(target).exists(), f"{page.relative_to(ROOT)}: {target}"
+
+
+def test_names_in_the_architecture_exist() -> None:
+    """Modules, functions and methods that docs/architecture.md names by room."""
+    package = ROOT / "vqcodec"
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = "|".join(sorted(p.stem for p in package.iterdir() if p.suffix == ".py" or p.is_dir()))
+    names = re.findall(rf"`((?:{rooms})(?:\.\w+)+)[`(]", text)
+    files = re.findall(r"`(\w+(?:/\w+)*\.py)`", text)
+    assert len(names) > 15
+    assert len(files) > 10
+    for name in names:
+        found, rest = importlib.import_module("vqcodec"), name.split(".")
+        while rest and importlib.util.find_spec(f"{found.__name__}.{rest[0]}"):
+            found = importlib.import_module(f"{found.__name__}.{rest.pop(0)}")
+            if not hasattr(found, "__path__"):
+                break
+        value: Any = found
+        for part in rest:
+            value = getattr(value, part)
+    for file in files:
+        assert (package / file).is_file(), file
