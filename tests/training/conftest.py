@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 import pytest
@@ -24,12 +23,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def process_state():
-    """A run takes over signals and the treatment of tiny floats; the other tests want them back."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    """A run changes the treatment of tiny floats and the threads; the other tests want them back."""
     threads = torch.get_num_threads()
     yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
     torch.set_flush_denormal(False)
     torch.set_num_threads(threads)
 

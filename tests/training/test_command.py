@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 import time
@@ -20,7 +19,7 @@ from vqcodec.training import __main__ as command
 from vqcodec.training import running
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
-from vqcodec.training.state import config_of_state, read_metadata
+from vqcodec.training.state import FILE, config_of_state, read_metadata
 from vqcodec.training.trainer import Trainer
 
 
@@ -83,9 +82,8 @@ def test_bfloat16_is_used_where_it_is_faster(monkeypatch, slow):
 
 @pytest.mark.parametrize(("option", "value"), [([], None), (["--bf16"], True), (["--no-bf16"], False)])
 def test_settings_that_may_be_left_to_the_machine(option, value):
-    (item,) = (f for f in dataclasses.fields(TrainConfig) if f.name == "bf16")
     parser = argparse.ArgumentParser()
-    running.add_option(parser, item)
+    running.add_options(parser, TrainConfig, FILE)
     assert parser.parse_args(option).bf16 is value
 
 
@@ -110,8 +108,10 @@ def test_the_command_says_what_it_cannot_start_from(tmp_path, monkeypatch, capsy
 
 
 def test_the_rate_without_warm_up_is_full_at_the_first_step(folder, tmp_path):
-    assert [running.warm_up(step, 0) for step in (0, 1)] == [1, 1]
-    assert [running.warm_up(step, 4) for step in (0, 1, 3, 9)] == [0.25, 0.5, 1, 1]
+    for warmup, wanted in ((0, [1, 1, 1, 1]), (4, [0.25, 0.5, 1, 1])):
+        run = running.Run(settings(warmup=warmup))
+        for run.step, factor in zip((0, 1, 3, 9), wanted, strict=True):
+            assert run.warm_up() == factor
     trainer = Trainer(settings(data=str(folder), out=str(tmp_path), steps=1, log_every=1, warmup=0))
     trainer.started = True
     trainer.run()

@@ -43,11 +43,12 @@ def test_a_run_logs_both_players_and_resumes_where_it_stopped(tmp_path, tiny_wei
 
     half = make_players(tiny_weights, data=data, out=str(tmp_path / "half"), begin=0.3)
     with monkeypatch.context() as patch:
-        patch.setattr(perceptual, "share_used", lambda _m, _s, _t, step: 1.0 if step >= 3 else step / 6)
+        patch.setattr(half, "progress", lambda: 1.0 if half.step >= 3 else half.step / 6)
         run(half)
     assert half.step == 3
     again = make_players(tiny_weights, data=data, out=str(tmp_path / "half"), begin=0.3)
-    run(again, load(again, tmp_path / "half"))
+    load(again)
+    run(again)
     assert again.step == 6
     for name, parameter in whole.tuned.items():
         assert torch.allclose(parameter, again.tuned[name], atol=1e-6), name
@@ -89,7 +90,7 @@ def test_adversarial_losses_begin_with_their_share_of_the_run(tmp_path, tiny_wei
 def test_states_are_saved_on_the_way(tmp_path, tiny_weights, monkeypatch):
     group = make_players(tiny_weights, data=photos(tmp_path), out=str(tmp_path), steps=3, save_minutes=0)
     saved = []
-    monkeypatch.setattr(perceptual, "save", lambda group, _seconds, _out: saved.append(group.step))
+    monkeypatch.setattr(perceptual, "save", lambda group: saved.append(group.step))
 
     def train_step(_x, _level, adversarial):
         group.step += 1
@@ -119,11 +120,11 @@ def test_a_run_can_go_on_with_another_models_decoder(tmp_path, tiny_weights, rea
 
 
 def test_a_run_can_go_on_with_the_decoder_and_discriminator_of_a_state(tmp_path, tiny_weights):
-    first = make_players(tiny_weights)
+    first = make_players(tiny_weights, out=str(tmp_path))
     for _ in range(2):
         first.set_rates(0.1)
         first.train_step(*batch(), adversarial=True)
-    save(first, 1.0, tmp_path)
+    save(first)
     going_on = make_players(tiny_weights)
     start_from(going_on, str(tmp_path / STATE))
     for name, parameter in going_on.tuned.items():
@@ -156,9 +157,12 @@ def test_blocks_that_the_tuned_decoder_lacks_add_nothing_at_first(tiny_weights, 
 
 
 def test_a_state_is_one_file_that_keeps_the_seconds(tmp_path, tiny_weights):
-    save(make_players(tiny_weights), 1.5, tmp_path)
+    first, second = (make_players(tiny_weights, out=str(tmp_path)) for _ in range(2))
+    first.seconds = 1.5
+    save(first)
     assert [p.name for p in tmp_path.iterdir()] == [STATE]
-    assert load(make_players(tiny_weights), tmp_path) == 1.5
+    load(second)
+    assert second.seconds == 1.5
 
 
 # -- the command -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -162,6 +163,35 @@ def test_a_polite_stop_saves(folder, tmp_path):
             process.kill()
     saved = json.loads(read_metadata(out / "state.safetensors")["progress"])["step"]
     assert saved == log_of(out)[-1]["step"] >= 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process at once there")
+def test_signals_stop_a_run_while_it_goes_on_and_nothing_after_it(folder, tmp_path, monkeypatch):
+    """What follows a run, as an export, can be interrupted again."""
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    config = settings(data=str(folder), out=str(tmp_path), crop=32, late_crop=32, batch=1)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        trainer = Trainer(config)
+        trainer.started = True
+
+        def train_step(_x, _t, trainer=trainer, number=number):
+            trainer.step += 1
+            signal.raise_signal(number)
+            zero = torch.zeros(1)
+            return SimpleNamespace(bits_y=zero, bits_z=zero, mse=zero), 1.0
+
+        monkeypatch.setattr(trainer, "train_step", train_step)
+        trainer.run()
+        assert trainer.step == 1
+        assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before
+        assert (tmp_path / "state.safetensors").exists()
+
+    trainer = Trainer(config)
+    trainer.started = True
+    monkeypatch.setattr(trainer, "train_step", lambda _x, _t: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trainer.run()
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before
 
 
 def test_a_budget_of_minutes_ends_the_run(folder, tmp_path):

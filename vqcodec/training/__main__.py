@@ -21,7 +21,7 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.model.config import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
-from vqcodec.training.running import add_option
+from vqcodec.training.running import add_options, given_settings, make_config
 from vqcodec.training.state import FILE, config_of_state, load_start
 from vqcodec.training.trainer import Trainer
 from vqcodec.weights.zoo import install_path
@@ -38,62 +38,51 @@ def model_sizes(text: str) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vqcodec.training", description=__doc__)
-    for item in dataclasses.fields(TrainConfig):
-        if item.name == "model":
-            what = """sizes that differ from the default's, as '{"prior_width": 96}'"""
-            parser.add_argument("--model", type=model_sizes, metavar="JSON", help=what)
-        else:
-            add_option(parser, item)
-    parser.add_argument("--resume", action="store_true", help="go on from OUT/state.safetensors")
-    parser.add_argument(
-        "--from", dest="start", metavar="SOURCE", help="start from a state, a weights file or a model's name"
-    )
-    parser.add_argument(
-        "--resize", action="store_true", help="with --from: this version's model sizes, not those of SOURCE"
-    )
-    parser.add_argument(
-        "--install", metavar="NAME", help="at the end export the weights and install them under this name"
-    )
+    add_options(parser, TrainConfig, FILE)
+    what = """sizes that differ from the default's, as '{"prior_width": 96}'"""
+    parser.add_argument("--model", type=model_sizes, metavar="JSON", help=what)
+    what = "start from a state, a weights file or a model's name"
+    parser.add_argument("--from", dest="start", metavar="SOURCE", help=what)
+    what = "with --from: this version's model sizes, not those of SOURCE"
+    parser.add_argument("--resize", action="store_true", help=what)
+    what = "at the end export the weights and install them under this name"
+    parser.add_argument("--install", metavar="NAME", help=what)
     return parser
 
 
-def main(argv: Sequence[str] | None = None, kind: type[Trainer] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> None:
     """Entry point; `kind` trains a variant of the model."""
     parser = _parser()
-    arguments = vars(parser.parse_args(argv))
-    names = ("resume", "start", "model", "resize", "install")
-    resume, start, sizes, resize, name = (arguments.pop(k) for k in names)
-    target = None
-    if name is not None:
+    arguments = parser.parse_args(argv)
+    target = source = None
+    if arguments.install is not None:
         try:
-            target = install_path(name)
+            target = install_path(arguments.install)
         except ValueError as error:
             parser.error(f"--install needs a name: {error}")
-    given = {k: v for k, v in arguments.items() if v is not None}
+    given = given_settings(arguments, TrainConfig)
+    sizes = given.pop("model", {})
     state = Path(given.get("out", TrainConfig.out)) / FILE
-    if resume:
+    if arguments.resume:
         if not state.is_file():
             parser.error(f"--resume: there is no {state}")
         given = config_of_state(state) | given
-    source = None
-    if start and not resume:
+    elif arguments.start:
         try:
-            source = load_start(start)
+            source = load_start(arguments.start)
         except ModelNotFound as error:
             parser.error(str(error))
-        if not resize:
-            given = {"model": source.config} | given
+        if not arguments.resize:
+            given["model"] = source.config
     if sizes:
         given["model"] = dataclasses.replace(given.get("model", ModelConfig()), **sizes)
-    config = TrainConfig(**given)
-    if not config.data or not (config.minutes or config.steps):
-        parser.error("--data and one of --minutes, --steps are needed")
+    config = make_config(parser, TrainConfig, given)
     if config.decoder_only and target is not None:
         parser.error("--install makes new tables; after --decoder-only, export with --decoder-of")
     if config.decoder_only and config.prior_only:
         parser.error("--decoder-only and --prior-only exclude each other")
-    trainer = (kind or Trainer)(config)
-    if resume:
+    trainer = kind(config)
+    if arguments.resume:
         trainer.load(state)
     trainer.run(source)
     if target is not None and trainer.progress() >= 1:

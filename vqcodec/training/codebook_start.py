@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.model.codebook import SLOPE, VectorQuantizer, to_groups
+from vqcodec.model.vqvae import VQVAE
 
 SCALE_MIN, SCALE_MAX = 0.05, 40.0
 """Scales, in quantiser steps, at the two ends of the first context number."""
@@ -53,6 +54,12 @@ def class_of_scale(scale: Tensor, bins: int) -> Tensor:
     return (inside / SCALE_MIN).log() / math.log(SCALE_MAX / SCALE_MIN) * (bins - 1)
 
 
+def context_spread(model: VQVAE) -> float:
+    """Bins by which scales rise over the range of t: they grow log-linearly, as the gains do."""
+    growth = float(model.log_gain[-1].mean() - model.log_gain[0].mean())
+    return growth / math.log(SCALE_MAX / SCALE_MIN) * (model.config.context_levels[0] - 1)
+
+
 def group_samples(latent: Tensor, quantizer: VectorQuantizer) -> list[Tensor]:
     """Random group vectors (G, n, d), n <= `SAMPLES`, of a latent (B, M, h, w) for each band."""
     result, start = [], 0
@@ -77,23 +84,21 @@ def rate_constrained_lloyd(samples: Tensor, count: int) -> tuple[Tensor, Tensor]
         pick = torch.randint(n, (groups, count), device=samples.device)
         words = samples.gather(1, pick.unsqueeze(-1).expand(-1, -1, size)).clone()
         words[:, 0] = 0
-    log_p = samples.new_full((groups, count), 0.0)
+    log_p = samples.new_zeros(groups, count)
     for _ in range(ITERATIONS):
         cost, index = _scores(samples, words, log_p).min(-1)
         cost = cost + SLOPE * samples.square().sum(-1)
         counts = samples.new_zeros(groups, count).scatter_add_(1, index, torch.ones_like(cost))
         sums = torch.zeros_like(words).scatter_add_(1, index.unsqueeze(-1).expand(-1, -1, size), samples)
-        moved = sums / counts.clamp_min(1).unsqueeze(-1)
-        alive = counts > 0
+        spare = words
         if size > 1:
             worst = cost.topk(min(count, n), dim=1).indices
             worst = worst[:, torch.arange(count, device=worst.device) % n]
             spare = samples.gather(1, worst.unsqueeze(-1).expand(-1, -1, size))
-            words = torch.where(alive.unsqueeze(-1), moved, spare)
-        else:
-            words = torch.where(alive.unsqueeze(-1), moved, words)
+        counts = counts.unsqueeze(-1)
+        words = torch.where(counts > 0, sums / counts.clamp_min(1), spare)
         words[:, 0] = 0
-        log_p = ((counts + 1) / (n + count)).log()
+        log_p = ((counts.squeeze(-1) + 1) / (n + count)).log()
     return words, log_p
 
 
@@ -129,6 +134,19 @@ def start_quantizer(
         quantizer.table[i][:, :bins] = -fall
         typical.append(class_of_scale(sample.norm(dim=-1).mean(1) / band.size**0.5, bins))
     return torch.cat(typical)
+
+
+@torch.no_grad()
+def start_hyper_codebooks(model: VQVAE, z: Tensor) -> None:
+    """Scale the last layer of h_a and start the hyper-latent's codebooks, from its samples z (B, C, h, w)."""
+    tail, quantizer = model.h_a.tail, model.hyper_quantizer
+    # Standard deviation of 1.2 steps: enough for the codebook, within the fixed-point range.
+    factor = 1.2 / z.std()
+    tail.weight.mul_(factor)
+    tail.get_parameter("bias").zero_()
+    start_quantizer(quantizer, group_samples((z - z.mean((0, 2, 3), keepdim=True)) * factor, quantizer))
+    for table in quantizer.table:
+        table.zero_()
 
 
 @torch.no_grad()

@@ -72,9 +72,8 @@ def main() -> None:
     parser.add_argument("--levels", default="0,0.25,0.5,0.75,1")
     parser.add_argument("--weights", choices=("ema", "model"), default="ema")
     parser.add_argument("--exact", action="store_true", help="on the integer grids of the coded path")
-    parser.add_argument(
-        "--codebooks", action="store_true", help="per-group perplexity, dead words, w*|r-c|^2"
-    )
+    what = "per-group perplexity, dead words, w*|r-c|^2"
+    parser.add_argument("--codebooks", action="store_true", help=what)
     parser.add_argument("--linear", action="store_true", help="with the linear shortcuts alone, no networks")
     parser.add_argument("--limit", type=int, help="use the first N pictures only")
     arguments = parser.parse_args()

@@ -109,47 +109,40 @@ def table_rows(quantizer: VectorQuantizer, i: int, counts: Tensor, pseudo: float
     return np.concatenate([encode_logits(row.numpy()) for row in rows], 1)
 
 
-def hyper_probabilities(quantizer: VectorQuantizer, i: int) -> Tensor:
-    """Model probabilities (G, 16, K) of hyper band i in every class of levels."""
-    logits = torch.einsum("tf,gfk->gtk", hyper_class_basis(), quantizer.table[i])
-    return (quantizer.bias[i][:, None] + logits).softmax(-1)
+def _count(counts: Tensor, classes: Tensor, index: Tensor) -> None:
+    """Add indices (G, n) of these classes (G, n) to counts (G, T, K)."""
+    cell = classes * counts.shape[2] + index
+    counts.flatten(1).scatter_add_(1, cell, torch.ones_like(cell, dtype=counts.dtype))
 
 
 @torch.inference_mode()
 def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[list[Tensor], list[Tensor]]:
     """Counts of indices by group and class: (G, T, K) per band, and those of the hyper-latent."""
     quantizer, hyper = model.quantizer, model.hyper_quantizer
-    total = math.prod(quantizer.context_levels)
-    counts = [torch.zeros(b.groups, total * b.codewords) for b in quantizer.bands]
-    kinds = LEVEL_MAX // LEVELS_PER_CLASS + 1
-    hyper_counts = [torch.zeros(b.groups, kinds * b.codewords) for b in hyper.bands]
+    total, hyper_total = math.prod(quantizer.context_levels), LEVEL_MAX // LEVELS_PER_CLASS + 1
+    counts = [torch.zeros(b.groups, total, b.codewords) for b in quantizer.bands]
+    hyper_counts = [torch.zeros(b.groups, hyper_total, b.codewords) for b in hyper.bands]
     for _ in range(batches):
-        x, level = crops.batch(4, side)
-        level = (level * LEVEL_MAX).round() / LEVEL_MAX
-        output = model(x, level)
+        x, t = crops.batch(4, side)
+        level = (t * LEVEL_MAX).round()
+        output = model(x, level / LEVEL_MAX)
         for result in output.passes:
-            for i, band in enumerate(quantizer.bands):
-                classes = torch.zeros_like(result.index[i])
-                for levels, number in zip(
-                    quantizer.context_levels, result.contexts[i].taken.round().long(), strict=True
-                ):
+            for i, index in enumerate(result.index):
+                classes = torch.zeros_like(index)
+                numbers = result.contexts[i].taken.round().long()
+                for levels, number in zip(quantizer.context_levels, numbers, strict=True):
                     classes = classes * levels + number
-                cell = classes * band.codewords + result.index[i]
-                counts[i].scatter_add_(1, cell, torch.ones_like(cell, dtype=torch.float32))
-        kind = (level * LEVEL_MAX).long() // LEVELS_PER_CLASS
-        for i, band in enumerate(hyper.bands):
-            index = output.hyper.index[i]
-            cell = kind.repeat_interleave(index.shape[1] // len(level)) * band.codewords + index
-            hyper_counts[i].scatter_add_(1, cell, torch.ones_like(cell, dtype=torch.float32))
-    counts = [c.reshape(b.groups, total, b.codewords) for c, b in zip(counts, quantizer.bands, strict=True)]
-    hyper_counts = [
-        c.reshape(b.groups, kinds, b.codewords) for c, b in zip(hyper_counts, hyper.bands, strict=True)
-    ]
+                _count(counts[i], classes, index)
+        for i, index in enumerate(output.hyper.index):
+            classes = (level.long() // LEVELS_PER_CLASS).repeat_interleave(index.shape[1] // len(level))
+            _count(hyper_counts[i], classes.expand_as(index), index)
     return counts, hyper_counts
 
 
-def blend(counts: Tensor, model: Tensor, pseudo: float) -> np.ndarray:
-    """Counts and model probabilities (G, T, K) to table codes uint8."""
+def hyper_rows(quantizer: VectorQuantizer, i: int, counts: Tensor, pseudo: float) -> np.ndarray:
+    """Table codes (G, 16, K) uint8 of hyper band i in every class of levels; see `table_rows`."""
+    logits = torch.einsum("tf,gfk->gtk", hyper_class_basis(), quantizer.table[i])
+    model = (quantizer.bias[i][:, None] + logits).softmax(-1)
     seen = counts.sum(-1, keepdim=True)
     return encode_probabilities(((counts + pseudo * model) / (seen + pseudo)).double().numpy())
 
@@ -162,7 +155,6 @@ def export(
 
     Args:
         pseudo: weight of the model's own probabilities of a class against the counts, in symbols.
-
     """
     model.set_exact(True)
     quantizer = model.quantizer
@@ -180,7 +172,7 @@ def export(
     hyper = model.hyper_quantizer
     for i in range(len(hyper.bands)):
         arrays[f"z.words.{i}"] = (hyper.words[i] / HYPER_STEP).round().clamp(-127, 127).to(torch.int8).numpy()
-        arrays[f"z.tables.{i}"] = blend(hyper_counts[i], hyper_probabilities(hyper, i), pseudo)
+        arrays[f"z.tables.{i}"] = hyper_rows(hyper, i, hyper_counts[i], pseudo)
     return arrays
 
 
@@ -209,27 +201,24 @@ def main() -> None:
     parser.add_argument("--decoder-of", metavar="MODEL", help=what)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--batches", type=int, default=250)
-    parser.add_argument(
-        "--pseudo", type=float, default=PSEUDO_COUNT, help="weight of the model in its tables"
-    )
+    what = "weight of the model in its tables"
+    parser.add_argument("--pseudo", type=float, default=PSEUDO_COUNT, help=what)
     parser.add_argument("--name", help="model name, default the output's stem")
     arguments = parser.parse_args()
+    state, output = arguments.state, arguments.output
     if (arguments.data is None) == (arguments.decoder_of is None):
         parser.error("one of --data and --decoder-of is needed")
     if arguments.decoder_of is not None:
         try:
-            decoder_id = replace_decoder(
-                find_model(arguments.decoder_of), load_state(arguments.state)[0], arguments.output
-            )
+            decoder_id = replace_decoder(find_model(arguments.decoder_of), load_state(state)[0], output)
         except ModelNotFound as error:
             parser.error(str(error))
-        print(f"{arguments.output} {arguments.output.stat().st_size} bytes, decoder {decoder_id.hex()}")
-        return
-    name = arguments.name or arguments.output.stem
-    ids = export_state(
-        arguments.state, arguments.data, arguments.output, name, arguments.batches, arguments.pseudo
-    )
-    print(f"{arguments.output} {arguments.output.stat().st_size} bytes, {ids[0].hex()} {ids[1].hex()}")
+        what = f"decoder {decoder_id.hex()}"
+    else:
+        name = arguments.name or output.stem
+        ids = export_state(state, arguments.data, output, name, arguments.batches, arguments.pseudo)
+        what = f"{ids[0].hex()} {ids[1].hex()}"
+    print(f"{output} {output.stat().st_size} bytes, {what}")
 
 
 if __name__ == "__main__":

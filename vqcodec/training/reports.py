@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -99,28 +96,3 @@ class Averages:
                     "cost": round(cost, 4),
                 }
         return result
-
-
-class RunLog:
-    """Appends lines of JSON to a file, and shows them on the terminal if there is one."""
-
-    def __init__(self, path: Path, use: CodebookUse | None) -> None:
-        """use: of the codebooks; None in variants of the model that have none."""
-        self.path, self.use = path, use
-        self.averages = Averages()
-        self.terminal = sys.stderr.isatty()
-
-    def write(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Add what was gathered since the last call to `entry`, write it, and return it."""
-        entry = entry | {"levels": self.averages.summary()}
-        self.averages.reset()
-        if self.use:
-            entry["codebooks"] = self.use.summary()
-            self.use.reset()
-        with self.path.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
-        if self.terminal:
-            costs = " ".join(f"{k} {v['bpp']:.3f}/{v['psnr'] or 0:.2f}" for k, v in entry["levels"].items())
-            line = f"\r{100 * entry['progress']:5.1f} % step {entry['step']} {costs}"
-            print(line, end="", file=sys.stderr, flush=True)
-        return entry

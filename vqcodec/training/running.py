@@ -1,35 +1,118 @@
-"""What every training run needs: device, budget, orderly interruption, options, atomic writing."""
+"""What every training run needs: device, budget, main loop, orderly interruption, options."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import json
 import signal
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from vqcodec.devices import resolve_device
-from vqcodec.files import write_atomic
+from vqcodec.training.config import RunConfig
+from vqcodec.training.data import Crops, load_images
+
+C = TypeVar("C", bound=RunConfig)
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of this name; "auto" is a CUDA device if there is one, else the CPU."""
-    return torch.device(resolve_device(name)[0] if name == "auto" else name)
+class Run(Generic[C]):
+    """Device, budget and main loop of a run; subclasses hold what is trained.
+
+    Attributes:
+        step, seconds: how much of the budget is used.
+    """
+
+    def __init__(self, config: C) -> None:
+        self.config = config
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        name = resolve_device("auto")[0] if config.device == "auto" else config.device
+        self.device = torch.device(name)
+        self.bf16 = faster_in_bfloat16(self.device) if config.bf16 is None else config.bf16
+        self.out = Path(config.out)
+        self.step, self.seconds = 0, 0.0
+
+    def progress(self) -> float:
+        """Share of the budget used, 0..1: the larger one where time and steps are both bounded."""
+        minutes, steps = self.config.minutes, self.config.steps
+        used = (self.seconds / (60 * minutes) if minutes else 0.0, self.step / steps if steps else 0.0)
+        return min(max(used), 1.0)
+
+    def warm_up(self) -> float:
+        """Factor on the learning rate that rises linearly to 1 over the first steps."""
+        return min(1.0, (self.step + 1) / max(self.config.warmup, 1))
+
+    def open(self, workers: int, *sides: int) -> Crops:
+        """Make the output folder, and read the pictures that crops of these sides are cut from."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        # The shortcut needs float32: TensorFloat-32 keeps 10 bits, of means of hundreds of steps.
+        torch.backends.cudnn.allow_tf32 = False
+        # A run has few shapes, so trying algorithms for each pays.
+        torch.backends.cudnn.benchmark = True
+        pictures = load_images(self.config.data, min(sides), sys.stderr.isatty())
+        crops = Crops(pictures, seed=self.config.seed, first=self.step, workers=workers)
+        for side in sides:
+            crops.reach(side)
+        return crops
+
+    def repeat(
+        self,
+        advance: Callable[[float], dict[str, float]],
+        report: Callable[[dict[str, Any]], None],
+        save: Callable[[], None],
+    ) -> None:
+        """Take steps until the budget is used up or the run is interrupted.
+
+        Args:
+            advance: takes a step at this share of the budget; returns figures for the log.
+            report: writes an entry of the log, called every `log_every` steps.
+            save: writes the state, called every `save_minutes` and at the end.
+        """
+        saved = time.monotonic()
+        with stop_event() as stop:
+            while (progress := self.progress()) < 1 and not stop.is_set():
+                begun = time.monotonic()
+                figures = advance(progress)
+                self.seconds += time.monotonic() - begun
+                if self.step % self.config.log_every == 0:
+                    used = {"seconds": round(self.seconds, 1), "progress": round(progress, 4)}
+                    report({"step": self.step} | used | figures)
+                if time.monotonic() - saved > 60 * self.config.save_minutes:
+                    save()
+                    saved = time.monotonic()
+            save()
 
 
-def prepare_cuda() -> None:
-    """Settings of a training process for convolutions on a graphics card; they change nothing on a CPU."""
-    # The shortcut needs float32: TensorFloat-32 keeps 10 bits, of means of hundreds of steps.
-    torch.backends.cudnn.allow_tf32 = False
-    # A run has few shapes, so trying algorithms for each pays.
-    torch.backends.cudnn.benchmark = True
+@contextlib.contextmanager
+def stop_event() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set within the block, so that the current step ends and is saved."""
+    stop, before = threading.Event(), {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def write_entry(path: Path, entry: dict[str, Any], shown: object) -> None:
+    """Append an entry to a log, as a line of JSON; `shown` goes to the terminal if there is one."""
+    with path.open("a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")
+    if sys.stderr.isatty():
+        print(f"\r{100 * entry['progress']:5.1f} % {shown}", end="", file=sys.stderr, flush=True)
 
 
 def faster_in_bfloat16(device: torch.device) -> bool:
@@ -53,47 +136,27 @@ def faster_in_bfloat16(device: torch.device) -> bool:
     return best[1] < best[0]
 
 
-def choose_bfloat16(wanted: bool | None, device: torch.device) -> bool:
-    """The setting, or if it is None whether the machine is faster in bfloat16."""
-    return faster_in_bfloat16(device) if wanted is None else wanted
+def add_options(parser: argparse.ArgumentParser, kind: type[RunConfig], state: str) -> None:
+    """Add --resume, and an option, None by default, for each number, text and switch of the settings."""
+    for item in dataclasses.fields(kind):
+        name = "--" + item.name.replace("_", "-")
+        if isinstance(item.default, bool) or item.type == "bool | None":
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None)
+        elif item.default is not dataclasses.MISSING:
+            whole = item.name == "steps" or isinstance(item.default, int)
+            parser.add_argument(name, type=str if isinstance(item.default, str) else int if whole else float)
+    parser.add_argument("--resume", action="store_true", help=f"go on from OUT/{state}")
 
 
-def share_used(minutes: float | None, steps: int | None, seconds: float, step: int) -> float:
-    """Share of the budget used, 0..1: the larger one where time and steps are both bounded."""
-    shares = [0.0]
-    if minutes:
-        shares.append(seconds / (60 * minutes))
-    if steps:
-        shares.append(step / steps)
-    return min(max(shares), 1.0)
+def given_settings(arguments: argparse.Namespace, kind: type[RunConfig]) -> dict[str, Any]:
+    """The settings that were given as options."""
+    values = {item.name: getattr(arguments, item.name, None) for item in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def warm_up(step: int, steps: int) -> float:
-    """Factor on the learning rate that rises linearly to 1 over `steps` steps."""
-    return min(1.0, (step + 1) / max(steps, 1))
-
-
-def stop_event() -> threading.Event:
-    """An event that SIGTERM and Ctrl-C set from now on, so that the current step ends and is saved."""
-    stop = threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-    return stop
-
-
-def add_option(parser: argparse.ArgumentParser, item: dataclasses.Field[Any]) -> None:
-    """Add the option of a settings field (number, text or switch); its default is None."""
-    name = "--" + item.name.replace("_", "-")
-    if isinstance(item.default, bool) or item.type == "bool | None":
-        parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None)
-        return
-    kind: type = str if isinstance(item.default, str) else float
-    if item.name == "steps" or isinstance(item.default, int):
-        kind = int
-    parser.add_argument(name, type=kind, default=None)
-
-
-def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file atomically."""
-    write_atomic(path, save({n: t.contiguous().clone() for n, t in tensors.items()}, metadata))
+def make_config(parser: argparse.ArgumentParser, kind: type[C], settings: dict[str, Any]) -> C:
+    """Settings of a run; without pictures or a budget the parser ends the program."""
+    config = kind(**settings)
+    if not config.data or not (config.minutes or config.steps):
+        parser.error("--data and one of --minutes, --steps are needed")
+    return config

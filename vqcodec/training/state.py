@@ -7,19 +7,20 @@ are "model.NAME", "ema.NAME" and "optim.KEY.NAME" for the parameter NAME.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vqcodec.errors import ModelNotFound
+from vqcodec.files import write_atomic
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.training.config import TrainConfig
-from vqcodec.training.running import write_tensors
+from vqcodec.training.config import RunConfig
 from vqcodec.weights.checkpoint import FORMATS, load_weights
 from vqcodec.weights.restore import restore
 from vqcodec.weights.zoo import find_model
@@ -27,44 +28,19 @@ from vqcodec.weights.zoo import find_model
 FILE = "state.safetensors"
 RETIRED = {"cell_noise": False, "energy_weight": 1.0, "level": None}
 """Settings of states written before these were fixed, with the only value left."""
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""What Adam keeps for every parameter, beside the number of its steps."""
 
 
-def save_state(
-    path: Path,
-    config: TrainConfig,
-    model: VQVAE,
-    ema: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    progress: dict[str, Any],
+def write_state(
+    path: Path, config: RunConfig, progress: Mapping[str, Any], parts: Mapping[str, Mapping[str, Tensor]]
 ) -> None:
-    """Write the state to `path` atomically."""
-    tensors = {f"model.{n}": p.detach() for n, p in model.named_parameters()}
-    tensors |= {f"ema.{n}": p for n, p in ema.items()}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"optim.{key}.{name}"] = value
+    """Write a state atomically: the tensors PART.NAME of all parts, settings and progress."""
+    tensors = {
+        f"{part}.{name}": tensor.detach().contiguous().clone()
+        for part, named in parts.items()
+        for name, tensor in named.items()
+    }
     meta = {"config": json.dumps(config.to_dict()), "progress": json.dumps(progress)}
-    write_tensors(tensors, path, meta)
-
-
-@torch.no_grad()
-def read_state(
-    path: Path, model: VQVAE, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
-    """Take over the state of a run of the same model; returns its progress."""
-    tensors = load_file(path, device=str(next(model.parameters()).device))
-    for name, parameter in model.named_parameters():
-        parameter.copy_(tensors[f"model.{name}"])
-        ema[name].copy_(tensors[f"ema.{name}"])
-        if f"optim.step.{name}" in tensors:
-            state = {"step": tensors[f"optim.step.{name}"]}
-            for key in MOMENTS:
-                # The fused optimiser walks memory, not indices: the moments need the parameter's layout.
-                state[key] = torch.empty_like(parameter).copy_(tensors[f"optim.{key}.{name}"])
-            optimizer.state[parameter] = state
-    return progress_of_state(path)
+    write_atomic(path, save(tensors, meta))
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -74,7 +50,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def progress_of_state(path: Path) -> dict[str, Any]:
-    """How far the run is: "step", "seconds", "gradient_norm"."""
+    """How far the run is: "step", "seconds" and others."""
     return dict(json.loads(read_metadata(path)["progress"]))
 
 

@@ -12,40 +12,34 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vqcodec.metrics.ssimulacra2 import weighted_error
 from vqcodec.model.vqvae import VQVAE, Output
 from vqcodec.training.codebook_start import (
-    SCALE_MAX,
-    SCALE_MIN,
+    context_spread,
     group_samples,
     revive_dead_words,
+    start_hyper_codebooks,
     start_quantizer,
 )
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.cuda_graphs import Graphs, without_history
-from vqcodec.training.data import Crops, load_images
+from vqcodec.training.data import Crops
 from vqcodec.training.grow import take_over
 from vqcodec.training.learning_rates import parameter_groups, trains
 from vqcodec.training.losses import MixReference, measure_reference, mixed_distortion, rate_distortion
-from vqcodec.training.reports import CodebookUse, RunLog
-from vqcodec.training.running import (
-    choose_bfloat16,
-    choose_device,
-    prepare_cuda,
-    share_used,
-    stop_event,
-    warm_up,
-)
-from vqcodec.training.state import FILE, read_state, save_state
+from vqcodec.training.reports import Averages, CodebookUse
+from vqcodec.training.running import Run, write_entry
+from vqcodec.training.state import FILE, progress_of_state, write_state
 
+ADAM = ("step", "exp_avg", "exp_avg_sq")
+"""What the optimiser keeps of every parameter: a count of steps and two moments."""
 EMA_EVERY = 8
 USE_EVERY = 4
 """Steps between two counts of the codebooks' use, which take about a twentieth of a step."""
@@ -55,7 +49,7 @@ class CollapseError(RuntimeError):
     """The codebooks or the loss have collapsed; going on would waste the run."""
 
 
-class Trainer:
+class Trainer(Run[TrainConfig]):
     """Owns model, optimiser, EMA and log of one run.
 
     Attributes:
@@ -65,13 +59,7 @@ class Trainer:
     kind: type[VQVAE] = VQVAE
 
     def __init__(self, config: TrainConfig) -> None:
-        self.config = config
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        torch.manual_seed(config.seed)
-        self.device = choose_device(config.device)
-        self.bf16 = choose_bfloat16(config.bf16, self.device)
-        self.out = Path(config.out)
+        super().__init__(config)
         self.model = self.kind(config.model)
         # torch's stubs leave memory_format out.
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -87,8 +75,9 @@ class Trainer:
         self.graphs: Graphs | None = None
         if self.device.type == "cuda":
             self.graphs = Graphs(self._gradients, list(self.model.parameters()))
-        self.step, self.seconds = 0, 0.0
         self.gradient_norm = 0.0
+        self.averages, self.use = Averages(), self.codebook_use()
+        self.bad_steps = 0
         self.started = False
         self.reference: MixReference | None = None
         """Reference of the mixed distortion; measured when a run begins."""
@@ -96,18 +85,28 @@ class Trainer:
     # -- state ---------------------------------------------------------------------------------
     def save(self) -> None:
         """Write the state to `out` atomically."""
-        progress: dict[str, Any] = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "gradient_norm": self.gradient_norm,
-        }
-        if self.reference:
-            progress["reference"] = dataclasses.asdict(self.reference)
-        save_state(self.out / FILE, self.config, self.model, self.ema, self.optimizer, progress)
+        progress = {"step": self.step, "seconds": self.seconds, "gradient_norm": self.gradient_norm}
+        reference = {"reference": dataclasses.asdict(self.reference)} if self.reference else {}
+        parameters: dict[str, Tensor] = dict(self.model.named_parameters())
+        parts, adam = {"model": parameters, "ema": self.ema}, self.optimizer.state
+        for key in ADAM:
+            parts[f"optim.{key}"] = {n: adam[p][key] for n, p in parameters.items() if p in adam}
+        write_state(self.out / FILE, self.config, progress | reference, parts)
 
+    @torch.no_grad()
     def load(self, path: Path) -> None:
         """Continue from a state of the same model."""
-        progress = read_state(path, self.model, self.ema, self.optimizer)
+        tensors = load_file(path, device=str(self.device))
+        for name, parameter in self.model.named_parameters():
+            parameter.copy_(tensors[f"model.{name}"])
+            self.ema[name].copy_(tensors[f"ema.{name}"])
+            if f"optim.step.{name}" in tensors:
+                state = {key: tensors[f"optim.{key}.{name}"] for key in ADAM}
+                for key in ADAM[1:]:
+                    # The fused optimiser walks memory, not indices: the moments need the parameter's layout.
+                    state[key] = torch.empty_like(parameter).copy_(state[key])
+                self.optimizer.state[parameter] = state
+        progress = progress_of_state(path)
         self.step, self.seconds = int(progress["step"]), progress["seconds"]
         self.gradient_norm = progress["gradient_norm"]
         if "reference" in progress:
@@ -125,17 +124,9 @@ class Trainer:
             latents.append(y)
             pad = (0, -y.shape[3] % 4, 0, -y.shape[2] % 4)
             hypers.append(self.model.h_a(nn.functional.pad(y, pad, mode="replicate")))
-        y, z = torch.cat(latents), torch.cat(hypers)
-        tail = self.model.h_a.tail
-        # Standard deviation of 1.2 steps: enough for the codebook, within the fixed-point range.
-        tail.weight.mul_(1.2 / z.std())
-        tail.get_parameter("bias").mul_(0)
-        z = (z - z.mean((0, 2, 3), keepdim=True)) * (1.2 / z.std())
-        self.model.prior.start_context(self.start_codebooks(y), self._context_spread())
-        quantizer = self.model.hyper_quantizer
-        start_quantizer(quantizer, group_samples(z, quantizer))
-        for table in quantizer.table:
-            table.zero_()
+        typical = self.start_codebooks(torch.cat(latents))
+        self.model.prior.start_context(typical, context_spread(self.model))
+        start_hyper_codebooks(self.model, torch.cat(hypers))
         self.started = True
 
     def start_codebooks(self, y: Tensor) -> Tensor:
@@ -146,11 +137,6 @@ class Trainer:
         """A new count of the codebooks' use; None in variants without codebooks."""
         return CodebookUse(self.model.quantizer)
 
-    def _context_spread(self) -> float:
-        """Bins by which scales rise over the range of t: they grow log-linearly, as the gains do."""
-        growth = float(self.model.log_gain[-1].mean() - self.model.log_gain[0].mean())
-        return growth / math.log(SCALE_MAX / SCALE_MIN) * (self.config.model.context_levels[0] - 1)
-
     @torch.no_grad()
     def start_from(self, source: VQVAE, crops: Crops) -> None:
         """Start from another model's weights; one of other sizes is grown, see `vqcodec.training.grow`."""
@@ -158,20 +144,12 @@ class Trainer:
         if source.config == self.model.config:
             self.model.load_state_dict(source.state_dict())
         else:
-            take_over(self.model, source, crops, config.batch, config.crop, self._context_spread())
+            take_over(self.model, source, crops, config.batch, config.crop, context_spread(self.model))
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.started = True
 
-    def _workers(self) -> int:
-        """Threads that cut crops: on a CPU the step itself needs every core."""
-        return 0 if self.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 1))
-
-    def progress(self) -> float:
-        """Share of the budget used, 0..1."""
-        return share_used(self.config.minutes, self.config.steps, self.seconds, self.step)
-
     def _set_rate(self, progress: float) -> float:
-        rate = self.config.learning_rate * warm_up(self.step, self.config.warmup)
+        rate = self.config.learning_rate * self.warm_up()
         rate *= 0.5 * (1 + math.cos(math.pi * progress)) * 0.99 + 0.01
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
@@ -182,17 +160,14 @@ class Trainer:
         pixels = x.shape[2] * x.shape[3]
         output = self.model(x, t, autocast=self.bf16, synthesis=not self.config.prior_only)
         bpp = output.energy / (math.log(2) * pixels)
-        loss = rate_distortion(self._distortion(x, output, t), bpp, t, self.config.loss_balance)
+        distortion = output.mse
+        if self.reference is not None:
+            error = weighted_error(x, output.picture)
+            distortion = mixed_distortion(output.mse, error, t, self.config.mse_share, self.reference)
+        loss = rate_distortion(distortion, bpp, t, self.config.loss_balance)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         return without_history(output), loss.detach()
-
-    def _distortion(self, x: Tensor, output: Output, t: Tensor) -> Tensor:
-        """D (B,) of the loss."""
-        if self.reference is None:
-            return output.mse
-        error = weighted_error(x, output.picture)
-        return mixed_distortion(output.mse, error, t, self.config.mse_share, self.reference)
 
     def _start_mixing(self, crops: Crops) -> None:
         """Measure the reference of the mixed distortion, unless the run was resumed with it."""
@@ -231,70 +206,51 @@ class Trainer:
         Args:
             source: model whose weights a new run starts from.
         """
-        config = self.config
-        self.out.mkdir(parents=True, exist_ok=True)
         torch.set_flush_denormal(True)
-        prepare_cuda()
-        crops = Crops(
-            load_images(config.data, min(config.crop, config.late_crop), sys.stderr.isatty()),
-            seed=config.seed,
-            first=self.step,
-            workers=self._workers(),
-        )
-        for side in (config.crop, config.late_crop):
-            crops.reach(side)
+        # On a CPU the step itself needs every core.
+        workers = 0 if self.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 1))
+        crops = self.open(workers, self.config.crop, self.config.late_crop)
         if not self.started and source is not None:
             self.start_from(source, crops)
         elif not self.started:
             self.start(crops)
         self._start_mixing(crops)
-        use = self.codebook_use()
-        log = RunLog(self.out / "log.jsonl", use)
-        bad, saved, stop = 0, time.monotonic(), stop_event()
-        while (progress := self.progress()) < 1.0 and not stop.is_set():
-            begun = time.monotonic()
-            self.model.set_exact(self.partial or progress >= config.exact_from)
-            rate = self._set_rate(progress)
-            side, count = config.crop, config.batch
-            if progress >= 0.9:
-                side = config.late_crop
-                count = max(1, round(config.batch * config.crop**2 / side**2))
-            x, t = crops.batch(count, side, self.device)
-            output, loss = self.train_step(x, t)
-            bad = 0 if math.isfinite(loss) else bad + 1
-            if bad >= 20:
-                raise CollapseError("the loss has not been finite for 20 steps")
-            log.averages.add(t, output, side * side)
-            if use:
-                if self.step % USE_EVERY == 0:
-                    use.add(output)
-                if config.revive_every and self.step % config.revive_every == 0:
-                    if progress < 0.6 and not self.partial:
-                        self._revive(use, output)
-                    use.reset_recent()
-            self.seconds += time.monotonic() - begun
-            if self.step % config.log_every == 0:
-                self._report(log, rate, progress, loss)
-            if time.monotonic() - saved > 60 * config.save_minutes:
-                self.save()
-                saved = time.monotonic()
-        self.save()
+        self.repeat(lambda progress: self._advance(progress, crops), self._report, self.save)
 
-    def _revive(self, use: CodebookUse, output: Output) -> None:
-        """Move codewords that were not used since the last time to badly coded samples."""
-        samples = [torch.cat([p.residual[i] for p in output.passes], 1) for i in range(len(use.counts))]
-        revive_dead_words(use.quantizer, use.recent, samples)
+    def _advance(self, progress: float, crops: Crops) -> dict[str, float]:
+        """Take the next step; returns figures for the log."""
+        config, use = self.config, self.use
+        self.model.set_exact(self.partial or progress >= config.exact_from)
+        rate = self._set_rate(progress)
+        side, count = config.crop, config.batch
+        if progress >= 0.9:
+            side = config.late_crop
+            count = max(1, round(config.batch * config.crop**2 / side**2))
+        x, t = crops.batch(count, side, self.device)
+        output, loss = self.train_step(x, t)
+        self.bad_steps = 0 if math.isfinite(loss) else self.bad_steps + 1
+        if self.bad_steps >= 20:
+            raise CollapseError("the loss has not been finite for 20 steps")
+        self.averages.add(t, output, side * side)
+        if use and self.step % USE_EVERY == 0:
+            use.add(output)
+        if use and config.revive_every and self.step % config.revive_every == 0:
+            if progress < 0.6 and not self.partial:
+                # Codewords that were not used since the last time go to badly coded samples.
+                bands = range(len(use.recent))
+                samples = [torch.cat([p.residual[i] for p in output.passes], 1) for i in bands]
+                revive_dead_words(use.quantizer, use.recent, samples)
+            use.reset_recent()
+        return {"rate": rate, "loss": round(loss, 4), "gradient_norm": round(self.gradient_norm, 3)}
 
-    def _report(self, log: RunLog, rate: float, progress: float, loss: float) -> None:
-        entry = log.write(
-            {
-                "step": self.step,
-                "seconds": round(self.seconds, 1),
-                "progress": round(progress, 4),
-                "rate": rate,
-                "loss": round(loss, 4),
-                "gradient_norm": round(self.gradient_norm, 3),
-            }
-        )
-        if log.use and self.step > 1000 and max(entry["codebooks"]["perplexity"]) < 1.05:
+    def _report(self, entry: dict[str, Any]) -> None:
+        """Log an entry with what was gathered since the last one."""
+        levels = entry["levels"] = self.averages.summary()
+        self.averages.reset()
+        if self.use:
+            entry["codebooks"] = self.use.summary()
+            self.use.reset()
+        costs = " ".join(f"{k} {v['bpp']:.3f}/{v['psnr'] or 0:.2f}" for k, v in levels.items())
+        write_entry(self.out / "log.jsonl", entry, f"step {self.step} {costs}")
+        if self.use and self.step > 1000 and max(entry["codebooks"]["perplexity"]) < 1.05:
             raise CollapseError("every codebook uses a single word: the quantiser has collapsed")

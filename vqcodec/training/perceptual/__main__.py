@@ -9,10 +9,8 @@ weights are added to a copy of the model's weights file, `--add-to FILE`, where 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,10 @@ from torch import Tensor
 
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.perceptual import DISTS, LPIPS
-from vqcodec.training.data import Crops, load_images
 from vqcodec.training.grow import adds
 from vqcodec.training.perceptual.players import PerceptualConfig, Players
-from vqcodec.training.running import add_option, prepare_cuda, share_used, stop_event, write_tensors
-from vqcodec.training.state import load_start, read_metadata
+from vqcodec.training.running import add_options, given_settings, make_config, write_entry
+from vqcodec.training.state import load_start, progress_of_state, read_metadata, write_state
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.writing import add_realism
 from vqcodec.weights.zoo import find_model
@@ -36,19 +33,15 @@ from vqcodec.weights.zoo import find_model
 STATE = "perceptual.safetensors"
 
 
-def save(players: Players, seconds: float, out: Path) -> None:
-    """Write everything that is needed to go on to `out/perceptual.safetensors`, atomically."""
-    tensors = {f"tuned.{n}": p.detach() for n, p in players.tuned.items()}
-    tensors |= {f"ema.{n}": p for n, p in players.ema.items()}
-    tensors |= {f"discriminator.{n}": t for n, t in players.discriminator.state_dict().items()}
+def save(players: Players) -> None:
+    """Write everything that is needed to go on to `perceptual.safetensors` in `out`, atomically."""
+    parts: dict[str, Mapping[str, Tensor]] = {"tuned": players.tuned, "ema": players.ema}
+    parts["discriminator"] = players.discriminator.state_dict()
     for number, optimizer in enumerate(players.optimizers):
         for place, values in optimizer.state_dict()["state"].items():
-            tensors |= {f"optim{number}.{place}.{key}": value for key, value in values.items()}
-    meta = {
-        "config": json.dumps(dataclasses.asdict(players.config)),
-        "progress": json.dumps({"step": players.step, "seconds": seconds}),
-    }
-    write_tensors(tensors, out / STATE, meta)
+            parts[f"optim{number}.{place}"] = values
+    progress = {"step": players.step, "seconds": players.seconds}
+    write_state(players.out / STATE, players.config, progress, parts)
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -57,9 +50,10 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def load(players: Players, out: Path) -> float:
-    """Inverse of `save`; returns the seconds that were used."""
-    tensors = load_file(out / STATE, device=str(players.device))
+def load(players: Players) -> None:
+    """Inverse of `save`."""
+    path = players.out / STATE
+    tensors = load_file(path, device=str(players.device))
     for name, parameter in players.tuned.items():
         parameter.copy_(tensors[f"tuned.{name}"])
         players.ema[name].copy_(tensors[f"ema.{name}"])
@@ -70,9 +64,8 @@ def load(players: Players, out: Path) -> float:
             place, key = name.split(".")
             state.setdefault(int(place), {})[key] = tensor
         optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
-    progress = json.loads(read_metadata(out / STATE)["progress"])
-    players.step = progress["step"]
-    return float(progress["seconds"])
+    progress = progress_of_state(path)
+    players.step, players.seconds = progress["step"], progress["seconds"]
 
 
 @torch.no_grad()
@@ -106,56 +99,37 @@ def start_from(players: Players, model: str) -> None:
         players.ema[name].copy_(parameter)
 
 
-def run(players: Players, seconds: float = 0.0) -> None:
-    """Train until the budget is used up, of which `seconds` are; writes log and state to `config.out`."""
-    config, out = players.config, Path(players.config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    prepare_cuda()
-    terminal = sys.stderr.isatty()
-    pictures = load_images(config.data, config.crop, terminal)
-    crops = Crops(pictures, seed=config.seed, first=players.step)
-    stop, saved, sums, count = stop_event(), time.monotonic(), dict[str, float](), 0
-    while not stop.is_set():
-        progress = share_used(config.minutes, config.steps, seconds, players.step)
-        if progress >= 1:
-            break
-        begun = time.monotonic()
+def run(players: Players) -> None:
+    """Train until the budget is used up; writes log and state to `out`."""
+    config = players.config
+    crops = players.open(0, config.crop)
+    rows: list[dict[str, float]] = []
+
+    def advance(progress: float) -> dict[str, float]:
         players.set_rates(progress)
         x, level = crops.batch(config.batch, config.crop, players.device)
-        figures = players.train_step(x, level**config.level_power, adversarial=progress >= config.begin)
-        sums = {k: sums.get(k, 0.0) + v for k, v in figures.items()}
-        count += 1
-        seconds += time.monotonic() - begun
-        if players.step % config.log_every == 0:
-            means = {k: round(v / count, 4) for k, v in sums.items()}
-            entry = {"step": players.step, "seconds": round(seconds, 1), "progress": round(progress, 4)}
-            with (out / "perceptual.jsonl").open("a", encoding="utf-8") as log:
-                log.write(json.dumps(entry | means) + "\n")
-            if terminal:
-                print(f"\r{100 * progress:5.1f} % {means}", end="", file=sys.stderr, flush=True)
-            sums, count = {}, 0
-        if time.monotonic() - saved > 60 * config.save_minutes:
-            save(players, seconds, out)
-            saved = time.monotonic()
-    save(players, seconds, out)
+        adversarial = progress >= config.begin
+        rows.append(players.train_step(x, level**config.level_power, adversarial=adversarial))
+        return {}
+
+    def report(entry: dict[str, Any]) -> None:
+        means = {k: round(sum(row.get(k, 0.0) for row in rows) / len(rows), 4) for k in rows[-1]}
+        rows.clear()
+        write_entry(players.out / "perceptual.jsonl", entry | means, means)
+
+    players.repeat(advance, report, lambda: save(players))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vqcodec.training.perceptual", description=__doc__)
-    for item in dataclasses.fields(PerceptualConfig):
-        add_option(parser, item)
+    add_options(parser, PerceptualConfig, STATE)
     parser.add_argument(
         "--from", dest="start", default="default", metavar="MODEL", help="name or weights file"
     )
-    parser.add_argument(
-        "--tuned",
-        metavar="MODEL",
-        help="go on with this model's perceptual decoder, or that of a state and its discriminator",
-    )
-    parser.add_argument("--resume", action="store_true", help=f"go on from OUT/{STATE}")
-    parser.add_argument(
-        "--add-to", type=Path, metavar="FILE", help="weights file to write, with both decoders"
-    )
+    what = "go on with this model's perceptual decoder, or that of a state and its discriminator"
+    parser.add_argument("--tuned", metavar="MODEL", help=what)
+    what = "weights file to write, with both decoders"
+    parser.add_argument("--add-to", type=Path, metavar="FILE", help=what)
     parser.add_argument("--only-add", action="store_true", help="no training: add what OUT's state holds")
     return parser
 
@@ -163,25 +137,23 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Entry point; returns the exit status."""
     parser = _parser()
-    arguments: dict[str, Any] = vars(parser.parse_args())
-    names = ("start", "tuned", "resume", "add_to", "only_add")
-    start, tuned, resume, target, only = (arguments.pop(k) for k in names)
-    given = {k: v for k, v in arguments.items() if v is not None}
-    out = Path(given.get("out", PerceptualConfig.out))
+    arguments = parser.parse_args()
+    given = given_settings(arguments, PerceptualConfig)
+    state = Path(given.get("out", PerceptualConfig.out)) / STATE
     try:
-        source = find_model(start)
-        if not only:
-            if resume:
-                given = json.loads(read_metadata(out / STATE)["config"]) | given
-            config = PerceptualConfig(**given)
-            if not config.data or not (config.minutes or config.steps):
-                parser.error("--data and one of --minutes, --steps are needed")
+        source = find_model(arguments.start)
+        if not arguments.only_add:
+            if arguments.resume:
+                given = json.loads(read_metadata(state)["config"]) | given
+            config = make_config(parser, PerceptualConfig, given)
             players = Players(config, load_start(str(source)), (LPIPS(config.network), DISTS()))
-            if tuned is not None:
-                start_from(players, tuned)
-            run(players, load(players, out) if resume else 0.0)
-        if target is not None:
-            add_realism(source, under("ema.", load_file(out / STATE)), target)
+            if arguments.tuned is not None:
+                start_from(players, arguments.tuned)
+            if arguments.resume:
+                load(players)
+            run(players)
+        if arguments.add_to is not None:
+            add_realism(source, under("ema.", load_file(state)), arguments.add_to)
     except (ModelNotFound, FileNotFoundError) as error:
         print(f"perceptual: {error}", file=sys.stderr)
         return 1

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from vqcodec.metrics.perceptual import Distance
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.training.config import RunConfig
 from vqcodec.training.cuda_graphs import Graphs
 from vqcodec.training.perceptual.discriminator import Discriminator
 from vqcodec.training.perceptual.losses import (
@@ -33,18 +34,17 @@ from vqcodec.training.perceptual.losses import (
     pixel_errors,
     relative_errors,
 )
-from vqcodec.training.running import choose_bfloat16, choose_device, warm_up
+from vqcodec.training.running import Run
 
 FROZEN = ("shortcut", "lapping")
 """Parts of g_s that stay: the linear half is the same for both decoders."""
 
 
 @dataclass(frozen=True)
-class PerceptualConfig:
+class PerceptualConfig(RunConfig):
     """Settings of a run.
 
     Attributes:
-        learning_rate, slow: peak rate of the decoder, and the factor on it for the last layer.
         discriminator_rate: rate of the discriminator, not annealed.
         error, colour, repeats, lpips, dists, patches, matching, adversarial: weights of the losses; the last
             is the factor on the adaptive weight.
@@ -54,16 +54,13 @@ class PerceptualConfig:
         network: of LPIPS, "alexnet" or "vgg16".
     """
 
-    data: str = ""
     out: str = "runs/perceptual"
-    minutes: float | None = None
-    steps: int | None = None
     batch: int = 4
     crop: int = 128
     learning_rate: float = 1e-4
-    slow: float = 0.3
-    discriminator_rate: float = 2e-4
     warmup: int = 50
+    log_every: int = 50
+    discriminator_rate: float = 2e-4
     error: float = 0.2
     colour: float = 0.0
     repeats: float = 0.0
@@ -76,25 +73,14 @@ class PerceptualConfig:
     begin: float = 0.05
     level_power: float = 2.0
     network: str = "alexnet"
-    log_every: int = 50
-    save_minutes: float = 5.0
-    seed: int = 0
-    threads: int = 0
-    device: str = "auto"
-    bf16: bool | None = None
 
 
-class Players:
+class Players(Run[PerceptualConfig]):
     """Both decoders, the discriminator and the optimisers."""
 
     def __init__(self, config: PerceptualConfig, model: VQVAE, distances: tuple[Distance, Distance]) -> None:
         """distances: LPIPS and DISTS."""
-        self.config = config
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        torch.manual_seed(config.seed)
-        self.device = choose_device(config.device)
-        self.bf16 = choose_bfloat16(config.bf16, self.device)
+        super().__init__(config)
         model.set_exact(True)
         model.quantizer.use_greedy_slopes()  # the latents that files have
         self.model = model.to(self.device).eval().requires_grad_(False)
@@ -124,14 +110,13 @@ class Players:
         self.graphs: Graphs | None = None
         if self.device.type == "cuda":
             self.graphs = Graphs(self._gradients, [*self.tuned.values(), *self.discriminator.parameters()])
-        self.step = 0
 
     def set_rates(self, progress: float) -> None:
         """Learning rates at this share of the run: warm-up, then, of the decoder alone, cosine to zero.
 
         A discriminator that slows down with the decoder stops telling its pictures from originals.
         """
-        begin = warm_up(self.step, self.config.warmup)
+        begin = self.warm_up()
         decay = 0.5 * (1 + math.cos(math.pi * progress))
         for optimizer, factor in zip(self.optimizers, (begin * decay, begin), strict=True):
             for group in optimizer.param_groups:
