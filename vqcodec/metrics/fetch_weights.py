@@ -68,15 +68,12 @@ def network_tensors(tree: dict[str, Any]) -> dict[str, Tensor]:
         kind, _, number = layer.rpartition("_")
         for name, convolution in convolutions.items():
             target = f"lin{number}" if kind == "NetLinLayer" else f"conv{name.removeprefix('Conv_')}"
-            result[f"{target}.weight"] = _torch_layout(convolution["kernel"])
+            # (height, width, inputs, outputs) -> (outputs, inputs, height, width)
+            kernel = np.ascontiguousarray(convolution["kernel"].transpose(3, 2, 0, 1))
+            result[f"{target}.weight"] = torch.from_numpy(kernel)
             if "bias" in convolution:
                 result[f"{target}.bias"] = torch.from_numpy(np.array(convolution["bias"]))
     return result
-
-
-def _torch_layout(kernel: np.ndarray) -> Tensor:
-    """(height, width, inputs, outputs) -> (outputs, inputs, height, width)."""
-    return torch.from_numpy(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
 
 
 def download(folder: Path) -> None:

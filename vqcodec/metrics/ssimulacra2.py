@@ -6,8 +6,7 @@ light; colours in XYB, shifted to about 0..1. With blurred means m and (co)varia
     d_ssim = 1 - (1 - (m_x - m_y)^2) (2 v_xy + C2) / (v_x + v_y + C2)
     edges  = (1 + |y - m_y|) / (1 + |x - m_x|) - 1      > 0: ringing, < 0: blur
 
-The weighted error is the weighted sum of the mean and the 4-norm of d_ssim, ringing and blur; `score` turns
-it into SSIMULACRA2.
+The weighted error is the weighted sum of the mean and the 4-norm of d_ssim, ringing and blur.
 """
 
 from __future__ import annotations
@@ -79,27 +78,17 @@ def weighted_error(original: Tensor, decoded: Tensor) -> Tensor:
         if min(first.shape[-2:]) < SMALLEST:
             break
         if scale:
-            first, second = (F.avg_pool2d(_even(v), 2) for v in (first, second))
+            # An odd last row or column is repeated.
+            odd = (0, first.shape[-1] % 2, 0, first.shape[-2] % 2)
+            first, second = (F.avg_pool2d(F.pad(v, odd, mode="replicate"), 2) for v in (first, second))
         norms.append(_norms(_xyb(first), _xyb(second)))
     stacked = torch.stack(norms, 2).flatten(1)  # (B, channel, scale, norm, map)
     # As in the definition: with fewer scales, the first weights are taken whatever scale they belong to.
     return stacked @ stacked.new_tensor(_WEIGHTS[: stacked.shape[1]])
 
 
-def score(error: Tensor) -> Tensor:
-    """SSIMULACRA2 of a weighted error: 100 for equal pictures, 70 high quality, below 0 very poor."""
-    s = error * 0.9562382616834844
-    s = ((6.248496625763138e-05 * s - 0.020884521182843837) * s + 2.326765642916932) * s
-    return 100 - 10 * s.clamp(min=0) ** 0.6276336467831387
-
-
 def _linear(x: Tensor) -> Tensor:
     return torch.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
-
-
-def _even(x: Tensor) -> Tensor:
-    """x with its last row or column repeated where there is an odd one."""
-    return F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2), mode="replicate")
 
 
 def _xyb(linear: Tensor) -> Tensor:

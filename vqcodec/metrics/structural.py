@@ -38,7 +38,6 @@ def ms_ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     if min(a.shape[:2]) < SMALLEST:
         raise ValueError(f"ms_ssim needs sides of {SMALLEST} pixels or more, not {a.shape[1]}x{a.shape[0]}")
     # Channel by channel: a third of the memory.
-    # Channel by channel: a third of the memory.
     values = [_of_channel(a[:, :, c], b[:, :, c]) for c in range(a.shape[2])]
     return sum(values) / len(values)
 

@@ -66,13 +66,7 @@ class Crops:
     seeded by (seed, batch, place): threads and resumed runs see the same crops.
     """
 
-    def __init__(
-        self,
-        pictures: list[np.ndarray],
-        seed: int,
-        first: int = 0,
-        workers: int = 0,
-    ) -> None:
+    def __init__(self, pictures: list[np.ndarray], seed: int, first: int = 0, workers: int = 0) -> None:
         """first: number of the first batch. workers: threads that cut batches ahead of use, 0 = none."""
         self.pictures = pictures
         self.seed = seed
@@ -97,38 +91,27 @@ class Crops:
 
     def batch(self, count: int, side: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Pictures (count, 3, side, side) in [0, 1], channels last in memory, and qualities t (count,)."""
-        crops, qualities = self._bytes(count, side)
+        number, self._number = self._number, self._number + 1
+        if self._pool is None:
+            crops, qualities = self._cut(number, count, side)
+        else:
+            keys = [(later, count, side) for later in range(number, number + 1 + BATCHES_AHEAD)]
+            ahead, pool = self._ahead, self._pool
+            self._ahead = {k: ahead[k] if k in ahead else pool.submit(self._cut, *k) for k in keys}
+            crops, qualities = self._ahead[keys[0]].result()
         # Sent as bytes, converted on the device.
         x = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float().div_(255)
         return x, torch.tensor(qualities, dtype=torch.float32).to(device)
 
-    def _bytes(self, count: int, side: int) -> tuple[np.ndarray, list[float]]:
-        number, self._number = self._number, self._number + 1
-        if self._pool is None:
-            return self._cut(number, count, side)
-        now = self._submit(number, count, side)
-        self._ahead = {key: f for key, f in self._ahead.items() if key[0] > number}
-        for later in range(1, BATCHES_AHEAD + 1):
-            self._submit(number + later, count, side)
-        return now.result()
-
-    def _submit(self, number: int, count: int, side: int) -> Future[tuple[np.ndarray, list[float]]]:
-        assert self._pool is not None
-        key = number, count, side
-        if key not in self._ahead:
-            self._ahead[key] = self._pool.submit(self._cut, number, count, side)
-        return self._ahead[key]
-
     def _cut(self, number: int, count: int, side: int) -> tuple[np.ndarray, list[float]]:
         """Batch of this number, (count, side, side, 3) uint8, and its qualities."""
-        samples = [self._sample(number, place, count, side) for place in range(count)]
-        return np.stack([crop for crop, _ in samples]), [t for _, t in samples]
-
-    def _sample(self, number: int, place: int, count: int, side: int) -> tuple[np.ndarray, float]:
-        random = np.random.default_rng((self.seed, number, place))
-        # Stratified: every batch spans the whole range of qualities.
-        t = (place + random.random()) / count
-        return self._crop(random, side, t), t
+        crops, qualities = [], []
+        for place in range(count):
+            random = np.random.default_rng((self.seed, number, place))
+            # Stratified: every batch spans the whole range of qualities.
+            qualities.append((place + random.random()) / count)
+            crops.append(self._crop(random, side, qualities[-1]))
+        return np.stack(crops), qualities
 
     def _crop(self, random: np.random.Generator, side: int, t: float) -> np.ndarray:
         reach = self.reach(side)

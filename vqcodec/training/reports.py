@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,15 +49,12 @@ class CodebookUse:
 
     def summary(self) -> dict[str, Any]:
         """Per group: perplexity, dead words, w * |r - c|^2 (ideal at high rate: w * d / 12)."""
-        perplexities, dead, error = [], [], []
-        for counts, squared in zip(self.counts, self.error, strict=True):
-            perplexities += perplexity(counts.cpu().double().numpy()).tolist()
-            dead += (counts == 0).sum(1).tolist()
-            error += (SLOPE * squared / max(self.positions, 1)).tolist()
+        error = SLOPE * torch.cat(self.error) / max(self.positions, 1)
+        perplexities = np.concatenate([perplexity(c.cpu().double().numpy()) for c in self.counts])
         return {
-            "perplexity": [round(v, 2) for v in perplexities],
-            "dead_words": dead,
-            "w_error": [round(v, 3) for v in error],
+            "perplexity": perplexities.round(2).tolist(),
+            "dead_words": [dead for c in self.counts for dead in (c == 0).sum(1).tolist()],
+            "w_error": [round(v, 3) for v in error.tolist()],
         }
 
 

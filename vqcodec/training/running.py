@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import timeit
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -124,16 +125,12 @@ def faster_in_bfloat16(device: torch.device) -> bool:
         return True
     x = torch.zeros(1, 128, 32, 32).contiguous(memory_format=torch.channels_last)
     weight = torch.zeros(128, 128, 3, 3).contiguous(memory_format=torch.channels_last)
-    best = []
-    for kind in (torch.float32, torch.bfloat16):
+
+    def seconds(kind: torch.dtype) -> float:
         a, b = x.to(kind), weight.to(kind)
-        times = []
-        for _ in range(4):
-            begun = time.perf_counter()
-            nn.functional.conv2d(a, b, padding=1)
-            times.append(time.perf_counter() - begun)
-        best.append(min(times))
-    return best[1] < best[0]
+        return min(timeit.repeat(lambda: nn.functional.conv2d(a, b, padding=1), number=1, repeat=4))
+
+    return seconds(torch.bfloat16) < seconds(torch.float32)
 
 
 def add_options(parser: argparse.ArgumentParser, kind: type[RunConfig], state: str) -> None:
