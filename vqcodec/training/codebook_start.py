@@ -23,12 +23,6 @@ SAMPLES = 6000
 """Vectors of each group that its codebook is started from."""
 
 
-def _scores(samples: Tensor, words: Tensor, log_p: Tensor) -> Tensor:
-    """(G, n, d), (G, K, d), (G, K) -> w |r - c|^2 - w |r|^2 - ln p, shape (G, n, K)."""
-    offset = SLOPE * words.square().sum(-1) - log_p
-    return torch.baddbmm(offset.unsqueeze(1), samples, words.transpose(1, 2), alpha=-2 * SLOPE)
-
-
 def _line_grid(count: int) -> Tensor:
     """Start of one-dimensional codewords, zero first: unit steps to count/3, then growing to 3/4 of count.
 
@@ -86,7 +80,10 @@ def rate_constrained_lloyd(samples: Tensor, count: int) -> tuple[Tensor, Tensor]
         words[:, 0] = 0
     log_p = samples.new_zeros(groups, count)
     for _ in range(ITERATIONS):
-        cost, index = _scores(samples, words, log_p).min(-1)
+        # w |r - c|^2 - w |r|^2 - ln p, shape (G, n, K)
+        offset = (SLOPE * words.square().sum(-1) - log_p).unsqueeze(1)
+        scores = torch.baddbmm(offset, samples, words.transpose(1, 2), alpha=-2 * SLOPE)
+        cost, index = scores.min(-1)
         cost = cost + SLOPE * samples.square().sum(-1)
         counts = samples.new_zeros(groups, count).scatter_add_(1, index, torch.ones_like(cost))
         sums = torch.zeros_like(words).scatter_add_(1, index.unsqueeze(-1).expand(-1, -1, size), samples)

@@ -215,8 +215,11 @@ def resample_contexts(source: VQVAE, bins: tuple[int, ...]) -> VQVAE:
     for name, parameter in model.named_parameters():
         values: Tensor = source.get_parameter(name)
         if name.startswith("quantizer.table."):
-            parts = zip(values.split(old, 1), bins, strict=True)
-            values = torch.cat([_resampled(rows, count) for rows, count in parts], 1)
+            rows = []
+            for part, count in zip(values.split(old, 1), bins, strict=True):  # (G, n, K), evenly spaced
+                positions = torch.linspace(0, part.shape[1] - 1, count, device=part.device)
+                rows.append(hat_basis(positions, part.shape[1]) @ part)
+            values = torch.cat(rows, 1)
         parameter.copy_(values)
         if name.startswith("prior.leave."):
             outputs = parameter if parameter.dim() == 4 else parameter.movedim(-1, 0)
@@ -225,9 +228,3 @@ def resample_contexts(source: VQVAE, bins: tuple[int, ...]) -> VQVAE:
                 outputs[start : start + groups] *= (count - 1) / (before - 1)
                 start += groups
     return model.eval()
-
-
-def _resampled(rows: Tensor, count: int) -> Tensor:
-    """Rows (G, n, K) at `count` evenly spaced positions from the first to the last one."""
-    positions = torch.linspace(0, rows.shape[1] - 1, count, device=rows.device)
-    return hat_basis(positions, rows.shape[1]) @ rows

@@ -1,10 +1,8 @@
 """The training loop: one recipe on CPU and GPU, resumable, annealed by time or by steps.
 
-    (a) start codebooks by rate-constrained Lloyd on the latents of the untrained analysis transform
-    (b) minimise  lambda(t) 255^2 D + free energy in bits per pixel, qualities t spread over each batch
-    (c) from `exact_from` on with prior, codewords and context numbers on their integer grids
-
-The state (weights, EMA, optimiser, progress) is one safetensors file, replaced atomically.
+(a) start codebooks by rate-constrained Lloyd on the latents of the untrained analysis transform
+(b) minimise  lambda(t) 255^2 D + free energy in bits per pixel, qualities t spread over each batch
+(c) from `exact_from` on with prior, codewords and context numbers on their integer grids
 """
 
 from __future__ import annotations
@@ -82,7 +80,6 @@ class Trainer(Run[TrainConfig]):
         self.reference: MixReference | None = None
         """Reference of the mixed distortion; measured when a run begins."""
 
-    # -- state ---------------------------------------------------------------------------------
     def save(self) -> None:
         """Write the state to `out` atomically."""
         progress = {"step": self.step, "seconds": self.seconds, "gradient_norm": self.gradient_norm}
@@ -113,20 +110,15 @@ class Trainer(Run[TrainConfig]):
             self.reference = MixReference.from_dict(progress["reference"])
         self.started = True
 
-    # -- steps ---------------------------------------------------------------------------------
     @torch.no_grad()
     def start(self, crops: Crops) -> None:
         """Lloyd start of both quantisers on the latents of real crops at mixed qualities."""
-        latents, hypers = [], []
-        for _ in range(24):
-            x, t = crops.batch(self.config.batch, self.config.crop, self.device)
-            y = self.model.analyse(x, t)
-            latents.append(y)
-            pad = (0, -y.shape[3] % 4, 0, -y.shape[2] % 4)
-            hypers.append(self.model.h_a(nn.functional.pad(y, pad, mode="replicate")))
-        typical = self.start_codebooks(torch.cat(latents))
-        self.model.prior.start_context(typical, context_spread(self.model))
-        start_hyper_codebooks(self.model, torch.cat(hypers))
+        batch, crop = self.config.batch, self.config.crop
+        y = torch.cat([self.model.analyse(*crops.batch(batch, crop, self.device)) for _ in range(24)])
+        padded = nn.functional.pad(y, (0, -y.shape[3] % 4, 0, -y.shape[2] % 4), mode="replicate")
+        z = torch.cat([self.model.h_a(part) for part in padded.split(batch)])
+        self.model.prior.start_context(self.start_codebooks(y), context_spread(self.model))
+        start_hyper_codebooks(self.model, z)
         self.started = True
 
     def start_codebooks(self, y: Tensor) -> Tensor:
