@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +13,20 @@ from vqcodec.types import EFFORT_MAX, ImageInfo, Limits
 from vqcodec.weights.zoo import DEFAULT_MODEL
 from vqcodec_cli import options
 from vqcodec_cli.convert import Conversion
-from vqcodec_cli.help import help_all
 from vqcodec_cli.streams import read_input, write_output
 from vqcodec_cli.ui import Reporter, label_of, summary
 
 if TYPE_CHECKING:
-    from vqcodec.codec import Codec
     from vqcodec.loading import ModelCache
 
 _NO_LIMITS = Limits(0, 0, 0, 0)
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @options.output
 @click.option(
     "--ext",
-    callback=options.suffixes,
+    callback=options.checked(options.suffixes),
     metavar="LIST",
     hidden=True,
     help="With -r: suffixes to take, e.g. png,jpg.",
@@ -58,7 +56,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     type=int,
     default=1024,
     show_default=True,
-    callback=options.tile,
+    callback=options.checked(options.tile),
     hidden=True,
     help="Side of independently coded tiles, a multiple of 64; 0 = whole picture.",
 )
@@ -72,14 +70,10 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 )
 @options.metadata
 @click.option("--strip-gps", is_flag=True, help="Leave out where the picture was taken.")
-@options.model
-@options.batch_size
-@options.precision
+@options.loading
 @click.option("--dry-run", is_flag=True, help="Write nothing, only report sizes.")
 @click.option("--compare", is_flag=True, hidden=True, help="Decode again and report PSNR and MS-SSIM.")
-@options.verbosity
-@help_all
-@click.pass_obj
+@options.common
 def compress(
     reporter: Reporter, /, ext: tuple[str, ...] | None, dry_run: bool, compare: bool, **options: Any
 ) -> int:
@@ -88,15 +82,15 @@ def compress(
     Each INPUT becomes a file of the same name ending in .vqc, beside it unless -o or --output-dir is given.
     - reads stdin and writes stdout.
     """
-    conversion = Conversion.take(options)  # what is left are keyword arguments of `Codec.compress`
+    # What is left are keyword arguments of `Codec.compress`.
+    conversion = Conversion.take(reporter, options)
     if sum(options[name] is not None for name in ("quality", "bpp", "target_size", "psnr")) > 1:
         raise click.UsageError("-q, --bpp, --target-size and --psnr exclude each other")
     if ext is not None and not conversion.recursive:
         raise click.UsageError("--ext needs -r")
     jobs = conversion.plan(VQC_SUFFIX, ext or INPUT_SUFFIXES, dry_run=dry_run)
-    models = conversion.models(len(jobs), reporter)
     options["progress"] = reporter.part
-    work = _Compress(models, conversion.model or DEFAULT_MODEL, options, dry_run=dry_run, compare=compare)
+    work = functools.partial(_compress, options=options, dry_run=dry_run, compare=compare)
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         label = label_of(result.source)
@@ -105,7 +99,7 @@ def compress(
         chunks = ", ".join(f"{kind} {size} B" for kind, size in info.metadata.items()) or "no chunks"
         reporter.detail(label, f"level {info.level}, {info.tiles} tiles, {chunks}")
 
-    return conversion.run(jobs, work, tell, reporter)
+    return conversion.run(jobs, work, tell)
 
 
 @dataclass(frozen=True)
@@ -116,34 +110,26 @@ class Compared(ImageInfo):
     ms_ssim: float | None = None
 
 
-@dataclass(frozen=True)
-class _Compress:
+def _compress(
+    job: Job, *, models: ModelCache, model: str | None, options: dict[str, Any], dry_run: bool, compare: bool
+) -> ImageInfo:
     """The work on one file; sent to worker processes."""
+    data = read_input(job)
+    codec = models.get(model or DEFAULT_MODEL)
+    coded, info = codec.compress_with_info(data, **options)
+    if not dry_run:
+        write_output(job, coded)
+    if not compare:
+        return info
+    import numpy as np  # noqa: PLC0415  keep the start of the command line quick
 
-    models: ModelCache
-    model: str
-    options: dict[str, Any]
-    dry_run: bool
-    compare: bool
+    from vqcodec.metrics.rate_distortion import psnr  # noqa: PLC0415
+    from vqcodec.metrics.structural import SMALLEST, ms_ssim  # noqa: PLC0415
 
-    def __call__(self, job: Job) -> ImageInfo:
-        data = read_input(job)
-        codec = self.models.get(self.model)
-        coded, info = codec.compress_with_info(data, **self.options)
-        if not self.dry_run:
-            write_output(job, coded)
-        return self._compared(info, codec, data, coded) if self.compare else info
-
-    def _compared(self, info: ImageInfo, codec: Codec, data: bytes, coded: bytes) -> Compared:
-        import numpy as np  # noqa: PLC0415  keep the start of the command line quick
-
-        from vqcodec.metrics.rate_distortion import psnr  # noqa: PLC0415
-        from vqcodec.metrics.structural import SMALLEST, ms_ssim  # noqa: PLC0415
-
-        original = codec.prepare(data, metadata=self.options["metadata"]).picture.pixels
-        decoded: Any = np.asarray(codec.decompress(coded, limits=_NO_LIMITS).convert("RGB"))
-        alike = ms_ssim(original, decoded) if min(original.shape[:2]) >= SMALLEST else None
-        return Compared(**vars(info), psnr=psnr(original, decoded), ms_ssim=alike)
+    original = codec.prepare(data, metadata=options["metadata"]).picture.pixels
+    decoded: Any = np.asarray(codec.decompress(coded, limits=_NO_LIMITS).convert("RGB"))
+    alike = ms_ssim(original, decoded) if min(original.shape[:2]) >= SMALLEST else None
+    return Compared(**vars(info), psnr=psnr(original, decoded), ms_ssim=alike)
 
 
 def _scores(info: ImageInfo) -> list[str]:

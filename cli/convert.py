@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import errno
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from vqcodec.batch.jobs import FileResult, Job, Work, plan
+from vqcodec.batch.jobs import FileResult, Job, plan
 from vqcodec.batch.run import run_jobs
 from vqcodec.batch.workers import worker_count
 from vqcodec.types import ImageInfo
-from vqcodec_cli.progress import bar_for
 from vqcodec_cli.streams import STREAM, open_models
-from vqcodec_cli.ui import Reporter, failed_object, finish, info_object, label_of
+from vqcodec_cli.ui import Bar, Reporter, failed_object, finish, info_object, label_of
 
-if TYPE_CHECKING:
-    from vqcodec.loading import ModelCache
+Tell = Callable[[FileResult, ImageInfo], None]
 
 
 @dataclass(frozen=True)
 class Conversion:
     """The arguments and options that both commands have."""
 
+    reporter: Reporter
     inputs: tuple[str, ...]
     output: str | None
     output_dir: str | None
@@ -36,16 +36,15 @@ class Conversion:
     jobs: int
     fail_fast: bool
     no_progress: bool
-    as_json: bool
     model: str | None
     device: str
     batch_size: int | None
     precision: str
 
     @classmethod
-    def take(cls, options: dict[str, Any]) -> Conversion:
+    def take(cls, reporter: Reporter, options: dict[str, Any]) -> Conversion:
         """Move them out of all options of a command."""
-        return cls(**{field.name: options.pop(field.name) for field in fields(cls)})
+        return cls(reporter, **{field.name: options.pop(field.name) for field in fields(cls)[1:]})
 
     @property
     def to_stdout(self) -> bool:
@@ -69,48 +68,39 @@ class Conversion:
             jobs = self._plan_files(suffix, suffixes)
         if dry_run:
             return [Job(job.source, None) for job in jobs]
-        if self.to_stdout and self.as_json:
+        if self.to_stdout and self.reporter.as_json:
             raise click.UsageError("--json and a result on stdout exclude each other")
         if self.to_stdout and not self.force and sys.stdout.isatty():
             raise OSError(errno.EIO, "refusing to write binary data to a terminal (use -f)")
         return jobs
 
-    def models(self, files: int, reporter: Reporter) -> ModelCache:
-        """Models for work on so many files."""
-        device = "cpu" if self._workers(files) > 1 else self.device
-        return open_models(device, reporter, batch_size=self.batch_size, precision=self.precision)
-
-    def run(
-        self,
-        jobs: Sequence[Job],
-        work: Work,
-        tell: Callable[[FileResult, ImageInfo], None],
-        reporter: Reporter,
-    ) -> int:
+    def run(self, jobs: Sequence[Job], work: Callable[..., ImageInfo], tell: Tell) -> int:
         """Do all jobs and return the exit code.
 
         Args:
+            work: converts a job with the keyword arguments models and model.
             tell: prints the summary of a file that was converted.
         """
-        reporter.bar = bar_for(len(jobs), wanted=not (self.no_progress or reporter.quiet))
+        reporter = self.reporter
+        workers = worker_count(self.jobs, len(jobs), self.device)
+        device = "cpu" if workers > 1 else self.device
+        models = open_models(device, reporter, batch_size=self.batch_size, precision=self.precision)
+        seen = sys.stderr.isatty() and not (self.no_progress or reporter.quiet)
+        reporter.bar = Bar(len(jobs) if seen else 0)
         try:
             report = run_jobs(
                 jobs,
-                work,
-                workers=self._workers(len(jobs)),
+                functools.partial(work, models=models, model=self.model),
+                workers=workers,
                 overwrite=self.force,
                 skip_existing=self.skip_existing,
                 stop_on_error=self.fail_fast,
-                progress=lambda result: self._report(result, tell, reporter),
+                progress=lambda result: self._report(result, tell),
             )
         finally:
-            if reporter.bar is not None:
-                reporter.bar.clear()
-                reporter.bar = None
+            reporter.bar.clear()
+            reporter.bar = Bar(0)
         return finish(report, reporter, len(jobs))
-
-    def _workers(self, files: int) -> int:
-        return worker_count(self.jobs, files, self.device)
 
     def _single_job(self) -> Job:
         if len(self.inputs) > 1:
@@ -135,12 +125,10 @@ class Conversion:
             raise FileNotFoundError(errno.ENOENT, reason, self.inputs[0])
         return jobs
 
-    def _report(
-        self, result: FileResult, tell: Callable[[FileResult, ImageInfo], None], reporter: Reporter
-    ) -> None:
+    def _report(self, result: FileResult, tell: Tell) -> None:
         """One result as lines on stderr, or as JSON on stdout."""
-        if reporter.bar is not None:
-            reporter.bar.step()
+        reporter = self.reporter
+        reporter.bar.step()
         name, label = str(result.source or STREAM), label_of(result.source)
         found = {"file": name, "output": None if result.output is None else str(result.output)}
         if result.error is not None:
@@ -148,13 +136,13 @@ class Conversion:
             found |= failed_object(result.error, name)
         elif result.info is None:
             found |= {"status": "skipped"}
-            if not self.as_json:
+            if not reporter.as_json:
                 reporter.line(f"{result.source} skipped, {result.output} exists")
         else:
             for note in result.info.notes:
                 reporter.note(label, note)
             found |= info_object(result.info)
-            if not self.as_json:
+            if not reporter.as_json:
                 tell(result, result.info)
-        if self.as_json:
+        if reporter.as_json:
             reporter.json(found)

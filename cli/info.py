@@ -1,4 +1,4 @@
-"""`vqcodec info`: what a .vqc file is, from its first bytes."""
+"""`vqcodec info` and `vqcodec verify`: what a .vqc file is, and whether it is undamaged."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ from collections.abc import Iterator
 
 import click
 
-from vqcodec.files import Source
+from vqcodec.files import Source, read_source
 from vqcodec.types import ImageInfo, Limits
 from vqcodec_cli import options
-from vqcodec_cli.help import help_all
-from vqcodec_cli.streams import inspect_each
+from vqcodec_cli.streams import inspect_each, open_models
 from vqcodec_cli.ui import Reporter, info_object, spaced
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@options.inputs
 @options.as_json
 @options.max_pixels
-@options.verbosity
-@help_all
-@click.pass_obj
-def info(reporter: Reporter, inputs: tuple[str, ...], as_json: bool, limits: Limits) -> int:
+@options.common
+def info(reporter: Reporter, inputs: tuple[str, ...], limits: Limits) -> int:
     """Show size, quality, rate, model and metadata of .vqc files; -v lists everything.
 
     Only the front of a file is read: use `vqcodec verify` to check the coded picture.
@@ -30,14 +27,50 @@ def info(reporter: Reporter, inputs: tuple[str, ...], as_json: bool, limits: Lim
 
     def show(name: str, source: Source) -> None:
         found = probe(source, limits=limits)
-        if as_json:
+        if reporter.as_json:
             reporter.json({"file": name, **info_object(found)})
         elif reporter.verbosity:
             click.echo("\n".join(_listing(name, found)))
         else:
             click.echo(_line(name, found))
 
-    return inspect_each(inputs, show, reporter, as_json=as_json)
+    return inspect_each(inputs, show, reporter)
+
+
+@click.command()
+@options.inputs
+@click.option("--decode", is_flag=True, help="Decode the picture as well; needs the model.")
+@options.as_json
+@options.model
+@options.max_pixels
+@options.common
+def verify(
+    reporter: Reporter,
+    inputs: tuple[str, ...],
+    decode: bool,
+    model: str | None,
+    device: str,
+    limits: Limits,
+) -> int:
+    """Check structure and all checksums of .vqc files, without writing anything.
+
+    Exit code 0 means every file is good.
+    """
+    from vqcodec.probing import verify as check  # noqa: PLC0415  --help needs no more than click
+
+    models = open_models(device, reporter) if decode else None
+
+    def verify_one(name: str, source: Source) -> None:
+        data = read_source(source)
+        found = check(data, limits=limits)
+        if models is not None:
+            models.for_file(found.bitstream_id, model).decompress(data, limits=limits)
+        if reporter.as_json:
+            reporter.json({"file": name, **info_object(found)})
+        else:
+            reporter.line(f"{name}: OK")
+
+    return inspect_each(inputs, verify_one, reporter)
 
 
 def _line(name: str, found: ImageInfo) -> str:

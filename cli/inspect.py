@@ -14,7 +14,6 @@ from vqcodec.batch.jobs import VQC_SUFFIX
 from vqcodec.files import Source, read_source, write_atomic
 from vqcodec.types import Limits
 from vqcodec_cli import options
-from vqcodec_cli.help import help_all
 from vqcodec_cli.streams import STREAM, inspect_each, open_models
 from vqcodec_cli.ui import Reporter, spaced
 
@@ -39,9 +38,7 @@ _QUALITY = 50.0
 )
 @options.model
 @options.max_pixels
-@options.verbosity
-@help_all
-@click.pass_obj
+@options.common
 def inspect(
     reporter: Reporter,
     target: str,

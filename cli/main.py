@@ -15,12 +15,11 @@ from vqcodec.errors import VQCodecError
 from vqcodec.installation import version
 from vqcodec_cli.compress import compress
 from vqcodec_cli.decompress import decompress
-from vqcodec_cli.help import help_all
-from vqcodec_cli.info import info
+from vqcodec_cli.info import info, verify
 from vqcodec_cli.inspect import inspect
 from vqcodec_cli.models import models
-from vqcodec_cli.ui import INTERRUPTED, OPERATIONAL, USAGE, Reporter, exit_code
-from vqcodec_cli.verify import verify
+from vqcodec_cli.options import help_all, shows
+from vqcodec_cli.ui import INTERRUPTED, OPERATIONAL, Reporter, exit_code
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _EPILOG = """\b
@@ -34,24 +33,13 @@ Exit codes:
 """
 
 
-def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    if not value or ctx.resilient_parsing:
-        return
+def _versions(_ctx: click.Context) -> str:
     libraries = [f"{name} {version(name) or 'missing'}" for name in ("torch", "constriction", "pillow")]
-    click.echo(", ".join([f"vqcodec {__version__}", f"format {MAJOR}", *libraries]))
-    ctx.exit()
+    return ", ".join([f"vqcodec {__version__}", f"format {MAJOR}", *libraries])
 
 
 @click.group(context_settings=_CONTEXT, epilog=_EPILOG)
-@click.option(
-    "-V",
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show versions and exit.",
-)
+@shows(_versions, "-V", "--version", help_text="Show versions and exit.")
 @help_all
 def cli() -> None:
     """A neural image codec: pictures to .vqc files and back."""
@@ -67,9 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = cli.main(args=argv, prog_name="vqcodec", standalone_mode=False, obj=reporter)
         sys.stdout.flush()
-    except click.UsageError as error:
-        error.show()
-        return USAGE
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from vqcodec_cli.help import help_all
+from vqcodec.files import write_atomic
+from vqcodec.weights import zoo
+from vqcodec_cli.options import help_all
 from vqcodec_cli.ui import Reporter, spaced
 
 
@@ -25,8 +27,6 @@ def models() -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Also show path and notes of each model.")
 def list_(verbose: bool) -> None:
     """One line per model: name, fingerprint, size."""
-    from vqcodec.weights import zoo  # noqa: PLC0415  --help needs no more than click
-
     for info in zoo.list_models():
         ids = f"bitstream {info.bitstream_id or '?'}  decoder {info.decoder_id or '?'}"
         if "realism_id" in info.metadata:
@@ -42,8 +42,6 @@ def list_(verbose: bool) -> None:
 @click.argument("model", default="default")
 def path(model: str) -> None:
     """Print the weight file of MODEL.  [default: default]"""
-    from vqcodec.weights import zoo  # noqa: PLC0415  as above
-
     click.echo(zoo.find_model(model))
 
 
@@ -54,9 +52,6 @@ def path(model: str) -> None:
 @click.pass_obj
 def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> None:
     """Check a weight FILE and copy it to the user's own models, for -m NAME and for files made with it."""
-    from vqcodec.files import write_atomic  # noqa: PLC0415
-    from vqcodec.weights import zoo  # noqa: PLC0415  as above
-
     source = Path(file)
     name = source.name.removesuffix(zoo.SUFFIX) if name is None else name
     try:

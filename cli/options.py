@@ -1,7 +1,11 @@
-"""Options that several commands share, and checks that make wrong values usage errors."""
+"""Options that several commands share, and checks that make wrong values usage errors.
+
+Help has two layers: --help shows what most people need, --help-all every option.
+"""
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 from collections.abc import Callable
@@ -9,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from vqcodec.devices import check_device
 from vqcodec.image.metadata import parse_kinds
 from vqcodec.types import PRECISIONS, Limits, Region
 from vqcodec_cli.ui import Reporter
@@ -16,50 +21,102 @@ from vqcodec_cli.ui import Reporter
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+def together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Several options as one decorator; help shows them in this order."""
     return lambda function: functools.reduce(lambda f, decorate: decorate(f), reversed(decorators), function)
+
+
+def checked(convert: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback that converts an option's value if there is one; a ValueError becomes a usage error."""
+
+    def callback(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+        try:
+            return None if value is None else convert(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
+
+
+def tile(side: int) -> int:
+    """Check a tile size."""
+    if side % 64 or not 0 <= side <= 65_472:
+        raise ValueError("must be 0 or a multiple of 64 up to 65472")
+    return side
+
+
+def suffixes(text: str) -> tuple[str, ...]:
+    """Turn "png,.JPG" into (".png", ".jpg")."""
+    words = [word.strip().lower().lstrip(".") for word in text.split(",")]
+    if not all(words):
+        raise ValueError("must be a list like png,jpg")
+    return tuple("." + word for word in words)
+
+
+def region(text: str) -> Region:
+    """Four numbers of the form X,Y,W,H."""
+    found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text)
+    if not found:
+        raise ValueError("four whole numbers X,Y,W,H are wanted")
+    x, y, width, height = map(int, found.groups())
+    return x, y, width, height
+
+
+def _device(name: str) -> str:
+    check_device(name)
+    return name
 
 
 def _set(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     setattr(ctx.ensure_object(Reporter), str(param.name), value)
 
 
-def _limits(_ctx: click.Context, _param: click.Parameter, value: int) -> Limits:
-    return Limits(pixels=value, side=0) if value == 0 else Limits(pixels=value)
+def shows(text: Callable[[click.Context], str], *names: str, help_text: str) -> Callable[[F], F]:
+    """An option that prints a text and ends the program."""
+
+    def callback(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            click.echo(text(ctx))
+            ctx.exit()
+
+    return click.option(
+        *names, is_flag=True, is_eager=True, expose_value=False, callback=callback, help=help_text
+    )
 
 
-def _metadata(_ctx: click.Context, _param: click.Parameter, value: str) -> frozenset[str]:
-    try:
-        return parse_kinds(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+def _full_help(ctx: click.Context) -> str:
+    """Help with the hidden options, of a group with that of its commands."""
+    command = copy.copy(ctx.command)
+    command.params = [copy.copy(param) for param in command.params]
+    for param in command.params:
+        if isinstance(param, click.Option):
+            param.hidden = False
+    texts = [command.get_help(ctx)]
+    if isinstance(ctx.command, click.Group):
+        for name, member in ctx.command.commands.items():
+            texts.append(_full_help(click.Context(member, info_name=name, parent=ctx)))
+    return "\n\n".join(texts)
 
 
-def _device(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
-        raise click.BadParameter("must be auto, cpu, cuda, cuda:N or mps")
-    return value
+help_all = shows(_full_help, "--help-all", help_text="Show all options and exit.")
+_of_reporter = functools.partial(click.option, expose_value=False, callback=_set)
 
-
-quiet = click.option(
-    "--quiet", is_flag=True, expose_value=False, callback=_set, help="Say nothing but errors."
+common = together(
+    _of_reporter("--quiet", is_flag=True, help="Say nothing but errors."),
+    _of_reporter("-v", "--verbose", "verbosity", count=True, help="Say more; -vv shows tracebacks."),
+    help_all,
+    click.pass_obj,
 )
-verbose = click.option(
-    *("-v", "--verbose", "verbosity"),
-    count=True,
-    expose_value=False,
-    callback=_set,
-    help="Say more; -vv shows tracebacks.",
-)
-verbosity = together(quiet, verbose)
-"""--quiet and -v (repeatable), which set the reporter."""
+"""--quiet, -v (repeatable) and --help-all. The first two set the reporter that the command is called with."""
 
-as_json = click.option(
+inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+
+as_json = _of_reporter(
     "--json", "as_json", is_flag=True, help="One JSON object per file on stdout, of failures too."
 )
 
 output = together(
+    inputs,
     click.option("-o", "--output", metavar="PATH", help="Output of a single input; - is stdout."),
     click.option("--output-dir", metavar="DIR", help="Put outputs there, mirroring the input folders."),
     click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary to a terminal."),
@@ -78,7 +135,16 @@ output = together(
     click.option("--no-progress", is_flag=True, hidden=True, help="No progress bar on a terminal."),
     as_json,
 )
-"""Where results go and what happens to files that are there."""
+"""Inputs, where results go and what happens to files that are there."""
+
+metadata = click.option(
+    "--metadata",
+    default="all",
+    show_default=True,
+    metavar="all|none|LIST",
+    callback=checked(parse_kinds),
+    help="Blocks to keep: a list of icc, exif, xmp. Without icc, pixels become sRGB.",
+)
 
 model = together(
     click.option("-m", "--model", metavar="ID|PATH", help="Model name or weight file."),
@@ -86,72 +152,38 @@ model = together(
         *("-d", "--device"),
         default="auto",
         show_default=True,
-        callback=_device,
+        callback=checked(_device),
         help="auto, cpu, cuda, cuda:N or mps.",
     ),
 )
 
-batch_size = click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    hidden=True,
-    metavar="N",
-    help="Tiles of a picture that go through the network at once.  [default: 1 on a CPU, else 8]",
+loading = together(
+    model,
+    click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        hidden=True,
+        metavar="N",
+        help="Tiles of a picture that go through the network at once.  [default: 1 on a CPU, else 8]",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="auto",
+        show_default=True,
+        hidden=True,
+        help="Of the transforms; auto is bfloat16 where the CPU has units for it.",
+    ),
 )
-
-precision = click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    default="auto",
-    show_default=True,
-    hidden=True,
-    help="Of the transforms; auto is bfloat16 where the CPU has units for it.",
-)
-
-metadata = click.option(
-    "--metadata",
-    default="all",
-    show_default=True,
-    metavar="all|none|LIST",
-    callback=_metadata,
-    help="Blocks to keep: a list of icc, exif, xmp. Without icc, pixels become sRGB.",
-)
+"""The arguments of `vqcodec.load`."""
 
 max_pixels = click.option(
     *("--max-pixels", "limits"),
     type=click.IntRange(min=0),
     default=Limits().pixels,
     show_default=True,
-    callback=_limits,
+    callback=checked(lambda pixels: Limits(pixels) if pixels else Limits(pixels=0, side=0)),
     hidden=True,
     help="Refuse larger pictures; 0 = unlimited.",
 )
 """The decoder's bound on the picture's size."""
-
-
-def tile(_ctx: click.Context, _param: click.Parameter, value: int) -> int:
-    """Check a tile size."""
-    if value % 64 or not 0 <= value <= 65_472:
-        raise click.BadParameter("must be 0 or a multiple of 64 up to 65472")
-    return value
-
-
-def suffixes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """Turn "png,.JPG" into (".png", ".jpg")."""
-    if value is None:
-        return None
-    words = [word.strip().lower().lstrip(".") for word in value.split(",")]
-    if not all(words):
-        raise click.BadParameter("must be a list like png,jpg")
-    return tuple("." + word for word in words)
-
-
-def region(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Region | None:
-    """Four numbers of the form X,Y,W,H."""
-    if value is None:
-        return None
-    found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", value)
-    if not found:
-        raise click.BadParameter("four whole numbers X,Y,W,H are wanted")
-    x, y, width, height = map(int, found.groups())
-    return x, y, width, height

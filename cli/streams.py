@@ -50,8 +50,6 @@ def inspect_each(
     inputs: Sequence[str],
     look: Callable[[str, Source], None],
     reporter: Reporter,
-    *,
-    as_json: bool = False,
 ) -> int:
     """Call `look(name, source)` for every input, report failures (also as JSON) and return the exit code."""
     codes = []
@@ -62,7 +60,7 @@ def inspect_each(
             raise  # our own output's reader went away, no file is to blame
         except (VQCodecError, OSError, MemoryError) as error:
             reporter.failure(name, error)
-            if as_json:
+            if reporter.as_json:
                 reporter.json({"file": name, **failed_object(error, name)})
             codes.append(exit_code(error))
     return combine(codes)

@@ -1,9 +1,11 @@
-"""What people see: summary, note and error lines on stderr, and the exit code an error stands for."""
+"""What people see: lines and a progress bar on stderr, JSON on stdout; and the exit code of an error."""
 
 from __future__ import annotations
 
 import json
 import math
+import sys
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,9 +17,55 @@ import click
 from vqcodec.batch.run import BatchReport
 from vqcodec.errors import FormatError, ModelError, UnsupportedImage
 from vqcodec.types import ImageInfo
-from vqcodec_cli.progress import Bar
 
-OPERATIONAL, USAGE, BAD_DATA, BAD_MODEL, INTERRUPTED = 1, 2, 3, 4, 130
+OPERATIONAL, BAD_DATA, BAD_MODEL, INTERRUPTED = 1, 3, 4, 130
+DELAY = 1.0
+"""Seconds of work before the bar appears: what is over sooner needs none."""
+_WIDTH = 30
+
+
+class Bar:
+    """`[######......] 12/40  0:34 left` on stderr; who prints a line clears it first and draws it again.
+
+    Of a single file it counts the parts; of none it never shows.
+    """
+
+    def __init__(self, files: int) -> None:
+        self.single = files == 1
+        self._total = files
+        self._done = 0
+        self._begun = time.monotonic()
+        self._columns = 0
+
+    def step(self) -> None:
+        """One file more is done; its line will draw the bar."""
+        self._done += 1
+
+    def part(self, done: int, parts: int) -> None:
+        """So many parts of the single file are done."""
+        if done <= self._done:  # the encoder tries another quality
+            self._begun = time.monotonic() - DELAY
+        self._done, self._total = done, parts
+        self.draw()
+
+    def draw(self) -> None:
+        """Show the bar, unless it is too early or there is nothing left to wait for."""
+        passed = time.monotonic() - self._begun
+        if passed < DELAY or not 0 < self._done < self._total:
+            return
+        minutes, seconds = divmod(round(passed / self._done * (self._total - self._done)), 60)
+        filled = "#" * (_WIDTH * self._done // self._total)
+        text = f"[{filled:.<{_WIDTH}}] {self._done}/{self._total}  {minutes}:{seconds:02} left"
+        sys.stderr.write("\r" + text.ljust(self._columns))
+        self._columns = len(text)
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the bar off the screen, so that the line is free."""
+        if self._columns:
+            sys.stderr.write("\r" + " " * self._columns + "\r")
+            sys.stderr.flush()
+        self._columns = 0
 
 
 class Reporter:
@@ -26,11 +74,12 @@ class Reporter:
     def __init__(self) -> None:
         self.verbosity = 0
         self.quiet = False
-        self.bar: Bar | None = None
+        self.as_json = False
+        self.bar = Bar(0)
 
     def part(self, done: int, parts: int) -> None:
         """So many parts of a file are done: of interest where it is the only one."""
-        if self.bar is not None and self.bar.single:
+        if self.bar.single:
             self.bar.part(done, parts)
 
     def line(self, text: str) -> None:
@@ -62,11 +111,9 @@ class Reporter:
         self.error(label, explain(error, label))
 
     def _echo(self, text: str, *, err: bool) -> None:
-        if self.bar is not None:
-            self.bar.clear()
+        self.bar.clear()
         click.echo(text, err=err)
-        if self.bar is not None:
-            self.bar.draw()
+        self.bar.draw()
 
 
 def exit_code(error: BaseException) -> int:

@@ -355,7 +355,7 @@ def test_devices():
     assert note is not None
     assert "cuda:99" in note
     assert resolve_device("auto")[1] is None
-    for bad in ("gpu", "cpu:1", "cuda:x", ""):
+    for bad in ("gpu", "cpu:1", "cuda:x", "cuda:", ""):
         with pytest.raises(ValueError, match="device must be"):
             resolve_device(bad)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vqcodec.files import read_source, replacing, same_file, write_atomic
+from vqcodec.files import read_source, same_file, write_atomic
 
 
 def test_sources(tmp_path: Path):
@@ -51,23 +51,17 @@ def test_failure_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_replacing_keeps_the_old_file_unless_the_block_ends(tmp_path: Path):
-    path = tmp_path / "out"
-    path.write_bytes(b"old")
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path, monkeypatch):
+    path, replace = tmp_path / "out", Path.replace
 
-    def fail() -> None:
-        with replacing(path) as temporary:
-            assert temporary.parent == tmp_path
-            temporary.write_bytes(b"half")
-            raise KeyError
+    def late(temporary: Path, target: Path) -> Path:
+        assert temporary.parent == tmp_path
+        monkeypatch.undo()
+        write_atomic(path, b"second")
+        return replace(temporary, target)
 
-    with pytest.raises(KeyError):
-        fail()
-    assert (list(tmp_path.iterdir()), path.read_bytes()) == ([path], b"old")
-    with replacing(path) as first, replacing(path) as second:
-        assert first != second
-        first.write_bytes(b"first")
-        second.write_bytes(b"second")
+    monkeypatch.setattr(Path, "replace", late)
+    write_atomic(path, b"first")
     assert (list(tmp_path.iterdir()), path.read_bytes()) == ([path], b"first")
 
 

@@ -9,8 +9,8 @@ def check_device(device: str) -> tuple[str, str]:
     Raises:
         ValueError: not auto, cpu, cuda, cuda:N or mps.
     """
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+    kind, colon, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (colon and not (kind == "cuda" and number.isdecimal())):
         raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, not {device!r}")
     return kind, number
 

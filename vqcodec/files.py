@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -31,28 +30,8 @@ def read_source(source: Source) -> bytes:
     raise TypeError(f"expected a path, bytes or a binary file object, not {type(source).__name__}")
 
 
-@contextlib.contextmanager
-def replacing(path: PathLike) -> Iterator[Path]:
-    """A temporary path beside `path`: the `with` block writes it, and at the end it replaces `path`.
-
-    If the block raises, the temporary file is removed and `path` stays as it was. Links are followed.
-
-    Raises:
-        OSError: the file cannot be moved.
-    """
-    target = Path(path).resolve()
-    temporary = target.parent / f".{secrets.token_hex(8)}.vqcodec.tmp"
-    try:
-        yield temporary
-        temporary.replace(target)
-    except BaseException:  # also Ctrl-C: no half-written file may stay
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-
-
 def write_atomic(path: PathLike, data: bytes) -> None:
-    """Write a file completely, or leave what was there, see `replacing`.
+    """Write a file completely, or leave what was there. Links are followed.
 
     Anything that is not a regular file (a pipe, /dev/null) is written in place: replacing it would turn a
     device into a file.
@@ -64,8 +43,16 @@ def write_atomic(path: PathLike, data: bytes) -> None:
     if target.exists() and not target.is_file():
         target.write_bytes(data)
         return
-    with replacing(target) as temporary, temporary.open("xb") as file:
-        file.write(data)
+    target = target.resolve()
+    temporary = target.parent / f".{secrets.token_hex(8)}.vqcodec.tmp"
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+        temporary.replace(target)
+    except BaseException:  # also Ctrl-C: no half-written file may stay
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def same_file(first: PathLike, second: PathLike) -> bool:

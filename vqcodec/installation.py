@@ -21,20 +21,15 @@ def features() -> dict[str, Any]:
         "devices": kinds of device that `load` can use here: "cpu", and "cuda" or "mps" where torch finds one.
         "models": names of the installed models.
     """
+    import torch  # noqa: PLC0415  the command line asks for versions only
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     return {
         "format": str(MAJOR),
         "versions": {"vqcodec": __version__} | {name: version(name) for name in _LIBRARIES},
-        "devices": devices(),
+        "devices": [kind for kind, available in there.items() if available],
         "models": [info.name for info in zoo.list_models()],
     }
-
-
-def devices() -> list[str]:
-    """The "devices" of `features`."""
-    import torch  # noqa: PLC0415  nothing else here needs it
-
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    return [kind for kind, available in there.items() if available]
 
 
 def version(library: str) -> str | None:

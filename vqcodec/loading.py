@@ -11,6 +11,7 @@ from typing import Any
 from vqcodec.codec import Codec
 from vqcodec.devices import check_device as check_device
 from vqcodec.devices import resolve_device as resolve_device
+from vqcodec.errors import ModelMismatch
 from vqcodec.types import PRECISIONS
 from vqcodec.weights import zoo
 
@@ -84,6 +85,12 @@ class ModelCache:
         A file never names a path: only models on the search path are considered.
 
         Raises:
-            ModelMismatch: none has it.
+            ModelMismatch: no installed model has it; the message names those that are installed.
         """
-        return self.get(model or zoo.find_for_file(bytes.fromhex(bitstream_id)).path)
+        if model:
+            return self.get(model)
+        info = zoo.find_by_id(bytes.fromhex(bitstream_id))
+        if info is None:
+            have = ", ".join(f"{known.name} {known.bitstream_id}" for known in zoo.list_models()) or "none"
+            raise ModelMismatch(f"the file needs model {bitstream_id}, installed: {have}")
+        return self.get(info.path)

@@ -1,9 +1,5 @@
 """The .vqc format for Pillow: `Image.open("x.vqc")`, `image.save("y.vqc", quality=60)`.
 
-    Image.open   --_open-->       size, mode and info, from the front of the file
-    first pixel  --VqcDecoder-->  codec.decompress
-    image.save   --_save-->       codec.compress
-
 Pillow finds foreign plugins only when they are registered: `vqcodec.register_pillow_plugin()`. torch is
 imported, and a model loaded, when the first pixel is asked for or the first picture saved.
 """
@@ -107,11 +103,8 @@ class VqcImageFile(ImageFile.ImageFile):
         self.fp.seek(0)
         try:
             front, _ = read_front(self.fp, DEFAULT_LIMITS)
-            blocks: dict[str | tuple[int, int], Any] = {
-                _INFO_KEYS[chunk.type]: unpack_metadata(chunk)
-                for chunk in front.chunks
-                if chunk.type in _INFO_KEYS
-            }
+            known = [chunk for chunk in front.chunks if chunk.type in _INFO_KEYS]
+            blocks: dict[Any, Any] = {_INFO_KEYS[chunk.type]: unpack_metadata(chunk) for chunk in known}
         except LimitExceeded as error:
             raise Image.DecompressionBombError(str(error)) from error
         except FormatError as error:

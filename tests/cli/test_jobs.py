@@ -110,7 +110,7 @@ def test_jobs_on_the_command_line_are_for_the_cpu(vqcodec, photos, tmp_path, mon
 
     def run_in_workers(jobs, do, count):
         seen.append(count)
-        devices.append(do.keywords["work"].models._options["device"])
+        devices.append(do.keywords["work"].keywords["models"]._options["device"])
         yield from enumerate(map(do, jobs))
 
     monkeypatch.setattr(loading, "resolve_device", lambda device: (device, None))

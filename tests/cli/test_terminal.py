@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vqcodec_cli import progress
+from vqcodec_cli import ui
 
 
 def test_bar_on_a_terminal(vqcodec, photo, tmp_path, monkeypatch):
@@ -19,9 +19,9 @@ def test_bar_on_a_terminal(vqcodec, photo, tmp_path, monkeypatch):
     for path in copies:
         path.write_bytes(photo.read_bytes())
     quiet = vqcodec("compress", *copies).err
-    monkeypatch.setattr(progress, "DELAY", 0)
+    monkeypatch.setattr(ui, "DELAY", 0)
     assert "\r" not in vqcodec("compress", *copies, "-f").err  # no terminal
-    monkeypatch.setattr("vqcodec_cli.progress.sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("vqcodec_cli.ui.sys.stderr.isatty", lambda: True, raising=False)
     shown = vqcodec("compress", *copies, "-f").err
     assert f"\r[{'#' * 10}{'.' * 20}] 1/3  0:00 left\r" in shown
     assert f"\r[{'#' * 20}{'.' * 10}] 2/3  0:00 left\r" in shown
@@ -31,7 +31,7 @@ def test_bar_on_a_terminal(vqcodec, photo, tmp_path, monkeypatch):
     assert names == [line.split(" ")[0] for line in quiet.split("\n")]
     for words in (["--no-progress"], ["--quiet"]):
         assert "\r" not in vqcodec("compress", *copies, "-f", *words).err
-    monkeypatch.setattr(progress, "DELAY", 1000)
+    monkeypatch.setattr(ui, "DELAY", 1000)
     assert "\r" not in vqcodec("compress", *copies, "-f").err
 
 
@@ -39,10 +39,10 @@ def test_bar_of_a_single_file_counts_its_parts(vqcodec, photo, tmp_path, monkeyp
     large, parts = tmp_path / "large.png", 6
     with Image.open(photo) as image:
         image.resize((192, 100)).save(large)
-    monkeypatch.setattr(progress, "DELAY", 0)
+    monkeypatch.setattr(ui, "DELAY", 0)
     words = ("compress", large, "-o", tmp_path / "x.vqc", "--tile", "64", "-f")
     assert "\r" not in vqcodec(*words).err  # no terminal
-    monkeypatch.setattr("vqcodec_cli.progress.sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("vqcodec_cli.ui.sys.stderr.isatty", lambda: True, raising=False)
     shown = vqcodec(*words).err
     assert all(f"] {done}/{parts}  0:0" in shown for done in range(1, parts))
     assert f"{parts}/{parts}" not in shown

@@ -56,9 +56,8 @@ def do_job(job: Job, *, work: Work, overwrite: bool = False, skip_existing: bool
         skip_existing: leave a job alone whose output exists.
     """
     try:
-        if _prepare(job, overwrite, skip_existing):
-            return FileResult(job.source, job.output, work(job))
-        return FileResult(job.source, job.output)
+        info = work(job) if _prepare(job, overwrite, skip_existing) else None
+        return FileResult(job.source, job.output, info)
     except (VQCodecError, OSError, MemoryError, RuntimeError) as error:
         # RuntimeError is how torch reports exhaustion.
         return FileResult(job.source, job.output, error=error)

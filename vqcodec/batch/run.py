@@ -1,10 +1,4 @@
-"""Many files in one call: going on after a failure, over several processes, and a report.
-
-    paths --plan--> jobs --run_jobs(work)--> BatchReport
-
-`compress_batch` and `decompress_batch` are these two steps with a codec as the work; the command line uses
-the same steps with work of its own.
-"""
+"""Many files in one call: paths --plan--> jobs --run_jobs(work)--> BatchReport."""
 
 from __future__ import annotations
 
@@ -68,39 +62,27 @@ class BatchReport:
 
 
 def compress_batch(
-    paths: Iterable[PathLike],
-    output_dir: PathLike | None = None,
-    *,
-    codec: Codec | None = None,
-    model: str = zoo.DEFAULT_MODEL,
-    device: str = "auto",
-    batch_size: int | None = None,
-    precision: str = "auto",
-    jobs: int = 1,
-    recursive: bool = True,
-    overwrite: bool = False,
-    skip_existing: bool = False,
-    on_error: str = "continue",
-    progress: Progress | None = None,
-    **options: Any,
+    paths: Iterable[PathLike], output_dir: PathLike | None = None, *, recursive: bool = True, **options: Any
 ) -> BatchReport:
     """Compress many pictures.
 
     Args:
         paths: files, and folders to be searched for pictures.
         output_dir: mirrors the tree below each folder; None writes beside the sources.
-        codec: a `Codec` to work with in this process, instead of loading `model`.
-        model, device, batch_size, precision: as for `vqcodec.load`.
-        jobs: worker processes on the CPU; 0 = one for each core. They share the cores between them and load
-            the model once each (about 400 MB). Where `device` names a GPU, this process does all the work.
-            As always with processes in Python, a script that asks for them must do so below
-            `if __name__ == "__main__":`.
         recursive: search folders; otherwise they fail.
-        overwrite: replace outputs that exist instead of failing for these files.
-        skip_existing: leave sources whose output exists alone.
-        on_error: "continue" with the next file, or "raise" (and leave files undone that others work on).
-        progress: called in this process after each file, in the order in which they finish.
-        options: as for `Codec.compress_file`.
+        options: those of `Codec.compress_file`, and:
+        codec (Codec): works in this process, instead of loading `model`.
+        model, device, batch_size, precision: as for `vqcodec.load`.
+        jobs (int, 1): worker processes on the CPU; 0 = one for each core. They share the cores between them
+            and load the model once each (about 400 MB). Where `device` names a GPU, this process does all the
+            work. As always with processes in Python, a script that asks for them must do so below
+            `if __name__ == "__main__":`.
+        overwrite (bool, False): replace outputs that exist instead of failing for these files.
+        skip_existing (bool, False): leave sources whose output exists alone.
+        on_error (str): "continue" (the default) with the next file, or "raise" (and leave files undone that
+            others work on).
+        progress (function of a FileResult): called in this process after each file, in the order in which
+            they finish.
 
     Raises:
         ModelNotFound: no such model.
@@ -108,37 +90,23 @@ def compress_batch(
         OSError: a folder cannot be read.
     """
     planned = plan(paths, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=INPUT_SUFFIXES)
-    load = {"device": device, "batch_size": batch_size, "precision": precision}
-    run = {"overwrite": overwrite, "skip_existing": skip_existing, "progress": progress}
-    return _convert(planned, "compress_file", options, codec, model, load, jobs, on_error, run)
+    return _convert(planned, "compress_file", **options)
 
 
 def decompress_batch(
     paths: Iterable[PathLike],
     output_dir: PathLike | None = None,
     *,
-    codec: Codec | None = None,
-    model: str = zoo.DEFAULT_MODEL,
-    device: str = "auto",
-    batch_size: int | None = None,
-    precision: str = "auto",
-    jobs: int = 1,
     suffix: str = ".png",
     recursive: bool = True,
-    overwrite: bool = False,
-    skip_existing: bool = False,
-    on_error: str = "continue",
-    progress: Progress | None = None,
     **options: Any,
 ) -> BatchReport:
     """Decompress many .vqc files to pictures with `suffix`; the rest as `compress_batch`.
 
-    `options` as for `Codec.decompress_file`.
+    `options` are those of `Codec.decompress_file`, and those that `compress_batch` lists.
     """
     planned = plan(paths, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
-    load = {"device": device, "batch_size": batch_size, "precision": precision}
-    run = {"overwrite": overwrite, "skip_existing": skip_existing, "progress": progress}
-    return _convert(planned, "decompress_file", options, codec, model, load, jobs, on_error, run)
+    return _convert(planned, "decompress_file", **options)
 
 
 def run_jobs(
@@ -173,51 +141,56 @@ def run_jobs(
     return BatchReport(tuple(results[number] for number in sorted(results)))
 
 
-@dataclass(frozen=True)
-class _CodecWork:
-    """A method of a codec as work; each process gets the codec for itself."""
-
-    get_codec: Callable[[], Codec]
-    method: str
-    options: dict[str, Any]
-
-    def __call__(self, job: Job) -> ImageInfo:
-        info: ImageInfo = getattr(self.get_codec(), self.method)(job.source, job.output, **self.options)
-        return info
-
-
 def _convert(
     planned: Sequence[Job],
     method: str,
-    options: dict[str, Any],
-    codec: Codec | None,
-    model: str,
-    load: dict[str, Any],
-    jobs: int,
-    on_error: str,
-    run: dict[str, Any],
+    *,
+    codec: Codec | None = None,
+    model: str = zoo.DEFAULT_MODEL,
+    device: str = "auto",
+    batch_size: int | None = None,
+    precision: str = "auto",
+    jobs: int = 1,
+    overwrite: bool = False,
+    skip_existing: bool = False,
+    on_error: str = "continue",
+    progress: Progress | None = None,
+    **options: Any,
 ) -> BatchReport:
-    """What both batch functions do; load and run: options of `vqcodec.load` and of `run_jobs`."""
+    """Call a method of a codec for each job; the arguments are those of both batch functions."""
     if on_error not in ("continue", "raise"):
         raise ValueError(f"on_error must be continue or raise, not {on_error!r}")
     if codec is not None and jobs != 1:
         raise ValueError("a codec cannot be sent to other processes: give model= instead, or jobs=1")
     from vqcodec.loading import ModelCache  # noqa: PLC0415  imports numpy and Pillow
 
-    workers = worker_count(jobs, len(planned), load["device"])
-    models = ModelCache(**load if workers == 1 else {**load, "device": "cpu"})
+    workers = worker_count(jobs, len(planned), device)
+    models = ModelCache(device=device if workers == 1 else "cpu", batch_size=batch_size, precision=precision)
     get_codec = functools.partial(models.get, model) if codec is None else lambda: codec
     # A missing model is an error of the call, not of each file.
     if workers == 1:
         get_codec()
     else:
         zoo.find_model(model)
-    work = _CodecWork(get_codec, method, options)
-    report = run_jobs(planned, work, workers=workers, stop_on_error=on_error == "raise", **run)
+    report = run_jobs(
+        planned,
+        functools.partial(_call, get_codec=get_codec, method=method, options=options),
+        workers=workers,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+        stop_on_error=on_error == "raise",
+        progress=progress,
+    )
     for result in report.failed:
         if on_error == "raise" and result.error is not None:
             raise result.error
     return report
+
+
+def _call(job: Job, *, get_codec: Callable[[], Codec], method: str, options: dict[str, Any]) -> ImageInfo:
+    """A method of a codec as work; each process gets the codec for itself."""
+    info: ImageInfo = getattr(get_codec(), method)(job.source, job.output, **options)
+    return info
 
 
 def _row(result: FileResult) -> tuple[str, str, str, str, str, str, str]:

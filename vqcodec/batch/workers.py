@@ -1,6 +1,4 @@
-"""Worker processes, one job at a time each: reading, coding and writing of several files overlap.
-
-    jobs --one pipe each--> fresh interpreters (spawn) --> results, in the order they finish
+"""Worker processes, one job at a time each, given through a pipe to a fresh interpreter (spawn).
 
 A worker that loses its parent ends by itself; one that is stopped removes what it was writing; one that dies
 (no memory left) fails its own file only.
@@ -134,12 +132,13 @@ class _Worker:
         if message is None:
             self._started = True
             return None
-        result, failure, trace = message
-        if failure is not None:
-            failure.__cause__ = _WorkerTraceback(trace)
-        if result is None:
-            raise failure
-        return replace(result, error=failure)
+        result: FileResult
+        result, raised, trace = message
+        if result.error is not None:
+            result.error.__cause__ = _WorkerTraceback(trace)
+            if raised:
+                raise result.error
+        return result
 
     def dismiss(self) -> None:
         """Close the pipe, which ends an idle worker, and wait for its end."""
@@ -172,25 +171,21 @@ def _serve(connection: Connection, do: DoJob, threads: int) -> None:
             connection.send(_answer(do, connection.recv()))
 
 
-def _answer(do: DoJob, job: Job) -> tuple[FileResult | None, Exception | None, str]:
-    """The result without its error, or None after a programming error; the error; its traceback."""
+def _answer(do: DoJob, job: Job) -> tuple[FileResult, bool, str]:
+    """The result, fit for pickling; whether its error is a programming error; the error's traceback."""
+    raised = False
     try:
         result = do(job)
     except Exception as error:  # noqa: BLE001  raised again in the parent
-        return None, *_portable(error)
+        result, raised = FileResult(job.source, job.output, error=error), True
     if result.error is None:
-        return result, None, ""
-    return replace(result, error=None), *_portable(result.error)
-
-
-def _portable(error: Exception) -> tuple[Exception, str]:
-    """The error itself if it survives pickling, else one that says the same; and its traceback."""
-    trace = "".join(traceback.format_exception(error))
+        return result, False, ""
+    trace = "".join(traceback.format_exception(result.error))
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301  bytes of our own
+        pickle.loads(pickle.dumps(result.error))  # noqa: S301  bytes of our own
     except Exception:  # noqa: BLE001  an error's own __init__ and __reduce__ may do anything
-        return RuntimeError(f"{type(error).__name__}: {error}"), trace
-    return error, trace
+        result = replace(result, error=RuntimeError(f"{type(result.error).__name__}: {result.error}"))
+    return result, raised, trace
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vqcodec.errors import ModelMismatch, ModelNotFound
+from vqcodec.errors import ModelNotFound
 
 SEARCH_PATH = "VQCODEC_MODELS"
 DEFAULT_MODEL = "default"
@@ -128,16 +128,3 @@ def find_by_id(bitstream_id: bytes) -> ModelInfo | None:
     """The first installed model that decodes files with this `bitstream_id`, or None."""
     wanted = bitstream_id.hex()
     return next((info for info in list_models() if info.bitstream_id == wanted), None)
-
-
-def find_for_file(bitstream_id: bytes) -> ModelInfo:
-    """As `find_by_id`, for a file that cannot do without.
-
-    Raises:
-        ModelMismatch: no installed model decodes it; the message names those that are installed.
-    """
-    info = find_by_id(bitstream_id)
-    if info is None:
-        have = ", ".join(f"{known.name} {known.bitstream_id}" for known in list_models()) or "none"
-        raise ModelMismatch(f"the file needs model {bitstream_id.hex()}, installed: {have}")
-    return info
