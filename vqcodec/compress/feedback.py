@@ -23,7 +23,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vqcodec.compress.refine import EFFORT_STEPS
 from vqcodec.compress.search import TileSegments, rate_in_nats
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.model.codebook import SLOPE
@@ -31,6 +30,8 @@ from vqcodec.model.precision import transforms_in
 from vqcodec.model.vqvae import Transforms, lambda_of_level
 from vqcodec.tiling import BLOCK, Place, at, windows
 
+EFFORT_STEPS = {5: 5, 6: 7, 7: 11, 8: 18, 9: 30}
+"""Steps of `vqcodec.compress.refine` by effort, before any part b here."""
 AFTER_REFINING = (0.1, 0.05)
 """The parts b after `vqcodec.compress.refine`, whose rate is an estimate without class offsets."""
 PARTS: dict[int, tuple[float, ...]] = {

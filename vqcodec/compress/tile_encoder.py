@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from vqcodec.compress.encoded import Encoded
-from vqcodec.compress.feedback import PARTS, Feedback
-from vqcodec.compress.refine import EFFORT_STEPS, Refiner
+from vqcodec.compress.feedback import EFFORT_STEPS, PARTS, Feedback
+from vqcodec.compress.refine import Refiner
 from vqcodec.compress.search import SCALE, TileSearch, TileSegments, rate_in_nats
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.model.codebook import SLOPE
@@ -91,7 +91,7 @@ class TileEncoder:
             y = self.analyse(source, t, part.inner)
             target = y
             if effort in EFFORT_STEPS:
-                target = self._refine().refine(source.x, y, t, effort)
+                target = self._refine().refine(source.x, y, t, EFFORT_STEPS[effort])
             yield part.inner, target, y
 
     def analyse(self, source: PaddedPixels, t: Tensor, place: Place) -> Tensor:
