@@ -48,8 +48,8 @@ def tile_count(header: Header) -> int:
     return columns * rows
 
 
-def check_header(header: Header) -> None:
-    """Check that `header` can be written at all.
+def write_header(header: Header, *, chunks: bool) -> bytes:
+    """Return the fixed header, up to and including coder_id; `chunks` says whether a chunk list follows.
 
     Raises:
         ValueError: a field is outside what the format can hold.
@@ -68,15 +68,6 @@ def check_header(header: Header) -> None:
         raise ValueError(f"level must be 0..{LEVEL_MAX}, not {header.level}")
     if not (0 <= header.minor <= 0xFF and 0 <= header.ignorable <= 0xFF):
         raise ValueError("minor and ignorable must be 0..255")
-
-
-def write_header(header: Header, *, chunks: bool) -> bytes:
-    """Return the fixed header, up to and including coder_id; `chunks` says whether a chunk list follows.
-
-    Raises:
-        ValueError: a field is outside what the format can hold.
-    """
-    check_header(header)
     colour = (COLOUR_GRAY if header.gray else 0) | (COLOUR_ALPHA if header.alpha else 0)
     return b"".join(
         (
