@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec.bitstream import probe
-from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT
+from vqcodec.bitstream.header import TILE_MAX
 from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
 from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.picture_encoder import PictureEncoder, Prepared, labels, prepare
@@ -29,7 +29,7 @@ from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
 from vqcodec.probing import describe
-from vqcodec.types import DEFAULT_LIMITS, EFFORT_MAX, ImageInfo, Limits, Region, TileProgress
+from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits, Region, TileProgress
 
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
@@ -133,9 +133,7 @@ class Codec:
             target_size: the same for this many bytes.
             psnr: the lowest quality whose PSNR (dB, 8-bit RGB) is at least this.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
-            metadata: as for `prepare`.
-            limits: as for `prepare`.
-            strip_gps: as for `prepare`.
+            metadata, limits, strip_gps: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches for a file that is better for its size: for 3 to 10
                 times as long up to 4, then for far longer.
             label: also write the model's name and decoder fingerprint (about 40 bytes), for `info` only.
@@ -150,14 +148,10 @@ class Codec:
         """
         if sum(option is not None for option in (quality, bpp, target_size, psnr)) > 1:
             raise ValueError("give only one of quality, bpp, target_size and psnr")
-        if tile % TILE_UNIT or not 0 <= tile <= TILE_MAX:
-            raise ValueError(f"tile must be 0 or a multiple of {TILE_UNIT} up to {TILE_MAX}, not {tile}")
         quality = checked_quality(DEFAULT_QUALITY if quality is None else quality)
         for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{option} must be positive, not {value}")
-        if not 1 <= effort <= EFFORT_MAX:
-            raise ValueError(f"effort must be 1 to {EFFORT_MAX}, not {effort}")
         ready = image if isinstance(image, Prepared) else prepare(image, metadata, limits, strip_gps)
         picture = ready.picture
         if label:

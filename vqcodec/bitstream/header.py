@@ -95,7 +95,9 @@ def read_header(cursor: Cursor, limits: Limits) -> tuple[Header, bool]:
         Truncated: the data ends inside the header.
         UnsupportedVersion: another major version, or a flag, colour bit or coder this reader does not know.
     """
-    _read_magic(cursor)
+    if not MAGIC.startswith(bytes(cursor.data[: len(MAGIC)])):  # shorter data may only be cut
+        raise CorruptData(where("magic", 0, "this is not a .vqc file"))
+    cursor.take(len(MAGIC), "magic")
     at = cursor.offset
     major = cursor.uint(1, "major version")
     if major != MAJOR:
@@ -139,14 +141,6 @@ def read_header(cursor: Cursor, limits: Limits) -> tuple[Header, bool]:
     if limits.tiles and tiles > limits.tiles:
         raise LimitExceeded(where("tile", at, f"{tiles} tiles exceed the limit of {limits.tiles}"))
     return header, bool(critical & FLAG_CHUNKS)
-
-
-def _read_magic(cursor: Cursor) -> None:
-    """Step over the magic; four bytes or fewer suffice to tell 'another kind of file' from 'cut short'."""
-    start = bytes(cursor.data[: len(MAGIC)])
-    if not MAGIC.startswith(start):
-        raise CorruptData(where("magic", 0, "this is not a .vqc file"))
-    cursor.take(len(MAGIC), "magic")
 
 
 def _known_bits(cursor: Cursor, name: str, known: int) -> int:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.bitstream import pack_alpha, pack_metadata, write
-from vqcodec.bitstream.header import tile_count
+from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
 from vqcodec.compress.encoded import Encoded, out_of_reach
 from vqcodec.image.colour import mean_of_channels
 from vqcodec.image.metadata import CHUNK_TYPES, parse_kinds
 from vqcodec.image.picture import Picture, load_picture
 from vqcodec.metrics import rate_distortion
-from vqcodec.types import DEFAULT_LIMITS, LEVEL_MAX, Chunk, Header, Limits, TileProgress
+from vqcodec.types import DEFAULT_LIMITS, EFFORT_MAX, LEVEL_MAX, Chunk, Header, Limits, TileProgress
 
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
@@ -64,39 +64,43 @@ def labels(model: LoadedModel) -> tuple[Chunk, ...]:
     return (*named, Chunk("dECD", model.decoder_id))
 
 
+@dataclass
 class PictureEncoder:
-    """Codes one prepared picture at as many levels as it takes."""
+    """Codes one prepared picture at as many levels as it takes.
 
-    def __init__(
-        self,
-        encoder: TileEncoder,
-        decoder: TileDecoder,
-        ready: Prepared,
-        tile: int,
-        effort: int,
-        progress: TileProgress | None = None,
-    ) -> None:
-        """tile, effort and progress as for `Codec.compress`.
+    Attributes:
+        tile, effort, progress: as for `Codec.compress`.
 
-        Raises:
-            ValueError: more tiles than a decoder accepts.
-        """
-        self._encoder, self._decoder, self._ready = encoder, decoder, ready
-        self._tile, self._effort, self._progress = tile, effort, progress
-        picture = ready.picture
+    Raises:
+        ValueError: effort or tile out of range, or more tiles than a decoder accepts.
+    """
+
+    encoder: TileEncoder
+    decoder: TileDecoder
+    ready: Prepared
+    tile: int
+    effort: int
+    progress: TileProgress | None = None
+
+    def __post_init__(self) -> None:
+        if self.tile % TILE_UNIT or not 0 <= self.tile <= TILE_MAX:
+            raise ValueError(f"tile must be 0 or a multiple of {TILE_UNIT} up to {TILE_MAX}, not {self.tile}")
+        if not 1 <= self.effort <= EFFORT_MAX:
+            raise ValueError(f"effort must be 1 to {EFFORT_MAX}, not {self.effort}")
+        self._sampled: dict[int, float] = {}
+        picture = self.ready.picture
         self._header = Header(
             width=picture.width,
             height=picture.height,
             level=0,
-            bitstream_id=encoder.model.bitstream_id,
+            bitstream_id=self.encoder.model.bitstream_id,
             gray=picture.gray,
             alpha=picture.alpha is not None,
-            tile=tile,
+            tile=self.tile,
         )
         tiles = tile_count(self._header)
         if tiles > DEFAULT_LIMITS.tiles:
             raise ValueError(f"{tiles} tiles are more than a decoder accepts, use larger ones")
-        self._sampled: dict[int, float] = {}
 
     def encode(self, level: int) -> Encoded:
         """Encode at `level`, or at the level below it that comes out best if the codewords do not reach.
@@ -113,30 +117,30 @@ class PictureEncoder:
 
     def psnr(self, encoded: Encoded) -> float:
         """PSNR in dB, of 8-bit RGB or gray, of what decodes from it."""
-        return self._psnr(self._ready.picture.pixels, encoded, self._tile)
+        return self._psnr(self.ready.picture.pixels, encoded, self.tile)
 
     def file(self, encoded: Encoded) -> bytes:
         """The .vqc file."""
-        return write(replace(self._header, level=encoded.level), encoded.segments, self._ready.chunks)
+        return write(replace(self._header, level=encoded.level), encoded.segments, self.ready.chunks)
 
     def _encode(self, level: int) -> Encoded:
-        pixels = self._ready.picture.pixels
-        return self._encoder.encode(pixels, level, self._tile, self._effort, self._progress)
+        pixels = self.ready.picture.pixels
+        return self.encoder.encode(pixels, level, self.tile, self.effort, self.progress)
 
     def _sample_psnr(self, level: int) -> float:
         """PSNR of a sample at a level; effort moves both sides of a comparison alike."""
         if level not in self._sampled:
-            pixels = self._ready.picture.pixels
+            pixels = self.ready.picture.pixels
             sample = pixels[np.ix_(*(spread(side) for side in pixels.shape[:2]))]
-            self._sampled[level] = self._psnr(sample, self._encoder.encode(sample, level, 0), 0)
+            self._sampled[level] = self._psnr(sample, self.encoder.encode(sample, level, 0), 0)
         return self._sampled[level]
 
     def _psnr(self, pixels: NDArray[np.uint8], encoded: Encoded, tile: int) -> float:
         height, width = pixels.shape[:2]
-        decoded = self._decoder.decode(
+        decoded = self.decoder.decode(
             encoded.segments, width=width, height=height, level=encoded.level, tile=tile
         )
-        if self._ready.picture.gray:
+        if self.ready.picture.gray:
             return rate_distortion.psnr(pixels[:, :, 0], mean_of_channels(decoded))
         return rate_distortion.psnr(pixels, decoded)
 
