@@ -160,7 +160,7 @@ class Codec:
         if bpp is not None:
             target_size = int(bpp * picture.width * picture.height / 8)
         if target_size is not None:
-            return within(lambda level: coding.file(coding.encode(level)), len, target_size)
+            return within(lambda level: coding.file(coding.encode(level)), target_size)
         if psnr is not None:
             return coding.file(reaching(coding.encode, coding.psnr, psnr))
         return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels))))
