@@ -95,7 +95,7 @@ def test_overhead_of_a_plain_picture_is_small(codec, pixels):
 
 def test_the_next_level_would_not_fit_the_target_size(codec, pixels):
     encoder = PictureEncoder(codec.encoder, codec.decoder, codec.prepare(pixels), 1024, 1)
-    sizes = [len(encoder.file(encoder.encode(level)).data) for level in range(253)]
+    sizes = [len(encoder.file(encoder.encode(level))) for level in range(253)]
     targets = {sizes[level] + more for level in (0, 1, 100, 101, 251, 252) for more in (-1, 0, 1)}
     for most in sorted(targets - {sizes[0] - 1}):
         data = codec.compress(pixels, target_size=most)
@@ -345,7 +345,7 @@ def test_verify_inflates_metadata(codec, pixels):
 
 def test_describe_names_installed_models(codec, pixels, models):
     container = parse(codec.compress(pixels))
-    assert describe(container.header, container.chunks, 1).model == "default"
+    assert describe(container, 1).model == "default"
 
 
 def test_devices():

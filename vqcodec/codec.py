@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vqcodec.bitstream import probe
+from vqcodec.bitstream.header import TILE_MAX
+from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
 from vqcodec.compress.encoded import Encoded
-from vqcodec.compress.picture_encoder import (
-    DEFAULT_QUALITY,
-    DEFAULT_TILE,
-    TILE_MAX,
-    Prepared,
-    compress,
-    prepare,
-)
+from vqcodec.compress.picture_encoder import PictureEncoder, Prepared, labels, prepare
+from vqcodec.compress.targets import reaching, within
 from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
@@ -39,6 +37,11 @@ if TYPE_CHECKING:
     from vqcodec.weights.loaded import LoadedModel
 
 __all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec", "Encoded", "Prepared"]
+
+DEFAULT_QUALITY = 50.0
+DEFAULT_TILE = 1024
+_READING = {"metadata", "limits", "strip_gps"}
+"""Options of `compress` that `prepare` takes."""
 
 
 class Codec:
@@ -130,9 +133,7 @@ class Codec:
             target_size: the same for this many bytes.
             psnr: the lowest quality whose PSNR (dB, 8-bit RGB) is at least this.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
-            metadata: as for `prepare`.
-            limits: as for `prepare`.
-            strip_gps: as for `prepare`.
+            metadata, limits, strip_gps: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches for a file that is better for its size: for 3 to 10
                 times as long up to 4, then for far longer.
             label: also write the model's name and decoder fingerprint (about 40 bytes), for `info` only.
@@ -145,36 +146,34 @@ class Codec:
             TargetTooHigh: even quality 100 falls short of `psnr`.
             ValueError: an option out of range, or more than one of quality, bpp, target_size and psnr.
         """
-        data, _ = self.compress_with_info(
-            image,
-            quality=quality,
-            bpp=bpp,
-            target_size=target_size,
-            psnr=psnr,
-            tile=tile,
-            metadata=metadata,
-            limits=limits,
-            label=label,
-            effort=effort,
-            strip_gps=strip_gps,
-            progress=progress,
-        )
-        return data
+        if sum(option is not None for option in (quality, bpp, target_size, psnr)) > 1:
+            raise ValueError("give only one of quality, bpp, target_size and psnr")
+        quality = checked_quality(DEFAULT_QUALITY if quality is None else quality)
+        for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"{option} must be positive, not {value}")
+        ready = image if isinstance(image, Prepared) else prepare(image, metadata, limits, strip_gps)
+        picture = ready.picture
+        if label:
+            ready = replace(ready, chunks=(*labels(self.model), *ready.chunks))
+        coding = PictureEncoder(self.encoder, self.decoder, ready, tile, effort, progress)
+        if bpp is not None:
+            target_size = int(bpp * picture.width * picture.height / 8)
+        if target_size is not None:
+            return within(lambda level: coding.file(coding.encode(level)), target_size)
+        if psnr is not None:
+            return coding.file(reaching(coding.encode, coding.psnr, psnr))
+        return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels))))
 
     def compress_with_info(self, image: Any, **options: Any) -> tuple[bytes, ImageInfo]:
         """As `compress`, with a description of the file beside its bytes."""
         start = time.perf_counter()
-        found = compress(self.encoder, self.decoder, image, **options)
-        info = describe(
-            found.header,
-            found.chunks,
-            len(found.data),
-            model=self.name,
-            seconds=time.perf_counter() - start,
-            notes=found.notes,
-            preview_bytes=found.layer_ends,
-        )
-        return found.data, info
+        reading = {name: options.pop(name) for name in _READING & options.keys()}
+        ready = image if isinstance(image, Prepared) else self.prepare(image, **reading)
+        data = self.compress(ready, **options)
+        seconds = time.perf_counter() - start
+        front = probe(data, Limits(0, 0, 0, 0))
+        return data, describe(front, len(data), self.name, seconds=seconds, notes=ready.picture.notes)
 
     def decompress(
         self,
@@ -260,16 +259,9 @@ class Codec:
         start = time.perf_counter()
         found = decode(self.decoder, src, **options)
         encoded, more = encode_image(found.image, kind)
-        info = describe(
-            found.container.header,
-            found.container.chunks,
-            found.size,
-            model=self.name,
-            complete=found.container.complete,
-            seconds=time.perf_counter() - start,
-            notes=(*found.notes, *more),
-        )
-        return encoded, info
+        seconds = time.perf_counter() - start
+        notes = (*found.notes, *more)
+        return encoded, describe(found.container, found.size, self.name, seconds=seconds, notes=notes)
 
     def encode(
         self, pixels: NDArray[np.uint8], level: int, tile: int = DEFAULT_TILE, effort: int = 1

@@ -112,7 +112,7 @@ class VqcImageFile(ImageFile.ImageFile):
             raise UnidentifiedImageError(f"cannot open this .vqc file: {error}") from error
         self.fp.seek(0, os.SEEK_END)
         size = self.fp.tell()
-        found = probing.describe(front.header, front.chunks, size, complete=size >= front.file_bytes)
+        found = probing.describe(front, size)
         if "exif" in blocks:
             blocks["exif"] = EXIF_PREFIX + blocks["exif"]
         self._size, self._mode = (found.width, found.height), found.mode

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
-from vqcodec.bitstream import parse, tile_count, unpack_alpha, unpack_metadata
-from vqcodec.bitstream import probe as probe_bytes
-from vqcodec.bitstream.partial import file_size, read_front
+from vqcodec.bitstream import Container, Probe, parse, tile_count, unpack_alpha, unpack_metadata
+from vqcodec.bitstream.partial import file_size, opened, read_front
 from vqcodec.bitstream.payloads import METADATA_TYPES
 from vqcodec.files import Source, read_source
-from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, ImageInfo, Limits
+from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits
 from vqcodec.weights import zoo
 
 
@@ -22,15 +19,9 @@ def probe(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
         OSError: the file cannot be read.
         FormatError: not a .vqc file, damaged before the coded picture, over the limits, or too new.
     """
-    if not isinstance(source, (str, os.PathLike)):
-        data = read_source(source)
-        front, size = probe_bytes(data, limits), len(data)
-    else:
-        with Path(source).open("rb") as file:
-            front, prefix = read_front(file, limits)
-            size = file_size(file, len(prefix))
-    complete = size >= front.file_bytes
-    return describe(front.header, front.chunks, size, complete=complete, preview_bytes=front.layer_ends)
+    with opened(source) as file:
+        front, prefix = read_front(file, limits)
+        return describe(front, file_size(file, len(prefix)))
 
 
 def verify(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
@@ -47,28 +38,20 @@ def verify(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
             unpack_metadata(chunk, limits)
         elif chunk.type == "ALPH":
             unpack_alpha(chunk, container.header)
-    return describe(container.header, container.chunks, len(data))
+    return describe(container, len(data))
 
 
-def describe(
-    header: Header,
-    chunks: Sequence[Chunk],
-    file_bytes: int,
-    *,
-    model: str | None = None,
-    complete: bool = True,
-    seconds: float | None = None,
-    notes: tuple[str, ...] = (),
-    preview_bytes: tuple[int, ...] = (),
-) -> ImageInfo:
+def describe(front: Probe, file_bytes: int, model: str | None = None, **more: Any) -> ImageInfo:
     """Summarise a file.
 
     Args:
+        file_bytes: what there is of it.
         model: name of its model; if None, that of an installed model with the file's fingerprint, or else
             what the file says.
-        complete, seconds, notes, preview_bytes: as in `ImageInfo`.
+        more: `seconds` and `notes` of the `ImageInfo`.
     """
-    said = {chunk.type: chunk.data for chunk in chunks}
+    header, parsed = front.header, front if isinstance(front, Container) else None
+    said = {chunk.type: chunk.data for chunk in front.chunks}
     if model is None:
         installed = zoo.find_by_id(header.bitstream_id)
         model = installed.name if installed else said["mODL"].decode("utf-8") if "mODL" in said else None
@@ -82,12 +65,11 @@ def describe(
         model=model,
         decoder_id=said["dECD"].hex() if "dECD" in said else None,
         tiles=tile_count(header),
-        metadata={chunk.type: len(chunk.data) for chunk in chunks},
-        seconds=seconds,
+        metadata={chunk.type: len(chunk.data) for chunk in front.chunks},
         level=header.level,
         tile=header.tile,
         version=f"{header.major}.{header.minor}",
-        complete=complete,
-        notes=notes,
-        preview_bytes=preview_bytes,
+        complete=parsed.complete if parsed else file_bytes >= front.file_bytes,
+        preview_bytes=() if parsed else front.layer_ends,
+        **more,
     )

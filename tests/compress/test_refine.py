@@ -10,8 +10,8 @@ from PIL import Image
 from tests.tiny import load_codec, picture
 from vqcodec.codec import Codec
 from vqcodec.compress import refine
-from vqcodec.compress.feedback import PARTS
-from vqcodec.compress.refine import EFFORT_STEPS, Refiner, parts, trusted
+from vqcodec.compress.feedback import EFFORT_STEPS, PARTS
+from vqcodec.compress.refine import Refiner, parts, trusted
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.metrics.rate_distortion import mse
 from vqcodec.model import codebook as quantizer
@@ -80,7 +80,7 @@ def test_the_search_never_returns_a_target_that_is_worse(tiny_weights, monkeypat
     level = torch.tensor([0.6])
     y = codec.model.transforms.analyse(x, level)
     monkeypatch.setattr(Refiner, "_evaluate", against)
-    assert torch.equal(refiner.refine(x, y, level, 5), y)
+    assert torch.equal(refiner.refine(x, y, level, EFFORT_STEPS[5]), y)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 40), (530, 24)])

@@ -10,15 +10,10 @@ import pytest
 from PIL import Image
 
 from tests.image.samples import saved
-from vqcodec.bitstream.header import SIDE_MAX
 from vqcodec.errors import UnsupportedImage
 from vqcodec.image.metadata import Metadata
-from vqcodec.image.picture import FORMAT_SIDE, load_picture, to_pil
+from vqcodec.image.picture import load_picture, to_pil
 from vqcodec.types import Limits
-
-
-def test_side_limit_is_that_of_the_format():
-    assert FORMAT_SIDE == SIDE_MAX
 
 
 def test_rgb_is_taken_as_it_is(pixels):

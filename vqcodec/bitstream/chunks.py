@@ -43,11 +43,6 @@ KNOWN = {
 """Every chunk type of version 1; each may stand in a file once at most."""
 
 
-def is_critical(kind: str) -> bool:
-    """Tell whether a reader that does not know this chunk type must refuse the file."""
-    return "A" <= kind[0] <= "Z"
-
-
 def alpha_bound(header: Header) -> int:
     """Return the most bytes an ALPH payload may have: a method byte and the plane as deflate's worst case.
 
@@ -69,7 +64,7 @@ def write_chunks(chunks: Sequence[Chunk], header: Header) -> tuple[bytes, bytes]
     for chunk in chunks:
         kind = chunk.type.encode("ascii", "replace")
         problem = _type_problem(kind) or _payload_problem(chunk, header)
-        if problem is None and is_critical(chunk.type) and chunk.type not in KNOWN:
+        if problem is None and chunk.type[0].isupper() and chunk.type not in KNOWN:
             problem = "is critical and unknown"
         if problem:
             raise ValueError(f"chunk {chunk.type!r} {problem}")
@@ -132,7 +127,7 @@ def _read_chunk(cursor: Cursor, header: Header, limits: Limits) -> Chunk:
     if problem:
         raise CorruptData(where(name, at, problem))
     chunk = Chunk(kind.decode("ascii"), bytes(payload))
-    if is_critical(chunk.type) and chunk.type not in KNOWN:
+    if chunk.type[0].isupper() and chunk.type not in KNOWN:
         raise UnsupportedVersion(where(name, at, "unknown critical chunk, a newer decoder is needed"))
     problem = _payload_problem(chunk, header)
     if problem:

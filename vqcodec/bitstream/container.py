@@ -14,9 +14,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from vqcodec.bitstream.chunks import read_chunks, read_count, write_chunks
+from vqcodec.bitstream.chunks import CRC_BYTES, read_chunks, read_count, write_chunks
 from vqcodec.bitstream.fields import VARINT_MAX, Cursor, encode_varint, where
 from vqcodec.bitstream.header import CODER_WORD_BYTES, LAYERS, MAGIC, read_header, tile_count, write_header
 from vqcodec.errors import CorruptData, Truncated
@@ -24,29 +23,9 @@ from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits
 
 __all__ = ["MAGIC", "Container", "Probe", "parse", "probe", "write"]
 
-CRC_BYTES = 4
-
 
 @dataclass(frozen=True)
-class Container:
-    """A parsed file; every checksum of what is here was right.
-
-    Attributes:
-        segments: [tile][layer]; None for a segment that the data does not (wholly) contain.
-        file_bytes: size of the complete file, by its table of contents.
-        complete: no segment that was asked for is missing.
-        warnings: remarks for people, one line each.
-    """
-
-    header: Header
-    chunks: tuple[Chunk, ...]
-    segments: tuple[tuple[bytes | None, ...], ...]
-    file_bytes: int
-    complete: bool
-    warnings: tuple[str, ...] = ()
-
-
-class Probe(NamedTuple):
+class Probe:
     """What the start of a file tells: all but the coded picture.
 
     Attributes:
@@ -65,6 +44,21 @@ class Probe(NamedTuple):
     def file_bytes(self) -> int:
         """Size of the complete file, by its table of contents."""
         return self.layer_ends[-1]
+
+
+@dataclass(frozen=True)
+class Container(Probe):
+    """A parsed file; every checksum of what is here was right.
+
+    Attributes:
+        segments: [tile][layer]; None for a segment that the data does not (wholly) contain.
+        complete: no segment that was asked for is missing.
+        warnings: remarks for people, one line each.
+    """
+
+    segments: tuple[tuple[bytes | None, ...], ...]
+    complete: bool
+    warnings: tuple[str, ...] = ()
 
 
 def write(header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Sequence[Chunk] = ()) -> bytes:
@@ -120,7 +114,7 @@ def parse(
         ValueError: `layers` is not 1 to the number of layers.
     """
     view = memoryview(data)
-    front = _read_front(view, limits, None if allow_partial else layers or LAYERS)
+    front = probe(view, limits, 0 if allow_partial else layers or LAYERS)
     header, tiles = front.header, tile_count(front.header)
     wanted = header.layers if layers is None else layers
     if not 1 <= wanted <= header.layers:
@@ -135,27 +129,23 @@ def parse(
         raise CorruptData(where("end of file", end, f"{len(view) - end} more bytes follow"))
     segments = _read_segments(Cursor(view, front.data_offset), front.lengths, tiles)
     by_tile = tuple(tuple(segments[tile::tiles]) for tile in range(tiles))
-    complete = len(view) >= end
-    warnings: tuple[str, ...] = ()
-    if not complete:
-        asked = segments[: wanted * tiles]
-        missing = sum(segment is None for segment in asked)
-        warnings = (f"the data ends early: {missing} of {len(asked)} segments are missing",)
-    return Container(header, front.chunks, by_tile, front.layer_ends[-1], complete, warnings)
+    asked = segments[: wanted * tiles]
+    missing = asked.count(None)
+    warnings = (f"the data ends early: {missing} of {len(asked)} segments are missing",) if missing else ()
+    return Container(**vars(front), segments=by_tile, complete=not missing, warnings=warnings)
 
 
-def probe(prefix: bytes, limits: Limits = DEFAULT_LIMITS) -> Probe:
+def probe(prefix: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, layers: int = 0) -> Probe:
     """Read all that stands before the segments from the first bytes of a file, and check its checksums.
+
+    Args:
+        layers: the prefix is to hold the segments of so many layers, too.
 
     Raises:
         CorruptData, LimitExceeded, UnsupportedVersion: as for `parse`.
         Truncated: the prefix is too short; try again with more of the file.
     """
-    return _read_front(memoryview(prefix), limits, None)
-
-
-def _read_front(view: memoryview, limits: Limits, whole: int | None) -> Probe:
-    """whole: the data must hold so many layers, None if not even the first."""
+    view = memoryview(prefix)
     cursor = Cursor(view)
     header, has_chunks = read_header(cursor, limits)
     count = read_count(cursor) if has_chunks else 0
@@ -167,9 +157,7 @@ def _read_front(view: memoryview, limits: Limits, whole: int | None) -> Probe:
     word = CODER_WORD_BYTES[header.coder_id]
     # A few header bytes may announce a million tiles. Nothing is built per tile until the data proves long
     # enough to hold them: a length byte each, and in whole layers a checksum each and a word each in layer 0.
-    least = entries + CRC_BYTES
-    if whole is not None:
-        least += whole * tiles * CRC_BYTES + tiles * word
+    least = entries + CRC_BYTES + layers * tiles * CRC_BYTES + (tiles * word if layers else 0)
     cursor.require(least, f"table of contents and segments of {tiles} tiles")
 
     start = cursor.offset

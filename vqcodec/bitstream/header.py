@@ -48,8 +48,8 @@ def tile_count(header: Header) -> int:
     return columns * rows
 
 
-def check_header(header: Header) -> None:
-    """Check that `header` can be written at all.
+def write_header(header: Header, *, chunks: bool) -> bytes:
+    """Return the fixed header, up to and including coder_id; `chunks` says whether a chunk list follows.
 
     Raises:
         ValueError: a field is outside what the format can hold.
@@ -68,15 +68,6 @@ def check_header(header: Header) -> None:
         raise ValueError(f"level must be 0..{LEVEL_MAX}, not {header.level}")
     if not (0 <= header.minor <= 0xFF and 0 <= header.ignorable <= 0xFF):
         raise ValueError("minor and ignorable must be 0..255")
-
-
-def write_header(header: Header, *, chunks: bool) -> bytes:
-    """Return the fixed header, up to and including coder_id; `chunks` says whether a chunk list follows.
-
-    Raises:
-        ValueError: a field is outside what the format can hold.
-    """
-    check_header(header)
     colour = (COLOUR_GRAY if header.gray else 0) | (COLOUR_ALPHA if header.alpha else 0)
     return b"".join(
         (
@@ -104,7 +95,9 @@ def read_header(cursor: Cursor, limits: Limits) -> tuple[Header, bool]:
         Truncated: the data ends inside the header.
         UnsupportedVersion: another major version, or a flag, colour bit or coder this reader does not know.
     """
-    _read_magic(cursor)
+    if not MAGIC.startswith(bytes(cursor.data[: len(MAGIC)])):  # shorter data may only be cut
+        raise CorruptData(where("magic", 0, "this is not a .vqc file"))
+    cursor.take(len(MAGIC), "magic")
     at = cursor.offset
     major = cursor.uint(1, "major version")
     if major != MAJOR:
@@ -148,14 +141,6 @@ def read_header(cursor: Cursor, limits: Limits) -> tuple[Header, bool]:
     if limits.tiles and tiles > limits.tiles:
         raise LimitExceeded(where("tile", at, f"{tiles} tiles exceed the limit of {limits.tiles}"))
     return header, bool(critical & FLAG_CHUNKS)
-
-
-def _read_magic(cursor: Cursor) -> None:
-    """Step over the magic; four bytes or fewer suffice to tell 'another kind of file' from 'cut short'."""
-    start = bytes(cursor.data[: len(MAGIC)])
-    if not MAGIC.startswith(start):
-        raise CorruptData(where("magic", 0, "this is not a .vqc file"))
-    cursor.take(len(MAGIC), "magic")
 
 
 def _known_bits(cursor: Cursor, name: str, known: int) -> int:

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from pathlib import Path
 from typing import IO
 
 from vqcodec.bitstream.container import Probe, probe
 from vqcodec.errors import Truncated
-from vqcodec.files import Source
+from vqcodec.files import Source, read_source
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
 _FIRST_READ = 4096
+
+
+def opened(source: Source) -> contextlib.AbstractContextManager[IO[bytes]]:
+    """A source as a file: of a path, it is closed at the end of the `with` block.
+
+    Raises:
+        OSError: the file cannot be opened.
+        TypeError: the source is no path, bytes-like or binary file object.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return Path(source).open("rb")
+    if isinstance(source, (bytes, bytearray, memoryview)) or not hasattr(source, "read"):
+        return io.BytesIO(read_source(source))
+    return contextlib.nullcontext(source)
 
 
 def read_front(file: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> tuple[Probe, bytes]:
@@ -45,14 +61,10 @@ def read_layers(source: Source, layers: int, limits: Limits = DEFAULT_LIMITS) ->
     Raises:
         OSError, FormatError: as for `read_front`.
     """
-    if isinstance(source, (str, os.PathLike)):
-        with Path(source).open("rb") as file:
-            return read_layers(file, layers, limits)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return bytes(source), len(source)
-    front, data = read_front(source, limits)
-    data += source.read(max(0, front.layer_ends[layers - 1] - len(data)))
-    return data, file_size(source, len(data))
+    with opened(source) as file:
+        front, data = read_front(file, limits)
+        data += file.read(max(0, front.layer_ends[layers - 1] - len(data)))
+        return data, file_size(file, len(data))
 
 
 def file_size(file: IO[bytes], read: int) -> int:

@@ -65,8 +65,12 @@ def pack_alpha(plane: bytes, width: int, height: int) -> Chunk:
     """
     if width < 1 or height < 1 or len(plane) != width * height:
         raise ValueError(f"an alpha plane of {len(plane)} bytes is not {width}x{height}")
+    import numpy as np  # noqa: PLC0415  most files have no alpha
+
+    rows = np.frombuffer(plane, np.uint8).reshape(height, width)
+    differences = np.concatenate([rows[:1], rows[1:] - rows[:-1]]).tobytes()
     plain = bytes((FILTER_NONE,)) + zlib.compress(plane, _ZLIB_LEVEL)
-    up = bytes((FILTER_UP,)) + zlib.compress(_differences(plane, width), _ZLIB_LEVEL)
+    up = bytes((FILTER_UP,)) + zlib.compress(differences, _ZLIB_LEVEL)
     return Chunk("ALPH", min(plain, up, key=len))
 
 
@@ -83,7 +87,11 @@ def unpack_alpha(chunk: Chunk, header: Header) -> bytes:
     rows = _inflate("ALPH", body, size + 1)
     if len(rows) != size:
         raise CorruptData(f"chunk 'ALPH': the plane is not {size} bytes")
-    return rows if method == bytes((FILTER_NONE,)) else _sums(rows, header.width)
+    if method == bytes((FILTER_NONE,)):
+        return rows
+    import numpy as np  # noqa: PLC0415  as above
+
+    return np.frombuffer(rows, np.uint8).reshape(-1, header.width).cumsum(0, dtype=np.uint8).tobytes()
 
 
 def _inflate(chunk_type: str, body: bytes, most: int) -> bytes:
@@ -98,18 +106,3 @@ def _inflate(chunk_type: str, body: bytes, most: int) -> bytes:
     if not stream.eof or stream.unused_data:
         raise CorruptData(f"chunk {chunk_type!r}: deflated data is cut short or followed by other bytes")
     return raw
-
-
-def _differences(plane: bytes, width: int) -> bytes:
-    """Subtract from every byte the one a row above it, modulo 256; the first row stays."""
-    import numpy as np  # noqa: PLC0415  most files have no alpha
-
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, width)
-    return np.concatenate([rows[:1], rows[1:] - rows[:-1]]).tobytes()
-
-
-def _sums(rows: bytes, width: int) -> bytes:
-    """Undo `_differences`: running sums down the columns, modulo 256."""
-    import numpy as np  # noqa: PLC0415  as above
-
-    return np.frombuffer(rows, np.uint8).reshape(-1, width).cumsum(0, dtype=np.uint8).tobytes()

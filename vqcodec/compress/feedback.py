@@ -1,18 +1,8 @@
 """Efforts 2 to 4: code again with targets that make up for the decoded picture's error.
 
-The quantiser takes y = g_a(x) for its target and prices an error at w |y - y_hat|^2, channel by channel. But
-errors of many channels meet in one pixel, where they add up or cancel. Once codewords are chosen that is
-known: with g the gradient at y_hat of
-
-    D(y_hat) = lambda(t) 255^2 SSE ln 2        in nats, SSE / 3 over the pixels' three colours,
-
-the target moves a part b of the way to where a quadratic of the quantiser's own curvature has its minimum,
-
-    target <- target + b (y_hat - g / 2w - target),
-
-and everything is coded again. This is the step of `vqcodec.compress.refine` without the rate's gradient,
-which needs the real-valued prior and several times the time; efforts 5 to 9 end with such steps too. The
-result of the least error plus rate, by the coded bytes, is kept.
+The step is that of `vqcodec.compress.refine` without the rate's gradient, which needs the real-valued prior
+and several times the time; efforts 5 to 9 end with such steps too. The result of the least error plus rate,
+by the coded bytes, is kept.
 """
 
 from __future__ import annotations
@@ -23,7 +13,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vqcodec.compress.refine import EFFORT_STEPS
 from vqcodec.compress.search import TileSegments, rate_in_nats
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.model.codebook import SLOPE
@@ -31,6 +20,8 @@ from vqcodec.model.precision import transforms_in
 from vqcodec.model.vqvae import Transforms, lambda_of_level
 from vqcodec.tiling import BLOCK, Place, at, windows
 
+EFFORT_STEPS = {5: 5, 6: 7, 7: 11, 8: 18, 9: 30}
+"""Steps of `vqcodec.compress.refine` by effort, before any part b here."""
 AFTER_REFINING = (0.1, 0.05)
 """The parts b after `vqcodec.compress.refine`, whose rate is an estimate without class offsets."""
 PARTS: dict[int, tuple[float, ...]] = {
@@ -104,9 +95,7 @@ class Feedback:
         with transforms_in(self._bf16, x.device.type):
             decoded = self._transforms.synthesise(y_hat, self._t)
         squares = (decoded - x).square()
-        below, right = (
-            max(BLOCK * part.stop - side, 0)
-            for part, side in zip(place, self._source.pixels.shape[:2], strict=True)
-        )
-        shown = squares[:, :, : squares.shape[2] - below, : squares.shape[3] - right]
-        return torch.nn.functional.pad(shown, (0, right, 0, below))
+        height, width = self._source.pixels.shape[:2]
+        squares[:, :, height - BLOCK * place[0].start :] = 0
+        squares[:, :, :, width - BLOCK * place[1].start :] = 0
+        return squares

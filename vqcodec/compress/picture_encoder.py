@@ -1,6 +1,6 @@
 """A picture -> the bytes of a .vqc file.
 
-image --prepare--> Prepared --choose a level, encode--> Encoded --PictureEncoder.file--> Compressed
+image --prepare--> Prepared --choose a level, encode--> Encoded --PictureEncoder.file--> bytes
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.bitstream import pack_alpha, pack_metadata, write
-from vqcodec.bitstream.container import CRC_BYTES
-from vqcodec.bitstream.header import LAYERS, TILE_UNIT, TILE_UNITS_MAX
-from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
+from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
 from vqcodec.compress.encoded import Encoded, out_of_reach
-from vqcodec.compress.targets import reaching, within
 from vqcodec.image.colour import mean_of_channels
 from vqcodec.image.metadata import CHUNK_TYPES, parse_kinds
 from vqcodec.image.picture import Picture, load_picture
@@ -29,9 +26,6 @@ if TYPE_CHECKING:
     from vqcodec.decompress.tile_decoder import TileDecoder
     from vqcodec.weights.loaded import LoadedModel
 
-DEFAULT_QUALITY = 50.0
-DEFAULT_TILE = 1024
-TILE_MAX = TILE_UNIT * TILE_UNITS_MAX
 SAFE_STEP = LEVEL_MAX // 25
 """Distance of the levels that are tried where codewords do not reach."""
 SAMPLE, PATCH = 512, 128
@@ -44,23 +38,6 @@ class Prepared:
 
     picture: Picture
     chunks: tuple[Chunk, ...]
-
-
-@dataclass(frozen=True)
-class Compressed:
-    """A .vqc file and what it was made from.
-
-    Attributes:
-        data: the file.
-        layer_ends: offset at which each layer ends.
-        notes: remarks on the picture, for people.
-    """
-
-    data: bytes
-    header: Header
-    chunks: tuple[Chunk, ...]
-    layer_ends: tuple[int, ...]
-    notes: tuple[str, ...]
 
 
 def prepare(
@@ -80,54 +57,6 @@ def prepare(
     return Prepared(picture, tuple(chunks))
 
 
-def compress(
-    encoder: TileEncoder,
-    decoder: TileDecoder,
-    image: Any,
-    *,
-    quality: float | None = None,
-    bpp: float | None = None,
-    target_size: int | None = None,
-    psnr: float | None = None,
-    tile: int = DEFAULT_TILE,
-    metadata: str | Iterable[str] = "all",
-    limits: Limits = DEFAULT_LIMITS,
-    label: bool = False,
-    effort: int = 1,
-    strip_gps: bool = False,
-    progress: TileProgress | None = None,
-) -> Compressed:
-    """Compress a picture with both halves of a model; arguments and errors are those of `Codec.compress`."""
-    if sum(option is not None for option in (quality, bpp, target_size, psnr)) > 1:
-        raise ValueError("give only one of quality, bpp, target_size and psnr")
-    if tile % TILE_UNIT or not 0 <= tile <= TILE_MAX:
-        raise ValueError(f"tile must be 0 or a multiple of {TILE_UNIT} up to {TILE_MAX}, not {tile}")
-    quality = checked_quality(DEFAULT_QUALITY if quality is None else quality)
-    for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
-        if value is not None and not 0 < value < float("inf"):
-            raise ValueError(f"{option} must be positive, not {value}")
-    if not 1 <= effort <= EFFORT_MAX:
-        raise ValueError(f"effort must be 1 to {EFFORT_MAX}, not {effort}")
-    ready = image if isinstance(image, Prepared) else prepare(image, metadata, limits, strip_gps)
-    picture = ready.picture
-    tiles = -(-picture.width // tile) * -(-picture.height // tile) if tile else 1
-    if tiles > DEFAULT_LIMITS.tiles:
-        raise ValueError(f"{tiles} tiles are more than a decoder accepts, use larger ones")
-    if label:
-        ready = replace(ready, chunks=(*labels(encoder.model), *ready.chunks))
-    if bpp is not None:
-        target_size = int(bpp * picture.width * picture.height / 8)
-
-    coding = PictureEncoder(encoder, decoder, ready, tile, effort, progress)
-    if target_size is not None:
-        return within(
-            lambda level: coding.file(coding.encode(level)), lambda file: len(file.data), target_size
-        )
-    if psnr is not None:
-        return coding.file(reaching(coding.encode, coding.psnr, psnr))
-    return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels))))
-
-
 def labels(model: LoadedModel) -> tuple[Chunk, ...]:
     """The chunks that name a model and its decoder."""
     name = model.name.encode("utf-8")
@@ -135,22 +64,43 @@ def labels(model: LoadedModel) -> tuple[Chunk, ...]:
     return (*named, Chunk("dECD", model.decoder_id))
 
 
+@dataclass
 class PictureEncoder:
-    """Codes one prepared picture at as many levels as it takes."""
+    """Codes one prepared picture at as many levels as it takes.
 
-    def __init__(
-        self,
-        encoder: TileEncoder,
-        decoder: TileDecoder,
-        ready: Prepared,
-        tile: int,
-        effort: int,
-        progress: TileProgress | None = None,
-    ) -> None:
-        """tile, effort and progress as for `Codec.compress`, checked there."""
-        self._encoder, self._decoder, self._ready = encoder, decoder, ready
-        self._tile, self._effort, self._progress = tile, effort, progress
+    Attributes:
+        tile, effort, progress: as for `Codec.compress`.
+
+    Raises:
+        ValueError: effort or tile out of range, or more tiles than a decoder accepts.
+    """
+
+    encoder: TileEncoder
+    decoder: TileDecoder
+    ready: Prepared
+    tile: int
+    effort: int
+    progress: TileProgress | None = None
+
+    def __post_init__(self) -> None:
+        if self.tile % TILE_UNIT or not 0 <= self.tile <= TILE_MAX:
+            raise ValueError(f"tile must be 0 or a multiple of {TILE_UNIT} up to {TILE_MAX}, not {self.tile}")
+        if not 1 <= self.effort <= EFFORT_MAX:
+            raise ValueError(f"effort must be 1 to {EFFORT_MAX}, not {self.effort}")
         self._sampled: dict[int, float] = {}
+        picture = self.ready.picture
+        self._header = Header(
+            width=picture.width,
+            height=picture.height,
+            level=0,
+            bitstream_id=self.encoder.model.bitstream_id,
+            gray=picture.gray,
+            alpha=picture.alpha is not None,
+            tile=self.tile,
+        )
+        tiles = tile_count(self._header)
+        if tiles > DEFAULT_LIMITS.tiles:
+            raise ValueError(f"{tiles} tiles are more than a decoder accepts, use larger ones")
 
     def encode(self, level: int) -> Encoded:
         """Encode at `level`, or at the level below it that comes out best if the codewords do not reach.
@@ -167,44 +117,30 @@ class PictureEncoder:
 
     def psnr(self, encoded: Encoded) -> float:
         """PSNR in dB, of 8-bit RGB or gray, of what decodes from it."""
-        return self._psnr(self._ready.picture.pixels, encoded, self._tile)
+        return self._psnr(self.ready.picture.pixels, encoded, self.tile)
 
-    def file(self, encoded: Encoded) -> Compressed:
+    def file(self, encoded: Encoded) -> bytes:
         """The .vqc file."""
-        picture, chunks = self._ready.picture, self._ready.chunks
-        header = Header(
-            width=picture.width,
-            height=picture.height,
-            level=encoded.level,
-            bitstream_id=self._encoder.model.bitstream_id,
-            gray=picture.gray,
-            alpha=picture.alpha is not None,
-            tile=self._tile,
-            layers=LAYERS,
-        )
-        data = write(header, encoded.segments, chunks)
-        sizes = [sum(len(tile[layer]) + CRC_BYTES for tile in encoded.segments) for layer in range(LAYERS)]
-        ends = tuple(len(data) - sum(sizes[layer + 1 :]) for layer in range(LAYERS))
-        return Compressed(data, header, chunks, ends, picture.notes)
+        return write(replace(self._header, level=encoded.level), encoded.segments, self.ready.chunks)
 
     def _encode(self, level: int) -> Encoded:
-        pixels = self._ready.picture.pixels
-        return self._encoder.encode(pixels, level, self._tile, self._effort, self._progress)
+        pixels = self.ready.picture.pixels
+        return self.encoder.encode(pixels, level, self.tile, self.effort, self.progress)
 
     def _sample_psnr(self, level: int) -> float:
         """PSNR of a sample at a level; effort moves both sides of a comparison alike."""
         if level not in self._sampled:
-            pixels = self._ready.picture.pixels
+            pixels = self.ready.picture.pixels
             sample = pixels[np.ix_(*(spread(side) for side in pixels.shape[:2]))]
-            self._sampled[level] = self._psnr(sample, self._encoder.encode(sample, level, 0), 0)
+            self._sampled[level] = self._psnr(sample, self.encoder.encode(sample, level, 0), 0)
         return self._sampled[level]
 
     def _psnr(self, pixels: NDArray[np.uint8], encoded: Encoded, tile: int) -> float:
         height, width = pixels.shape[:2]
-        decoded = self._decoder.decode(
+        decoded = self.decoder.decode(
             encoded.segments, width=width, height=height, level=encoded.level, tile=tile
         )
-        if self._ready.picture.gray:
+        if self.ready.picture.gray:
             return rate_distortion.psnr(pixels[:, :, 0], mean_of_channels(decoded))
         return rate_distortion.psnr(pixels, decoded)
 

@@ -29,8 +29,6 @@ from vqcodec.tiling import BLOCK, Place, at, windows
 from vqcodec.weights.loaded import LoadedModel
 from vqcodec.weights.restore import restore
 
-EFFORT_STEPS = {5: 5, 6: 7, 7: 11, 8: 18, 9: 30}
-"""Quantisations after the first one, by effort."""
 FIRST_PARTS, LAST_PARTS = (0.35, 0.8), (0.06, 0.02)
 """The part b at the first and last step, of short and of long searches; it falls geometrically, because
 constant parts end up oscillating."""
@@ -82,13 +80,12 @@ class Refiner:
         if model.bf16:
             self.model.quantizer.gradient_dtype = torch.bfloat16
 
-    def refine(self, x: Tensor, y: Tensor, t: Tensor, effort: int) -> Tensor:
+    def refine(self, x: Tensor, y: Tensor, t: Tensor, steps: int) -> Tensor:
         """A better target than y (1, M, h, w) for the picture x (1, 3, 16h, 16w) at t (1,) in [0, 1].
 
         Args:
-            effort: one of `EFFORT_STEPS`.
+            steps: quantisations after the first one.
         """
-        steps = EFFORT_STEPS[effort]
         # Callers run in inference mode, whose tensors take no part in gradients; copies made outside it do.
         with torch.inference_mode(False):
             x, y = x.clone(), y.clone()

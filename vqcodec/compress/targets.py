@@ -31,12 +31,13 @@ class Tried(Generic[T]):
 
 
 def search(
-    measure: Callable[[int], tuple[float, T]], target: float, slope: float, *, from_below: bool
+    make: Callable[[int], T], value: Callable[[T], float], target: float, slope: float, *, from_below: bool
 ) -> Tried[T]:
-    """The level next to where `measure` passes `target`, after at most `TRIES` calls.
+    """The level next to where a value passes `target`, after at most `TRIES` calls of each function.
 
     Args:
-        measure: (value, result) at a level 0..252; the value never falls with the level.
+        make: the result at a level 0..252.
+        value: what is measured on a result; it never falls with the level.
         slope: what the value is expected to rise by in a level.
         from_below: find the highest level whose value is at most the target, else the lowest whose is more.
 
@@ -47,7 +48,8 @@ def search(
     above: Tried[T] | None = None
     low, high, level = -1, LEVEL_MAX + 1, LEVEL_MAX // 2
     for left in range(TRIES - 1, -1, -1):
-        tried = Tried(level, *measure(level))
+        result = make(level)
+        tried = Tried(level, value(result), result)
         if tried.value <= target:
             below, low = tried, level
         else:
@@ -74,22 +76,18 @@ def _guess(below: Tried[T] | None, above: Tried[T] | None, target: float, slope:
     return above.level - math.ceil((above.value - target) / slope) - 3 if above and not lossless else 0
 
 
-def within(compress: Callable[[int], T], size: Callable[[T], int], most: int) -> T:
+def within(compress: Callable[[int], bytes], most: int) -> bytes:
     """The largest file of at most `most` bytes; `compress` makes that of a level.
 
     Raises:
         TargetTooSmall: that of level 0 is larger.
     """
-
-    def measure(level: int) -> tuple[float, T]:
-        file = compress(level)
-        return math.log(size(file)), file
-
     # Half a byte more, so that rounding of logarithms does not decide.
-    found = search(measure, math.log(most + 0.5), SIZE_SLOPE, from_below=True).result
-    if size(found) > most:
-        raise TargetTooSmall(f"quality 0 already needs {size(found)} bytes, more than the {most} asked for")
-    return found
+    target = math.log(most + 0.5)
+    file = search(compress, lambda file: math.log(len(file)), target, SIZE_SLOPE, from_below=True).result
+    if len(file) > most:
+        raise TargetTooSmall(f"quality 0 already needs {len(file)} bytes, more than the {most} asked for")
+    return file
 
 
 def reaching(encode: Callable[[int], T], psnr: Callable[[T], float], least: float) -> T:
@@ -98,12 +96,7 @@ def reaching(encode: Callable[[int], T], psnr: Callable[[T], float], least: floa
     Raises:
         TargetTooHigh: that of the highest level falls short.
     """
-
-    def measure(level: int) -> tuple[float, T]:
-        encoded = encode(level)
-        return psnr(encoded), encoded
-
-    found = search(measure, least - 1e-9, PSNR_SLOPE, from_below=False)
+    found = search(encode, psnr, least - 1e-9, PSNR_SLOPE, from_below=False)
     if found.value < least:
         raise TargetTooHigh(f"quality 100 reaches {found.value:.2f} dB, less than the {least:g} asked for")
     return found.result

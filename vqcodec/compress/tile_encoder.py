@@ -9,17 +9,18 @@ sees (`vqcodec.tiling`), so no seam exists.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vqcodec.compress.encoded import Encoded
-from vqcodec.compress.feedback import PARTS, Feedback
-from vqcodec.compress.refine import EFFORT_STEPS, Refiner
+from vqcodec.compress.feedback import EFFORT_STEPS, PARTS, Feedback
+from vqcodec.compress.refine import Refiner
 from vqcodec.compress.search import SCALE, TileSearch, TileSegments, rate_in_nats
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.model.codebook import SLOPE
@@ -62,7 +63,12 @@ class TileEncoder:
         source, t, parts = PaddedPixels(pixels, self.model.device), self.model.t(level), PARTS.get(effort, ())
         search = self._search(greedy=effort not in EFFORT_STEPS)
         count = (1 + len(parts)) * sum(1 for _ in tiles(*source.shape, tile))
-        report = _Counter(progress, count)
+        done = itertools.count(1)
+
+        def report() -> None:
+            if progress is not None:
+                progress(next(done), count)
+
         coded, error = TileSegments(), 0.0
         for place, target, y in self._latents(source, t, tile, effort):
             code = functools.partial(self.code, search, place, level, tile, report)
@@ -91,7 +97,7 @@ class TileEncoder:
             y = self.analyse(source, t, part.inner)
             target = y
             if effort in EFFORT_STEPS:
-                target = self._refine().refine(source.x, y, t, effort)
+                target = self._refine().refine(source.x, y, t, EFFORT_STEPS[effort])
             yield part.inner, target, y
 
     def analyse(self, source: PaddedPixels, t: Tensor, place: Place) -> Tensor:
@@ -118,7 +124,7 @@ class TileEncoder:
         place: Place,
         level: int,
         tile: int,
-        report: _Counter,
+        report: Callable[[], None],
         target: Tensor,
         y: Tensor,
     ) -> tuple[TileSegments, Tensor]:
@@ -150,15 +156,3 @@ class TileEncoder:
                 model = self.model
                 self._searches[greedy] = TileSearch(model.coder, model.transforms, model.device, greedy)
             return self._searches[greedy]
-
-
-class _Counter:
-    """Tells a caller how many of `count` tiles are done."""
-
-    def __init__(self, progress: TileProgress | None, count: int) -> None:
-        self._progress, self._done, self._count = progress, 0, count
-
-    def __call__(self) -> None:
-        self._done += 1
-        if self._progress is not None:
-            self._progress(self._done, self._count)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec.bitstream import parse, unpack_alpha, unpack_metadata
@@ -21,7 +20,7 @@ from vqcodec.errors import ModelMismatch
 from vqcodec.files import Source, read_source
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
 from vqcodec.image.picture import to_pil
-from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits, Region, TileProgress
+from vqcodec.types import DEFAULT_LIMITS, Limits, Region, TileProgress
 
 if TYPE_CHECKING:
     from vqcodec.decompress.tile_decoder import TileDecoder
@@ -72,7 +71,10 @@ def decode(
             f"the file needs model {header.bitstream_id.hex()}, "
             f"but {model.name!r} is {model.bitstream_id.hex()}"
         )
-    _check_region(region, header)
+    x, y, width, height = region or (0, 0, header.width, header.height)
+    inside = x >= 0 and y >= 0 and x + width <= header.width and y + height <= header.height
+    if width <= 0 or height <= 0 or not inside:
+        raise ValueError(f"region {x},{y},{width},{height} is not within {header.width}x{header.height}")
     chunks = {chunk.type: chunk for chunk in container.chunks}
     # Without "icc" the profile is applied, so it is needed all the same.
     blocks = {
@@ -80,7 +82,10 @@ def decode(
         for block, kind in CHUNK_TYPES.items()
         if kind in chunks and (block in kinds or block == "icc")
     }
-    alpha = _alpha(header, chunks["ALPH"], region) if header.alpha else None
+    alpha = None
+    if header.alpha:
+        plane = np.frombuffer(unpack_alpha(chunks["ALPH"], header), np.uint8)
+        alpha = plane.reshape(header.height, header.width)[y : y + height, x : x + width]
     pixels = decoder.decode(
         container.segments,
         width=header.width,
@@ -105,19 +110,3 @@ def checked_realism(realism: float) -> float:
     if not 0 <= realism <= 1:
         raise ValueError(f"realism must be from 0 to 1, not {realism}")
     return float(realism)
-
-
-def _alpha(header: Header, chunk: Chunk, region: Region | None) -> NDArray[np.uint8]:
-    """The alpha plane (H, W) of the picture or a part of it."""
-    alpha = np.frombuffer(unpack_alpha(chunk, header), np.uint8).reshape(header.height, header.width)
-    x, y, width, height = region or (0, 0, header.width, header.height)
-    return alpha[y : y + height, x : x + width]
-
-
-def _check_region(region: Region | None, header: Header) -> None:
-    if region is None:
-        return
-    x, y, width, height = region
-    inside = x >= 0 and y >= 0 and x + width <= header.width and y + height <= header.height
-    if width <= 0 or height <= 0 or not inside:
-        raise ValueError(f"region {x},{y},{width},{height} is not within {header.width}x{header.height}")

@@ -59,7 +59,9 @@ def split_planes(
         return _from_print(image, icc if space == image.mode else None, notes), alpha, None
     image = in_mode(image, "L" if mode in _GRAY else "RGB")
     if mode in ("P", "PA"):
-        image = _gray_if_equal(image)
+        red, green, blue = (np.asarray(band) for band in image.split())
+        if np.array_equal(red, green) and np.array_equal(red, blue):
+            image = image.getchannel(0)
     if icc is None or space == _PROFILE_SPACES[image.mode]:
         return image, alpha, icc
     # A profile of another colour space than the pixels, say an RGB profile on a gray JPEG.
@@ -118,11 +120,6 @@ def _from_print(image: Image.Image, icc: bytes | None, notes: Notes) -> Image.Im
 def mean_of_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Gray (H, W) of RGB (H, W, 3), rounding to nearest: what a gray picture decodes to."""
     return ((pixels.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
-
-
-def _gray_if_equal(image: Image.Image) -> Image.Image:
-    red, green, blue = (np.asarray(band) for band in image.split())
-    return image.getchannel(0) if np.array_equal(red, green) and np.array_equal(red, blue) else image
 
 
 def _narrow(image: Image.Image, notes: Notes) -> tuple[Image.Image, NDArray[np.uint8] | None]:

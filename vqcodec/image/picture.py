@@ -16,16 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from vqcodec.bitstream import MAGIC
+from vqcodec.bitstream.header import MAGIC, SIDE_MAX
 from vqcodec.errors import UnsupportedImage
 from vqcodec.files import read_source
 from vqcodec.image.colour import Notes, in_mode, mean_of_channels, split_planes, to_srgb
 from vqcodec.image.metadata import EXIF_PREFIX, KINDS, Metadata, clean_exif, clean_xmp
-from vqcodec.types import Limits
-
-DEFAULT_LIMITS = Limits()
-FORMAT_SIDE = 65_535
-"""Longest side a .vqc header may announce."""
+from vqcodec.types import DEFAULT_LIMITS, Limits
 
 _STRIP = 512
 """Rows copied from Pillow at a time."""
@@ -190,7 +186,7 @@ def _check_size(image: Image.Image, limits: Limits) -> None:
     width, height = image.size
     if width < 1 or height < 1:
         raise UnsupportedImage("the picture has no pixels")
-    side = min(limits.side or FORMAT_SIDE, FORMAT_SIDE)
+    side = min(limits.side or SIDE_MAX, SIDE_MAX)
     if max(width, height) > side:
         raise UnsupportedImage(f"{width}x{height} pixels: a side is longer than {side}")
     if limits.pixels and width * height > limits.pixels:

@@ -24,13 +24,10 @@ SUFFIXES = {
     ".pnm": "PPM",
 }
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "PNG": {},
     "JPEG": {"quality": 95, "subsampling": 0, "optimize": True},
     "WEBP": {"lossless": True, "exact": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
     "TIFF": {"compression": "tiff_deflate"},
-    "BMP": {},
-    "PPM": {},
 }
 _WITH_ALPHA = {"PNG", "WEBP", "AVIF", "TIFF"}
 _WITH_METADATA = {"PNG", "JPEG", "WEBP", "AVIF", "TIFF"}
@@ -70,7 +67,7 @@ def encode_image(image: Image.Image, kind: str) -> tuple[bytes, tuple[str, ...]]
     if kind not in _WITH_ALPHA and image.mode in ("LA", "RGBA"):
         image = _flatten(image)
         notes.append(f"{kind} has no alpha channel, flattened on white")
-    options = dict(_OPTIONS[kind]) | _metadata_options(image, kind, notes)
+    options = _OPTIONS.get(kind, {}) | _metadata_options(image, kind, notes)
     buffer = io.BytesIO()
     # With an empty info the options alone decide what is kept, not each plugin's defaults; a copy of the
     # picture with an empty info would need its memory once more.
@@ -90,7 +87,8 @@ def encode_image(image: Image.Image, kind: str) -> tuple[bytes, tuple[str, ...]]
 def _metadata_options(image: Image.Image, kind: str, notes: list[str]) -> dict[str, Any]:
     blocks = {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info}
     if kind not in _WITH_METADATA:
-        notes.extend(f"{kind} cannot hold the {_title(key)} block, dropped" for key in blocks)
+        titles = (key.removesuffix("_profile") for key in blocks)
+        notes.extend(f"{kind} cannot hold the {title} block, dropped" for title in titles)
         return {}
     if kind == "JPEG":
         for key in ("exif", "xmp"):
@@ -113,10 +111,6 @@ def _metadata_options(image: Image.Image, kind: str, notes: list[str]) -> dict[s
     else:
         options["xmp"] = blocks["xmp"]
     return options
-
-
-def _title(key: str) -> str:
-    return "icc" if key == "icc_profile" else key
 
 
 def _flatten(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from vqcodec.inspect.bit_report import PASS_NAMES, BitReport
 from vqcodec.inspect.page import FAINT, STRONG, TRACK, Page, heat
-from vqcodec.model.blocks import BLOCK
+from vqcodec.tiling import BLOCK
 
 _SMALL, _LARGE = 640, 1200
 """Bounds on the longer side of the map, in pixels: smaller pictures are enlarged, larger ones reduced."""

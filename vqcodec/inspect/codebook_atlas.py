@@ -16,8 +16,8 @@ from vqcodec.codec import Codec
 from vqcodec.compress.dial import level_from_quality
 from vqcodec.entropy.codebooks import CodedBand
 from vqcodec.inspect.page import FAINT, RULE, Page
-from vqcodec.model.blocks import BLOCK
 from vqcodec.model.integer_conv import VALUE_STEP
+from vqcodec.tiling import BLOCK
 from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.loaded import LoadedModel
 

@@ -20,9 +20,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vqcodec.entropy.coding_order import PASSES
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.blocks import BLOCK, LEVEL_KNOTS
+from vqcodec.model.blocks import LEVEL_KNOTS
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.tiling import BLOCK
 from vqcodec.weights.checkpoint import REALISM, load_weights
 from vqcodec.weights.zoo import DEFAULT_MODEL, find_model
 

@@ -15,8 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.tiling import BLOCK as BLOCK
-
 LEVEL_KNOTS = 9
 """Knots of the quality t in [0, 1]; everything that depends on it is linear between them."""
 

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.model.blocks import BLOCK, ResidualBlock, level_basis
+from vqcodec.model.blocks import ResidualBlock, level_basis
 from vqcodec.model.restoration import Restoration
 from vqcodec.model.shortcut import dct_filters, lap, pre_filter
+from vqcodec.tiling import BLOCK
 
 
 class SynthesisTransform(nn.Module):

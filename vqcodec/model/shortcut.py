@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vqcodec.model.blocks import BLOCK, opponent_colour
+from vqcodec.model.blocks import opponent_colour
+from vqcodec.tiling import BLOCK
 
 SCALING = 1.3
 """Scale of the lowest antisymmetric part: 1 is the orthogonal transform, more favours low rates."""

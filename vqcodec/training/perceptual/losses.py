@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vqcodec.model.blocks import BLOCK
+from vqcodec.tiling import BLOCK
 
 WINDOW = 8
 """Side, in blocks, of the windows in which errors repeat; windows overlap by half."""
