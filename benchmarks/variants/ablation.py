@@ -28,7 +28,7 @@ from benchmarks.report.curves import percent_changes, table
 from benchmarks.report.results import dump
 from benchmarks.variants.quantizer import DEFINITION, NEVER, judge
 from benchmarks.variants.train import KINDS
-from vqcodec.inspect.complexity import measure
+from benchmarks.complexity import measure
 from vqcodec.model.config import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import find_images
