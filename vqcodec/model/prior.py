@@ -13,14 +13,17 @@ replayed in integers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, Slice
+from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, cut_slices
 from vqcodec.model.blocks import LEVEL_KNOTS, Bounded
+from vqcodec.model.codebook import Band
+from vqcodec.model.config import ModelConfig
 from vqcodec.model.integer_conv import (
     ACTIVATION_STEP,
     CONTEXT_STEP,
@@ -80,80 +83,53 @@ class PassState:
 class Prior(nn.Module):
     """z_hat and decoded phases and slices -> mean (B, M, h, w) and context numbers (B, dims, G, h, w)."""
 
-    def __init__(
-        self,
-        channels: int,
-        context_channels: int,
-        groups: int,
-        context_levels: tuple[int, ...],
-        hyper_channels: int,
-        features: int,
-        width: int,
-        first_channels: int,
-        slices: list[Slice],
-        slice_width: int,
-    ) -> None:
-        """Build the layers.
-
-        Args:
-            context_channels: how many channels of decoded phases, the strongest, a pass looks at.
-            first_channels: the same for the passes of the first phase.
-            slices: of all bands.
-            slice_width: hidden units that look at the slices so far.
-        """
+    def __init__(self, config: ModelConfig, bands: Sequence[Band]) -> None:
+        """Build the layers; `bands` are those that the latent's quantiser has."""
         super().__init__()
-        self.seen = [context_channels if p.layer else first_channels for p in PASSES]
-        """Channels of a map that each pass looks at."""
-        self.channels, self.groups, self.context_levels = channels, groups, context_levels
-        self.slices = slices
+        self.seen = [config.context_channels if p.layer else config.first_channels for p in PASSES]
+        """Channels of a map that each pass looks at, the strongest."""
+        self.channels, self.context_levels = config.channels, config.context_levels
+        self.groups = sum(band.groups for band in bands)
+        self.slices = cut_slices([(b.channels, b.groups) for b in bands], config.slices)
         for n, piece in enumerate(self.slices):
             # Buffers, so that they are on the device of the weights.
-            rows = torch.from_numpy(piece.rows(channels, groups, len(context_levels)))
+            rows = torch.from_numpy(piece.rows(self.channels, self.groups, len(self.context_levels)))
             self.register_buffer(f"rows{n}", rows, persistent=False)
         self.class_limit: Tensor
-        limit = torch.tensor([float(levels - 1) for levels in context_levels])[:, None, None, None]
+        limit = torch.tensor([float(levels - 1) for levels in self.context_levels])[:, None, None, None]
         self.register_buffer("class_limit", limit, persistent=False)
-        outputs = channels + groups * len(context_levels)
+        outputs = self.channels + self.groups * len(self.context_levels)
+        features, width, looking = config.prior_features, config.prior_width, config.slice_width
+
+        def conv(
+            inputs: int, outputs: int, kernel: int = 1, context: int = 0, bias: bool = False
+        ) -> QuantizableConv:
+            """A hidden layer on `context` companded channels and on `inputs` hidden units."""
+            steps = [(context, CONTEXT_STEP), (inputs, ACTIVATION_STEP)]
+            return QuantizableConv(steps, outputs, kernel, relu=True, level_bias=bias)
+
         self.hyper1 = QuantizableConv(
-            [(hyper_channels, HYPER_STEP)], 2 * features, 3, relu=True, level_bias=True
+            [(config.hyper_channels, HYPER_STEP)], 2 * features, 3, relu=True, level_bias=True
         )
-        self.hyper2 = QuantizableConv([(2 * features, ACTIVATION_STEP)], 4 * features, 1, relu=True)
-        self.hyper3 = QuantizableConv([(features, ACTIVATION_STEP)], features, 3, relu=True, level_bias=True)
+        self.hyper2 = conv(2 * features, 4 * features)
+        self.hyper3 = conv(features, features, 3, bias=True)
         self.enter = nn.ModuleList(
-            QuantizableConv(
-                [(p.maps * n, CONTEXT_STEP), (features, ACTIVATION_STEP)],
-                width,
-                3,
-                relu=True,
-                level_bias=True,
-            )
-            for p, n in zip(PASSES, self.seen, strict=True)
+            conv(features, width, 3, p.maps * n, bias=True) for p, n in zip(PASSES, self.seen, strict=True)
         )
-        self.middle = nn.ModuleList(
-            QuantizableConv([(width, ACTIVATION_STEP)], width, 1, relu=True) for _ in PASSES
-        )
+        self.middle = nn.ModuleList(conv(width, width) for _ in PASSES)
         self.leave = nn.ModuleList(
             QuantizableConv([(width, ACTIVATION_STEP)], outputs, 1, relu=False, level_bias=True)
             for _ in PHASES
         )
         self.linear = nn.ParameterList(
-            nn.Parameter(start_interpolation(p, channels)) for p in PASSES if p.maps
+            nn.Parameter(start_interpolation(p, self.channels)) for p in PASSES if p.maps
         )
+        later = [(piece, phase) for piece in self.slices[1:] for phase in PHASES]
         self.look = nn.ModuleList(
-            QuantizableConv(
-                [(s.channels.start, CONTEXT_STEP), (width, ACTIVATION_STEP)],
-                slice_width,
-                1,
-                relu=True,
-                level_bias=True,
-            )
-            for s in self.slices[1:]
-            for _ in PHASES
+            conv(width, looking, context=piece.channels.start, bias=True) for piece, _ in later
         )
         self.tell = nn.ModuleList(
-            QuantizableConv([(slice_width, ACTIVATION_STEP)], width, 1, relu=False)
-            for _ in self.slices[1:]
-            for _ in PHASES
+            QuantizableConv([(looking, ACTIVATION_STEP)], width, 1, relu=False) for _ in later
         )
         with torch.no_grad():
             for layer in self.leave:

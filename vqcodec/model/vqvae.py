@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.coding_order import PASSES, Pass, cut_slices, whole
+from vqcodec.entropy.coding_order import PASSES, Pass, whole
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
 from vqcodec.model.codebook import SLOPE, Band, Quantized, VectorQuantizer
 from vqcodec.model.config import ModelConfig
@@ -103,18 +103,7 @@ class VQVAE(Transforms):
             raise ValueError("the bands must cover all latent channels")
         self.quantizer = self.make_quantizer(bands)
         self.hyper_quantizer = VectorQuantizer(tuple(Band(*b) for b in config.hyper_bands), (LEVEL_KNOTS,))
-        self.prior = Prior(
-            config.channels,
-            config.context_channels,
-            self.quantizer.groups,
-            config.context_levels,
-            config.hyper_channels,
-            config.prior_features,
-            config.prior_width,
-            config.first_channels,
-            cut_slices([(b.channels, b.groups) for b in self.quantizer.bands], config.slices),
-            config.slice_width,
-        )
+        self.prior = Prior(config, self.quantizer.bands)
         self.exact = False
 
     def make_quantizer(self, bands: tuple[Band, ...]) -> VectorQuantizer:
