@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, Slice
+from vqcodec.entropy.coding_order import PASSES, PHASES, PassState, Slice
 from vqcodec.errors import ModelNotFound
 
 SUM_LIMIT = 1 << 24
@@ -22,6 +22,7 @@ LATENT_MAX = 131_071
 LINEAR_SHIFT = 7
 LEVELS_PER_KNOT = 8
 Arrays = dict[str, np.ndarray]
+State = PassState[np.ndarray]
 Product = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Matrix product in float32. Any will do, for the sums are exact: torch callers bring torch's, because two
 thread pools that wait for each other's cores double the time of an encode."""
@@ -103,27 +104,6 @@ def activate(x: np.ndarray) -> np.ndarray:
     return np.clip(x, 0, INPUT_MAX).astype(np.float32)
 
 
-@dataclass
-class IntegerState:
-    """The state of a pass between slices, as `vqcodec.model.prior.PassState`; channels last.
-
-    Attributes:
-        hidden: (h, w, W) float32 integers 0..255.
-        local: linear mean (h, w, C) int64 of the strongest channels, none of them in the first pass.
-        known: decoded residuals (h, w, C) int64 of the slices so far.
-    """
-
-    place: Pass
-    hidden: np.ndarray
-    local: np.ndarray
-    known: list[np.ndarray]
-
-    def inside(self, rows: int, columns: int) -> IntegerState:
-        """The state cut to the first rows and columns, where the tile ends before the grid."""
-        hidden, local = self.hidden[:rows, :columns], self.local[:rows, :columns]
-        return IntegerState(self.place, np.ascontiguousarray(hidden), local, self.known)
-
-
 class IntegerPrior:
     """Means and context classes of each slice of each pass, channels last: (h, w, channels)."""
 
@@ -176,25 +156,22 @@ class IntegerPrior:
         h = h.reshape(rows, columns, channels // 4, 2, 2).transpose(0, 3, 1, 4, 2)
         return activate(self.hyper3(np.ascontiguousarray(h.reshape(2 * rows, 2 * columns, -1)), prior_level))
 
-    def open(self, p: int, features: np.ndarray, maps: list[np.ndarray], prior_level: int) -> IntegerState:
+    def open(self, p: int, features: np.ndarray, maps: list[np.ndarray], prior_level: int) -> State:
         """The state of pass p before its first slice.
 
         Args:
             maps: the phases (H, W, M) int64 that it looks at, 0 where not decoded yet, |y| <= LATENT_MAX.
         """
-        place = PASSES[p]
-        inputs = features
+        place, inputs, local = PASSES[p], features, None
         if maps:
             channels = (self.enter[p].weight.shape[1] // 9 - features.shape[2]) // len(maps)
             inputs = np.concatenate([*(self._companded(y[:, :, :channels]) for y in maps), features], 2)
+            local = _interpolate(maps, self.linear[p - 1], place.corner)
         h = activate(self.enter[p](inputs, prior_level, place.corner))
         h = activate(self.middle[p](h, prior_level))
-        local = np.zeros((*h.shape[:2], 0), dtype=np.int64)
-        if maps:
-            local = self._interpolate(maps, self.linear[p - 1], place.corner)
-        return IntegerState(place, h, local, [])
+        return PassState(place, h, local)
 
-    def predict(self, n: int, state: IntegerState, prior_level: int) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, n: int, state: State, prior_level: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean (h, w, C) int64 in steps of 1/128 and class (h, w, G) int64 of the pass's slice n.
 
         `state.known` holds all slices before it, |r| <= LATENT_MAX; the state's hidden units are updated.
@@ -208,8 +185,9 @@ class IntegerPrior:
         out = self.leave[phase][n](state.hidden, prior_level)
         start = piece.channels.stop - piece.channels.start
         mean = out[:, :, :start]
-        local = state.local[:, :, piece.channels]
-        mean[:, :, : local.shape[2]] += local
+        if state.local is not None:
+            local = state.local[:, :, piece.channels]
+            mean[:, :, : local.shape[2]] += local
         groups = piece.groups.stop - piece.groups.start
         classes = np.zeros((*out.shape[:2], groups), dtype=np.int64)
         for bins in self.context_levels:
@@ -222,15 +200,13 @@ class IntegerPrior:
         """16 * asinh(y / 128), rounded, by table."""
         return np.sign(y).astype(np.float32) * self.compand[np.abs(y)]
 
-    @staticmethod
-    def _interpolate(
-        maps: list[np.ndarray], weight: np.ndarray, corner: tuple[int, int] | None
-    ) -> np.ndarray:
-        """Linear mean from 3x3 neighbourhoods: weight (C, maps, 3, 3) in steps of 1/128."""
-        n = len(weight)
-        total = np.int64(1 << (LINEAR_SHIFT - 1))
-        for number, y in enumerate(maps):
-            near = windows(y[:, :, :n], corner)
-            near = near.reshape(*near.shape[:2], 9, n)
-            total = total + (near * weight[:, number].reshape(n, 9).T).sum(2)
-        return total >> LINEAR_SHIFT
+
+def _interpolate(maps: list[np.ndarray], weight: np.ndarray, corner: tuple[int, int] | None) -> np.ndarray:
+    """Linear mean from 3x3 neighbourhoods: weight (C, maps, 3, 3) in steps of 1/128."""
+    n = len(weight)
+    total = np.int64(1 << (LINEAR_SHIFT - 1))
+    for number, y in enumerate(maps):
+        near = windows(y[:, :, :n], corner)
+        near = near.reshape(*near.shape[:2], 9, n)
+        total = total + (near * weight[:, number].reshape(n, 9).T).sum(2)
+    return total >> LINEAR_SHIFT

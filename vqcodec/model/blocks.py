@@ -1,11 +1,4 @@
-"""Building blocks of the transforms.
-
-hat_basis          a position -> weights of its two neighbouring knots (linear interpolation)
-LevelModulation    quality t -> per-channel scale and shift (how one model serves every quality)
-ResidualBlock      x + conv3x3(relu(modulate(conv3x3(x))))
-opponent_colour    orthonormal brightness and two colour differences
-Bounded            clamp that drops outward gradients
-"""
+"""Building blocks of the transforms."""
 
 from __future__ import annotations
 
@@ -42,7 +35,7 @@ def level_basis(t: Tensor) -> Tensor:
 
 
 class LevelModulation(nn.Module):
-    """x * (1 + scale(t)) + shift(t), per channel, starting as the identity."""
+    """x * (1 + scale(t)) + shift(t) per channel, at first the identity: one model serves every quality."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

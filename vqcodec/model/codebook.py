@@ -133,11 +133,6 @@ class VectorQuantizer(nn.Module):
         """Number of groups in all bands."""
         return sum(b.groups for b in self.bands)
 
-    @property
-    def channels(self) -> int:
-        """Number of channels in all bands."""
-        return sum(b.channels for b in self.bands)
-
     def use_greedy_slopes(self) -> None:
         """From now on choose codewords as the encoder does at effort 1."""
         self.slopes = [greedy_slope(band.size) for band in self.bands]
@@ -153,7 +148,8 @@ class VectorQuantizer(nn.Module):
         In exact mode the numbers are rounded to bins, with the gradient of the interpolation between them.
         """
         numbers = context.transpose(0, 1).transpose(1, 2).flatten(2)
-        return Contexts.of(numbers, bool(self.grid)).split([b.groups for b in self.bands[bands]])
+        by_band = numbers.split([band.groups for band in self.bands[bands]], 1)
+        return [Contexts.of(part, bool(self.grid)) for part in by_band]
 
     def forward(
         self, residual: Tensor, contexts: list[Contexts], keep: Tensor | None = None, bands: slice = ALL

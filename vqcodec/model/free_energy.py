@@ -45,11 +45,6 @@ class Contexts:
         """Contexts at `numbers`, or at the nearest bins."""
         return cls(numbers, numbers.detach().round() if rounded else numbers)
 
-    def split(self, groups: Sequence[int]) -> list[Contexts]:
-        """Split into neighbouring bands with so many groups each."""
-        pairs = zip(self.numbers.split(list(groups), 1), self.taken.split(list(groups), 1), strict=True)
-        return [Contexts(numbers, taken) for numbers, taken in pairs]
-
 
 def rows_between(numbers: Tensor, bins: Sequence[int]) -> tuple[Tensor, Tensor]:
     """The rows of a table that numbers (dims, G, N) lie between, and the weights of these rows.

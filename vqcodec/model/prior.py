@@ -14,13 +14,12 @@ replayed in integers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, cut_slices
+from vqcodec.entropy.coding_order import PASSES, PHASES, PassState, cut_slices
 from vqcodec.model.blocks import LEVEL_KNOTS, Bounded
 from vqcodec.model.codebook import Band
 from vqcodec.model.config import ModelConfig
@@ -36,6 +35,7 @@ from vqcodec.model.integer_conv import (
 )
 from vqcodec.model.interpolation import start_interpolation
 
+State = PassState[Tensor]
 LINEAR_STEP = 1 / 128
 MEAN_GAIN = 4.0
 CONTEXT_GAIN = 8.0
@@ -59,25 +59,6 @@ def to_phases(parts: list[Tensor]) -> list[Tensor]:
 def put_together(parts: list[Tensor]) -> Tensor:
     """What the first passes decoded, (B, C, h, w) each and one at least, as a latent; 0 elsewhere."""
     return interleave(to_phases(parts))
-
-
-@dataclass
-class PassState:
-    """The state of a pass between slices.
-
-    Attributes:
-        place: the pass.
-        hidden: (B, W, h, w) hidden units that all predictions are made from.
-        local: linear mean (B, C, h, w) of the strongest channels; None in the first pass.
-        known: decoded residuals y_hat - mean (B, C, h, w) of the slices so far.
-        companded: those of them that `look` has seen, companded.
-    """
-
-    place: Pass
-    hidden: Tensor
-    local: Tensor | None
-    known: list[Tensor] = field(default_factory=list)
-    companded: list[Tensor] = field(default_factory=list)
 
 
 class Prior(nn.Module):
@@ -170,7 +151,7 @@ class Prior(nn.Module):
         h = F.pixel_shuffle(self.hyper2(h, None, exact), 2)
         return self.hyper3(h, basis, exact)
 
-    def open(self, p: int, features: Tensor, maps: list[Tensor], basis: Tensor, exact: bool) -> PassState:
+    def open(self, p: int, features: Tensor, maps: list[Tensor], basis: Tensor, exact: bool) -> State:
         """The state of pass p before its first slice.
 
         Args:
@@ -192,7 +173,7 @@ class Prior(nn.Module):
             local = conv_at(stack, weight, place.corner, groups=n)
         return PassState(place, h, local)
 
-    def predict(self, n: int, state: PassState, basis: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
+    def predict(self, n: int, state: State, basis: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
         """Mean (B, C, h, w) and context numbers (B, dims, G, h, w), not rounded, of the pass's slice n.
 
         `state.known` holds all slices before it; the state's hidden units are updated.
@@ -200,8 +181,7 @@ class Prior(nn.Module):
         place, piece = state.place, self.slices[n]
         if n:
             layer = (n - 1) * len(PHASES) + place.phase
-            state.companded += [_compand(r, exact) for r in state.known[len(state.companded) :]]
-            told = torch.cat([*state.companded, state.hidden], 1)
+            told = torch.cat([*(_compand(r, exact) for r in state.known), state.hidden], 1)
             told = self.tell[layer](self.look[layer](told, basis, exact), None, exact) + state.hidden
             top = 255 * ACTIVATION_STEP
             state.hidden = to_grid(told, ACTIVATION_STEP, 0, top) if exact else told.clamp(0, top)
