@@ -1,9 +1,8 @@
 """The prior in exact integer arithmetic: decoded indices -> means and context classes.
 
-It replays `vqcodec.model.prior` on the integers that an export wrote. Convolutions are float32
-matrix products of integers (|weight| <= 127, |input| <= 255) whose sums stay below 2**24, so they
-are exact in any order of summation; everything else is integer. Fixed point: means, codewords and
-latents in steps of 1/128, z in 1/32, companded context in 1/16 of asinh, activations 0..255.
+It replays `vqcodec.model.prior` on integers. Convolutions are float32 products of integers (|weight| <= 127,
+|input| <= 255) whose sums stay below 2**24, so they are exact in any order; all else is integer. Means,
+codewords and latents are in steps of 1/128, z in 1/32, companded context in 1/16, activations 0..255.
 """
 
 from __future__ import annotations
@@ -126,9 +125,7 @@ class IntegerPrior:
         def conv(name: str) -> IntegerConv:
             return IntegerConv.from_arrays(arrays, name, product)
 
-        self.hyper1 = conv("prior.hyper1")
-        self.hyper2 = conv("prior.hyper2")
-        self.hyper3 = conv("prior.hyper3")
+        self.hyper1, self.hyper2, self.hyper3 = (conv(f"prior.hyper{n}") for n in (1, 2, 3))
         self.enter = [conv(f"prior.enter.{p}") for p in range(len(PASSES))]
         self.middle = [conv(f"prior.middle.{p}") for p in range(len(PASSES))]
         rows = [piece.rows(channels, groups, len(context_levels)) for piece in slices]
@@ -179,21 +176,19 @@ class IntegerPrior:
         phase, piece = state.place.phase, self.slices[n]
         if n:
             layer = (n - 1) * len(PHASES) + phase
-            seen = np.concatenate([*(self._companded(r) for r in state.known), state.hidden], 2)
+            state.companded += [self._companded(r) for r in state.known[len(state.companded) :]]
+            seen = np.concatenate([*state.companded, state.hidden], 2)
             told = self.tell[layer](activate(self.look[layer](seen, prior_level)), prior_level)
             state.hidden = activate(told + state.hidden.astype(np.int64))
         out = self.leave[phase][n](state.hidden, prior_level)
-        start = piece.channels.stop - piece.channels.start
-        mean = out[:, :, :start]
+        mean, context = out[:, :, : piece.width], out[:, :, piece.width :]
         if state.local is not None:
             local = state.local[:, :, piece.channels]
             mean[:, :, : local.shape[2]] += local
-        groups = piece.groups.stop - piece.groups.start
-        classes = np.zeros((*out.shape[:2], groups), dtype=np.int64)
-        for bins in self.context_levels:
-            part = np.clip(out[:, :, start : start + groups], 0, bins - 1)
-            classes = classes * bins + part
-            start += groups
+        numbers = np.split(context, len(self.context_levels), 2)
+        classes = np.zeros(numbers[0].shape, dtype=np.int64)
+        for number, bins in zip(numbers, self.context_levels, strict=True):
+            classes = classes * bins + np.clip(number, 0, bins - 1)
         return mean, classes
 
     def _companded(self, y: np.ndarray) -> np.ndarray:

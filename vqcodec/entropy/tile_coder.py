@@ -4,9 +4,7 @@
     layer 1:  y of the other three phases
 
 Inside a pass: slices and bands in order, groups in order, context classes ascending, positions row by row.
-
-Encoder and decoder are loops over the same walk, which predicts slice after slice from the indices that are
-set on the way:
+Encoder and decoder are loops over the same walk, which predicts from the indices that are set on the way:
 
     for part, mean in coder.walk(z_index, shape, level):
         part.index = ...                                # chosen by the encoder, read by the decoder

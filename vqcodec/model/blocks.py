@@ -15,14 +15,9 @@ LEVEL_KNOTS = 9
 
 
 def hat_basis(position: Tensor, knots: int) -> Tensor:
-    """Linear-interpolation weights of `position` in [0, knots - 1].
+    """Linear-interpolation weights (..., knots) of `position` (...), clamped to [0, knots - 1].
 
-    Args:
-        position: any shape; values outside the range are clamped.
-        knots: number of knots.
-
-    Returns:
-        shape `position.shape + (knots,)`; each row has at most two non-zero weights that sum to 1.
+    Each row has at most two non-zero weights, of the neighbouring knots, that sum to 1.
     """
     grid = torch.arange(knots, device=position.device, dtype=position.dtype)
     inside = position.clamp(0, knots - 1)

@@ -4,11 +4,9 @@ The residual r = y - mu of each group (a few channels with a codebook of their o
 
     k = argmin_k  w |r - c_k|^2 - ln p(k | context),      w = 6: the slope of a unit-step quantiser,
 
-and is trained by the free energy  -ln sum_k p(k) exp(-w |r - c_k|^2): rate, commitment and codebook
-loss in one smooth term (the negative log-evidence of a Gaussian mixture; its gradient is that of
-entropy-constrained VQ with soft assignments, Chou et al. 1989). p is a softmax over the codewords
-whose logits are interpolated linearly between bins of two bounded context numbers (u0, u1). Rounding u0 and
-u1 to integers gives the context class that selects an integer table for coding.
+and is trained by the free energy of `vqcodec.model.free_energy` (entropy-constrained VQ, soft assignments,
+Chou et al. 1989). p is a softmax over the codewords whose logits are interpolated linearly between bins of
+two bounded context numbers (u0, u1); rounded, these are the context class that selects a table for coding.
 """
 
 from __future__ import annotations
@@ -170,16 +168,9 @@ class VectorQuantizer(nn.Module):
             r = to_groups(residual[:, start : start + band.channels], band).float()
             start += band.channels
             words = self.codewords(i)
+            settings = self.context_levels, self.slopes[i], self.gradient_dtype
             e, index, bits = FreeEnergy.apply(
-                given.numbers,
-                given.taken,
-                r,
-                self.table[i],
-                self.bias[i],
-                words,
-                self.context_levels,
-                self.slopes[i],
-                self.gradient_dtype,
+                given.numbers, given.taken, r, self.table[i], self.bias[i], words, *settings
             )
             word = words.gather(1, index.unsqueeze(-1).expand(-1, -1, band.size))
             if keep is not None:

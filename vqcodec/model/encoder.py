@@ -3,9 +3,8 @@
     x (B,3,H,W) --unshuffle 8--> conv, blocks at 1/8 --unshuffle 2--> 1x1, blocks at 1/16 --conv--> +--> y
     x ------- linear shortcut: lapping, then 16x16 filters with stride 16, initialised as a DCT ---+
 
-with y (B,M,H/16,W/16). All heavy convolutions are plain 3x3 at 1/8 and 1/16. The shortcut
-(`vqcodec.model.shortcut`) stays in float32 under autocast, so that rounding to bfloat16 only touches the
-correction that the network adds.
+with y (B,M,H/16,W/16). The shortcut stays in float32 under autocast: rounding to bfloat16 only touches
+the correction that the network adds.
 """
 
 from __future__ import annotations

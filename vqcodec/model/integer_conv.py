@@ -33,9 +33,15 @@ def ste_round(x: Tensor) -> Tensor:
     return x + (x.round() - x).detach()
 
 
-def to_grid(x: Tensor, step: float, low: float, high: float) -> Tensor:
-    """Clamp to [low, high] and round to multiples of `step`, gradient of the clamp."""
-    return ste_round(x.clamp(low, high) / step) * step
+def to_grid(x: Tensor, step: float, low: float, high: float, exact: bool) -> Tensor:
+    """Clamp to [low, high] and, in exact mode, round to multiples of `step`; gradient of the clamp."""
+    inside = x.clamp(low, high)
+    return ste_round(inside / step) * step if exact else inside
+
+
+def activate(x: Tensor, exact: bool) -> Tensor:
+    """Clamped ReLU, to the grid of activations in exact mode."""
+    return to_grid(x, ACTIVATION_STEP, 0, 255 * ACTIVATION_STEP, exact)
 
 
 def conv_at(x: Tensor, weight: Tensor, corner: tuple[int, int] | None, groups: int = 1) -> Tensor:
@@ -106,7 +112,4 @@ class QuantizableConv(nn.Module):
             weight = ste_round(integer) * scale[:, None, None, None] / self.in_step[:, None, None]
             bias = ste_round(bias / scale) * scale
         out = conv_at(x, weight, corner) + bias.reshape(-1, bias.shape[-1], 1, 1)
-        if not self.relu:
-            return out
-        top = 255 * ACTIVATION_STEP
-        return to_grid(out, ACTIVATION_STEP, 0, top) if exact else out.clamp(0, top)
+        return activate(out, exact) if self.relu else out

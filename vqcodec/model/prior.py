@@ -5,10 +5,9 @@
     y_hat phases decoded so far --asinh--> conv3x3, 1x1 (one net per pass) --> hidden --> 1x1 --> mu, (u0, u1)
     slices of the pass decoded so far --asinh--> 1x1, 1x1 (by slice and phase) --> + hidden        per group
 
-Positions are coded in the order of `vqcodec.entropy.coding_order`; a pass sees the phases before it as
-channels of a half-size grid, so every pass is one dense convolution and nothing is computed twice. A linear
-interpolation from decoded neighbours runs beside the network for the strongest channels. Every layer can be
-replayed in integers.
+A pass (`vqcodec.entropy.coding_order`) sees the phases before it as channels of a half-size grid: one
+dense convolution. For the strongest channels a linear interpolation from decoded neighbours runs beside the
+network. Every layer can be replayed in integers.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from vqcodec.model.integer_conv import (
     HYPER_STEP,
     VALUE_STEP,
     QuantizableConv,
+    activate,
     conv_at,
     ste_round,
     to_grid,
@@ -181,26 +181,21 @@ class Prior(nn.Module):
         place, piece = state.place, self.slices[n]
         if n:
             layer = (n - 1) * len(PHASES) + place.phase
-            told = torch.cat([*(_compand(r, exact) for r in state.known), state.hidden], 1)
-            told = self.tell[layer](self.look[layer](told, basis, exact), None, exact) + state.hidden
-            top = 255 * ACTIVATION_STEP
-            state.hidden = to_grid(told, ACTIVATION_STEP, 0, top) if exact else told.clamp(0, top)
+            state.companded += [_compand(r, exact) for r in state.known[len(state.companded) :]]
+            told = torch.cat([*state.companded, state.hidden], 1)
+            told = self.tell[layer](self.look[layer](told, basis, exact), None, exact)
+            state.hidden = activate(told + state.hidden, exact)
         out = self.leave[place.phase](state.hidden, basis, exact, rows=self.get_buffer(f"rows{n}"))
-        count = piece.channels.stop - piece.channels.start
-        mean, context = out[:, :count] * MEAN_GAIN, out[:, count:] * CONTEXT_GAIN
+        mean, context = out[:, : piece.width] * MEAN_GAIN, out[:, piece.width :] * CONTEXT_GAIN
         if state.local is not None:
             local = state.local[:, piece.channels]
             mean = torch.cat([mean[:, : local.shape[1]] + local, mean[:, local.shape[1] :]], 1)
         if exact:
             mean = ste_round(mean / VALUE_STEP) * VALUE_STEP
         context = context.unflatten(1, (len(self.context_levels), -1))
-        context = Bounded.apply(context, self.class_limit)
-        return mean, context
+        return mean, Bounded.apply(context, self.class_limit)
 
 
 def _compand(y: Tensor, exact: bool) -> Tensor:
     """asinh, clamped to the range of the integer table."""
-    small = torch.asinh(y)
-    if exact:
-        return to_grid(small, CONTEXT_STEP, -CONTEXT_MAX, CONTEXT_MAX)
-    return small.clamp(-CONTEXT_MAX, CONTEXT_MAX)
+    return to_grid(torch.asinh(y), CONTEXT_STEP, -CONTEXT_MAX, CONTEXT_MAX, exact)

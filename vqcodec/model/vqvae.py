@@ -151,7 +151,7 @@ class VQVAE(Transforms):
         features = self.prior.hyper(hyper.value, basis, self.exact)[:, :, : rows // 2, : columns // 2]
         decoded: list[Tensor] = []
         passes: list[Quantized] = []
-        sizes = [piece.channels.stop - piece.channels.start for piece in self.prior.slices]
+        sizes = [piece.width for piece in self.prior.slices]
         for p, place in enumerate(PASSES):
             maps = self.visible(place, to_phases(decoded))
             mask = None if keep is None else keep[place.last]
