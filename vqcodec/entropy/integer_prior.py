@@ -85,10 +85,8 @@ class IntegerConv:
 
 
 def windows(x: np.ndarray, corner: tuple[int, int] | None) -> np.ndarray:
-    """The 3x3 neighbourhoods (h, w, 9 I), 0 outside, of all positions of x (h, w, I).
-
-    Args:
-        corner: row and column, 0 or 1, of the first position, if only every second row and column is wanted.
+    """The 3x3 neighbourhoods (h, w, 9 I), 0 outside, of all positions of x (h, w, I), or only of every second
+    row and column from `corner` on.
     """
     h, w, channels = x.shape
     padded = np.zeros((h + 2, w + 2, channels), dtype=x.dtype)

@@ -24,6 +24,7 @@ from vqcodec.entropy.integer_prior import INPUT_MAX, LATENT_MAX, Arrays, Integer
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
 from vqcodec.types import LEVEL_MAX
 
+Indices = Sequence[np.ndarray]
 LAYERS = 2
 LEVELS_PER_CLASS = 16
 """Quality levels (0..252) that share one table of the hyper-latent."""
@@ -64,16 +65,12 @@ class LatentCoder:
         self.prior = IntegerPrior(arrays, slices, bins, product)
         self.offsets = ClassOffsets(arrays["y.shifts"], bins)
 
-    def walk(self, z_index: Sequence[np.ndarray], shape: tuple[int, int], level: int) -> TileWalk:
+    def walk(self, z_index: Indices, shape: tuple[int, int], level: int) -> TileWalk:
         """Predict a latent of `shape` (h, w) from indices (hz, wz, G) of each hyper band, at level 0..252."""
         return TileWalk(self, _look_up(self.hyper_bands, z_index), shape, level)
 
     def write(
-        self,
-        z_index: Sequence[np.ndarray],
-        offsets: Sequence[np.ndarray],
-        parts: Sequence[CodedSlice],
-        level: int,
+        self, z_index: Indices, offsets: Indices, parts: Sequence[CodedSlice], level: int
     ) -> list[bytes]:
         """The segments of both layers of a tile: indices of the hyper bands, offsets (G,) of all bands, and
         what a walk gave, with indices.
@@ -120,9 +117,7 @@ class LatentCoder:
         z_index = [band.read(reader, hyper_classes(band, sides, level)) for band in self.hyper_bands]
         return z_index, self.offsets.read(reader, [band.groups for band in self.bands])
 
-    def bands_of(
-        self, part: CodedSlice, offsets: Sequence[np.ndarray]
-    ) -> Iterator[tuple[CodedBand, np.ndarray]]:
+    def bands_of(self, part: CodedSlice, offsets: Indices) -> Iterator[tuple[CodedBand, np.ndarray]]:
         """The bands of a slice, each with the classes (h, w, G) of its groups after their offsets."""
         for band, own in zip(self.bands[part.piece.bands], offsets[part.piece.bands], strict=True):
             yield band, self.offsets.apply(part.classes[:, :, band.within(part.piece)[1]], own)
@@ -172,6 +167,6 @@ class TileWalk:
                 np.clip(mean + known, -LATENT_MAX, LATENT_MAX, out=inside[:, :, piece.channels])
 
 
-def _look_up(bands: Sequence[CodedBand], index: Sequence[np.ndarray]) -> np.ndarray:
+def _look_up(bands: Sequence[CodedBand], index: Indices) -> np.ndarray:
     """Codewords (h, w, C) of the indices (h, w, G) of each band."""
     return np.concatenate([band.look_up(own) for band, own in zip(bands, index, strict=True)], axis=2)

@@ -106,12 +106,7 @@ class VectorQuantizer(nn.Module):
     """One codebook and one table of bin logits per group, for all bands of a latent."""
 
     def __init__(self, bands: tuple[Band, ...], context_levels: tuple[int, ...]) -> None:
-        """Zeros, see `vqcodec.training.codebook_start`.
-
-        Args:
-            bands: of the latent, in the order of its channels.
-            context_levels: bins of each context number.
-        """
+        """Zeros, see `vqcodec.training.codebook_start`; `context_levels`: bins of each context number."""
         super().__init__()
         self.bands = bands
         self.context_levels = context_levels

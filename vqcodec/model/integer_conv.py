@@ -59,12 +59,7 @@ class QuantizableConv(nn.Module):
     def __init__(
         self, inputs: list[tuple[int, float]], outputs: int, kernel: int, relu: bool, level_bias: bool = False
     ) -> None:
-        """Usual start.
-
-        Args:
-            inputs: (channels, step of their integer grid) of each concatenated input.
-            level_bias: add a bias that depends on t.
-        """
+        """Usual start, for concatenated inputs of (channels, step of their integer grid) each."""
         super().__init__()
         in_channels = sum(n for n, _ in inputs)
         conv = nn.Conv2d(in_channels, outputs, kernel)
@@ -77,10 +72,8 @@ class QuantizableConv(nn.Module):
         self.kernel, self.relu = kernel, relu
 
     def integer_weight(self, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Unrounded integer-domain weight (O, I, k, k) and its scale (O,): weight * in_step / scale.
-
-        Args:
-            rows: indices of the outputs that are wanted; None for all.
+        """Unrounded integer-domain weight (O, I, k, k), weight * in_step / scale, and its scale (O,); only
+        outputs `rows` if given.
         """
         weight: Tensor = self.weight if rows is None else self.weight.index_select(0, rows)
         scaled = weight * self.in_step[:, None, None]
