@@ -36,7 +36,6 @@ from vqcodec.model.vqvae import VQVAE, lambda_of_level
 from vqcodec.training.data import find_images
 from vqcodec.training.state import load_state
 from vqcodec.types import LEVEL_MAX
-from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.loaded import LoadedModel
 from vqcodec.weights.packing import is_packed, pack, unpack
 
@@ -63,7 +62,7 @@ def load_pair(state: Path, weights: Path) -> tuple[VQVAE, Codec]:
     """
     model, _ = load_state(state)
     model.quantizer.use_greedy_slopes()
-    shipped = load_weights(weights)
+    shipped = LoadedModel.load(weights)
     if shipped.config != model.config:
         raise ValueError(f"{weights} and {state} have different sizes")
     trained = dict(model.named_parameters())
@@ -77,7 +76,7 @@ def load_pair(state: Path, weights: Path) -> tuple[VQVAE, Codec]:
             if difference > relative * float(parameter.norm()) + absolute * math.sqrt(parameter.numel()):
                 raise ValueError(f"{weights} was not exported from {state}: {name} differs")
             trained[name].copy_(parameter)
-    return model, Codec.of(LoadedModel.of(shipped))
+    return model, Codec.of(shipped)
 
 
 @torch.inference_mode()

@@ -24,11 +24,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.complexity import measure
 from benchmarks.processes import machine
 from benchmarks.report.curves import table
 from benchmarks.report.results import dump
 from vqcodec.entropy.coding_order import PASSES, whole
-from vqcodec.inspect.complexity import measure
 from vqcodec.model.free_energy import Contexts
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import TrainConfig

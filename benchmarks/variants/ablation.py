@@ -23,12 +23,12 @@ from typing import Any
 
 import torch
 
+from benchmarks.complexity import measure
 from benchmarks.processes import ROOT, environment, machine
 from benchmarks.report.curves import percent_changes, table
 from benchmarks.report.results import dump
 from benchmarks.variants.quantizer import DEFINITION, NEVER, judge
 from benchmarks.variants.train import KINDS
-from vqcodec.inspect.complexity import measure
 from vqcodec.model.config import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import find_images

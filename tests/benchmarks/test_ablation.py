@@ -15,11 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.complexity import measure
 from benchmarks.variants import train as variants_train
 from benchmarks.variants.train import KINDS
 from tests.tiny import TINY, picture, random_prior_
 from vqcodec.entropy.coding_order import PASSES
-from vqcodec.inspect.complexity import measure
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training import __main__ as command

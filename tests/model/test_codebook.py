@@ -43,7 +43,7 @@ def random_call(quantizer: VectorQuantizer, seed: int = 1, size: tuple[int, int,
     """A residual (B, C, h, w) and its contexts."""
     generator = torch.Generator().manual_seed(seed)
     b, h, w = size
-    residual = torch.randn(b, quantizer.channels, h, w, generator=generator)
+    residual = torch.randn(b, sum(band.channels for band in quantizer.bands), h, w, generator=generator)
     context = torch.rand(b, len(LEVELS), quantizer.groups, h, w, generator=generator)
     top = torch.tensor([n - 1.0 for n in LEVELS])
     return residual, quantizer.arrange(context * top[:, None, None, None])

@@ -14,7 +14,7 @@ SIZES = (8, 8, 1, 1)
 
 
 def transforms(channels: int) -> tuple[AnalysisTransform, SynthesisTransform]:
-    return AnalysisTransform(channels, *SIZES), SynthesisTransform(channels, *SIZES, (4, 2))
+    return AnalysisTransform(channels, SIZES), SynthesisTransform(channels, SIZES, (4, 2))
 
 
 def sample(height: int, width: int) -> torch.Tensor:

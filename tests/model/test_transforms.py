@@ -57,8 +57,8 @@ def test_the_first_filter_is_the_mean_of_the_picture():
 
 
 def test_all_channels_of_the_shortcut_reconstruct():
-    analysis = AnalysisTransform(ALL, 4, 4, 0, 0)
-    synthesis = SynthesisTransform(ALL, 4, 4, 0, 0, (4, 2))
+    analysis = AnalysisTransform(ALL, (4, 4, 0, 0))
+    synthesis = SynthesisTransform(ALL, (4, 4, 0, 0), (4, 2))
     x = torch.rand(2, 3, 48, 32, generator=torch.Generator().manual_seed(0))
     y = analysis.linear(x)
     assert y.shape == (2, ALL, 3, 2)
@@ -71,7 +71,8 @@ def test_all_channels_of_the_shortcut_reconstruct():
 
 
 def test_with_silent_networks_the_transforms_are_the_shortcut():
-    analysis, synthesis = AnalysisTransform(ALL, 4, 4, 1, 1), SynthesisTransform(ALL, 4, 4, 1, 1, (4, 2))
+    sizes = (4, 4, 1, 1)
+    analysis, synthesis = AnalysisTransform(ALL, sizes), SynthesisTransform(ALL, sizes, (4, 2))
     with torch.no_grad():
         for layer in (analysis.tail, synthesis.tail):
             layer.weight.zero_()

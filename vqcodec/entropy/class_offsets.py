@@ -1,8 +1,7 @@
 """Class offsets: per-tile side information that adapts the prior's context classes to the picture.
 
-The prior is trained on many pictures; in this one a channel may have larger or smaller residuals throughout
-than it predicts. So a tile may move the classes of a group, at all its positions, by a small step of each
-context number. A band none of whose groups moves says so in one bit.
+A tile may move the classes of a group, at all its positions, by a small step of each context number. A band
+none of whose groups moves says so in one bit.
 """
 
 from __future__ import annotations

@@ -1,24 +1,22 @@
 """The order in which a latent is coded: passes over its positions, and in each pass slices of its channels.
 
 The positions of every 2x2 block are four phases, (0,0), (1,1), (0,1), (1,0). The first phase takes four
-passes, in the same order on every second of its rows and columns, so that where the picture is smooth a
-position is predicted from its neighbours, and not from the hyper-latent alone. Each later phase is one pass.
-
-A pass sees the phases before it. Within a pass slices of neighbouring bands follow one another, and each sees
-what the slices before it decoded at the same positions (channel-conditional context, Minnen and Singh 2020;
-slices that grow, He et al. 2022).
+passes, in the same order on every second of its rows and columns; each later one is one pass, and sees the
+phases before it. A slice is neighbouring bands, and sees what the slices before it decoded at the same
+positions (channel-conditional context, Minnen and Singh 2020; He et al. 2022).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+Array = TypeVar("Array")
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 """Row and column offset of each phase in a 2x2 block."""
 
@@ -59,8 +57,7 @@ class Pass(NamedTuple):
 
     def sides(self, rows: int, columns: int) -> tuple[int, int]:
         """Rows and columns of a latent of so many that are its own."""
-        down, right = max(rows - self.row, 0), max(columns - self.column, 0)
-        return -(-down // self.stride), -(-right // self.stride)
+        return len(range(self.row, rows, self.stride)), len(range(self.column, columns, self.stride))
 
 
 PASSES = (
@@ -84,6 +81,11 @@ class Slice:
     channels: slice
     groups: slice
 
+    @property
+    def width(self) -> int:
+        """Number of its channels."""
+        return int(self.channels.stop - self.channels.start)
+
     def rows(self, channels: int, groups: int, numbers: int) -> np.ndarray:
         """Which outputs of a prior's last layer, first the means of all channels, are of this slice.
 
@@ -91,11 +93,27 @@ class Slice:
             channels, groups: of all bands.
             numbers: context numbers of each group; the first ones of all groups come first.
         """
-        starts = channels + groups * np.arange(numbers)
-        own = np.arange(self.groups.start, self.groups.stop)
-        return np.concatenate(
-            [np.arange(self.channels.start, self.channels.stop), (starts[:, None] + own).ravel()]
-        )
+        every = np.arange(groups * numbers).reshape(numbers, groups)
+        return np.r_[self.channels, channels + every[:, self.groups].ravel()]
+
+
+@dataclass
+class PassState(Generic[Array]):
+    """The state of a pass between slices: tensors (B, C, h, w), or integer arrays (h, w, C).
+
+    Attributes:
+        place: the pass.
+        hidden: hidden units that all predictions are made from.
+        local: linear mean of the strongest channels; None in the first pass.
+        known: decoded residuals y_hat - mean of the slices so far.
+        companded: those of them that the next slices look at, companded.
+    """
+
+    place: Pass
+    hidden: Array
+    local: Array | None
+    known: list[Array] = field(default_factory=list)
+    companded: list[Array] = field(default_factory=list)
 
 
 def cut_slices(bands: Sequence[tuple[int, int]], starts: Sequence[int]) -> list[Slice]:

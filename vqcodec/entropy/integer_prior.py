@@ -1,9 +1,8 @@
 """The prior in exact integer arithmetic: decoded indices -> means and context classes.
 
-It replays `vqcodec.model.prior` on the integers that an export wrote. Convolutions are float32
-matrix products of integers (|weight| <= 127, |input| <= 255) whose sums stay below 2**24, so they
-are exact in any order of summation; everything else is integer. Fixed point: means, codewords and
-latents in steps of 1/128, z in 1/32, companded context in 1/16 of asinh, activations 0..255.
+It replays `vqcodec.model.prior` on integers. Convolutions are float32 products of integers (|weight| <= 127,
+|input| <= 255) whose sums stay below 2**24, so they are exact in any order; all else is integer. Means,
+codewords and latents are in steps of 1/128, z in 1/32, companded context in 1/16, activations 0..255.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, Slice
+from vqcodec.entropy.coding_order import PASSES, PHASES, PassState, Slice
 from vqcodec.errors import ModelNotFound
 
 SUM_LIMIT = 1 << 24
@@ -22,6 +21,7 @@ LATENT_MAX = 131_071
 LINEAR_SHIFT = 7
 LEVELS_PER_KNOT = 8
 Arrays = dict[str, np.ndarray]
+State = PassState[np.ndarray]
 Product = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Matrix product in float32. Any will do, for the sums are exact: torch callers bring torch's, because two
 thread pools that wait for each other's cores double the time of an encode."""
@@ -85,10 +85,8 @@ class IntegerConv:
 
 
 def windows(x: np.ndarray, corner: tuple[int, int] | None) -> np.ndarray:
-    """The 3x3 neighbourhoods (h, w, 9 I), 0 outside, of all positions of x (h, w, I).
-
-    Args:
-        corner: row and column, 0 or 1, of the first position, if only every second row and column is wanted.
+    """The 3x3 neighbourhoods (h, w, 9 I), 0 outside, of all positions of x (h, w, I), or only of every second
+    row and column from `corner` on.
     """
     h, w, channels = x.shape
     padded = np.zeros((h + 2, w + 2, channels), dtype=x.dtype)
@@ -101,27 +99,6 @@ def windows(x: np.ndarray, corner: tuple[int, int] | None) -> np.ndarray:
 def activate(x: np.ndarray) -> np.ndarray:
     """Clamped ReLU to 0..255, as float32 for the next product."""
     return np.clip(x, 0, INPUT_MAX).astype(np.float32)
-
-
-@dataclass
-class IntegerState:
-    """The state of a pass between slices, as `vqcodec.model.prior.PassState`; channels last.
-
-    Attributes:
-        hidden: (h, w, W) float32 integers 0..255.
-        local: linear mean (h, w, C) int64 of the strongest channels, none of them in the first pass.
-        known: decoded residuals (h, w, C) int64 of the slices so far.
-    """
-
-    place: Pass
-    hidden: np.ndarray
-    local: np.ndarray
-    known: list[np.ndarray]
-
-    def inside(self, rows: int, columns: int) -> IntegerState:
-        """The state cut to the first rows and columns, where the tile ends before the grid."""
-        hidden, local = self.hidden[:rows, :columns], self.local[:rows, :columns]
-        return IntegerState(self.place, np.ascontiguousarray(hidden), local, self.known)
 
 
 class IntegerPrior:
@@ -146,9 +123,7 @@ class IntegerPrior:
         def conv(name: str) -> IntegerConv:
             return IntegerConv.from_arrays(arrays, name, product)
 
-        self.hyper1 = conv("prior.hyper1")
-        self.hyper2 = conv("prior.hyper2")
-        self.hyper3 = conv("prior.hyper3")
+        self.hyper1, self.hyper2, self.hyper3 = (conv(f"prior.hyper{n}") for n in (1, 2, 3))
         self.enter = [conv(f"prior.enter.{p}") for p in range(len(PASSES))]
         self.middle = [conv(f"prior.middle.{p}") for p in range(len(PASSES))]
         rows = [piece.rows(channels, groups, len(context_levels)) for piece in slices]
@@ -176,25 +151,22 @@ class IntegerPrior:
         h = h.reshape(rows, columns, channels // 4, 2, 2).transpose(0, 3, 1, 4, 2)
         return activate(self.hyper3(np.ascontiguousarray(h.reshape(2 * rows, 2 * columns, -1)), prior_level))
 
-    def open(self, p: int, features: np.ndarray, maps: list[np.ndarray], prior_level: int) -> IntegerState:
+    def open(self, p: int, features: np.ndarray, maps: list[np.ndarray], prior_level: int) -> State:
         """The state of pass p before its first slice.
 
         Args:
             maps: the phases (H, W, M) int64 that it looks at, 0 where not decoded yet, |y| <= LATENT_MAX.
         """
-        place = PASSES[p]
-        inputs = features
+        place, inputs, local = PASSES[p], features, None
         if maps:
             channels = (self.enter[p].weight.shape[1] // 9 - features.shape[2]) // len(maps)
             inputs = np.concatenate([*(self._companded(y[:, :, :channels]) for y in maps), features], 2)
+            local = _interpolate(maps, self.linear[p - 1], place.corner)
         h = activate(self.enter[p](inputs, prior_level, place.corner))
         h = activate(self.middle[p](h, prior_level))
-        local = np.zeros((*h.shape[:2], 0), dtype=np.int64)
-        if maps:
-            local = self._interpolate(maps, self.linear[p - 1], place.corner)
-        return IntegerState(place, h, local, [])
+        return PassState(place, h, local)
 
-    def predict(self, n: int, state: IntegerState, prior_level: int) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, n: int, state: State, prior_level: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean (h, w, C) int64 in steps of 1/128 and class (h, w, G) int64 of the pass's slice n.
 
         `state.known` holds all slices before it, |r| <= LATENT_MAX; the state's hidden units are updated.
@@ -202,35 +174,32 @@ class IntegerPrior:
         phase, piece = state.place.phase, self.slices[n]
         if n:
             layer = (n - 1) * len(PHASES) + phase
-            seen = np.concatenate([*(self._companded(r) for r in state.known), state.hidden], 2)
+            state.companded += [self._companded(r) for r in state.known[len(state.companded) :]]
+            seen = np.concatenate([*state.companded, state.hidden], 2)
             told = self.tell[layer](activate(self.look[layer](seen, prior_level)), prior_level)
             state.hidden = activate(told + state.hidden.astype(np.int64))
         out = self.leave[phase][n](state.hidden, prior_level)
-        start = piece.channels.stop - piece.channels.start
-        mean = out[:, :, :start]
-        local = state.local[:, :, piece.channels]
-        mean[:, :, : local.shape[2]] += local
-        groups = piece.groups.stop - piece.groups.start
-        classes = np.zeros((*out.shape[:2], groups), dtype=np.int64)
-        for bins in self.context_levels:
-            part = np.clip(out[:, :, start : start + groups], 0, bins - 1)
-            classes = classes * bins + part
-            start += groups
+        mean, context = out[:, :, : piece.width], out[:, :, piece.width :]
+        if state.local is not None:
+            local = state.local[:, :, piece.channels]
+            mean[:, :, : local.shape[2]] += local
+        numbers = np.split(context, len(self.context_levels), 2)
+        classes = np.zeros(numbers[0].shape, dtype=np.int64)
+        for number, bins in zip(numbers, self.context_levels, strict=True):
+            classes = classes * bins + np.clip(number, 0, bins - 1)
         return mean, classes
 
     def _companded(self, y: np.ndarray) -> np.ndarray:
         """16 * asinh(y / 128), rounded, by table."""
         return np.sign(y).astype(np.float32) * self.compand[np.abs(y)]
 
-    @staticmethod
-    def _interpolate(
-        maps: list[np.ndarray], weight: np.ndarray, corner: tuple[int, int] | None
-    ) -> np.ndarray:
-        """Linear mean from 3x3 neighbourhoods: weight (C, maps, 3, 3) in steps of 1/128."""
-        n = len(weight)
-        total = np.int64(1 << (LINEAR_SHIFT - 1))
-        for number, y in enumerate(maps):
-            near = windows(y[:, :, :n], corner)
-            near = near.reshape(*near.shape[:2], 9, n)
-            total = total + (near * weight[:, number].reshape(n, 9).T).sum(2)
-        return total >> LINEAR_SHIFT
+
+def _interpolate(maps: list[np.ndarray], weight: np.ndarray, corner: tuple[int, int] | None) -> np.ndarray:
+    """Linear mean from 3x3 neighbourhoods: weight (C, maps, 3, 3) in steps of 1/128."""
+    n = len(weight)
+    total = np.int64(1 << (LINEAR_SHIFT - 1))
+    for number, y in enumerate(maps):
+        near = windows(y[:, :, :n], corner)
+        near = near.reshape(*near.shape[:2], 9, n)
+        total = total + (near * weight[:, number].reshape(n, 9).T).sum(2)
+    return total >> LINEAR_SHIFT

@@ -28,14 +28,12 @@ class TableSet:
 
     def model(self, table: int) -> object:
         """The constriction model of one table."""
-        model = self._models.get(table)
-        if model is None:
+        if table not in self._models:
             # With perfect=False constriction gives each symbol one count and shares out the other 2**24 - K
             # in proportion to the weights. These sum to just that, so that it codes with exactly our counts.
             weights = (self.counts[table] - 1).astype(np.float64)
-            model = constriction.stream.model.Categorical(weights, perfect=False)
-            self._models[table] = model
-        return model
+            self._models[table] = constriction.stream.model.Categorical(weights, perfect=False)
+        return self._models[table]
 
 
 def runs(tables: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
@@ -65,11 +63,7 @@ class SegmentWriter:
         order, spans = runs(tables)
         values = symbols.astype(np.int32)[order]
         for table, start, end in spans:
-            self.write_run(values[start:end], models.model(table))
-
-    def write_run(self, symbols: np.ndarray, model: object) -> None:
-        """Append symbols (n,) int32, all of one table."""
-        self._encoder.encode(symbols, model)
+            self._encoder.encode(values[start:end], models.model(table))
 
     def finish(self) -> bytes:
         """The segment: its coder words, 32 bits each, little-endian."""
@@ -86,10 +80,9 @@ class SegmentReader:
     def __init__(self, data: bytes) -> None:
         if len(data) % 4:
             raise CorruptData("segment is not a whole number of 32-bit words")
-        self._data = data
-        self._again = SegmentWriter()
-        coder_words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
-        self._decoder = constriction.stream.queue.RangeDecoder(coder_words)
+        self._coder_words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
+        self._decoder = constriction.stream.queue.RangeDecoder(self._coder_words)
+        self._again = constriction.stream.queue.RangeEncoder()
 
     def read(self, tables: np.ndarray, models: TableSet) -> np.ndarray:
         """Decode one symbol for each entry of `tables` (n,), as int64.
@@ -103,7 +96,7 @@ class SegmentReader:
             for table, start, end in spans:
                 model = models.model(table)
                 values[start:end] = run = self._decoder.decode(model, end - start)
-                self._again.write_run(run, model)
+                self._again.encode(run, model)
         except (AssertionError, KeyError, TypeError, ValueError) as error:
             raise CorruptData("segment does not decode") from error
         symbols = np.empty(len(tables), dtype=np.int64)
@@ -116,5 +109,5 @@ class SegmentReader:
         Raises:
             CorruptData: coder words are missing, left over or changed.
         """
-        if self._again.finish() != self._data:
+        if not np.array_equal(self._again.get_compressed(), self._coder_words):
             raise CorruptData("segment is not what its symbols encode to")

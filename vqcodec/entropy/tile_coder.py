@@ -4,9 +4,7 @@
     layer 1:  y of the other three phases
 
 Inside a pass: slices and bands in order, groups in order, context classes ascending, positions row by row.
-
-Encoder and decoder are loops over the same walk, which predicts slice after slice from the indices that are
-set on the way:
+Encoder and decoder are loops over the same walk, which predicts from the indices that are set on the way:
 
     for part, mean in coder.walk(z_index, shape, level):
         part.index = ...                                # chosen by the encoder, read by the decoder
@@ -26,6 +24,7 @@ from vqcodec.entropy.integer_prior import INPUT_MAX, LATENT_MAX, Arrays, Integer
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
 from vqcodec.types import LEVEL_MAX
 
+Indices = Sequence[np.ndarray]
 LAYERS = 2
 LEVELS_PER_CLASS = 16
 """Quality levels (0..252) that share one table of the hyper-latent."""
@@ -66,17 +65,12 @@ class LatentCoder:
         self.prior = IntegerPrior(arrays, slices, bins, product)
         self.offsets = ClassOffsets(arrays["y.shifts"], bins)
 
-    def walk(self, z_index: Sequence[np.ndarray], shape: tuple[int, int], level: int) -> TileWalk:
+    def walk(self, z_index: Indices, shape: tuple[int, int], level: int) -> TileWalk:
         """Predict a latent of `shape` (h, w) from indices (hz, wz, G) of each hyper band, at level 0..252."""
-        z_hat = [band.look_up(index) for band, index in zip(self.hyper_bands, z_index, strict=True)]
-        return TileWalk(self, np.concatenate(z_hat, axis=2), shape, level)
+        return TileWalk(self, _look_up(self.hyper_bands, z_index), shape, level)
 
     def write(
-        self,
-        z_index: Sequence[np.ndarray],
-        offsets: Sequence[np.ndarray],
-        parts: Sequence[CodedSlice],
-        level: int,
+        self, z_index: Indices, offsets: Indices, parts: Sequence[CodedSlice], level: int
     ) -> list[bytes]:
         """The segments of both layers of a tile: indices of the hyper bands, offsets (G,) of all bands, and
         what a walk gave, with indices.
@@ -100,17 +94,15 @@ class LatentCoder:
         """
         if segments[0] is None:
             return np.zeros((*shape, self.channels), dtype=np.int64)
-        first = SegmentReader(segments[0])
-        readers = first, None if segments[1] is None else SegmentReader(segments[1])
-        z_index, offsets = self.read_side(first, shape, level)
+        readers = [SegmentReader(segment) for segment in segments if segment is not None]
+        z_index, offsets = self.read_side(readers[0], shape, level)
         walk = self.walk(z_index, shape, level)
         for part, _ in walk:
-            reader = readers[part.place.layer]
-            if reader is not None:
-                part.index = [band.read(reader, classes) for band, classes in self.bands_of(part, offsets)]
+            if part.place.layer < len(readers):
+                bands, reader = self.bands_of(part, offsets), readers[part.place.layer]
+                part.index = [band.read(reader, classes) for band, classes in bands]
         for reader in readers:
-            if reader is not None:
-                reader.finish()
+            reader.finish()
         return walk.latent
 
     def read_side(
@@ -125,9 +117,7 @@ class LatentCoder:
         z_index = [band.read(reader, hyper_classes(band, sides, level)) for band in self.hyper_bands]
         return z_index, self.offsets.read(reader, [band.groups for band in self.bands])
 
-    def bands_of(
-        self, part: CodedSlice, offsets: Sequence[np.ndarray]
-    ) -> Iterator[tuple[CodedBand, np.ndarray]]:
+    def bands_of(self, part: CodedSlice, offsets: Indices) -> Iterator[tuple[CodedBand, np.ndarray]]:
         """The bands of a slice, each with the classes (h, w, G) of its groups after their offsets."""
         for band, own in zip(self.bands[part.piece.bands], offsets[part.piece.bands], strict=True):
             yield band, self.offsets.apply(part.classes[:, :, band.within(part.piece)[1]], own)
@@ -163,16 +153,20 @@ class TileWalk:
             inside = self.latent[place.places]
             if not inside.size:
                 continue
-            state = prior.open(p, features, phases[: place.maps], level).inside(*inside.shape[:2])
+            state = prior.open(p, features, phases[: place.maps], level)
+            h, w = inside.shape[:2]
+            state.hidden = np.ascontiguousarray(state.hidden[:h, :w])
+            state.local = None if state.local is None else state.local[:h, :w]
             for n, piece in enumerate(prior.slices):
                 mean, classes = prior.predict(n, state, level)
                 part = CodedSlice(place, piece, classes)
                 yield part, mean
-                state.known.append(self._codewords(part, mean))
-                np.clip(mean + state.known[-1], -LATENT_MAX, LATENT_MAX, out=inside[:, :, piece.channels])
+                bands = self._coder.bands[piece.bands]
+                known = np.zeros_like(mean) if part.index is None else _look_up(bands, part.index)
+                state.known.append(known)
+                np.clip(mean + known, -LATENT_MAX, LATENT_MAX, out=inside[:, :, piece.channels])
 
-    def _codewords(self, part: CodedSlice, mean: np.ndarray) -> np.ndarray:
-        if part.index is None:
-            return np.zeros_like(mean)
-        pairs = zip(self._coder.bands[part.piece.bands], part.index, strict=True)
-        return np.concatenate([band.look_up(index) for band, index in pairs], axis=2)
+
+def _look_up(bands: Sequence[CodedBand], index: Indices) -> np.ndarray:
+    """Codewords (h, w, C) of the indices (h, w, G) of each band."""
+    return np.concatenate([band.look_up(own) for band, own in zip(bands, index, strict=True)], axis=2)

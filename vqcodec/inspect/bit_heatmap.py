@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,19 +78,13 @@ def _number(page: Page, blocks: NDArray[np.float64], size: tuple[int, int], zoom
 
 
 def _tables(page: Page, x: int, report: BitReport) -> None:
-    layers = [(f"{n}: {size} bytes", bits) for n, (bits, size) in enumerate(report.layers)]
+    layers = {f"{n}: {size} bytes": bits for n, (bits, size) in enumerate(report.layers)}
     y = _bars(page, x, _HEAD, "By layer", layers, report.bits)
-    y = _bars(page, x, y, "By pass", list(zip(PASS_NAMES, report.passes, strict=True)), report.bits)
-    bands = [
-        (
-            f"{b.name}: {b.groups} groups of {b.size}",
-            b.bits,
-            f"perplexity {b.perplexity:.1f} of {b.codewords}",
-        )
-        for b in report.bands
-    ]
-    y = _bars(page, x, y, "By band", bands, report.bits)
-    groups = [(f"{g.band} group {g.group}", g.bits) for g in report.groups[:10]]
+    y = _bars(page, x, y, "By pass", dict(zip(PASS_NAMES, report.passes, strict=True)), report.bits)
+    bands = {f"{b.name}: {b.groups} groups of {b.size}": b.bits for b in report.bands}
+    notes = [f"perplexity {b.perplexity:.1f} of {b.codewords}" for b in report.bands]
+    y = _bars(page, x, y, "By band", bands, report.bits, notes)
+    groups = {f"{g.band} group {g.group}": g.bits for g in report.groups[:10]}
     y = _bars(page, x, y, "Most expensive groups", groups, report.bits)
     excess = 8 * report.segment_bytes - report.bits
     text = f"Container: {report.overhead_bytes} bytes; range coder: {excess:.0f} bits of padding"
@@ -97,26 +92,20 @@ def _tables(page: Page, x: int, report: BitReport) -> None:
 
 
 def _bars(
-    page: Page,
-    x: int,
-    y: int,
-    title: str,
-    rows: Sequence[tuple[str, float] | tuple[str, float, str]],
-    total: float,
+    page: Page, x: int, y: int, title: str, rows: dict[str, float], total: float, notes: Sequence[str] = ()
 ) -> int:
     """A titled list with a bar per row; returns where the next one may start."""
     page.text(x, y, title, 14)
     y += 22
-    longest = max(row[1] for row in rows)
-    for row in rows:
-        page.text(x, y + 7, row[0], 12, FAINT, "lm")
-        length = 110 * row[1] / max(longest, 1e-9)
+    longest = max(rows.values())
+    for (name, bits), note in zip_longest(rows.items(), notes):
+        page.text(x, y + 7, name, 12, FAINT, "lm")
         page.box(x + 140, y + 1, x + 250, y + 13, TRACK)
-        page.box(x + 140, y + 1, x + 140 + length, y + 13, STRONG)
-        page.text(x + 258, y + 7, f"{100 * row[1] / total:.1f} %", 12, anchor="lm")
-        page.text(x + 308, y + 7, f"{row[1]:.0f} bits", 12, FAINT, "lm")
+        page.box(x + 140, y + 1, x + 140 + 110 * bits / max(longest, 1e-9), y + 13, STRONG)
+        page.text(x + 258, y + 7, f"{100 * bits / total:.1f} %", 12, anchor="lm")
+        page.text(x + 308, y + 7, f"{bits:.0f} bits", 12, FAINT, "lm")
         y += 18
-        if len(row) == 3:
-            page.text(x + 140, y + 5, row[2], 11, FAINT, "lm")
+        if note:
+            page.text(x + 140, y + 5, note, 11, FAINT, "lm")
             y += 15
     return y + 14

@@ -1,7 +1,5 @@
-"""Where a file's bits went: decode it, and add up what the tables charge for every index.
-
-    bytes --parse--> segments --decode--> -log2(count / 2**24) of each index
-          --> by layer, pass, band, group, and by 16x16 block of the picture
+"""Where a file's bits went: decode it, and add up -log2(count / 2**24) of every index, by layer, pass, band,
+group, and 16x16 block of the picture.
 
 The sums are the ideal code length; a segment is longer by what the range coder rounds away and pads.
 """
@@ -9,7 +7,7 @@ The sums are the ideal code length; a segment is longer by what the range coder 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from PIL import Image
 
 from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
+from vqcodec.entropy.codebooks import CodedBand
 from vqcodec.entropy.range_coder import SegmentReader
 from vqcodec.entropy.tables import perplexity
 from vqcodec.entropy.tile_coder import LAYERS, LatentCoder, hyper_classes
@@ -32,19 +31,6 @@ _Z_SIDE = 4
 
 
 @dataclass(frozen=True)
-class BandBits:
-    """One band's share; `perplexity` is that of the indices in the file, mean over the groups."""
-
-    name: str
-    size: int
-    groups: int
-    codewords: int
-    symbols: int
-    bits: float
-    perplexity: float
-
-
-@dataclass(frozen=True)
 class GroupBits:
     """One group's share; `channels` are those of the latent, or of the hyper-latent for band z."""
 
@@ -52,6 +38,44 @@ class GroupBits:
     group: int
     channels: tuple[int, ...]
     bits: float
+
+
+class BandBits:
+    """One band's share, to which indices are added.
+
+    Attributes:
+        name: "z0", ... of the hyper-latent, "y0", ... of the latent.
+        group_bits: (G,) bits of each group.
+        used: (G, K) how often each codeword was chosen.
+    """
+
+    def __init__(self, name: str, band: CodedBand) -> None:
+        self.name, self.coded = name, band
+        self.groups, self.codewords, self.size = band.codewords.shape
+        self.group_bits = np.zeros(self.groups)
+        self.used = np.zeros((self.groups, self.codewords), dtype=np.int64)
+
+    @property
+    def bits(self) -> float:
+        """Ideal code length of its indices and class offsets."""
+        return float(self.group_bits.sum())
+
+    @property
+    def symbols(self) -> int:
+        """Number of its indices."""
+        return int(self.used.sum())
+
+    @property
+    def perplexity(self) -> float:
+        """That of the indices in the file, mean over the groups."""
+        return float(perplexity(self.used).mean())
+
+    def add(self, index: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Count indices (h, w, G) of these classes; returns their bits (h, w) at every position."""
+        bits = self.coded.bits(index, classes)
+        self.group_bits += bits.sum(axis=(0, 1))
+        np.add.at(self.used, (np.arange(self.groups), index), 1)
+        return bits.sum(axis=2)
 
 
 @dataclass(frozen=True)
@@ -62,8 +86,8 @@ class BitReport:
         blocks: (h, w) bits of each 16x16 block; hyper-latent bits are spread over the blocks they cover.
         passes: bits of the hyper-latent, of class offsets and of the four phases, see PASS_NAMES. Class
             offsets count to their bands, and evenly to the blocks of their tile.
-        layers: (bits, segment bytes) of each layer.
-        groups: most expensive first.
+        layer_bytes: segment bytes of each layer.
+        bands: of the hyper-latent, then of the latent, as in the file.
         chunks: payload bytes of each chunk.
     """
 
@@ -71,21 +95,36 @@ class BitReport:
     file_bytes: int
     segments: int
     blocks: NDArray[np.float64]
-    passes: tuple[float, ...]
-    layers: tuple[tuple[float, int], ...]
+    passes: NDArray[np.float64]
+    layer_bytes: tuple[int, ...]
     bands: tuple[BandBits, ...]
-    groups: tuple[GroupBits, ...]
     chunks: dict[str, int]
 
     @property
     def bits(self) -> float:
         """Ideal code length of all indices."""
-        return sum(self.passes)
+        return float(self.passes.sum())
+
+    @property
+    def layers(self) -> list[tuple[float, int]]:
+        """(bits, segment bytes) of each layer."""
+        bits = self.passes[: _FIRST + 1].sum(), self.passes[_FIRST + 1 :].sum()
+        return list(zip(map(float, bits), self.layer_bytes, strict=True))
+
+    @property
+    def groups(self) -> list[GroupBits]:
+        """Each group's share, most expensive first."""
+        shares = [
+            GroupBits(band.name, g, band.coded.channels_of(g), float(bits))
+            for band in self.bands
+            for g, bits in enumerate(band.group_bits)
+        ]
+        return sorted(shares, key=lambda group: -group.bits)
 
     @property
     def segment_bytes(self) -> int:
         """Bytes of all segments."""
-        return sum(size for _, size in self.layers)
+        return sum(self.layer_bytes)
 
     @property
     def overhead_bytes(self) -> int:
@@ -111,12 +150,9 @@ class BitReport:
             "coder_overhead_bits": round(8 * self.segment_bytes - self.bits, 1),
             "container": {"bytes": self.overhead_bytes, "chunks": self.chunks},
             "layers": [
-                {"layer": layer, "bytes": size, **share(bits)}
-                for layer, (bits, size) in enumerate(self.layers)
+                {"layer": n, "bytes": size, **share(bits)} for n, (bits, size) in enumerate(self.layers)
             ],
-            "passes": [
-                {"pass": name, **share(bits)} for name, bits in zip(PASS_NAMES, self.passes, strict=True)
-            ],
+            "passes": [{"pass": n, **share(bits)} for n, bits in zip(PASS_NAMES, self.passes, strict=True)],
             "bands": [
                 {
                     "band": band.name,
@@ -130,10 +166,7 @@ class BitReport:
                 }
                 for band in self.bands
             ],
-            "most_expensive_groups": [
-                {"band": g.band, "group": g.group, "channels": list(g.channels), **share(g.bits)}
-                for g in self.groups[:10]
-            ],
+            "most_expensive_groups": [asdict(group) | share(group.bits) for group in self.groups[:10]],
             "blocks": {
                 "size": BLOCK,
                 "mean": round(float(self.blocks.mean()), 2),
@@ -156,98 +189,52 @@ def count_bits(
         FormatError: not a .vqc file, damaged, cut short, over the limits, or too new.
         ModelMismatch: the file was written with another model.
     """
-    coder = codec.model.coder
     data = read_source(source)
     picture = codec.decompress(data, limits=limits)
     container = parse(data, limits)
-    header = container.header
-    tally = _Tally(coder, (-(-header.height // BLOCK), -(-header.width // BLOCK)))
-    places = tiles(*tally.blocks.shape, header.tile)
-    for place, segments in zip(places, container.segments, strict=True):
-        tally.add(segments, place, header.level)
-    sizes = [sum(len(layers[n] or b"") for layers in container.segments) for n in range(LAYERS)]
-    bits = [float(part.sum()) for part in (tally.passes[: _FIRST + 1], tally.passes[_FIRST + 1 :])]
+    header, coder = container.header, codec.model.coder
+    bands = {"z": coder.hyper_bands, "y": coder.bands}
+    shape = -(-header.height // BLOCK), -(-header.width // BLOCK)
     report = BitReport(
         header=header,
         file_bytes=container.file_bytes,
         segments=LAYERS * len(container.segments),
-        blocks=tally.blocks,
-        passes=tuple(tally.passes.tolist()),
-        layers=tuple(zip(bits, sizes, strict=True)),
-        bands=tuple(tally.band_bits()),
-        groups=tuple(sorted(tally.group_bits(), key=lambda group: -group.bits)),
+        blocks=np.zeros(shape),
+        passes=np.zeros(len(PASS_NAMES)),
+        layer_bytes=tuple(sum(len(tile[n] or b"") for tile in container.segments) for n in range(LAYERS)),
+        bands=tuple(BandBits(f"{kind}{n}", band) for kind in bands for n, band in enumerate(bands[kind])),
         chunks={chunk.type: len(chunk.data) for chunk in container.chunks},
     )
+    for place, segments in zip(tiles(*shape, header.tile), container.segments, strict=True):
+        _add_tile(report, coder, segments, report.blocks[place])
     return report, picture
 
 
-class _Tally:
-    """Sums over all tiles of a picture."""
-
-    def __init__(self, coder: LatentCoder, shape: tuple[int, int]) -> None:
-        self._coder = coder
-        # The hyper-latent's bands come first, as in the file.
-        self._bands = [*coder.hyper_bands, *coder.bands]
-        self._names = [f"z{n}" for n in range(len(coder.hyper_bands))]
-        self._names += [f"y{n}" for n in range(len(coder.bands))]
-        self._bits = [np.zeros(band.groups) for band in self._bands]
-        self._used = [np.zeros(band.codewords.shape[:2], dtype=np.int64) for band in self._bands]
-        self.blocks = np.zeros(shape)
-        self.passes = np.zeros(len(PASS_NAMES))
-
-    def add(self, segments: Sequence[bytes | None], place: tuple[slice, slice], level: int) -> None:
-        """Decode a tile at these rows and columns of the latent, and count its bits.
-
-        Raises:
-            CorruptData: its segments do not decode.
-        """
-        coder, blocks, hyper = self._coder, self.blocks[place], len(self._coder.hyper_bands)
-        shape = blocks.shape[0], blocks.shape[1]
-        readers = [SegmentReader(segment or b"") for segment in segments]
-        z_index, offsets = coder.read_side(readers[0], shape, level)
-        for number, (band, index) in enumerate(zip(coder.hyper_bands, z_index, strict=True)):
-            bits = self._count(_Z, number, index, hyper_classes(band, index.shape[:2], level))
-            blocks += _spread(bits, blocks.shape)
-        for number, own in enumerate(offsets, hyper):
-            shares = coder.offsets.bits(own)
-            self.passes[_OFFSETS] += shares.sum()
-            self._bits[number] += shares
-            blocks += shares.sum() / blocks.size
-        for part, _ in coder.walk(z_index, shape, level):
-            part.index = []
-            for number, (band, classes) in enumerate(coder.bands_of(part, offsets), part.piece.bands.start):
-                index = band.read(readers[part.place.layer], classes)
-                part.index.append(index)
-                bits = self._count(_FIRST + part.place.phase, hyper + number, index, classes)
-                blocks[part.place.places] += bits
-
-    def _count(
-        self, phase: int, number: int, index: NDArray[np.int64], classes: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Count indices (h, w, G) of a band; returns their bits (h, w) at every position."""
-        band = self._bands[number]
-        bits = band.bits(index, classes)
-        self.passes[phase] += bits.sum()
-        self._bits[number] += bits.sum(axis=(0, 1))
-        np.add.at(self._used[number], (np.arange(band.groups), index), 1)
-        return bits.sum(axis=2)
-
-    def band_bits(self) -> list[BandBits]:
-        """Each band's share."""
-        found = []
-        for name, band, bits, used in zip(self._names, self._bands, self._bits, self._used, strict=True):
-            groups, codewords, size = band.codewords.shape
-            totals = int(used.sum()), float(bits.sum()), float(perplexity(used).mean())
-            found.append(BandBits(name, size, groups, codewords, *totals))
-        return found
-
-    def group_bits(self) -> list[GroupBits]:
-        """Each group's share."""
-        return [
-            GroupBits(name, g, band.channels_of(g), float(bits[g]))
-            for name, band, bits in zip(self._names, self._bands, self._bits, strict=True)
-            for g in range(band.groups)
-        ]
+def _add_tile(
+    report: BitReport, coder: LatentCoder, segments: Sequence[bytes | None], blocks: NDArray[np.float64]
+) -> None:
+    """Decode a tile of these blocks (h, w), which its bits are added to."""
+    shape, level, hyper = (blocks.shape[0], blocks.shape[1]), report.header.level, len(coder.hyper_bands)
+    readers = [SegmentReader(segment or b"") for segment in segments]
+    z_index, offsets = coder.read_side(readers[0], shape, level)
+    for band, index in zip(report.bands[:hyper], z_index, strict=True):
+        bits = band.add(index, hyper_classes(band.coded, index.shape[:2], level))
+        report.passes[_Z] += bits.sum()
+        blocks += _spread(bits, shape)
+    for band, own in zip(report.bands[hyper:], offsets, strict=True):
+        shares = coder.offsets.bits(own)
+        report.passes[_OFFSETS] += shares.sum()
+        band.group_bits += shares
+        blocks += shares.sum() / blocks.size
+    for part, _ in coder.walk(z_index, shape, level):
+        part.index = []
+        bands = report.bands[hyper:][part.piece.bands]
+        for band, (coded, classes) in zip(bands, coder.bands_of(part, offsets), strict=True):
+            index = coded.read(readers[part.place.layer], classes)
+            part.index.append(index)
+            bits = band.add(index, classes)
+            report.passes[_FIRST + part.place.phase] += bits.sum()
+            blocks[part.place.places] += bits
 
 
 def _spread(bits: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:

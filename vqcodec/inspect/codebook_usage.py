@@ -51,9 +51,8 @@ class CodebookUsage:
 def codebook_use(codec: Codec) -> list[CodebookUsage]:
     """Usage of every codebook: bands of the latent first, then those of the hyper-latent."""
     coder = codec.model.coder
-    middle = 0
-    for levels in coder.prior.context_levels:
-        middle = middle * levels + levels // 2
+    bins = coder.prior.context_levels
+    middle = np.ravel_multi_index([count // 2 for count in bins], bins)
     found = []
     for kind, bands, step in (("y", coder.bands, VALUE_STEP), ("z", coder.hyper_bands, HYPER_STEP)):
         for number, band in enumerate(bands):

@@ -1,11 +1,4 @@
-"""Building blocks of the transforms.
-
-hat_basis          a position -> weights of its two neighbouring knots (linear interpolation)
-LevelModulation    quality t -> per-channel scale and shift (how one model serves every quality)
-ResidualBlock      x + conv3x3(relu(modulate(conv3x3(x))))
-opponent_colour    orthonormal brightness and two colour differences
-Bounded            clamp that drops outward gradients
-"""
+"""Building blocks of the transforms."""
 
 from __future__ import annotations
 
@@ -20,14 +13,9 @@ LEVEL_KNOTS = 9
 
 
 def hat_basis(position: Tensor, knots: int) -> Tensor:
-    """Linear-interpolation weights of `position` in [0, knots - 1].
+    """Linear-interpolation weights (..., knots) of `position` (...), clamped to [0, knots - 1].
 
-    Args:
-        position: any shape; values outside the range are clamped.
-        knots: number of knots.
-
-    Returns:
-        shape `position.shape + (knots,)`; each row has at most two non-zero weights that sum to 1.
+    Each row has at most two non-zero weights, of the neighbouring knots, that sum to 1.
     """
     grid = torch.arange(knots, device=position.device, dtype=position.dtype)
     inside = position.clamp(0, knots - 1)
@@ -40,7 +28,7 @@ def level_basis(t: Tensor) -> Tensor:
 
 
 class LevelModulation(nn.Module):
-    """x * (1 + scale(t)) + shift(t), per channel, starting as the identity."""
+    """x * (1 + scale(t)) + shift(t) per channel, at first the identity: one model serves every quality."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

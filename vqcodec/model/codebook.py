@@ -4,11 +4,9 @@ The residual r = y - mu of each group (a few channels with a codebook of their o
 
     k = argmin_k  w |r - c_k|^2 - ln p(k | context),      w = 6: the slope of a unit-step quantiser,
 
-and is trained by the free energy  -ln sum_k p(k) exp(-w |r - c_k|^2): rate, commitment and codebook
-loss in one smooth term (the negative log-evidence of a Gaussian mixture; its gradient is that of
-entropy-constrained VQ with soft assignments, Chou et al. 1989). p is a softmax over the codewords
-whose logits are interpolated linearly between bins of two bounded context numbers (u0, u1). Rounding u0 and
-u1 to integers gives the context class that selects an integer table for coding.
+and is trained by the free energy of `vqcodec.model.free_energy` (entropy-constrained VQ, soft assignments,
+Chou et al. 1989). p is a softmax over the codewords whose logits are interpolated linearly between bins of
+two bounded context numbers (u0, u1); rounded, these are the context class that selects a table for coding.
 """
 
 from __future__ import annotations
@@ -108,12 +106,7 @@ class VectorQuantizer(nn.Module):
     """One codebook and one table of bin logits per group, for all bands of a latent."""
 
     def __init__(self, bands: tuple[Band, ...], context_levels: tuple[int, ...]) -> None:
-        """Zeros, see `vqcodec.training.codebook_start`.
-
-        Args:
-            bands: of the latent, in the order of its channels.
-            context_levels: bins of each context number.
-        """
+        """Zeros, see `vqcodec.training.codebook_start`; `context_levels`: bins of each context number."""
         super().__init__()
         self.bands = bands
         self.context_levels = context_levels
@@ -133,11 +126,6 @@ class VectorQuantizer(nn.Module):
         """Number of groups in all bands."""
         return sum(b.groups for b in self.bands)
 
-    @property
-    def channels(self) -> int:
-        """Number of channels in all bands."""
-        return sum(b.channels for b in self.bands)
-
     def use_greedy_slopes(self) -> None:
         """From now on choose codewords as the encoder does at effort 1."""
         self.slopes = [greedy_slope(band.size) for band in self.bands]
@@ -153,7 +141,8 @@ class VectorQuantizer(nn.Module):
         In exact mode the numbers are rounded to bins, with the gradient of the interpolation between them.
         """
         numbers = context.transpose(0, 1).transpose(1, 2).flatten(2)
-        return Contexts.of(numbers, bool(self.grid)).split([b.groups for b in self.bands[bands]])
+        by_band = numbers.split([band.groups for band in self.bands[bands]], 1)
+        return [Contexts.of(part, bool(self.grid)) for part in by_band]
 
     def forward(
         self, residual: Tensor, contexts: list[Contexts], keep: Tensor | None = None, bands: slice = ALL
@@ -174,16 +163,9 @@ class VectorQuantizer(nn.Module):
             r = to_groups(residual[:, start : start + band.channels], band).float()
             start += band.channels
             words = self.codewords(i)
+            settings = self.context_levels, self.slopes[i], self.gradient_dtype
             e, index, bits = FreeEnergy.apply(
-                given.numbers,
-                given.taken,
-                r,
-                self.table[i],
-                self.bias[i],
-                words,
-                self.context_levels,
-                self.slopes[i],
-                self.gradient_dtype,
+                given.numbers, given.taken, r, self.table[i], self.bias[i], words, *settings
             )
             word = words.gather(1, index.unsqueeze(-1).expand(-1, -1, band.size))
             if keep is not None:

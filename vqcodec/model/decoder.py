@@ -21,24 +21,10 @@ from vqcodec.tiling import BLOCK
 class SynthesisTransform(nn.Module):
     """g_s: latent in pixel units back to the picture."""
 
-    def __init__(
-        self,
-        channels: int,
-        wide: int,
-        deep: int,
-        blocks_wide: int,
-        blocks_deep: int,
-        restoration: tuple[int, int],
-    ) -> None:
-        """Random network, shortcut at its start.
-
-        Args:
-            channels: M of the latent.
-            wide, deep: channels of the network at 1/8 and at 1/16 of the resolution.
-            blocks_wide, blocks_deep: residual blocks there.
-            restoration: features and kernels of `Restoration`.
-        """
+    def __init__(self, channels: int, sizes: tuple[int, int, int, int], restoration: tuple[int, int]) -> None:
+        """Random network of `sizes` and `restoration` (see `ModelConfig`), shortcut at its start."""
         super().__init__()
+        wide, deep, blocks_wide, blocks_deep = sizes
         filters, deviation = dct_filters(channels)
         self.shortcut = nn.Parameter(filters)
         self.lapping = nn.Parameter(torch.linalg.inv(pre_filter()).float())

@@ -3,9 +3,8 @@
     x (B,3,H,W) --unshuffle 8--> conv, blocks at 1/8 --unshuffle 2--> 1x1, blocks at 1/16 --conv--> +--> y
     x ------- linear shortcut: lapping, then 16x16 filters with stride 16, initialised as a DCT ---+
 
-with y (B,M,H/16,W/16). All heavy convolutions are plain 3x3 at 1/8 and 1/16. The shortcut
-(`vqcodec.model.shortcut`) stays in float32 under autocast, so that rounding to bfloat16 only touches the
-correction that the network adds.
+with y (B,M,H/16,W/16). The shortcut stays in float32 under autocast: rounding to bfloat16 only touches
+the correction that the network adds.
 """
 
 from __future__ import annotations
@@ -22,15 +21,10 @@ from vqcodec.tiling import BLOCK
 class AnalysisTransform(nn.Module):
     """g_a: picture in [0, 1] to the latent y in pixel units (gains are applied by the caller)."""
 
-    def __init__(self, channels: int, wide: int, deep: int, blocks_wide: int, blocks_deep: int) -> None:
-        """Random network, shortcut at its start.
-
-        Args:
-            channels: M of the latent.
-            wide, deep: channels of the network at 1/8 and at 1/16 of the resolution.
-            blocks_wide, blocks_deep: residual blocks there.
-        """
+    def __init__(self, channels: int, sizes: tuple[int, int, int, int]) -> None:
+        """Random network of `sizes` (see `ModelConfig.analysis`), shortcut at its start."""
         super().__init__()
+        wide, deep, blocks_wide, blocks_deep = sizes
         self.shortcut = nn.Parameter(dct_filters(channels)[0])
         self.lapping = nn.Parameter(pre_filter().float())
         self.head = nn.Conv2d(3 * 64, wide, 3, padding=1)

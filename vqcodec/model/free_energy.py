@@ -3,10 +3,9 @@
     -ln sum_k p(k) exp(-w |r - c_k|^2),    ln p(k) = l_k - ln sum_j exp l_j,
     l = bias + sum over the context numbers u of the table's rows, interpolated between floor(u) and the next
 
-This is rate, commitment and codebook loss in one smooth term, see `vqcodec.model.codebook`. It is the largest
-part of a training step on a CPU, and bound by memory: arrays have groups x positions x codewords values. So a
-few groups at a time go through all steps while they lie in the core's cache, and a logit is computed from
-the rows that it lies between instead of a dense product.
+This is rate, commitment and codebook loss in one smooth term. It is bound by memory: arrays have groups x
+positions x codewords values. So on a CPU a few groups at a time go through all steps while they lie in the
+core's cache, and a logit is computed from the rows that it lies between instead of a dense product.
 """
 
 from __future__ import annotations
@@ -44,11 +43,6 @@ class Contexts:
     def of(cls, numbers: Tensor, rounded: bool) -> Contexts:
         """Contexts at `numbers`, or at the nearest bins."""
         return cls(numbers, numbers.detach().round() if rounded else numbers)
-
-    def split(self, groups: Sequence[int]) -> list[Contexts]:
-        """Split into neighbouring bands with so many groups each."""
-        pairs = zip(self.numbers.split(list(groups), 1), self.taken.split(list(groups), 1), strict=True)
-        return [Contexts(numbers, taken) for numbers, taken in pairs]
 
 
 def rows_between(numbers: Tensor, bins: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -145,11 +139,9 @@ class FreeEnergy(torch.autograd.Function):
 
         Args:
             numbers, taken: (dims, G, N), see `Contexts`.
-            residual: (G, N, d).
+            residual, words: (G, N, d), and codewords (G, K, d).
             table, bias: (G, sum of bins, K) and (G, K).
-            words: codewords (G, K, d).
-            bins: rows of the table for each context number.
-            slope: the weight w.
+            bins, slope: rows of the table for each context number, and the weight w.
             kind: type of the products in the gradients of table, bias and numbers.
         """
         groups, positions, _ = residual.shape

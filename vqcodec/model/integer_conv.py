@@ -33,9 +33,15 @@ def ste_round(x: Tensor) -> Tensor:
     return x + (x.round() - x).detach()
 
 
-def to_grid(x: Tensor, step: float, low: float, high: float) -> Tensor:
-    """Clamp to [low, high] and round to multiples of `step`, gradient of the clamp."""
-    return ste_round(x.clamp(low, high) / step) * step
+def to_grid(x: Tensor, step: float, low: float, high: float, exact: bool) -> Tensor:
+    """Clamp to [low, high] and, in exact mode, round to multiples of `step`; gradient of the clamp."""
+    inside = x.clamp(low, high)
+    return ste_round(inside / step) * step if exact else inside
+
+
+def activate(x: Tensor, exact: bool) -> Tensor:
+    """Clamped ReLU, to the grid of activations in exact mode."""
+    return to_grid(x, ACTIVATION_STEP, 0, 255 * ACTIVATION_STEP, exact)
 
 
 def conv_at(x: Tensor, weight: Tensor, corner: tuple[int, int] | None, groups: int = 1) -> Tensor:
@@ -53,12 +59,7 @@ class QuantizableConv(nn.Module):
     def __init__(
         self, inputs: list[tuple[int, float]], outputs: int, kernel: int, relu: bool, level_bias: bool = False
     ) -> None:
-        """Usual start.
-
-        Args:
-            inputs: (channels, step of their integer grid) of each concatenated input.
-            level_bias: add a bias that depends on t.
-        """
+        """Usual start, for concatenated inputs of (channels, step of their integer grid) each."""
         super().__init__()
         in_channels = sum(n for n, _ in inputs)
         conv = nn.Conv2d(in_channels, outputs, kernel)
@@ -71,10 +72,8 @@ class QuantizableConv(nn.Module):
         self.kernel, self.relu = kernel, relu
 
     def integer_weight(self, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Unrounded integer-domain weight (O, I, k, k) and its scale (O,): weight * in_step / scale.
-
-        Args:
-            rows: indices of the outputs that are wanted; None for all.
+        """Unrounded integer-domain weight (O, I, k, k), weight * in_step / scale, and its scale (O,); only
+        outputs `rows` if given.
         """
         weight: Tensor = self.weight if rows is None else self.weight.index_select(0, rows)
         scaled = weight * self.in_step[:, None, None]
@@ -106,7 +105,4 @@ class QuantizableConv(nn.Module):
             weight = ste_round(integer) * scale[:, None, None, None] / self.in_step[:, None, None]
             bias = ste_round(bias / scale) * scale
         out = conv_at(x, weight, corner) + bias.reshape(-1, bias.shape[-1], 1, 1)
-        if not self.relu:
-            return out
-        top = 255 * ACTIVATION_STEP
-        return to_grid(out, ACTIVATION_STEP, 0, top) if exact else out.clamp(0, top)
+        return activate(out, exact) if self.relu else out

@@ -5,34 +5,37 @@
     y_hat phases decoded so far --asinh--> conv3x3, 1x1 (one net per pass) --> hidden --> 1x1 --> mu, (u0, u1)
     slices of the pass decoded so far --asinh--> 1x1, 1x1 (by slice and phase) --> + hidden        per group
 
-Positions are coded in the order of `vqcodec.entropy.coding_order`; a pass sees the phases before it as
-channels of a half-size grid, so every pass is one dense convolution and nothing is computed twice. A linear
-interpolation from decoded neighbours runs beside the network for the strongest channels. Every layer can be
-replayed in integers.
+A pass (`vqcodec.entropy.coding_order`) sees the phases before it as channels of a half-size grid: one
+dense convolution. For the strongest channels a linear interpolation from decoded neighbours runs beside the
+network. Every layer can be replayed in integers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, Slice
+from vqcodec.entropy.coding_order import PASSES, PHASES, PassState, cut_slices
 from vqcodec.model.blocks import LEVEL_KNOTS, Bounded
+from vqcodec.model.codebook import Band
+from vqcodec.model.config import ModelConfig
 from vqcodec.model.integer_conv import (
     ACTIVATION_STEP,
     CONTEXT_STEP,
     HYPER_STEP,
     VALUE_STEP,
     QuantizableConv,
+    activate,
     conv_at,
     ste_round,
     to_grid,
 )
 from vqcodec.model.interpolation import start_interpolation
 
+State = PassState[Tensor]
 LINEAR_STEP = 1 / 128
 MEAN_GAIN = 4.0
 CONTEXT_GAIN = 8.0
@@ -58,102 +61,56 @@ def put_together(parts: list[Tensor]) -> Tensor:
     return interleave(to_phases(parts))
 
 
-@dataclass
-class PassState:
-    """The state of a pass between slices.
-
-    Attributes:
-        place: the pass.
-        hidden: (B, W, h, w) hidden units that all predictions are made from.
-        local: linear mean (B, C, h, w) of the strongest channels; None in the first pass.
-        known: decoded residuals y_hat - mean (B, C, h, w) of the slices so far.
-        companded: those of them that `look` has seen, companded.
-    """
-
-    place: Pass
-    hidden: Tensor
-    local: Tensor | None
-    known: list[Tensor] = field(default_factory=list)
-    companded: list[Tensor] = field(default_factory=list)
-
-
 class Prior(nn.Module):
     """z_hat and decoded phases and slices -> mean (B, M, h, w) and context numbers (B, dims, G, h, w)."""
 
-    def __init__(
-        self,
-        channels: int,
-        context_channels: int,
-        groups: int,
-        context_levels: tuple[int, ...],
-        hyper_channels: int,
-        features: int,
-        width: int,
-        first_channels: int,
-        slices: list[Slice],
-        slice_width: int,
-    ) -> None:
-        """Build the layers.
-
-        Args:
-            context_channels: how many channels of decoded phases, the strongest, a pass looks at.
-            first_channels: the same for the passes of the first phase.
-            slices: of all bands.
-            slice_width: hidden units that look at the slices so far.
-        """
+    def __init__(self, config: ModelConfig, bands: Sequence[Band]) -> None:
+        """Build the layers; `bands` are those that the latent's quantiser has."""
         super().__init__()
-        self.seen = [context_channels if p.layer else first_channels for p in PASSES]
-        """Channels of a map that each pass looks at."""
-        self.channels, self.groups, self.context_levels = channels, groups, context_levels
-        self.slices = slices
+        self.seen = [config.context_channels if p.layer else config.first_channels for p in PASSES]
+        """Channels of a map that each pass looks at, the strongest."""
+        self.channels, self.context_levels = config.channels, config.context_levels
+        self.groups = sum(band.groups for band in bands)
+        self.slices = cut_slices([(b.channels, b.groups) for b in bands], config.slices)
         for n, piece in enumerate(self.slices):
             # Buffers, so that they are on the device of the weights.
-            rows = torch.from_numpy(piece.rows(channels, groups, len(context_levels)))
+            rows = torch.from_numpy(piece.rows(self.channels, self.groups, len(self.context_levels)))
             self.register_buffer(f"rows{n}", rows, persistent=False)
         self.class_limit: Tensor
-        limit = torch.tensor([float(levels - 1) for levels in context_levels])[:, None, None, None]
+        limit = torch.tensor([float(levels - 1) for levels in self.context_levels])[:, None, None, None]
         self.register_buffer("class_limit", limit, persistent=False)
-        outputs = channels + groups * len(context_levels)
+        outputs = self.channels + self.groups * len(self.context_levels)
+        features, width, looking = config.prior_features, config.prior_width, config.slice_width
+
+        def conv(
+            inputs: int, outputs: int, kernel: int = 1, context: int = 0, bias: bool = False
+        ) -> QuantizableConv:
+            """A hidden layer on `context` companded channels and on `inputs` hidden units."""
+            steps = [(context, CONTEXT_STEP), (inputs, ACTIVATION_STEP)]
+            return QuantizableConv(steps, outputs, kernel, relu=True, level_bias=bias)
+
         self.hyper1 = QuantizableConv(
-            [(hyper_channels, HYPER_STEP)], 2 * features, 3, relu=True, level_bias=True
+            [(config.hyper_channels, HYPER_STEP)], 2 * features, 3, relu=True, level_bias=True
         )
-        self.hyper2 = QuantizableConv([(2 * features, ACTIVATION_STEP)], 4 * features, 1, relu=True)
-        self.hyper3 = QuantizableConv([(features, ACTIVATION_STEP)], features, 3, relu=True, level_bias=True)
+        self.hyper2 = conv(2 * features, 4 * features)
+        self.hyper3 = conv(features, features, 3, bias=True)
         self.enter = nn.ModuleList(
-            QuantizableConv(
-                [(p.maps * n, CONTEXT_STEP), (features, ACTIVATION_STEP)],
-                width,
-                3,
-                relu=True,
-                level_bias=True,
-            )
-            for p, n in zip(PASSES, self.seen, strict=True)
+            conv(features, width, 3, p.maps * n, bias=True) for p, n in zip(PASSES, self.seen, strict=True)
         )
-        self.middle = nn.ModuleList(
-            QuantizableConv([(width, ACTIVATION_STEP)], width, 1, relu=True) for _ in PASSES
-        )
+        self.middle = nn.ModuleList(conv(width, width) for _ in PASSES)
         self.leave = nn.ModuleList(
             QuantizableConv([(width, ACTIVATION_STEP)], outputs, 1, relu=False, level_bias=True)
             for _ in PHASES
         )
         self.linear = nn.ParameterList(
-            nn.Parameter(start_interpolation(p, channels)) for p in PASSES if p.maps
+            nn.Parameter(start_interpolation(p, self.channels)) for p in PASSES if p.maps
         )
+        later = [(piece, phase) for piece in self.slices[1:] for phase in PHASES]
         self.look = nn.ModuleList(
-            QuantizableConv(
-                [(s.channels.start, CONTEXT_STEP), (width, ACTIVATION_STEP)],
-                slice_width,
-                1,
-                relu=True,
-                level_bias=True,
-            )
-            for s in self.slices[1:]
-            for _ in PHASES
+            conv(width, looking, context=piece.channels.start, bias=True) for piece, _ in later
         )
         self.tell = nn.ModuleList(
-            QuantizableConv([(slice_width, ACTIVATION_STEP)], width, 1, relu=False)
-            for _ in self.slices[1:]
-            for _ in PHASES
+            QuantizableConv([(looking, ACTIVATION_STEP)], width, 1, relu=False) for _ in later
         )
         with torch.no_grad():
             for layer in self.leave:
@@ -194,7 +151,7 @@ class Prior(nn.Module):
         h = F.pixel_shuffle(self.hyper2(h, None, exact), 2)
         return self.hyper3(h, basis, exact)
 
-    def open(self, p: int, features: Tensor, maps: list[Tensor], basis: Tensor, exact: bool) -> PassState:
+    def open(self, p: int, features: Tensor, maps: list[Tensor], basis: Tensor, exact: bool) -> State:
         """The state of pass p before its first slice.
 
         Args:
@@ -216,7 +173,7 @@ class Prior(nn.Module):
             local = conv_at(stack, weight, place.corner, groups=n)
         return PassState(place, h, local)
 
-    def predict(self, n: int, state: PassState, basis: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
+    def predict(self, n: int, state: State, basis: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
         """Mean (B, C, h, w) and context numbers (B, dims, G, h, w), not rounded, of the pass's slice n.
 
         `state.known` holds all slices before it; the state's hidden units are updated.
@@ -226,25 +183,19 @@ class Prior(nn.Module):
             layer = (n - 1) * len(PHASES) + place.phase
             state.companded += [_compand(r, exact) for r in state.known[len(state.companded) :]]
             told = torch.cat([*state.companded, state.hidden], 1)
-            told = self.tell[layer](self.look[layer](told, basis, exact), None, exact) + state.hidden
-            top = 255 * ACTIVATION_STEP
-            state.hidden = to_grid(told, ACTIVATION_STEP, 0, top) if exact else told.clamp(0, top)
+            told = self.tell[layer](self.look[layer](told, basis, exact), None, exact)
+            state.hidden = activate(told + state.hidden, exact)
         out = self.leave[place.phase](state.hidden, basis, exact, rows=self.get_buffer(f"rows{n}"))
-        count = piece.channels.stop - piece.channels.start
-        mean, context = out[:, :count] * MEAN_GAIN, out[:, count:] * CONTEXT_GAIN
+        mean, context = out[:, : piece.width] * MEAN_GAIN, out[:, piece.width :] * CONTEXT_GAIN
         if state.local is not None:
             local = state.local[:, piece.channels]
             mean = torch.cat([mean[:, : local.shape[1]] + local, mean[:, local.shape[1] :]], 1)
         if exact:
             mean = ste_round(mean / VALUE_STEP) * VALUE_STEP
         context = context.unflatten(1, (len(self.context_levels), -1))
-        context = Bounded.apply(context, self.class_limit)
-        return mean, context
+        return mean, Bounded.apply(context, self.class_limit)
 
 
 def _compand(y: Tensor, exact: bool) -> Tensor:
     """asinh, clamped to the range of the integer table."""
-    small = torch.asinh(y)
-    if exact:
-        return to_grid(small, CONTEXT_STEP, -CONTEXT_MAX, CONTEXT_MAX)
-    return small.clamp(-CONTEXT_MAX, CONTEXT_MAX)
+    return to_grid(torch.asinh(y), CONTEXT_STEP, -CONTEXT_MAX, CONTEXT_MAX, exact)

@@ -4,9 +4,8 @@
     m = network(differences of neighbouring pixels in u, u, last features of g_s)    at half the resolution
     u + sum over k of gate_k(m) * (u filtered by kernel k) + draw(m)                 kernels sum to zero
 
-The transforms work on blocks of 8 and 16 pixels, so each quantised coefficient leaves ripples all over its
-block. As loop filters do in other codecs (cf. CDEF and ALF), this smooths flat places beside edges that it
-leaves alone, but without transmitting anything.
+It removes the ripples of quantised coefficients, as loop filters do (cf. CDEF and ALF), but nothing is
+transmitted for it.
 """
 
 from __future__ import annotations
@@ -60,12 +59,8 @@ class Restoration(nn.Module):
     """Starts as the identity."""
 
     def __init__(self, features: int, kernels: int, guide: int) -> None:
-        """Zero and fixed starts.
-
-        Args:
-            features: channels of the network.
-            kernels: number of filters for each of the three opponent colours.
-            guide: channels of the guide, which has an eighth of the picture's resolution.
+        """A network of `features` channels, `kernels` filters for each of the three opponent colours, and a
+        guide of `guide` channels at an eighth of the picture's resolution.
         """
         super().__init__()
         self.colour: Tensor
@@ -116,8 +111,7 @@ class Restoration(nn.Module):
 
         Args:
             picture: (B, 3, H, W) around 0, sides multiples of 8.
-            basis: (B, LEVEL_KNOTS).
-            guide: (B, C, H/8, W/8).
+            basis, guide: (B, LEVEL_KNOTS) and (B, C, H/8, W/8).
 
         Returns:
             (B, 3, H, W) float32. Under autocast only the network and its gates run in low precision: they

@@ -1,9 +1,8 @@
 """The linear shortcut beside the networks of both transforms: a lapped block transform, started as a DCT.
 
-Before the 16x16 block transform, each 16 samples around a block boundary (8 of either block) are mixed by an
-invertible matrix; after the inverse transform they are unmixed; along rows and along columns. This is the
-lapped transform of Malvar, built from a pre-filter as Tran, Liang and Tu do (2003): blocks share what they
-have in common, and quantisation errors at boundaries are smoothed.
+Before the 16x16 block transform, each 16 samples around a block boundary are mixed by an invertible matrix,
+and unmixed after the inverse transform; along rows and along columns (Malvar's lapped transform, built from a
+pre-filter as by Tran, Liang and Tu 2003). It smooths quantisation errors at boundaries.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.entropy.coding_order import PASSES, Pass, cut_slices, whole
+from vqcodec.entropy.coding_order import PASSES, Pass, whole
 from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
 from vqcodec.model.codebook import SLOPE, Band, Quantized, VectorQuantizer
 from vqcodec.model.config import ModelConfig
@@ -63,8 +63,8 @@ class Transforms(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.g_a = AnalysisTransform(config.channels, *config.analysis)
-        self.g_s = SynthesisTransform(config.channels, *config.synthesis, config.restoration)
+        self.g_a = AnalysisTransform(config.channels, config.analysis)
+        self.g_s = SynthesisTransform(config.channels, config.synthesis, config.restoration)
         self.h_a = HyperAnalysis(config.channels, config.prior_features, config.hyper_channels)
         # On the CPU even under device "meta", where arithmetic imports torch's compiler (slow).
         step = torch.linspace(0, 1, LEVEL_KNOTS, device="cpu")
@@ -103,18 +103,7 @@ class VQVAE(Transforms):
             raise ValueError("the bands must cover all latent channels")
         self.quantizer = self.make_quantizer(bands)
         self.hyper_quantizer = VectorQuantizer(tuple(Band(*b) for b in config.hyper_bands), (LEVEL_KNOTS,))
-        self.prior = Prior(
-            config.channels,
-            config.context_channels,
-            self.quantizer.groups,
-            config.context_levels,
-            config.hyper_channels,
-            config.prior_features,
-            config.prior_width,
-            config.first_channels,
-            cut_slices([(b.channels, b.groups) for b in self.quantizer.bands], config.slices),
-            config.slice_width,
-        )
+        self.prior = Prior(config, self.quantizer.bands)
         self.exact = False
 
     def make_quantizer(self, bands: tuple[Band, ...]) -> VectorQuantizer:
@@ -128,13 +117,10 @@ class VQVAE(Transforms):
     def encode_hyper(self, y: Tensor, prior_basis: Tensor) -> Quantized:
         """Quantised hyper-latent of y (B, M, h, w)."""
         z = self.hyper_latent(y)
-        return self.hyper_quantizer(z, self._hyper_contexts(z, prior_basis))
-
-    def _hyper_contexts(self, z: Tensor, prior_basis: Tensor) -> list[Contexts]:
         knots = torch.arange(LEVEL_KNOTS, dtype=prior_basis.dtype, device=prior_basis.device)
         numbers = (prior_basis @ knots).repeat_interleave(z.shape[2] * z.shape[3])
-        numbers = numbers.expand(1, self.hyper_quantizer.groups, -1)
-        return Contexts.of(numbers, rounded=False).split([b.groups for b in self.hyper_quantizer.bands])
+        by_band = [numbers.expand(1, band.groups, -1) for band in self.hyper_quantizer.bands]
+        return self.hyper_quantizer(z, [Contexts.of(part, rounded=False) for part in by_band])
 
     def prior_basis(self, t: Tensor) -> Tensor:
         """Basis (B, LEVEL_KNOTS) of t as the prior sees it, rounded to 1/64."""
@@ -165,7 +151,7 @@ class VQVAE(Transforms):
         features = self.prior.hyper(hyper.value, basis, self.exact)[:, :, : rows // 2, : columns // 2]
         decoded: list[Tensor] = []
         passes: list[Quantized] = []
-        sizes = [piece.channels.stop - piece.channels.start for piece in self.prior.slices]
+        sizes = [piece.width for piece in self.prior.slices]
         for p, place in enumerate(PASSES):
             maps = self.visible(place, to_phases(decoded))
             mask = None if keep is None else keep[place.last]

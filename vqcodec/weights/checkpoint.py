@@ -32,7 +32,8 @@ FORMATS = ("vqcodec-weights-1", "vqcodec-weights-4")
 """Names of the one format: the first is written, the second goes with the next default model."""
 CODING = "coding."
 REALISM = "realism."
-_DECODER = ("g_s.", "log_gain")
+_IDS = {"bitstream_id": (CODING,), "decoder_id": ("g_s.", "log_gain"), "realism_id": (REALISM,)}
+"""Beginnings of the names of the tensors that each fingerprint covers."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,10 @@ def fingerprint(tensors: Mapping[str, np.ndarray]) -> bytes:
     return digest.digest()[:8]
 
 
-def identities(tensors: Mapping[str, np.ndarray]) -> tuple[bytes, bytes]:
-    """(bitstream_id, decoder_id) of a weights file's tensors."""
-    coding = {n: t for n, t in tensors.items() if n.startswith(CODING)}
-    decoder = {n: t for n, t in tensors.items() if n.startswith(_DECODER)}
-    return fingerprint(coding), fingerprint(decoder)
+def identities(tensors: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    """The fingerprints of a weights file's tensors by their names; no realism_id without such tensors."""
+    parts = {key: {n: t for n, t in tensors.items() if n.startswith(begin)} for key, begin in _IDS.items()}
+    return {key: fingerprint(part) for key, part in parts.items() if part or key != "realism_id"}
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -84,13 +84,10 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
             if metadata.get("format") not in FORMATS:
                 raise ModelNotFound(f"{path}: not a weights file of format {FORMATS[0]}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        realism = {name: tensor for name, tensor in tensors.items() if name.startswith(REALISM)}
-        found = [*identities(tensors), *([fingerprint(realism)] if realism else [])]
-        names = ("bitstream_id", "decoder_id", "realism_id")
-        stated = [metadata[name] for name in names[: len(found)]]
+        damaged = [key for key, found in identities(tensors).items() if metadata[key] != found.hex()]
     except (OSError, SafetensorError, KeyError) as error:
         raise ModelNotFound(f"{path}: cannot load weights: {str(error).splitlines()[0]}") from error
-    if stated != [identity.hex() for identity in found]:
+    if damaged:
         raise ModelNotFound(f"{path}: weights do not match their own fingerprints; the file is damaged")
     return tensors, metadata
 
@@ -123,7 +120,6 @@ def load_weights(path: str | os.PathLike[str], device: str = "cpu") -> Weights:
     transforms.eval().requires_grad_(False)
     realism = {n: torch.from_numpy(t).to(device) for n, t in unpack(groups[REALISM]).items()}
     # Checked by read_tensors; hashing them again would add to every start.
-    ids = [bytes.fromhex(metadata[name]) for name in ("bitstream_id", "decoder_id")]
-    realism_id = bytes.fromhex(metadata["realism_id"]) if realism else b""
+    ids = {key: bytes.fromhex(metadata[key]) for key in _IDS if realism or key != "realism_id"}
     name = metadata.get("name", Path(path).stem)
-    return Weights(name, config, transforms, groups[CODING], ids[0], ids[1], realism, realism_id)
+    return Weights(name, config, transforms, groups[CODING], realism=realism, **ids)

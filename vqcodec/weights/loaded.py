@@ -37,12 +37,6 @@ class LoadedModel(Weights):
     bf16: bool = False
 
     @classmethod
-    def of(cls, weights: Weights, device: str = "cpu", batch: int = 1, bf16: bool = False) -> LoadedModel:
-        """Build the coder of weights whose transforms are on `device`."""
-        coder = LatentCoder(weights.coding, _product)
-        return cls(**vars(weights), coder=coder, device=device, batch=batch, bf16=bf16)
-
-    @classmethod
     def load(
         cls, path: str | os.PathLike[str], device: str = "cpu", batch: int = 1, bf16: bool = False
     ) -> LoadedModel:
@@ -53,9 +47,10 @@ class LoadedModel(Weights):
         """
         weights = load_weights(path, device)
         try:
-            return cls.of(weights, device, batch, bf16)
+            coder = LatentCoder(weights.coding, _product)
         except (IndexError, KeyError, ValueError) as error:
             raise ModelNotFound(f"{path}: unusable coding arrays: {error}") from error
+        return cls(**vars(weights), coder=coder, device=device, batch=batch, bf16=bf16)
 
     def t(self, level: int) -> Tensor:
         """A level 0..252 as the networks take it: (1,) in [0, 1], on the device."""

@@ -1,8 +1,6 @@
 """Weights of the transforms' convolutions in 8 bits, with a scale for each output: half of a weights file.
 
-    w[o] = scale[o] * q[o],   q integers in [-127, 127]
-
-The prior's integers, which the bits depend on, are made elsewhere: see `vqcodec.model.integer_conv`.
+w[o] = scale[o] * q[o],   q integers in [-127, 127]
 """
 
 from __future__ import annotations

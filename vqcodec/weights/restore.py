@@ -1,7 +1,7 @@
 """From a weights file back to a model that can be trained or asked for gradients.
 
-The inverse of `vqcodec.training.export`: integers become the real numbers they stand for, and class
-probabilities those of the tables. A file holds no state of an optimiser.
+The inverse of `vqcodec.training.export`: integers become the real numbers they stand for. A file holds no
+state of an optimiser.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.files import write_atomic
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import Transforms
-from vqcodec.weights.checkpoint import CODING, FORMATS, REALISM, fingerprint, identities, read_tensors
+from vqcodec.weights.checkpoint import CODING, FORMATS, REALISM, identities, read_tensors
 from vqcodec.weights.packing import is_packed, pack, unpack
 
 _FULL_PRECISION = ("log_gain", "g_s.deviation", "g_a.lapping", "g_s.lapping")
@@ -107,10 +107,7 @@ def _write(
     path: str | os.PathLike[str], tensors: dict[str, np.ndarray], notes: dict[str, str]
 ) -> tuple[bytes, bytes]:
     """Write a file with its format and fingerprints; returns bitstream_id and decoder_id."""
-    bitstream_id, decoder_id = identities(tensors)
-    ids = {"bitstream_id": bitstream_id.hex(), "decoder_id": decoder_id.hex()}
-    realism = {name: tensor for name, tensor in tensors.items() if name.startswith(REALISM)}
-    if realism:
-        ids["realism_id"] = fingerprint(realism).hex()
-    write_atomic(path, save(tensors, metadata=notes | ids | {"format": FORMATS[0]}))
-    return bitstream_id, decoder_id
+    ids = identities(tensors)
+    stated = {key: value.hex() for key, value in ids.items()}
+    write_atomic(path, save(tensors, metadata=notes | stated | {"format": FORMATS[0]}))
+    return ids["bitstream_id"], ids["decoder_id"]

@@ -1,4 +1,4 @@
-"""Size and work of a model: `python -m vqcodec.inspect.complexity [WEIGHTS]`, the packaged one by default.
+"""Size and work of a model: `python -m benchmarks.complexity [WEIGHTS]`, the packaged one by default.
 
 Multiply-accumulates are those of convolutions and matrix products, counted while the parts run on a grey
 picture, and divided by its pixels; 1 kMAC/px is 1000 of them per pixel.
@@ -104,7 +104,7 @@ def _search_kmac(model: VQVAE) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; the exit status is 1 where a part is over its budget, 2 without usable weights."""
-    parser = argparse.ArgumentParser(prog="python -m vqcodec.inspect.complexity", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.complexity", description=__doc__)
     parser.add_argument("weights", nargs="?", default=DEFAULT_MODEL, help="a weights file or a model's name")
     arguments = parser.parse_args(argv)
     try:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.complexity import BUDGET, FILE_BUDGET, main, measure
 from tests import tiny
-from vqcodec.inspect.complexity import BUDGET, FILE_BUDGET, main, measure
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
