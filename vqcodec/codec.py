@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vqcodec.bitstream import probe
+from vqcodec.bitstream import Written
 from vqcodec.bitstream.header import TILE_MAX
 from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
 from vqcodec.compress.encoded import Encoded
@@ -146,13 +146,37 @@ class Codec:
             TargetTooHigh: even quality 100 falls short of `psnr`.
             ValueError: an option out of range, or more than one of quality, bpp, target_size and psnr.
         """
+        return self._compress(
+            image if isinstance(image, Prepared) else prepare(image, metadata, limits, strip_gps),
+            quality=quality,
+            bpp=bpp,
+            target_size=target_size,
+            psnr=psnr,
+            tile=tile,
+            label=label,
+            effort=effort,
+            progress=progress,
+        ).data
+
+    def _compress(
+        self,
+        ready: Prepared,
+        *,
+        quality: float | None = None,
+        bpp: float | None = None,
+        target_size: int | None = None,
+        psnr: float | None = None,
+        tile: int = DEFAULT_TILE,
+        label: bool = False,
+        effort: int = 1,
+        progress: TileProgress | None = None,
+    ) -> Written:
         if sum(option is not None for option in (quality, bpp, target_size, psnr)) > 1:
             raise ValueError("give only one of quality, bpp, target_size and psnr")
         quality = checked_quality(DEFAULT_QUALITY if quality is None else quality)
         for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{option} must be positive, not {value}")
-        ready = image if isinstance(image, Prepared) else prepare(image, metadata, limits, strip_gps)
         picture = ready.picture
         if label:
             ready = replace(ready, chunks=(*labels(self.model), *ready.chunks))
@@ -170,10 +194,10 @@ class Codec:
         start = time.perf_counter()
         reading = {name: options.pop(name) for name in _READING & options.keys()}
         ready = image if isinstance(image, Prepared) else self.prepare(image, **reading)
-        data = self.compress(ready, **options)
+        file = self._compress(ready, **options)
         seconds = time.perf_counter() - start
-        front = probe(data, Limits(0, 0, 0, 0))
-        return data, describe(front, len(data), self.name, seconds=seconds, notes=ready.picture.notes)
+        notes = ready.picture.notes
+        return file.data, describe(file, len(file), self.name, seconds=seconds, notes=notes)
 
     def decompress(
         self,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqcodec.bitstream import pack_alpha, pack_metadata, parse, probe, tile_count, tile_grid, write
+from vqcodec.bitstream import compose, pack_alpha, pack_metadata, parse, probe, tile_count, tile_grid, write
 from vqcodec.errors import CorruptData, FormatError, Truncated
 from vqcodec.types import LEVEL_MAX, Chunk, Header, Limits
 
@@ -90,6 +90,9 @@ def test_round_trip_both_ways(content: tuple[Header, list[list[bytes]], list[Chu
     front = probe(data, OPEN)
     assert (front.header, front.chunks, front.file_bytes) == (header, tuple(chunks), len(data))
     assert probe(data[: front.data_offset], OPEN) == front
+    file = compose(header, segments, chunks)
+    assert (len(file), file.data) == (len(data), data)
+    assert all(getattr(file, f.name) == getattr(front, f.name) for f in dataclasses.fields(front))
 
 
 @given(st.binary(max_size=200))

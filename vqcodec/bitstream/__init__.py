@@ -1,6 +1,6 @@
 """The .vqc container, specified in FORMAT.md beside this file. Never imports torch."""
 
-from vqcodec.bitstream.container import MAGIC, Container, Probe, parse, probe, write
+from vqcodec.bitstream.container import MAGIC, Container, Probe, Written, compose, parse, probe, write
 from vqcodec.bitstream.header import tile_count, tile_grid
 from vqcodec.bitstream.payloads import pack_alpha, pack_metadata, unpack_alpha, unpack_metadata
 
@@ -8,6 +8,8 @@ __all__ = [
     "MAGIC",
     "Container",
     "Probe",
+    "Written",
+    "compose",
     "pack_alpha",
     "pack_metadata",
     "parse",

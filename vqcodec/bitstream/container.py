@@ -61,8 +61,20 @@ class Container(Probe):
     warnings: tuple[str, ...] = ()
 
 
-def write(header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Sequence[Chunk] = ()) -> bytes:
-    """Return the file.
+@dataclass(frozen=True)
+class Written(Probe):
+    """A file that was made: its bytes, and what `probe` would find in them."""
+
+    data: bytes
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+def compose(
+    header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Sequence[Chunk] = ()
+) -> Written:
+    """Make a file.
 
     Args:
         segments: [tile][layer], tiles row by row; each whole coder words, and not empty in layer 0.
@@ -79,6 +91,8 @@ def write(header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Se
     word = CODER_WORD_BYTES[header.coder_id]
     toc = bytearray()
     body: list[bytes] = []
+    lengths: list[int] = []
+    ends: list[int] = []
     for layer in range(header.layers):
         for tile in range(tiles):
             segment = segments[tile][layer]
@@ -87,9 +101,18 @@ def write(header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Se
                 raise ValueError(f"{name} is missing, empty or not in whole words")
             toc += encode_varint(len(segment) // word)
             body += (segment, zlib.crc32(segment).to_bytes(CRC_BYTES, "little"))
+            lengths.append(len(segment))
+        ends.append(sum(lengths) + CRC_BYTES * len(lengths))
     front = fixed + count
     crc = zlib.crc32(toc, zlib.crc32(front))
-    return b"".join((front, chunk_bytes, toc, crc.to_bytes(CRC_BYTES, "little"), *body))
+    start = b"".join((front, chunk_bytes, toc, crc.to_bytes(CRC_BYTES, "little")))
+    layer_ends = tuple(len(start) + end for end in ends)
+    return Written(header, tuple(chunks), lengths, len(start), layer_ends, b"".join((start, *body)))
+
+
+def write(header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Sequence[Chunk] = ()) -> bytes:
+    """The bytes of `compose`."""
+    return compose(header, segments, chunks).data
 
 
 def parse(

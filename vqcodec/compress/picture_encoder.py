@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.bitstream import pack_alpha, pack_metadata, write
+from vqcodec.bitstream import Written, compose, pack_alpha, pack_metadata
 from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
 from vqcodec.compress.encoded import Encoded, out_of_reach
 from vqcodec.image.colour import mean_of_channels
@@ -119,9 +119,9 @@ class PictureEncoder:
         """PSNR in dB, of 8-bit RGB or gray, of what decodes from it."""
         return self._psnr(self.ready.picture.pixels, encoded, self.tile)
 
-    def file(self, encoded: Encoded) -> bytes:
+    def file(self, encoded: Encoded) -> Written:
         """The .vqc file."""
-        return write(replace(self._header, level=encoded.level), encoded.segments, self.ready.chunks)
+        return compose(replace(self._header, level=encoded.level), encoded.segments, self.ready.chunks)
 
     def _encode(self, level: int) -> Encoded:
         pixels = self.ready.picture.pixels

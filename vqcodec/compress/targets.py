@@ -6,7 +6,7 @@ The logarithm of a picture's size, and its PSNR, rise nearly in a straight line 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,6 +19,7 @@ SIZE_SLOPE, PSNR_SLOPE = 0.0117, 0.050
 """Per level: of ln(bytes), and of dB, for an average photograph."""
 
 T = TypeVar("T")
+File = TypeVar("File", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _guess(below: Tried[T] | None, above: Tried[T] | None, target: float, slope:
     return above.level - math.ceil((above.value - target) / slope) - 3 if above and not lossless else 0
 
 
-def within(compress: Callable[[int], bytes], most: int) -> bytes:
+def within(compress: Callable[[int], File], most: int) -> File:
     """The largest file of at most `most` bytes; `compress` makes that of a level.
 
     Raises:
