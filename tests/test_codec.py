@@ -418,6 +418,7 @@ def test_packaged_weights(pixels):
 
 
 @pytest.mark.parametrize("kind", ["bars", "checks", "noise"])
+@pytest.mark.slow
 def test_unusual_pictures_do_not_get_worse_up_the_dial(kind):
     """Beyond the reach of the codebooks a lower level is taken, and the file says so."""
     codec = vqcodec.load(device="cpu")

@@ -83,6 +83,7 @@ def compare(name: str, results: dict[str, np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.slow
 def test_other_instructions_and_threads(tmp_path, setting):
     weakest, threads, aten, onednn, blas = SETTINGS[setting]
     if strength(torch.backends.cpu.get_cpu_capability()) < strength(weakest):

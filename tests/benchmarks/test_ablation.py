@@ -136,6 +136,7 @@ def test_sizes_that_are_none_are_refused(
 
 
 # -- campaign ----------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_a_campaign_runs_resumes_and_prints_its_figures(
     ablation: ModuleType, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

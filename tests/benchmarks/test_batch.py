@@ -41,6 +41,7 @@ def test_crops_are_parts_of_the_pictures_and_the_same_in_every_run(benchmark, da
         benchmark.cut_crops(data, tmp_path / "one", 1, 300)
 
 
+@pytest.mark.slow
 def test_both_actions_are_timed_in_both_ways(benchmark, data, tmp_path, tiny_weights, monkeypatch, capsys):
     def here(module: str, words: list[str], threads: int) -> dict[str, float]:
         assert module == "benchmarks.batch"

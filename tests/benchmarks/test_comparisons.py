@@ -63,6 +63,7 @@ def benchmark_module(bench: Callable[[str], ModuleType], request: pytest.Fixture
 
 
 @pytest.mark.parametrize("benchmark_module", ["variants.quantizer"], indirect=True)
+@pytest.mark.slow
 def test_both_quantisers_are_judged_by_the_same_measure(
     benchmark_module: ModuleType,
     work: Path,
@@ -91,6 +92,7 @@ def test_both_quantisers_are_judged_by_the_same_measure(
 
 
 @pytest.mark.parametrize("benchmark_module", ["variants.quantizer"], indirect=True)
+@pytest.mark.slow
 def test_a_run_that_was_stopped_is_not_judged(
     benchmark_module: ModuleType, work: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

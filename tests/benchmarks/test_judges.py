@@ -58,6 +58,7 @@ def test_equal_pictures_are_perfect_and_noise_is_worse_by_every_figure(module):
         judge.look(pixels[:100])
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_metrics_called_directly(module, perceptual_weights):
     """Each by its own network, and the original first: SSIMULACRA2 is not symmetric."""
     judge, original = module("judges").Judge(), picture(192, 208)
@@ -109,6 +110,7 @@ def run(module, photos: Path, model: Path, *extra: str) -> dict[str, Any]:
     return json.loads((photos.parent / "o.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_once_and_compares_at_equal_bytes(
     module, photos, real_weights, capsys, monkeypatch
 ):

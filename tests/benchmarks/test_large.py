@@ -26,6 +26,7 @@ def test_a_picture_is_mirrored_without_seams(large):
     assert np.array_equal(big[40:60, 60:], pixels[:, :10])
 
 
+@pytest.mark.slow
 def test_time_and_memory_of_each_size(large, tmp_path, tiny_weights, capsys):
     Image.fromarray(picture(96, 128)).save(tmp_path / "x.png")
     words = ["--image", str(tmp_path / "x.png"), "--megapixels", "0.01", "0.04", "--model", str(tiny_weights)]

@@ -57,6 +57,7 @@ def test_the_grid_is_that_of_both(started):
         assert torch.equal(words, words.round())
 
 
+@pytest.mark.slow
 def test_training_lowers_the_cost():
     trainer = ResidualTrainer(settings(steps=40))
     crops = Crops(pictures(), seed=0)

@@ -64,6 +64,7 @@ def test_the_profile_splits_a_call_by_functions():
         assert least - 0.001 <= found[part] < least + 0.03
 
 
+@pytest.mark.slow
 def test_speed_splits_our_time_and_compares_sizes_and_commands(
     bench: Callable[[str], ModuleType],
     tiny_weights: Path,

@@ -301,6 +301,7 @@ def test_bombs_are_refused_fast_and_in_little_memory(name: str) -> None:
     assert peak < 50_000_000
 
 
+@pytest.mark.slow
 def test_no_bomb_passes_as_partial_with_more_memory_than_its_data_pays_for() -> None:
     for data, limits in BOMBS.values():
         tracemalloc.start()

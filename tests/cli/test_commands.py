@@ -236,6 +236,7 @@ def test_version_and_help(vqcodec):
         assert b"Usage: vqcodec " + command.encode() in run.out
 
 
+@pytest.mark.slow
 def test_packaged_weights_in_a_process(photo, pixels, tmp_path):
     def run(*arguments: object) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "vqcodec", *map(str, arguments)]

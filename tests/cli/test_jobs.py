@@ -29,6 +29,7 @@ def photos(tmp_path: Path) -> list[Path]:
     return paths
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bytes_of_one(vqcodec, photos, tmp_path, tiny_weights, tiny_codec):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"nothing")
@@ -59,6 +60,7 @@ def test_two_processes_give_the_bytes_of_one(vqcodec, photos, tmp_path, tiny_wei
     assert first["psnr"] > 10
 
 
+@pytest.mark.slow
 def test_batch_functions_with_two_processes(photos, tmp_path, tiny_weights, tiny_codec):
     codec, folder = tiny_codec, tmp_path / "coded"
     folder.mkdir()
@@ -122,6 +124,7 @@ def test_jobs_on_the_command_line_are_for_the_cpu(vqcodec, photos, tmp_path, mon
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes")
+@pytest.mark.slow
 def test_interrupt_leaves_nothing(photos, tmp_path, tiny_weights):
     copies = []
     for number in range(400):

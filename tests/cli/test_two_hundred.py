@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 import vqcodec
@@ -116,6 +117,7 @@ def make(folder: Path, number: int, samples: list[Image.Image], rng: np.random.G
     return case
 
 
+@pytest.mark.slow
 def test_two_hundred_pictures(tiny_codec, tmp_path):
     rng = np.random.default_rng(6)
     samples = [Image.open(path).convert("RGB") for path in sorted(SAMPLES.glob("*.png"))]

@@ -36,6 +36,7 @@ def test_every_effort_lowers_the_cost(tiny_codec):
     assert costs == sorted(costs, reverse=True)
 
 
+@pytest.mark.slow
 def test_refined_targets_are_improved_further(tiny_codec, monkeypatch):
     pictures = [picture(150, 170, seed=seed) for seed in (3, 4, 5)]
     both = sum(cost(tiny_codec, x, LEVEL, 5) for x in pictures)

@@ -29,6 +29,7 @@ def cost(codec: Codec, x: np.ndarray, level: int, effort: int, tile: int = 0) ->
     return weight * mse(x, decoded) + bits / (height * width)
 
 
+@pytest.mark.slow
 def test_effort_lowers_the_cost(tiny_codec):
     pictures = [picture(150, 170, seed=seed) for seed in (3, 4)]
     for level in (100, 200):
@@ -36,6 +37,7 @@ def test_effort_lowers_the_cost(tiny_codec):
         assert searched < 0.99 * greedy
 
 
+@pytest.mark.slow
 def test_the_greedy_choice_prices_errors_higher(tiny_weights, monkeypatch):
     """Other words and less error at effort 1; a search prices errors as training does."""
     pictures = [picture(200, 250, seed=seed) for seed in (3, 4, 5)]
@@ -84,6 +86,7 @@ def test_the_search_never_returns_a_target_that_is_worse(tiny_weights, monkeypat
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 40), (530, 24)])
+@pytest.mark.slow
 def test_any_size_and_tile(tiny_codec, size):
     x = picture(*size)
     height, width = size
@@ -93,6 +96,7 @@ def test_any_size_and_tile(tiny_codec, size):
         assert decoded.shape == x.shape
 
 
+@pytest.mark.slow
 def test_effort_lowers_the_cost_of_pictures_in_pieces(tiny_codec, monkeypatch):
     """Blocks overlap: at the edge of a piece the error means nothing without the neighbours."""
     x = picture(200, 210, seed=3)
@@ -119,6 +123,7 @@ def test_parts_fall():
     assert sorted(EFFORT_STEPS.values()) == list(EFFORT_STEPS.values())
 
 
+@pytest.mark.slow
 def test_effort_through_codec_and_command_line(tiny_weights, tiny_codec, tmp_path):
     x = picture(128, 128, seed=6)
     codec = tiny_codec

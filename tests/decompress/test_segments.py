@@ -49,6 +49,7 @@ def place(x: np.ndarray, level: int, tile: int) -> dict[str, int]:
 # -- round trips -------------------------------------------------------------------------------
 @pytest.mark.parametrize("tile", [64, 128, 0])
 @pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.slow
 def test_the_decoder_gets_the_encoders_latent(tiny_codec, latents, width, height, tile):
     x = picture(height, width, seed=width)
     side = tile or 10**6

@@ -103,6 +103,7 @@ def test_the_halo_is_as_wide_as_the_default_model_sees():
 
 
 @pytest.mark.parametrize("tile", [0, 64, 128, 192])
+@pytest.mark.slow
 def test_windows_give_what_the_whole_gives(tiny_codec, monkeypatch, tile):
     pixels = picture(36 * 16 - 5, 27 * 16 - 9, seed=2)
     place = {"width": pixels.shape[1], "height": pixels.shape[0], "level": 120, "tile": tile}

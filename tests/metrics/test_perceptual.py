@@ -76,6 +76,7 @@ def test_as_a_loss_it_leads_back_and_stays_finite_on_flat_pictures(distances, na
 
 
 @pytest.mark.parametrize("name", ["alexnet", "dists"])
+@pytest.mark.slow
 def test_half_precision_networks_give_nearly_the_same(distances, name):
     """Of pictures as unlike as training has them; of near ones, at .01, rounding alone may be 7 %."""
     torch.manual_seed(5)

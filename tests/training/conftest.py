@@ -23,10 +23,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def process_state():
-    """A run changes the treatment of tiny floats and the threads; the other tests want them back."""
+    """A run changes the number of threads; the other tests want theirs back."""
     threads = torch.get_num_threads()
     yield
-    torch.set_flush_denormal(False)
     torch.set_num_threads(threads)
 
 
@@ -48,7 +47,6 @@ def trained(folder, tmp_path_factory):
     """Folder of a finished run of 60 steps."""
     out = tmp_path_factory.mktemp("runs") / "tiny"
     Trainer(settings(data=str(folder), out=str(out), steps=60, exact_from=0.7)).run()
-    torch.set_flush_denormal(False)
     return out
 
 

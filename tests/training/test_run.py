@@ -166,10 +166,11 @@ def test_a_polite_stop_saves(folder, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process at once there")
-def test_signals_stop_a_run_while_it_goes_on_and_nothing_after_it(folder, tmp_path, monkeypatch):
-    """What follows a run, as an export, can be interrupted again."""
+def test_what_a_run_changes_in_its_process_ends_with_it(folder, tmp_path, monkeypatch):
+    """What follows a run, as an export, can be interrupted again; denormal numbers are numbers again."""
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     config = settings(data=str(folder), out=str(tmp_path), crop=32, late_crop=32, batch=1)
+    tiny = math.ldexp(1.0, -1070)
     for number in (signal.SIGTERM, signal.SIGINT):
         trainer = Trainer(config)
         trainer.started = True
@@ -178,11 +179,13 @@ def test_signals_stop_a_run_while_it_goes_on_and_nothing_after_it(folder, tmp_pa
             trainer.step += 1
             signal.raise_signal(number)
             zero = torch.zeros(1)
+            assert tiny * 1.0 == 0.0, "a run treats denormal numbers as 0"
             return SimpleNamespace(bits_y=zero, bits_z=zero, mse=zero), 1.0
 
         monkeypatch.setattr(trainer, "train_step", train_step)
         trainer.run()
         assert trainer.step == 1
+        assert tiny * 1.0 > 0.0, "and nothing after it does"
         assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before
         assert (tmp_path / "state.safetensors").exists()
 

@@ -66,7 +66,6 @@ def watched(folder, tmp_path_factory):
         patch.setattr(trainer, "train_step", watched_step)
         patch.setattr(trainer, "save", watched_save)
         trainer.run()
-    torch.set_flush_denormal(False)
     return result
 
 

@@ -76,9 +76,9 @@ def test_incomplete_weights_are_refused(tiny_weights):
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", ["vqcodec.training", *arguments])
     command.main()
-    torch.set_flush_denormal(False)
 
 
+@pytest.mark.slow
 def test_training_from_a_model_installs_another(tiny_weights, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("VQCODEC_MODELS", str(tiny_weights.parent))

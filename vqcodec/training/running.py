@@ -108,6 +108,17 @@ def stop_event() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def tiny_floats_as_zero() -> Iterator[None]:
+    """Treat denormal numbers as 0 within the block: a CPU takes a hundred times as long for one."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        # torch cannot tell how it was; off is what a process starts with.
+        torch.set_flush_denormal(False)
+
+
 def write_entry(path: Path, entry: dict[str, Any], shown: object) -> None:
     """Append an entry to a log, as a line of JSON; `shown` goes to the terminal if there is one."""
     with path.open("a", encoding="utf-8") as log:

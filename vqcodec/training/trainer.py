@@ -33,7 +33,7 @@ from vqcodec.training.grow import take_over
 from vqcodec.training.learning_rates import parameter_groups, trains
 from vqcodec.training.losses import MixReference, measure_reference, mixed_distortion, rate_distortion
 from vqcodec.training.reports import Averages, CodebookUse
-from vqcodec.training.running import Run, write_entry
+from vqcodec.training.running import Run, tiny_floats_as_zero, write_entry
 from vqcodec.training.state import FILE, progress_of_state, write_state
 
 ADAM = ("step", "exp_avg", "exp_avg_sq")
@@ -198,7 +198,10 @@ class Trainer(Run[TrainConfig]):
         Args:
             source: model whose weights a new run starts from.
         """
-        torch.set_flush_denormal(True)
+        with tiny_floats_as_zero():
+            self._run(source)
+
+    def _run(self, source: VQVAE | None) -> None:
         # On a CPU the step itself needs every core.
         workers = 0 if self.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 1))
         crops = self.open(workers, self.config.crop, self.config.late_crop)
