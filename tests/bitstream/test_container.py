@@ -258,3 +258,28 @@ def test_the_byte_half_imports_neither_torch_nor_numpy_nor_pillow() -> None:
     code = f"import sys, vqcodec.bitstream; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("field", ["minor", "ignorable"])
+def test_the_byte_fields_of_a_header_are_bounded_each_by_itself(field: str) -> None:
+    def written(value: int) -> bytes:
+        changed: dict[str, Any] = {field: value}
+        return write(dataclasses.replace(Header(8, 8, 200, ID), **changed), [[b"word", b""]])
+
+    assert getattr(parse(written(255)).header, field) == 255
+    for value in (-1, 256):
+        with pytest.raises(ValueError, match=r"must be 0\.\.255"):
+            written(value)
+
+
+def test_as_many_chunks_as_the_count_can_say_and_no_more() -> None:
+    chunks = [Chunk("zAbc", b"")] * 255
+    assert parse(write(Header(8, 8, 200, ID), [[b"word", b""]], chunks)).chunks == tuple(chunks)
+    with pytest.raises(ValueError, match="at most 255"):
+        write(Header(8, 8, 200, ID), [[b"word", b""]], [*chunks, chunks[0]])
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0)])
+def test_an_alpha_plane_has_pixels(width: int, height: int) -> None:
+    with pytest.raises(ValueError, match=r"alpha|plane|pixels"):
+        pack_alpha(b"", width, height)

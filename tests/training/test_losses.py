@@ -83,7 +83,10 @@ def test_equal_pictures_have_no_error_and_a_finite_gradient():
 
 
 def test_the_power_is_one_over_the_slope_along_the_dial():
-    assert LINE.power == pytest.approx(math.log(0.7) / math.log(0.6))
+    line = MixReference.of(
+        [math.log(1e-3 * 0.7**i) for i in range(9)], [math.log(5 * 0.6**i) for i in range(9)]
+    )
+    assert line.power == pytest.approx(math.log(0.7) / math.log(0.6), rel=1e-12)
 
 
 def test_a_model_at_its_reference_has_the_squared_error():
