@@ -118,6 +118,7 @@ def make(folder: Path, number: int, samples: list[Image.Image], rng: np.random.G
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # minutes of work, more where a machine is shared
 def test_two_hundred_pictures(tiny_codec, tmp_path):
     rng = np.random.default_rng(6)
     samples = [Image.open(path).convert("RGB") for path in sorted(SAMPLES.glob("*.png"))]
