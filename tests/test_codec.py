@@ -438,3 +438,14 @@ def test_unusual_pictures_do_not_get_worse_up_the_dial(kind):
 def test_photographs_keep_their_level(pixels):
     codec = vqcodec.load(device="cpu")
     assert vqcodec.probe(codec.compress(pixels, quality=100)).quality == 100
+
+
+def test_a_bad_quality_is_refused_before_anything_is_read(codec, tmp_path):
+    missing, out = tmp_path / "missing.png", tmp_path / "out.vqc"
+    with pytest.raises(ValueError, match="quality"):
+        codec.compress(missing, quality=101)
+    with pytest.raises(ValueError, match="quality"):
+        codec.compress_file(missing, out, quality=101)
+    with pytest.raises(ValueError, match="only one"):
+        codec.compress_file(missing, out, quality=50, bpp=1)
+    assert not out.exists()

@@ -40,8 +40,6 @@ __all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec", "Encoded", "P
 
 DEFAULT_QUALITY = 50.0
 DEFAULT_TILE = 1024
-_READING = {"metadata", "limits", "strip_gps"}
-"""Options of `compress` that `prepare` takes."""
 
 
 class Codec:
@@ -146,37 +144,45 @@ class Codec:
             TargetTooHigh: even quality 100 falls short of `psnr`.
             ValueError: an option out of range, or more than one of quality, bpp, target_size and psnr.
         """
-        return self._compress(
-            image if isinstance(image, Prepared) else prepare(image, metadata, limits, strip_gps),
+        file, _ = self._compress(
+            image,
             quality=quality,
             bpp=bpp,
             target_size=target_size,
             psnr=psnr,
             tile=tile,
+            metadata=metadata,
+            limits=limits,
             label=label,
             effort=effort,
+            strip_gps=strip_gps,
             progress=progress,
-        ).data
+        )
+        return file.data
 
     def _compress(
         self,
-        ready: Prepared,
+        image: Any,
         *,
         quality: float | None = None,
         bpp: float | None = None,
         target_size: int | None = None,
         psnr: float | None = None,
         tile: int = DEFAULT_TILE,
+        metadata: str | Iterable[str] = "all",
+        limits: Limits = DEFAULT_LIMITS,
         label: bool = False,
         effort: int = 1,
+        strip_gps: bool = False,
         progress: TileProgress | None = None,
-    ) -> Written:
+    ) -> tuple[Written, Prepared]:
         if sum(option is not None for option in (quality, bpp, target_size, psnr)) > 1:
             raise ValueError("give only one of quality, bpp, target_size and psnr")
         quality = checked_quality(DEFAULT_QUALITY if quality is None else quality)
         for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{option} must be positive, not {value}")
+        ready = image if isinstance(image, Prepared) else prepare(image, metadata, limits, strip_gps)
         picture = ready.picture
         if label:
             ready = replace(ready, chunks=(*labels(self.model), *ready.chunks))
@@ -184,17 +190,15 @@ class Codec:
         if bpp is not None:
             target_size = int(bpp * picture.width * picture.height / 8)
         if target_size is not None:
-            return within(lambda level: coding.file(coding.encode(level)), target_size)
+            return within(lambda level: coding.file(coding.encode(level)), target_size), ready
         if psnr is not None:
-            return coding.file(reaching(coding.encode, coding.psnr, psnr))
-        return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels))))
+            return coding.file(reaching(coding.encode, coding.psnr, psnr)), ready
+        return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels)))), ready
 
     def compress_with_info(self, image: Any, **options: Any) -> tuple[bytes, ImageInfo]:
         """As `compress`, with a description of the file beside its bytes."""
         start = time.perf_counter()
-        reading = {name: options.pop(name) for name in _READING & options.keys()}
-        ready = image if isinstance(image, Prepared) else self.prepare(image, **reading)
-        file = self._compress(ready, **options)
+        file, ready = self._compress(image, **options)
         seconds = time.perf_counter() - start
         notes = ready.picture.notes
         return file.data, describe(file, len(file), self.name, seconds=seconds, notes=notes)
