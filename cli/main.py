@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import click
 
 from vqcodec._version import __version__
-from vqcodec.bitstream.header import MAJOR
 from vqcodec.batch.workers import wait_asleep
+from vqcodec.bitstream.header import MAJOR
 from vqcodec.errors import VQCodecError
 from vqcodec.installation import version
 from vqcodec_cli.compress import compress
