@@ -34,6 +34,7 @@ def photos(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_equal_pictures_are_perfect_and_noise_is_worse_by_every_figure(module):
     judges = module("judges")
     judge, pixels = judges.Judge(), picture(192, 208)
