@@ -9,6 +9,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_pickles_that_run_code_are_refused(capsys):
 def test_pip_checks_the_sums(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append((command, check)))
-    seen = []
+    seen: list[Any] = []
     monkeypatch.setattr(Path, "write_text", lambda self, text, encoding: seen.append(text))
     download(tmp_path)
     assert seen == [f"{name} --hash=sha256:{digest}\n" for name, digest in ARCHIVES.items()]
@@ -103,7 +104,7 @@ def test_a_failed_download_is_one_line(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("given", [True, False])
 def test_the_weights_lie_where_they_are_looked_for_or_wanted(tmp_path, monkeypatch, capsys, given):
     monkeypatch.setenv("VQCODEC_PERCEPTUAL", str(tmp_path / "own"))
-    seen = []
+    seen: list[Any] = []
     monkeypatch.setattr(fetch_weights, "download", seen.append)
     monkeypatch.setattr(fetch_weights, "convert", lambda source, target: [*seen, source, target])
     target = tmp_path / ("wanted" if given else "own")

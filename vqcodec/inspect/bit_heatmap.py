@@ -40,7 +40,7 @@ def draw_bits(report: BitReport, picture: Image.Image) -> Page:
     page.text(_MARGIN, 42, text, 13, FAINT)
     # Not the maximum: a single expensive block would turn all others black.
     top = max(float(np.quantile(blocks, 0.99)), 1.0)
-    page.paste(_overlay(blocks / top, picture, size, zoom), _MARGIN, _HEAD)
+    page.image.paste(_overlay(blocks / top, picture, size, zoom), (_MARGIN, _HEAD))
     if zoom * BLOCK >= _NUMBERED:
         _number(page, blocks, size, zoom, top)
     page.scale_bar(left + 16, _HEAD + 20, min(max(size[1], 220), 420) - 20, top, "bits")

@@ -72,7 +72,7 @@ def draw_atlas(codec: Codec, quality: float = 50.0) -> Page:
             patches = _patches(model, band, g, order, level)
             for column, (k, patch) in enumerate(zip(order, patches, strict=True)):
                 x = left + column * across
-                page.paste(Image.fromarray(patch.repeat(_ZOOM, 0).repeat(_ZOOM, 1)), x, y)
+                page.image.paste(Image.fromarray(patch.repeat(_ZOOM, 0).repeat(_ZOOM, 1)), (x, y))
                 page.text(x + _PATCH / 2, y + _PATCH + 7, f"{100 * chance[k]:.2g} %", 10, FAINT, "mm")
             y += down
         y += 2
