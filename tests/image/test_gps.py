@@ -69,11 +69,47 @@ def test_a_cut_block_is_dropped(cut):
     assert erase_gps(exif_with_gps("<")[:cut]) is None
 
 
+def block(*entries: bytes, start: int = 26, count: int | None = None, tail: bytes = b"") -> bytes:
+    """A little-endian EXIF block whose one entry points to a GPS directory of these entries, and a tail."""
+    pointer = struct.pack("<HHHII", 1, 0x8825, 4, 1, start)
+    number = struct.pack("<H", len(entries) if count is None else count)
+    return b"II*\0\x08\0\0\0" + pointer + bytes(4) + number + b"".join(entries) + tail
+
+
+def entry(kind: int, number: int, value: int) -> bytes:
+    return struct.pack("<HHII", 1, kind, number, value)
+
+
+def test_values_are_erased_to_the_last_byte_and_inline_ones_are_no_places():
+    front = len(block(entry(1, 5, 0)))
+    outside = block(entry(1, 5, front), tail=b"value")
+    assert erase_gps(outside) == block(count=0, tail=bytes(12 + 5))
+    inline = block(entry(4, 1, 10**6), tail=b"kept")
+    assert erase_gps(inline) == block(count=0, tail=bytes(12) + b"kept")
+    assert erase_gps(block(entry(4, 1, 7))) == block(count=0, tail=bytes(12))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        block(entry(1, 5, 40), tail=b"val"),  # the value ends behind the block
+        block(entry(1, 8, 2**32 - 8), tail=bytes(20)),  # from the end, if it were signed
+        block(entry(1, 2**32 - 1, 30)),
+        block(entry(1, 1, 0), count=0xFFFF),
+        block(start=2**32 - 2, tail=bytes(20)),
+        block(entry(99, 1, 0)),
+    ],
+)
+def test_places_outside_the_block_drop_it(bad):
+    assert erase_gps(bad) is None
+
+
 def test_what_is_not_exif_is_dropped():
     assert erase_gps(b"not exif") is None
 
 
 def test_xmp_loses_its_gps_properties_only():
+    assert Metadata(icc=b"icc").without_gps() == Metadata(icc=b"icc")
     stripped = Metadata(xmp=XMP, icc=b"icc").without_gps()
     assert stripped.icc == b"icc"
     assert stripped.xmp == (

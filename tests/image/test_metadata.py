@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -81,6 +83,41 @@ def test_a_block_of_exactly_the_limit_is_kept_and_one_byte_more_dropped(pixels):
     assert over.metadata.icc is None
     assert over.notes == (f"icc block of {len(SRGB)} bytes is over the limit, dropped",)
     assert load_picture(data, limits=Limits(metadata=0)).metadata.icc == SRGB
+
+
+def test_blocks_of_a_picture_in_memory_are_taken_as_pillow_gives_them(pixels):
+    image = Image.fromarray(pixels)
+    for given, kept in (("<x/>", b"<x/>"), (b"<y/>", b"<y/>"), (b"", None)):
+        image.info["xmp"] = given
+        assert load_picture(image).metadata.xmp == kept
+    assert load_picture(saved(Image.fromarray(pixels), "TIFF")).metadata == Metadata()
+
+
+def directory(*entries: bytes, count: int | None = None, start: int = 8, front: bytes = b"") -> bytes:
+    """A little-endian EXIF block: its header, and at once, or after `front`, a directory that ends it."""
+    number = len(entries) if count is None else count
+    return b"II*\0" + struct.pack("<I", start) + front + struct.pack("<H", number) + b"".join(entries)
+
+
+TURNED = struct.pack("<HHII", 0x0112, 3, 1, 6)
+UPRIGHT = struct.pack("<HHII", 0x0112, 3, 1, 1)
+OTHER = struct.pack("<HHII", 0x0100, 4, 1, 6)
+
+
+def test_the_orientation_is_found_to_the_last_byte_and_no_further():
+    assert clean_exif(directory(TURNED)) == directory(UPRIGHT)
+    assert clean_exif(directory(OTHER, TURNED)) == directory(OTHER, UPRIGHT)
+    assert clean_exif(directory(TURNED, count=0xFFFF)) == directory(UPRIGHT, count=0xFFFF)
+    assert clean_exif(b"II*\0\x08\0\0\0") == b"II*\0\x08\0\0\0"
+    assert clean_exif(b"II*\0\x08\0\0") is None
+    unchanged = [
+        directory(TURNED)[:-3],  # its value is cut off
+        directory(TURNED, count=0),
+        directory(OTHER, TURNED, count=1),
+        directory(bytes(4) + TURNED[:8], TURNED[8:] + bytes(8)),  # across two entries
+        directory(TURNED, start=2**32 - 14),  # counted from the end, if it were signed
+    ]
+    assert [clean_exif(block) for block in unchanged] == unchanged
 
 
 @pytest.mark.parametrize(

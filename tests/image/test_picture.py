@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps
 
-from tests.image.samples import saved
+from tests.image.samples import exif_with, saved
 from vqcodec.errors import UnsupportedImage
 from vqcodec.image.metadata import Metadata
 from vqcodec.image.picture import load_picture, to_pil
@@ -107,6 +108,18 @@ def test_gray_palette_is_gray():
     image.putpalette([10, 10, 10, 200, 200, 200])
     image.putdata([0, 1])
     assert load_picture(saved(image)).mode == "L"
+    image.putalpha(Image.new("L", (2, 1), 99))
+    assert image.mode == "PA"
+    assert load_picture(image).mode == "LA"
+
+
+@pytest.mark.parametrize("colour", [(10, 10, 50), (10, 50, 10), (50, 10, 10)])
+def test_a_palette_with_a_colour_is_none_of_gray(colour):
+    image = Image.new("P", (1, 1))
+    image.putpalette(colour)
+    picture = load_picture(image)
+    assert picture.mode == "RGB"
+    assert tuple(picture.pixels[0, 0]) == colour
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -133,14 +146,50 @@ def test_animation_codes_the_first_frame():
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "empty"),
-        (b"just some text", "known format"),
-        (b"\x89VQC" + bytes(60), "already a .vqc"),
+        (b"", "the file is empty"),
+        (b"just some text", "not a picture in a known format"),
+        (b"\x89VQC" + bytes(60), "is already a .vqc file"),
     ],
 )
 def test_not_a_picture(data, reason):
-    with pytest.raises(UnsupportedImage, match=reason):
+    with pytest.raises(UnsupportedImage, match=f"^{re.escape(reason)}$"):
         load_picture(data)
+
+
+def test_the_further_pictures_of_a_camera_s_file_are_no_animation(pixels):
+    image = Image.fromarray(pixels)
+    data = saved(image, "MPO", save_all=True, append_images=[image])
+    with Image.open(io.BytesIO(data)) as file:
+        assert (file.format, getattr(file, "n_frames", 1)) == ("MPO", 2)
+    assert load_picture(data).notes == ()
+
+
+def test_a_picture_that_is_upright_is_not_copied(pixels, monkeypatch):
+    turned = []
+
+    def transpose(image: Image.Image) -> Image.Image:
+        turned.append(image)
+        return image
+
+    monkeypatch.setattr(ImageOps, "exif_transpose", transpose)
+    load_picture(saved(Image.fromarray(pixels)))
+    load_picture(saved(Image.fromarray(pixels), exif=exif_with(1)))
+    assert not turned
+    load_picture(saved(Image.fromarray(pixels), exif=exif_with(6)))
+    assert len(turned) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"), [("two\n lines", "two lines"), ("", "ZeroDivisionError"), ("x" * 130, "x" * 120)]
+)
+def test_what_a_decoder_says_is_passed_on_in_one_line(photo, monkeypatch, message, shown):
+    def fail(_image):
+        raise ZeroDivisionError(message)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    reason = rf"^damaged or unsupported picture \({shown}\)$"
+    with pytest.raises(UnsupportedImage, match=reason):
+        load_picture(photo)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP"])
@@ -174,7 +223,8 @@ def test_large_pictures_are_refused(monkeypatch):
     with pytest.raises(UnsupportedImage, match="longer than 65535"):
         load_picture(Image.new("L", (70_000, 1)), limits=Limits(0, 0))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(UnsupportedImage, match="MAX_IMAGE_PIXELS"):
+    reason = "more pixels than Pillow's MAX_IMAGE_PIXELS guard allows"
+    with pytest.raises(UnsupportedImage, match=f"^{reason}$"):
         load_picture(saved(Image.new("L", (10, 10))))
 
 

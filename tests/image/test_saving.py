@@ -34,7 +34,8 @@ def test_pixels_of_every_mode_survive_in_every_format(pixels, kind, mode):
     assert read.format == kind
     assert read.size == image.size
     holds_alpha = kind in ("PNG", "WEBP", "AVIF", "TIFF")
-    assert bool(notes) == (mode[-1] == "A" and not holds_alpha)
+    flat = (f"{kind} has no alpha channel, flattened on white",)
+    assert notes == (flat if mode[-1] == "A" and not holds_alpha else ())
     expected = image.convert("RGBA")
     if mode[-1] == "A" and not holds_alpha:
         expected = Image.new("RGBA", image.size, "white")
@@ -86,6 +87,29 @@ def test_jpeg_drops_blocks_over_its_segment_size(pixels):
     data, notes = encode_image(image, "JPEG")
     assert notes == ("xmp block does not fit a JPEG segment, dropped",)
     assert load_picture(data).metadata.exif is not None
+    image.info = {"exif": b"Exif\0\0" + exif() + bytes(65_000), "xmp": b"x" * 65_000}
+    data, notes = encode_image(image, "JPEG")
+    assert notes == ("exif block does not fit a JPEG segment, dropped",)
+    assert load_picture(data).metadata.xmp == b"x" * 65_000
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_xmp_alone_survives_whatever_its_bytes(pixels, kind):
+    for xmp, kept in (
+        (b"<x/>", b"<x/>"),
+        (b"<\xff/>", "<\ufffd/>".encode() if kind == "PNG" else b"<\xff/>"),
+    ):
+        image, _ = to_pil(pixels, False, None, Metadata(xmp=xmp))
+        assert load_picture(encode_image(image, kind)[0]).metadata.xmp == kept
+
+
+def test_what_a_writer_says_is_passed_on_in_one_line(monkeypatch):
+    def fail(*_args, **_options):
+        raise KeyError("no\n way")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(UnsupportedImage, match=r"^cannot write this picture as PNG \('no\\n way'\)$"):
+        encode_image(Image.new("L", (1, 1)), "PNG")
 
 
 def test_the_picture_is_left_as_it_was_and_not_copied(pixels, monkeypatch):
@@ -117,5 +141,7 @@ def test_format_comes_from_the_name_or_else_the_suffix(path, name, kind):
 
 @pytest.mark.parametrize(("path", "name"), [("a.vqc", None), ("a", None), ("a.png", "exe")])
 def test_unknown_formats_are_refused(path, name):
-    with pytest.raises(ValueError, match="unknown picture format"):
+    known = "avif, bmp, jpeg, jpg, pgm, png, pnm, ppm, tif, tiff, webp"
+    suffix = name or path.partition(".")[2]
+    with pytest.raises(ValueError, match=f"^unknown picture format '{suffix}'; known: {known}$"):
         format_for(path, name)

@@ -52,7 +52,6 @@ def split_planes(
     elif image.has_transparency_data:
         image = in_mode(image, "LA" if mode in _GRAY else "RGBA")
         alpha = np.asarray(image.getchannel("A"))
-        image = image.convert("L" if mode in _GRAY else "RGB")
     if alpha is not None and bool((alpha == 255).all()):
         alpha = None
     if image.mode in ("CMYK", "LAB"):
