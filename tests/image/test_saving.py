@@ -36,6 +36,8 @@ def test_pixels_of_every_mode_survive_in_every_format(pixels, kind, mode):
     holds_alpha = kind in ("PNG", "WEBP", "AVIF", "TIFF")
     flat = (f"{kind} has no alpha channel, flattened on white",)
     assert notes == (flat if mode[-1] == "A" and not holds_alpha else ())
+    if not holds_alpha:
+        assert read.mode == image.mode.removesuffix("A")
     expected = image.convert("RGBA")
     if mode[-1] == "A" and not holds_alpha:
         expected = Image.new("RGBA", image.size, "white")

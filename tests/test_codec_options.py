@@ -1,0 +1,170 @@
+"""Every option of the codec reaches what it is an option of; what is not given has its documented default."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import FakeModel, codec_of
+from vqcodec import codec as module
+from vqcodec.bitstream import parse
+from vqcodec.compress.dial import busyness, level_from_quality
+from vqcodec.errors import ModelNotFound
+from vqcodec.metrics.rate_distortion import psnr
+
+
+class Watched(FakeModel):
+    """A model that keeps what it was called with."""
+
+    def __init__(self) -> None:
+        self.encoded: list[dict[str, Any]] = []
+        self.decoded: list[dict[str, Any]] = []
+
+    def encode(self, pixels, level, tile, effort=0, progress=None):
+        self.encoded.append({"level": level, "tile": tile, "effort": effort})
+        return super().encode(pixels, level, tile, effort, progress)
+
+    def decode(self, segments, **options):
+        self.decoded.append(options)
+        return super().decode(segments, **options)
+
+
+@pytest.fixture
+def model() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def watched(model):
+    return codec_of(model)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Two looks at the clock are 3 seconds apart."""
+    times = iter((1000.0, 1003.0))
+    monkeypatch.setattr(module, "time", types.SimpleNamespace(perf_counter=lambda: next(times)))
+
+
+@pytest.fixture
+def photo_with_place(tmp_path: Path, pixels) -> Path:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0)})
+    path = tmp_path / "place.png"
+    Image.fromarray(pixels).save(path, exif=exif)
+    return path
+
+
+def test_compress_has_its_defaults(watched, model, photo_with_place, pixels):
+    data = watched.compress(photo_with_place)
+    level = level_from_quality(50, busyness(pixels))
+    assert level != level_from_quality(50)
+    assert model.encoded == [{"level": level, "tile": 1024, "effort": 1}]
+    kinds = {chunk.type: chunk.data for chunk in parse(data).chunks}
+    assert kinds.keys() == {"eXIF"}
+    options = {
+        "metadata": "all",
+        "strip_gps": False,
+        "label": False,
+        "effort": 1,
+        "quality": 50,
+        "tile": 1024,
+    }
+    assert watched.compress(photo_with_place, **options) == data
+    assert watched.compress_with_info(photo_with_place)[0] == data
+    assert watched.compress(watched.prepare(photo_with_place)) == data
+    assert watched.compress(photo_with_place, strip_gps=True) != data
+    assert watched.compress(watched.prepare(photo_with_place, strip_gps=True)) != data
+
+
+def test_effort_and_progress_reach_the_encoder(watched, model, pixels):
+    for compress in (watched.compress, watched.compress_with_info):
+        calls: list[tuple[int, int]] = []
+        compress(pixels, tile=64, effort=7, progress=lambda *parts: calls.append(parts))  # noqa: B023
+        assert model.encoded.pop()["effort"] == 7
+        assert calls == [(1, 2), (2, 2)]
+
+
+def test_the_level_below_would_fall_short_of_the_psnr(watched, model, pixels):
+    data = watched.compress(pixels, psnr=38.0)
+    level = parse(data).header.level
+    assert psnr(pixels, np.asarray(watched.decompress(data))) > 38.0
+    lower = watched.encode(pixels, level - 1)
+    where = {"width": 72, "height": 48, "level": level - 1, "tile": 1024}
+    assert psnr(pixels, watched.decode(lower.segments, **where)) <= 38.0
+    assert watched.compress_with_info(pixels, psnr=38.0)[0] == data
+
+
+@pytest.mark.parametrize("option", ["bpp", "target_size", "psnr"])
+def test_targets_are_positive_and_finite(watched, pixels, option):
+    for bad in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"^{option} must be positive, not {bad}$"):
+            watched.compress(pixels, **{option: bad})
+        with pytest.raises(ValueError, match=r"^give only one of quality, bpp, target_size and psnr$"):
+            watched.compress(pixels, quality=3, **{option: bad})
+
+
+def test_targets_may_be_less_than_one(watched):
+    flat = np.full((256, 256, 3), 99, np.uint8)
+    assert 8 * len(watched.compress(flat, bpp=0.9)) / 256**2 <= 0.9
+    assert watched.compress(flat, psnr=0.5) == watched.compress(flat, quality=0)
+
+
+def test_decompress_passes_its_options_on(watched, model, pixels):
+    data = watched.compress(pixels, quality=95, tile=64)
+    calls: list[tuple[int, int]] = []
+    part = watched.decompress(data, region=(3, 4, 20, 10), progress=lambda *parts: calls.append(parts))
+    assert part.size == (20, 10)
+    assert calls
+    assert [model.decoded[-1][key] for key in ("realism", "region")] == [0.0, (3, 4, 20, 10)]
+    coarse, fine = watched.decompress(data, preview=1), watched.decompress(data)
+    assert psnr(pixels, np.asarray(coarse)) < psnr(pixels, np.asarray(fine)) - 3
+    with pytest.raises(ModelNotFound, match="no perceptual decoder"):
+        watched.decompress(data, realism=0.5)
+    assert model.decoded[-1]["realism"] == 0.5
+
+
+def test_files_take_the_same_options(watched, tmp_path, pixels):
+    data = watched.compress(pixels)
+    target = tmp_path / "part.png"
+    watched.decompress_file(data, target, region=(0, 0, 20, 10))
+    with Image.open(target) as image:
+        assert image.size == (20, 10)
+    file = tmp_path / "x.vqc"
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match="same file"):
+        watched.decompress_file(file, file, picture_format="png")
+    assert file.read_bytes() == data
+
+
+def test_the_time_that_compression_took_is_in_its_info(watched, pixels, clock):
+    assert watched.compress_with_info(pixels)[1].seconds == 3.0
+
+
+def test_decompression_tells_its_time_and_what_the_format_could_not_hold(watched, pixels, clock):
+    image = Image.fromarray(pixels)
+    image.putalpha(99)
+    data = watched.compress(image)
+    _, info = watched.transcode(data, "JPEG")
+    assert info.seconds == 3.0
+    assert info.notes == ("JPEG has no alpha channel, flattened on white",)
+
+
+def test_encode_and_decode_have_the_defaults_of_compress(watched, model, pixels):
+    encoded = watched.encode(pixels, 100)
+    assert model.encoded == [{"level": 100, "tile": 1024, "effort": 1}]
+    watched.encode(pixels, 100, 64, 3)
+    assert model.encoded[1] == {"level": 100, "tile": 64, "effort": 3}
+    where = {"width": 72, "height": 48, "level": 100, "tile": 1024}
+    watched.decode(encoded.segments, **where)
+    assert model.decoded == [where | {"realism": 0.0}]
+    with pytest.raises(ModelNotFound, match="no perceptual decoder"):
+        watched.decode(encoded.segments, **where, realism=1)
+    with pytest.raises(ValueError, match="realism must be from 0 to 1"):
+        watched.decode(encoded.segments, **where, realism=1.1)
