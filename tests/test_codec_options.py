@@ -79,6 +79,7 @@ def test_compress_has_its_defaults(watched, model, photo_with_place, pixels):
     assert watched.compress(photo_with_place, **options) == data
     assert watched.compress_with_info(photo_with_place)[0] == data
     assert watched.compress(watched.prepare(photo_with_place)) == data
+    assert {call["effort"] for call in model.encoded} == {1}
     assert watched.compress(photo_with_place, strip_gps=True) != data
     assert watched.compress(watched.prepare(photo_with_place, strip_gps=True)) != data
 
