@@ -43,7 +43,7 @@ def draw_atlas(codec: Codec, quality: float = 50.0) -> Page:
     shown = [_evenly(band.groups, ROWS) for band in model.coder.bands]
     columns = max(min(COLUMNS, int(band.codewords.shape[1])) for band in model.coder.bands)
     height = head + sum(len(groups) * down + 34 for groups in shown) + 10
-    page = Page(max(left + columns * across + 20, 1100), height)
+    page = Page(max(left + columns * across + 20, 1140), height)
     page.text(20, 14, f"Codebooks of model {codec.name}, decoded at quality {quality:.0f}", 20)
     what = (
         f"A codeword alone in one {BLOCK}x{BLOCK} block of a latent of zeros, less what zeros decode to; "
