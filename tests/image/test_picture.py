@@ -14,7 +14,6 @@ from tests.image.samples import exif_with, saved
 from vqcodec.errors import UnsupportedImage
 from vqcodec.image.metadata import Metadata
 from vqcodec.image.picture import load_picture, to_pil
-from vqcodec.types import Limits
 
 
 def test_rgb_is_taken_as_it_is(pixels):
@@ -213,25 +212,6 @@ def test_damaged_pictures_raise_one_type(pixels, kind):
 def test_cut_png_is_refused(photo):
     with pytest.raises(UnsupportedImage, match="damaged"):
         load_picture(photo.read_bytes()[:400])
-
-
-def test_large_pictures_are_refused(monkeypatch):
-    with pytest.raises(UnsupportedImage, match="limit of 99"):
-        load_picture(Image.new("L", (10, 10)), limits=Limits(pixels=99))
-    with pytest.raises(UnsupportedImage, match="longer than 9"):
-        load_picture(Image.new("L", (10, 1)), limits=Limits(side=9))
-    with pytest.raises(UnsupportedImage, match="longer than 65535"):
-        load_picture(Image.new("L", (70_000, 1)), limits=Limits(0, 0))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    reason = "more pixels than Pillow's MAX_IMAGE_PIXELS guard allows"
-    with pytest.raises(UnsupportedImage, match=f"^{reason}$"):
-        load_picture(saved(Image.new("L", (10, 10))))
-
-
-@pytest.mark.parametrize("bad", [np.zeros((2, 2)), np.zeros((2, 2, 2), np.uint8), np.zeros((0, 3), np.uint8)])
-def test_arrays_are_checked(bad):
-    with pytest.raises(UnsupportedImage):
-        load_picture(bad)
 
 
 def test_missing_file_is_an_os_error(tmp_path: Path):
