@@ -1,0 +1,63 @@
+"""Analysis transform g_a in integers: pixels to a latent; the layers are those of `vqcodec.model.encoder`.
+
+    p --first, unshuffled 8--> blocks at 1/8 --reduce, unshuffled 2--> blocks at 1/16 --last--> +--> y
+    p ------- lapping, then linear: 16x16 filters with stride 16 -------------------------------+
+
+Pixels p enter as 2 p - 255.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vqcodec.engine.layers import Arrays, Convolution, inverse, read_blocks
+from vqcodec.engine.levels import between_knots, exp
+from vqcodec.engine.operations import Bytes, Floats, Operations
+from vqcodec.tiling import BLOCK
+
+PIXEL_STEP = 1 / 510
+"""The real value of a unit of 2 p - 255."""
+LAPPED_SCALE = 32
+"""Units, after lapping, of one of those."""
+
+
+class Analysis:
+    """The encoder of a model; never changed, so threads may share it."""
+
+    def __init__(self, ops: Operations, arrays: Arrays, log_gain: NDArray[Any], name: str = "g_a") -> None:
+        """Read the layers below `name`; log_gain (9, M) is the logarithm of the steps per pixel unit.
+
+        Raises:
+            KeyError, ValueError: an array is missing, or of another type or shape.
+        """
+        self._ops, self._log_gain = ops, log_gain
+        self._lapping = arrays[f"{name}.lapping"]
+        self._linear = Convolution(ops, arrays, f"{name}.linear")
+        self._first = Convolution(ops, arrays, f"{name}.first")
+        self._fine = read_blocks(ops, arrays, f"{name}.fine")
+        self._reduce_inverse = inverse(arrays[f"{name}.reduce.step"])
+        self._reduce = Convolution(ops, arrays, f"{name}.reduce")
+        self._coarse = read_blocks(ops, arrays, f"{name}.coarse")
+        self._last_inverse = inverse(arrays[f"{name}.last.step"])
+        self._last = Convolution(ops, arrays, f"{name}.last")
+
+    def __call__(self, pixels: Bytes, level: int) -> Floats:
+        """Pixels (16h, 16w, 3) at a level 0..252 -> latent y (h, w, M) in steps of the quantiser."""
+        ops = self._ops
+        x = 2 * pixels.astype(np.int16) - 255
+        h = ops.conv16(ops.unshuffle(ops.enter(x), BLOCK // 2), *self._first.at(level))
+        ops.relu(h)
+        for block in self._fine:
+            block(h, level)
+        h = ops.conv16(ops.unshuffle(ops.quantise16(h, self._reduce_inverse), 2), *self._reduce.at(level))
+        for block in self._coarse:
+            block(h, level)
+        y = ops.conv16(ops.quantise16(h, self._last_inverse), *self._last.at(level))
+        lapped = ops.lap(ops.enter(x.astype(np.float32)), self._lapping)
+        units = ops.quantise16(lapped, np.full(3, LAPPED_SCALE, np.float32))
+        y = y + ops.conv16(ops.unshuffle(units, BLOCK), *self._linear.at(level))
+        latent: Floats = ops.leave(y) * exp(between_knots(self._log_gain, level)).astype(np.float32)
+        return latent

@@ -1,0 +1,125 @@
+"""Float transforms -> integers, without training: `python -m vqcodec.training.quantise IN -o OUT --data DIR`.
+
+Weights are rounded with a scale for each output. Activations get a step for each channel, from what the float
+model does with crops of training pictures at qualities all over the dial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vqcodec.engine.operations import WORD_MAX
+from vqcodec.model.decoder import SynthesisTransform
+from vqcodec.model.vqvae import VQVAE
+from vqcodec.training.ranges import HEADROOM, Ranges, Steps
+from vqcodec.weights.integers import Arrays, to_integers
+from vqcodec.weights.layout import to_layers
+
+Array = NDArray[np.float32]
+SAMPLE_MAX = 8.0
+"""Bound of samples in opponent colour, which are within .9 in pictures."""
+STRANGEST = 0.7
+"""Largest latent of any picture, as a part of the sum of its filter's magnitudes: samples are within 1/2, and
+blocks overlap."""
+
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+"""Pictures (B, 3, H, W) in [0, 1] and qualities (B,) to look at."""
+
+
+@torch.inference_mode()
+def quantise(model: VQVAE, batches: Batches) -> Arrays:
+    """All arrays of a model's transforms, by their names in a weights file."""
+    g_a, h_a, g_s, latent = Ranges(), Ranges(), Ranges(), np.zeros(model.config.channels)
+    for x, t in batches:
+        with g_a.watch(model.g_a), h_a.watch(model.h_a), g_s.watch(model.g_s):
+            y_hat = model.quantise(model.analyse(x, t), t)[0] / model.gain(t)
+            model.g_s(y_hat, t)
+        latent = np.maximum(latent, y_hat.abs().amax((0, 2, 3)).cpu().numpy())
+    filters = np.abs(model.g_a.shortcut.detach().cpu().numpy()).sum((1, 2, 3))
+    latent = np.maximum(HEADROOM / 2 * latent, STRANGEST * filters)
+    steps = {"g_s.latent.step": (latent / WORD_MAX).astype(np.float32)} | _synthesis_steps(g_s)
+    steps |= _analysis_steps(g_a) | _hyper_steps(h_a)
+    bounds = _bounds("g_a.", g_a) | _bounds("h_a.", h_a) | _bounds("g_s.", g_s)
+    bounds["g_a.linear"] = _bound(2 * float(filters.max()))
+    names = ("g_a.", "g_s.", "h_a.", "log_gain")
+    transforms = {name: array for name, array in tensors_of(model).items() if name.startswith(names)}
+    return to_integers(to_layers(transforms), steps, bounds)
+
+
+@torch.inference_mode()
+def quantise_decoder(model: VQVAE, g_s: SynthesisTransform, batches: Batches, latent: Array) -> Arrays:
+    """Arrays "g_s.X" of another decoder of a model's latents, whose steps (M,) are `latent`."""
+    ranges = Ranges()
+    for x, t in batches:
+        y_hat = model.quantise(model.analyse(x, t), t)[0]
+        with ranges.watch(g_s):
+            g_s(y_hat / model.gain(t), t)
+    steps = {"g_s.latent.step": latent} | _synthesis_steps(ranges)
+    layers = to_layers({f"g_s.{name}": array for name, array in tensors_of(g_s).items()})
+    return to_integers(layers, steps, _bounds("g_s.", ranges))
+
+
+def tensors_of(network: nn.Module) -> Arrays:
+    """Parameters and buffers of a network as arrays."""
+    return {name: tensor.detach().float().cpu().numpy() for name, tensor in network.state_dict().items()}
+
+
+def _bounds(prefix: str, ranges: Ranges) -> dict[str, float]:
+    """Least scales of a transform's layers in 16 bits."""
+    sources = {name: source for name, source in _LARGEST.items() if name.startswith(prefix)}
+    return {
+        name: _bound(HEADROOM * ranges.largest[source] if source else SAMPLE_MAX)
+        for name, source in sources.items()
+    }
+
+
+def _bound(largest: float) -> float:
+    """The scale with which outputs up to `largest` are sums of 32 bits."""
+    return largest / 2.0**31
+
+
+_LARGEST = {
+    "g_a.first": "head",
+    "g_a.reduce": "down",
+    "g_a.last": "tail",
+    "h_a.squeeze": "squeeze",
+    "h_a.last": "tail",
+    "g_s.first": "head",
+    "g_s.expand": "up",
+    "g_s.restoration.sense": "restoration.look",
+    "g_s.linear": "",
+    "g_s.last": "",
+}
+"""Layers in 16 bits, and those of the float model whose outputs bound theirs; none where they are samples."""
+
+
+def _synthesis_steps(ranges: Ranges) -> Steps:
+    restoration = "g_s.restoration"
+    return {
+        **ranges.blocks("blocks_deep", "g_s.coarse"),
+        **ranges.blocks("blocks_wide", "g_s.fine"),
+        "g_s.expand.step": ranges.words("up"),
+        "g_s.last.step": ranges.words("tail"),
+        f"{restoration}.guide.step": ranges.signed("restoration.guide"),
+        f"{restoration}.mix.step": ranges.rectified("restoration.mix"),
+        f"{restoration}.filter.step": ranges.rectified("restoration.draw"),
+    }
+
+
+def _analysis_steps(ranges: Ranges) -> Steps:
+    return {
+        **ranges.blocks("blocks_wide", "g_a.fine"),
+        **ranges.blocks("blocks_deep", "g_a.coarse"),
+        "g_a.reduce.step": ranges.words("down", 2),
+        "g_a.last.step": ranges.words("tail"),
+    }
+
+
+def _hyper_steps(ranges: Ranges) -> Steps:
+    return {"h_a.mix.step": ranges.rectified("mix"), "h_a.last.step": ranges.rectified("tail", 2)}
