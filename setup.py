@@ -4,7 +4,7 @@ They are optional: where they cannot be compiled, the package is installed witho
 """
 
 import os
-from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -12,8 +12,14 @@ from setuptools.command.build_ext import build_ext
 FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra"]
 # A fused multiply-add rounds once where the format asks for twice: pixels would depend on the machine.
 FLAGS.append("-ffp-contract=off")
-SHARED = ["isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni"]
-MODULES = {"_kernels": ["kernels_module"]}
+SHARED = ["arrays", "isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni"]
+MODULES = {
+    "_kernels": [
+        *("kernels_module", "kernels_maps", "kernels_picture", "held", "layer"),
+        *("block", "convolve", "mend", "picture", "quantise"),
+        *("rows", "rows_portable", "rows_avx2", "rows_avx512"),
+    ],
+}
 
 
 class BuildWithFlags(build_ext):
@@ -33,7 +39,7 @@ setup(
         Extension(
             f"vqcodec.native.{name}",
             [f"vqcodec/native/{file}.c" for file in (*own, *SHARED)],
-            depends=sorted(glob("vqcodec/native/*.h")),
+            depends=sorted(str(path) for path in Path("vqcodec/native").glob("*.h")),
             optional=True,
         )
         for name, own in MODULES.items()
