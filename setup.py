@@ -1,6 +1,7 @@
 """The C extensions; everything else about the package is in pyproject.toml.
 
-They are optional: where they cannot be compiled, the package is installed without them and numpy does their work.
+They are optional: where they cannot be compiled, the package is installed without them, and numpy does their
+work.
 """
 
 import os
@@ -9,13 +10,21 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra"]
+FLAGS = [
+    "-std=c11",
+    "-O3",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+]
 # A fused multiply-add rounds once where the format asks for twice: pixels would depend on the machine.
 FLAGS.append("-ffp-contract=off")
 SHARED = ["arrays", "isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni"]
 MODULES = {
     "_kernels": [
-        *("kernels_module", "kernels_maps", "kernels_picture", "held", "layer"),
+        *("kernels_module", "kernels_maps", "kernels_picture", "held", "conv_layer"),
         *("block", "convolve", "mend", "picture", "quantise"),
         *("rows", "rows_portable", "rows_avx2", "rows_avx512"),
     ],

@@ -216,19 +216,20 @@ def test_several_callers_share_the_pool(rng: np.random.Generator) -> None:
     weight = rng.integers(-64, 65, (32, 3, 3, 16)).astype(np.int8)
     layer, scale, bias = ops.pack8(weight, 0), np.ones(32, F), np.zeros(32, F)
     x = rng.integers(0, 256, (40, 40, 16)).astype(np.uint8)
-    expected, wrong = ops.conv8(x, layer, scale, bias), []
+    expected = ops.conv8(x, layer, scale, bias)
+    wrong: list[bool] = []
 
     def call() -> None:
         for _ in range(50):
-            if not np.array_equal(ops.conv8(x, layer, scale, bias), expected):
-                wrong.append(1)
+            wrong.append(not np.array_equal(ops.conv8(x, layer, scale, bias), expected))  # noqa: PERF401
 
     threads = [threading.Thread(target=call) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong
+    assert len(wrong) == 200
+    assert not any(wrong)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -1,4 +1,4 @@
-"""The operations of an engine in C, on several threads; importing this fails where the C part was not built."""
+"""The operations of an engine in C, on several threads; not to be imported where that was not built."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from vqcodec.native import _kernels
 
 
 class NativeOps:
-    """See `vqcodec.engine.operations.Operations`; arrays are numpy's. Wrong types or shapes raise ValueError."""
+    """See `vqcodec.engine.operations.Operations`; arrays are numpy's.
+
+    Arrays of another type or shape than told there raise ValueError.
+    """
 
     def __init__(self, threads: int = 1) -> None:
         """Share each operation's work among `threads` threads.
@@ -113,8 +116,9 @@ class NativeOps:
     def mend(self, u: Floats, cells: Words, f: Floats, kernels: Words, colour: Floats) -> Bytes:
         """Pixels (H, W, 3) of the restored picture."""
         out = np.empty(u.shape, np.uint8)
-        parts = (np.ascontiguousarray(part) for part in (u, cells, f, kernels, colour))
-        _kernels.mend(*parts, out, self.threads)
+        u, f, colour = (np.ascontiguousarray(part) for part in (u, f, colour))
+        cells, kernels = (np.ascontiguousarray(part) for part in (cells, kernels))
+        _kernels.mend(u, cells, f, kernels, colour, out, self.threads)
         return out
 
     def relu(self, h: Floats) -> None:

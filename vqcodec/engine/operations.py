@@ -1,8 +1,8 @@
 """What the transforms ask of an engine: exact sums of integers, and float32 rounded once an operation.
 
-A feature map is (H, W, C), C contiguous: activations u8 or s16, sums s32, the residual stream f32. What stands
-before `*` and `+` below is rounded to float32 after each of the two; `rint` rounds half to even. Vectors (S, B,
-inverse) have one float32 a channel. 3x3 convolutions are padded by the value that stands for 0.
+A feature map is (H, W, C), C contiguous: activations u8 or s16, sums s32, the residual stream f32. Every `*`
+and `+` below is rounded to float32 on its own; `rint` rounds half to even. Vectors (S, B, inverse) have one
+float32 a channel. 3x3 convolutions are padded by the value that stands for 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Convolutions and the elementwise steps around them, in C, for `vqcodec.engine.native_ops`.
 
-Arrays are C-contiguous, results included; `threads` is at least 1. ValueError for arrays of another type or shape,
-MemoryError where none is left.
+Arrays are C-contiguous, results included; `threads` is at least 1. ValueError for arrays of another type or
+shape, MemoryError where none is left.
 """
 
 from typing import Any
@@ -35,7 +35,10 @@ def convolve(
     out: Bytes | Floats,
     threads: int,
 ) -> None:
-    """Sums * scale + bias, plus add, to float32 or clamp(rint()) to uint8; with float32, `add` is None or `out`."""
+    """Sums * scale + bias (+ add) as float32, or as uint8 by clamp(rint()).
+
+    With float32, `add` is None or `out` itself.
+    """
 
 def block(
     h: Floats,

@@ -26,13 +26,13 @@ static void quantise_row(void *context, int y)
     }
 }
 
-static size_t map_bytes(const vq_layer *layer, int height, int width)
+static size_t map_bytes(const vq_conv_layer *layer, int height, int width)
 {
     return (size_t)(height + 2 * MARGIN) * (width + 2 * MARGIN) * layer->groups * 4;
 }
 
 /* The inner part of a map with a margin of the layer's zero. */
-static vq_map with_margin(char *memory, const vq_layer *layer, int height, int width)
+static vq_map with_margin(char *memory, const vq_conv_layer *layer, int height, int width)
 {
     vq_map map = vq_dense(memory, (size_t)layer->groups * 4, width + 2 * MARGIN);
     for (int edge = 0; edge < MARGIN; edge++) {
@@ -47,8 +47,8 @@ static vq_map with_margin(char *memory, const vq_layer *layer, int height, int w
     return map;
 }
 
-int vq_block(int threads, float *h, int height, int width, const float *inverse, const vq_layer *layer1,
-             const float *scale1, const float *bias1, const vq_layer *layer2, const float *scale2,
+int vq_block(int threads, float *h, int height, int width, const float *inverse, const vq_conv_layer *layer1,
+             const float *scale1, const float *bias1, const vq_conv_layer *layer2, const float *scale2,
              const float *bias2)
 {
     void *memory;
@@ -62,7 +62,8 @@ int vq_block(int threads, float *h, int height, int width, const float *inverse,
     if (layer2->inputs % 4)
         memset(maps + bytes, 0, map_bytes(layer2, height, width));
 
-    vq_quantising quantising = {h, inverse, width, layer1->inputs, x.pixel - layer1->inputs, x, vq_rows_now()};
+    vq_quantising quantising = {h, inverse,      width, layer1->inputs, x.pixel - layer1->inputs,
+                                x, vq_rows_now()};
     vq_pool_run(threads, height, quantise_row, &quantising);
     const vq_convolution first = {layer1, height, width, x, MARGIN, scale1, bias1, VQ_BYTES, NULL, r};
     const vq_convolution second = {layer2, height, width, r, MARGIN, scale2, bias2, VQ_ADDED, NULL, out};

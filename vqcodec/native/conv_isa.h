@@ -8,10 +8,10 @@
 typedef struct {
     const void *const *rows;
     int kernel;
-    int run;          /* words that one kernel row reads: kernel * groups, without gaps */
-    size_t pixel;     /* bytes from the inputs of one output pixel to those of the next */
+    int run;      /* words that one kernel row reads: kernel * groups, without gaps */
+    size_t pixel; /* bytes from the inputs of one output pixel to those of the next */
     const char *packed;
-    size_t block;     /* bytes of the weights of 16 outputs */
+    size_t block; /* bytes of the weights of 16 outputs */
     int width, outputs;
     int32_t *acc;
 } vq_conv_call;

@@ -37,8 +37,8 @@ VQ_TARGET VQ_INLINE void VQ_TILE(const vq_conv_call *call, int x, int block, con
             VQ_VECTOR weight[VQ_BLOCKS * VQ_PER_BLOCK];
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; v++)
-                weight[v] = VQ_LOAD(weights + v / VQ_PER_BLOCK * call->block +
-                                    v % VQ_PER_BLOCK * sizeof(VQ_VECTOR));
+                weight[v] =
+                    VQ_LOAD(weights + v / VQ_PER_BLOCK * call->block + v % VQ_PER_BLOCK * sizeof(VQ_VECTOR));
             weights += 4 * VQ_OUTPUTS;
 #pragma GCC unroll 12
             for (int p = 0; p < pixels; p++) {

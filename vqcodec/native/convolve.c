@@ -7,8 +7,9 @@
 #include "pool.h"
 #include "rows.h"
 
-/* A part of the work: some runs of pixels next to each other, one run a row, or, with 1x1 kernels, for which rows
-   do not matter, one after the other. The weights of a slab of outputs stay in the cache for all of its runs. */
+/* A part of the work: some runs of pixels next to each other, one run a row, or, with 1x1 kernels, for which
+   rows do not matter, one after the other. The weights of a slab of outputs stay in the cache for all of its
+   runs. */
 enum { RUNS = 8, RUN = 96, SLAB = 128, MOST_KERNEL = 3 };
 
 typedef struct {
@@ -26,7 +27,7 @@ vq_map vq_dense(void *first, size_t pixel, int width)
     return (vq_map){first, pixel, pixel * width};
 }
 
-static size_t input_bytes(const vq_layer *layer)
+static size_t input_bytes(const vq_conv_layer *layer)
 {
     return (size_t)layer->inputs * (layer->dot == VQ_DOT8 ? 1 : 2);
 }
@@ -34,7 +35,7 @@ static size_t input_bytes(const vq_layer *layer)
 /* Copies rows y0 - k/2 .. and columns x0 - k/2 .. of the input, with zeros outside. */
 static void copy(const vq_convolution *task, int y0, int x0, int rows, int columns, char *to)
 {
-    const vq_layer *layer = task->layer;
+    const vq_conv_layer *layer = task->layer;
     const size_t bytes = input_bytes(layer), pixel = (size_t)layer->groups * 4;
     const int left = x0 < 0 ? -x0 : 0;
     const int right = x0 + columns > task->width ? x0 + columns - task->width : 0;
@@ -82,7 +83,7 @@ static void part(void *context, int number)
 {
     vq_work *work = context;
     const vq_convolution *task = work->task;
-    const vq_layer *layer = task->layer;
+    const vq_conv_layer *layer = task->layer;
     const int kernel = layer->kernel, reach = kernel / 2;
     const int y0 = number / work->columns * work->runs, x0 = number % work->columns * work->width;
     const int rows = task->height - y0 < work->runs ? task->height - y0 : work->runs;
@@ -97,7 +98,8 @@ static void part(void *context, int number)
         atomic_store(&work->failed, 1);
         return;
     }
-    const char *in = task->in.first + (y0 - reach) * (ptrdiff_t)row + (x0 - reach) * (ptrdiff_t)task->in.pixel;
+    const char *in =
+        task->in.first + (y0 - reach) * (ptrdiff_t)row + (x0 - reach) * (ptrdiff_t)task->in.pixel;
     if (work->copied) {
         copy(task, y0 - reach, x0 - reach, rows + 2 * reach, around, sums + sums_bytes);
         in = sums + sums_bytes;

@@ -2,7 +2,7 @@
 #ifndef VQ_CONVOLVE_H
 #define VQ_CONVOLVE_H
 
-#include "layer.h"
+#include "conv_layer.h"
 
 /* A map in memory: `pixel` bytes from one pixel to the next, `row` bytes from one row to the next. */
 typedef struct {
@@ -13,7 +13,7 @@ typedef struct {
 typedef enum { VQ_FLOATS, VQ_ADDED, VQ_BYTES } vq_result;
 
 typedef struct {
-    const vq_layer *layer;
+    const vq_conv_layer *layer;
     int height, width;
     vq_map in;
     int margin; /* pixels of zero that lie around `in`, whose groups are complete: nothing need be copied */
@@ -29,9 +29,10 @@ vq_map vq_dense(void *first, size_t pixel, int width);
 /* 0, or -1 where memory ran out. */
 int vq_convolve(int threads, const vq_convolution *convolution);
 
-/* h + layer2(clamp(rint(layer1(quantised h)))) in place, see vq_rows.to_bytes; h (height, width, channels). */
-int vq_block(int threads, float *h, int height, int width, const float *inverse, const vq_layer *layer1,
-             const float *scale1, const float *bias1, const vq_layer *layer2, const float *scale2,
+/* h + layer2(clamp(rint(layer1(quantised h)))) in place, see vq_rows.to_bytes; h (height, width, channels).
+ */
+int vq_block(int threads, float *h, int height, int width, const float *inverse, const vq_conv_layer *layer1,
+             const float *scale1, const float *bias1, const vq_conv_layer *layer2, const float *scale2,
              const float *bias2);
 
 #endif

@@ -24,7 +24,8 @@ const Py_buffer *vq_hold(vq_held *held, PyObject *array, vq_type type, int axes,
     return view;
 }
 
-const Py_buffer *vq_hold_map(vq_held *held, PyObject *array, vq_type type, Py_ssize_t channels, const char *name)
+const Py_buffer *vq_hold_map(vq_held *held, PyObject *array, vq_type type, Py_ssize_t channels,
+                             const char *name)
 {
     const Py_ssize_t shape[] = {-1, -1, channels};
     const Py_buffer *map = vq_hold(held, array, type, 3, shape, 0, name);

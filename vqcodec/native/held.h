@@ -18,7 +18,8 @@ const Py_buffer *vq_hold(vq_held *held, PyObject *array, vq_type type, int axes,
                          int writable, const char *name);
 
 /* The same for a map (H, W, channels), any number of them if -1, that is neither empty nor too large. */
-const Py_buffer *vq_hold_map(vq_held *held, PyObject *array, vq_type type, Py_ssize_t channels, const char *name);
+const Py_buffer *vq_hold_map(vq_held *held, PyObject *array, vq_type type, Py_ssize_t channels,
+                             const char *name);
 
 /* The same for a vector of float32. */
 const float *vq_hold_vector(vq_held *held, PyObject *array, Py_ssize_t length, const char *name);
@@ -26,7 +27,8 @@ const float *vq_hold_vector(vq_held *held, PyObject *array, Py_ssize_t length, c
 /* Fail with ValueError unless `valid`. */
 void vq_require(vq_held *held, int valid, const char *otherwise);
 
-/* Of an array, for a choice between types that is checked afterwards; VQ_U8 if it is none of float32, int16. */
+/* Of an array, for a choice between types that is checked afterwards; VQ_U8 if it is none of float32, int16.
+ */
 vq_type vq_type_of(PyObject *array);
 
 /* Let go of all; None, or null if something failed or `status` says that memory ran out. */

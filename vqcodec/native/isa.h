@@ -21,8 +21,8 @@
 
 typedef enum { VQ_PORTABLE, VQ_AVX2, VQ_AVXVNNI, VQ_AVX512VNNI, VQ_ISAS } vq_isa;
 
-/* Detects the CPU and reads VQCODEC_ISA; once, when the module is loaded. Returns 0, or -1 for an unknown name
-   there. A name that this CPU cannot run means the best below it. */
+/* Detects the CPU and reads VQCODEC_ISA; once, when the module is loaded. Returns 0, or -1 for an unknown
+   name there. A name that this CPU cannot run means the best below it. */
 int vq_isa_start(void);
 
 /* Switches to `name`, or to the best below it that this CPU has; -1 if there is no such name. */

@@ -2,7 +2,7 @@
 #include "kernels_module.h"
 
 #include "isa.h"
-#include "layer.h"
+#include "conv_layer.h"
 
 static PyObject *isa(PyObject *self, PyObject *unused)
 {
@@ -24,7 +24,7 @@ static PyObject *choose_isa(PyObject *self, PyObject *name)
 static PyMethodDef methods[] = {
     {"isa", isa, METH_NOARGS, NULL},
     {"choose_isa", choose_isa, METH_O, NULL},
-    {"pack", vq_layer_pack, METH_VARARGS, NULL},
+    {"pack", vq_pack_layer, METH_VARARGS, NULL},
     {"quantise", vq_py_quantise, METH_VARARGS, NULL},
     {"convolve", vq_py_convolve, METH_VARARGS, NULL},
     {"block", vq_py_block, METH_VARARGS, NULL},
@@ -36,7 +36,10 @@ static PyMethodDef methods[] = {
 };
 
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, .m_name = "vqcodec.native._kernels", .m_size = 0, .m_methods = methods,
+    PyModuleDef_HEAD_INIT,
+    .m_name = "vqcodec.native._kernels",
+    .m_size = 0,
+    .m_methods = methods,
 };
 
 PyMODINIT_FUNC PyInit__kernels(void)

@@ -1,5 +1,5 @@
-/* The functions of vqcodec.native._kernels, by file. They take numpy arrays, results included, and the number of
-   threads at last; ValueError for arrays of another type or shape. */
+/* The functions of vqcodec.native._kernels, by file. They take numpy arrays, results included, and the number
+   of threads at last; ValueError for arrays of another type or shape. */
 #ifndef VQ_KERNELS_MODULE_H
 #define VQ_KERNELS_MODULE_H
 

@@ -1,11 +1,11 @@
-/* The restoration's last step. Filtering by a kernel of 5x5 pixels is a 3x3 convolution of cells, of the 4 pixels of
-   one colour to the 4 answers of each kernel, in words of 2 pixels. */
+/* The restoration's last step. Filtering by a kernel of 5x5 pixels is a 3x3 convolution of cells, of the 4
+   pixels of one colour to the 4 answers of each kernel, in words of 2 pixels. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conv.h"
-#include "layer.h"
+#include "conv_layer.h"
 #include "picture.h"
 #include "pool.h"
 #include "rows.h"
@@ -38,7 +38,8 @@ static void spread(const int16_t *kernels, int count, int16_t *weights)
                 }
 }
 
-/* The pixels of one colour in a row of cells and one more on each side; beyond the border, those at the border. */
+/* The pixels of one colour in a row of cells and one more on each side; beyond the border, those at the
+ * border. */
 static void plane_row(const vq_mending *task, int cell_row, int colour, int16_t *out)
 {
     const int half = task->width / 2, rows = task->height / 2;
@@ -65,7 +66,8 @@ static void mend_rows(void *context, int part)
     const size_t plane = (size_t)(rows + 2) * padded * 4, answers = (size_t)half * each;
     void *memory;
     int32_t *sums = vq_aligned(3 * answers * sizeof *sums + 6 * (size_t)task->width * sizeof(float) +
-                                   3 * plane * sizeof(int16_t), &memory);
+                                   3 * plane * sizeof(int16_t),
+                               &memory);
     if (!sums) {
         atomic_store(&task->failed, 1);
         return;
@@ -83,8 +85,9 @@ static void mend_rows(void *context, int part)
             vq_conv_row(VQ_DOT16, pointers, 2, 3, 1, half, task->packed[c], each, sums + c * answers);
         }
         const size_t row = first + y;
-        task->rows->mend(task->u + row * 6 * task->width, task->f + row * half * (12 + 12 * task->count), sums,
-                         task->width, task->count, task->colour, change, task->out + row * 6 * task->width);
+        task->rows->mend(task->u + row * 6 * task->width, task->f + row * half * (12 + 12 * task->count),
+                         sums, task->width, task->count, task->colour, change,
+                         task->out + row * 6 * task->width);
     }
     free(memory);
 }

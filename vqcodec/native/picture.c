@@ -30,7 +30,8 @@ static void lap_band(void *context, int band)
     const vq_lapping *task = context;
     const size_t count = (size_t)task->width * task->channels;
     const int top = band ? band * BLOCK - HALF : 0;
-    const int bottom = top + (band ? BLOCK : HALF) < task->height ? top + (band ? BLOCK : HALF) : task->height;
+    const int bottom =
+        top + (band ? BLOCK : HALF) < task->height ? top + (band ? BLOCK : HALF) : task->height;
     const float *from = task->x + top * count;
     if (bottom - top == BLOCK)
         task->rows->lap_down(from, count, count, task->matrix, task->out + top * count);
@@ -101,8 +102,7 @@ static void shuffle_row(void *context, int y)
         }
 }
 
-void vq_shuffle(int threads, const char *x, int height, int width, int n, size_t bytes, int back,
-                char *out)
+void vq_shuffle(int threads, const char *x, int height, int width, int n, size_t bytes, int back, char *out)
 {
     vq_shuffling task = {x, width, n, back, n * bytes, out};
     vq_pool_run(threads, height, shuffle_row, &task);

@@ -9,7 +9,8 @@
 #error "float32 is not computed in float32 here: pixels would differ"
 #endif
 
-/* rint() to an integer for |v| < 2^22: a sum with 1.5 * 2^23 has no bits for fractions, and rounds half to even. */
+/* rint() to an integer for |v| < 2^22: a sum with 1.5 * 2^23 has no bits for fractions, and rounds half to
+ * even. */
 VQ_TARGET VQ_INLINE int32_t nearest(float v)
 {
     v += 12582912.0f;
@@ -79,4 +80,5 @@ VQ_TARGET static void sums_to_bytes(const int32_t *restrict sums, size_t stride,
 
 #include "rows_picture.h"
 
-const vq_rows VQ_TABLE = {to_bytes, to_words, sums_to_floats, sums_to_bytes, lap_down, lap_along, cells, mend};
+const vq_rows VQ_TABLE = {to_bytes, to_words,  sums_to_floats, sums_to_bytes,
+                          lap_down, lap_along, cells,          mend};

@@ -1,36 +1,37 @@
-/* The part of rows_body.h that works on pixels. */
+/* The part of rows_body.h that works on pixels: loops that vectorise are short, over colours one by one. */
 
-enum { LAP = 16, STRIP = 64 };
+enum { LAP = 16, COLOURS = 3, STEP = 64 };
 
-VQ_TARGET static void lap_down(const float *restrict in, size_t stride, size_t count,
-                               const float *restrict matrix, float *restrict out)
+typedef float vq_floats16 __attribute__((vector_size(64)));
+typedef float vq_floats4 __attribute__((vector_size(16)));
+typedef int32_t vq_sums4 __attribute__((vector_size(16)));
+
+VQ_TARGET static void lap_down(const float *in, size_t stride, size_t count, const float *matrix, float *out)
 {
-    for (size_t first = 0; first < count; first += STRIP) {
-        const size_t n = count - first < STRIP ? count - first : STRIP;
+    for (size_t x = 0; x < count; x += LAP) {
         for (int i = 0; i < LAP; i++) {
-            const float *from = in + first;
-            float sum[STRIP];
-            for (size_t x = 0; x < n; x++)
-                sum[x] = matrix[i * LAP] * from[x];
+            vq_floats16 sum, next;
+            memcpy(&next, in + x, sizeof next);
+            sum = next * matrix[i * LAP];
             for (int k = 1; k < LAP; k++) {
-                from += stride;
-                for (size_t x = 0; x < n; x++)
-                    sum[x] += matrix[i * LAP + k] * from[x];
+                memcpy(&next, in + k * stride + x, sizeof next);
+                sum += next * matrix[i * LAP + k];
             }
-            memcpy(out + i * stride + first, sum, n * sizeof *sum);
+            memcpy(out + i * stride + x, &sum, sizeof sum);
         }
     }
 }
 
-VQ_TARGET static void lap_along(float *restrict row, int channels, const float *restrict by_column)
+VQ_TARGET static void lap_along(float *row, int channels, const float *by_column)
 {
     for (int c = 0; c < channels; c++) {
-        float sum[LAP];
-        for (int i = 0; i < LAP; i++)
-            sum[i] = by_column[i] * row[c];
-        for (int k = 1; k < LAP; k++)
-            for (int i = 0; i < LAP; i++)
-                sum[i] += by_column[k * LAP + i] * row[k * channels + c];
+        vq_floats16 sum, column;
+        memcpy(&column, by_column, sizeof column);
+        sum = column * row[c];
+        for (int k = 1; k < LAP; k++) {
+            memcpy(&column, by_column + k * LAP, sizeof column);
+            sum += column * row[k * channels + c];
+        }
         for (int i = 0; i < LAP; i++)
             row[i * channels + c] = sum[i];
     }
@@ -48,75 +49,124 @@ VQ_TARGET VQ_INLINE float log2_of(float v)
     return ((m * 0.15922014f + -0.58208549f) * m + 1.4228654f) * m + (float)((bits >> 23) - 127);
 }
 
-VQ_TARGET static void differences(const float *restrict row, const float *restrict below, int count,
-                                  float *restrict out)
+VQ_TARGET static void one_colour(const float *restrict row, int width, float *restrict out)
 {
-    float *restrict down = out + count, *restrict both = down + count;
-    for (int i = 0; i < count - 3; i++)
-        out[i] = __builtin_fabsf(row[i + 3] - row[i]);
-    for (int i = count - 3; i < count; i++)
-        out[i] = 0;
-    for (int i = 0; i < count; i++) {
-        down[i] = __builtin_fabsf(below[i] - row[i]);
-        both[i] = __builtin_fabsf(out[i] - down[i]);
+    for (int x = 0; x < width; x++)
+        out[x] = row[COLOURS * x];
+}
+
+/* Differences of neighbours in a row and with the row below: to the right, downwards, and of these two. */
+VQ_TARGET static void differences(const float *restrict row, const float *restrict below, int width,
+                                  float *restrict across, float *restrict down, float *restrict both)
+{
+    for (int x = 0; x < width - 1; x++)
+        across[x] = __builtin_fabsf(row[x + 1] - row[x]);
+    across[width - 1] = 0;
+    for (int x = 0; x < width; x++)
+        down[x] = __builtin_fabsf(below[x] - row[x]);
+    for (int x = 0; x < width; x++)
+        both[x] = __builtin_fabsf(across[x] - down[x]);
+}
+
+VQ_TARGET static void logarithms(const float *restrict top, const float *restrict bottom, int half,
+                                 int16_t *restrict out)
+{
+    for (int x = 0; x < half; x++) {
+        const float mean = ((top[2 * x] + top[2 * x + 1]) + (bottom[2 * x] + bottom[2 * x + 1])) * 0.25f;
+        const float scaled = log2_of(mean + 1.0f / 512) * 256.0f;
+        out[x] = (int16_t)clamped((float)nearest(scaled) + 1293.0f, -32767, 32767);
     }
 }
 
-VQ_TARGET static void cells(const float *top, const float *bottom, const float *below, int width, float *scratch,
-                            int16_t *restrict out)
+VQ_TARGET static void words(const float *restrict row, int width, int16_t *restrict out)
 {
-    const int count = 3 * width, half = count / 2;
-    float *first = scratch, *second = scratch + 3 * count, *mean = scratch + 6 * count;
-    differences(top, bottom, count, first);
-    differences(bottom, below, count, second);
-    for (int kind = 0; kind < 3; kind++, first += count, second += count)
-        for (int x = 0; x < width / 2; x++)
-            for (int c = 0; c < 3; c++) {
-                const int i = 6 * x + c;
-                mean[9 * x + 3 * kind + c] = (first[i] + first[i + 3]) + (second[i] + second[i + 3]);
-            }
-    for (int i = 0; i < 3 * half; i++) {
-        const float scaled = log2_of(mean[i] * 0.25f + 1.0f / 512) * 256.0f;
-        mean[i] = (float)nearest(scaled) + 1293.0f;
-    }
-    for (int x = 0; x < width / 2; x++, out += 24) {
-        for (int i = 0; i < 9; i++)
-            out[i] = (int16_t)clamped(mean[9 * x + i], -32767, 32767);
-        for (int c = 0; c < 3; c++)
-            for (int j = 0; j < 2; j++) {
-                const int i = 3 * (2 * x + j) + c;
-                out[9 + 4 * c + j] = (int16_t)clamped(top[i] * 8192.0f, -32767, 32767);
-                out[9 + 4 * c + 2 + j] = (int16_t)clamped(bottom[i] * 8192.0f, -32767, 32767);
-            }
-        out[21] = out[22] = out[23] = 0;
-    }
+    for (int x = 0; x < width; x++)
+        out[x] = (int16_t)clamped(row[x] * 8192.0f, -32767, 32767);
 }
 
-VQ_TARGET static void mend(const float *restrict u, const float *restrict f, const int32_t *restrict answers,
-                           int width, int kernels, const float *restrict colour, float *restrict change,
-                           uint8_t *restrict out)
+VQ_TARGET static void cells(const float *top, const float *bottom, const float *below, int width,
+                            float *scratch, int16_t *restrict out)
 {
-    const int half = width / 2, each = vq_answers(kernels), gates = 12 + 12 * kernels;
-    for (int x = 0; x < half; x++, f += gates)
-        for (int c = 0; c < 3; c++) {
-            const int32_t *answer = answers + ((size_t)c * half + x) * each;
-            float sum[4];
-            for (int i = 0; i < 4; i++)
-                sum[i] = f[4 * c + i];
-            for (int k = 0; k < kernels; k++)
-                for (int i = 0; i < 4; i++)
-                    sum[i] += f[12 + 12 * k + 4 * c + i] * (float)answer[4 * k + i];
-            for (int i = 0; i < 4; i++)
-                change[(size_t)(3 * (i / 2) + c) * width + 2 * x + i % 2] = sum[i];
+    const int half = width / 2;
+    float *row[3] = {scratch, scratch + width, scratch + 2 * width};
+    float *first = scratch + 3 * width, *second = scratch + 6 * width;
+    int16_t *logs = (int16_t *)(scratch + 9 * width), *pixels = logs + 3 * half;
+    for (int c = 0; c < COLOURS; c++) {
+        one_colour(top + c, width, row[0]);
+        one_colour(bottom + c, width, row[1]);
+        one_colour(below + c, width, row[2]);
+        differences(row[0], row[1], width, first, first + width, first + 2 * width);
+        differences(row[1], row[2], width, second, second + width, second + 2 * width);
+        for (int kind = 0; kind < 3; kind++)
+            logarithms(first + kind * width, second + kind * width, half, logs + kind * half);
+        words(row[0], width, pixels);
+        words(row[1], width, pixels + width);
+        int16_t *cell = out;
+        for (int x = 0; x < half; x++, cell += 24) {
+            for (int kind = 0; kind < 3; kind++)
+                cell[3 * kind + c] = logs[kind * half + x];
+            memcpy(cell + 9 + 4 * c, pixels + 2 * x, 2 * sizeof *cell);
+            memcpy(cell + 11 + 4 * c, pixels + width + 2 * x, 2 * sizeof *cell);
         }
-    for (int y = 0; y < 2; y++, u += 3 * width, out += 3 * width, change += 3 * width)
-        for (int x = 0; x < width; x++) {
-            float v[3];
-            for (int c = 0; c < 3; c++)
-                v[c] = u[3 * x + c] + change[(size_t)c * width + x];
-            for (int j = 0; j < 3; j++) {
-                const float value = (v[0] * colour[j] + v[1] * colour[3 + j]) + v[2] * colour[6 + j];
-                out[3 * x + j] = (uint8_t)clamped((value + 0.5f) * 255.0f, 0, 255);
+    }
+    for (int x = 0; x < half; x++)
+        memset(out + 24 * x + 21, 0, 3 * sizeof *out);
+}
+
+/* draw + sum over k of gate k * answer k for a row of cells: for each of its rows of pixels, colour after
+ * colour. */
+VQ_TARGET static void gated(const float *f, const int32_t *answers, int width, int kernels, float *change)
+{
+    const int half = width / 2, each = vq_answers(kernels);
+    for (int x = 0; x < half; x++, f += 12 + 12 * kernels)
+        for (int c = 0; c < COLOURS; c++) {
+            const int32_t *answer = answers + ((size_t)c * half + x) * each;
+            const float *gate = f + 4 * c;
+            vq_floats4 sum, factor;
+            vq_sums4 sums;
+            memcpy(&sum, gate, sizeof sum);
+            for (int k = 0; k < kernels; k++) {
+                memcpy(&factor, gate + 12 + 12 * k, sizeof factor);
+                memcpy(&sums, answer + 4 * k, sizeof sums);
+                sum += factor * __builtin_convertvector(sums, vq_floats4);
             }
+            float four[4];
+            memcpy(four, &sum, sizeof four);
+            memcpy(change + (size_t)c * width + 2 * x, four, 2 * sizeof *four);
+            memcpy(change + (size_t)(COLOURS + c) * width + 2 * x, four + 2, 2 * sizeof *four);
+        }
+}
+
+/* n pixels of one of red, green and blue. */
+VQ_TARGET static void levels(float v[COLOURS][STEP], const float *colour, int n, uint8_t *restrict out)
+{
+    const float a = colour[0], b = colour[3], c = colour[6];
+    for (int x = 0; x < n; x++) {
+        const float value = (v[0][x] * a + v[1][x] * b) + v[2][x] * c;
+        out[x] = (uint8_t)clamped((value + 0.5f) * 255.0f, 0, 255);
+    }
+}
+
+VQ_TARGET static void mend(const float *u, const float *f, const int32_t *answers, int width, int kernels,
+                           const float *colour, float *change, uint8_t *out)
+{
+    gated(f, answers, width, kernels, change);
+    for (int y = 0; y < 2; y++, change += COLOURS * width)
+        for (int first = 0; first < width; first += STEP) {
+            const int n = width - first < STEP ? width - first : STEP;
+            float v[COLOURS][STEP];
+            uint8_t bytes[COLOURS][STEP];
+            for (int c = 0; c < COLOURS; c++) {
+                const float *restrict more = change + (size_t)c * width + first;
+                for (int x = 0; x < n; x++)
+                    v[c][x] = u[COLOURS * x + c] + more[x];
+            }
+            for (int j = 0; j < COLOURS; j++)
+                levels(v, colour + j, n, bytes[j]);
+            for (int x = 0; x < n; x++)
+                for (int j = 0; j < COLOURS; j++)
+                    out[COLOURS * x + j] = bytes[j][x];
+            u += COLOURS * n;
+            out += COLOURS * n;
         }
 }

@@ -1,4 +1,4 @@
-#include "layer.h"
+#include "conv_layer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,12 +22,12 @@ void *vq_aligned(size_t bytes, void **memory)
 
 static void release(PyObject *capsule)
 {
-    vq_layer *layer = PyCapsule_GetPointer(capsule, NAME);
+    vq_conv_layer *layer = PyCapsule_GetPointer(capsule, NAME);
     free(layer->memory);
     free(layer);
 }
 
-const vq_layer *vq_layer_of(PyObject *capsule)
+const vq_conv_layer *vq_layer_in(PyObject *capsule)
 {
     if (!PyCapsule_IsValid(capsule, NAME)) {
         PyErr_SetString(PyExc_TypeError, "not a layer made by pack()");
@@ -52,9 +52,9 @@ static int check8(const int8_t *weights, int outputs, Py_ssize_t each)
     return 0;
 }
 
-static vq_layer *make(vq_dot dot, const void *weights, const Py_ssize_t *shape, int zero)
+static vq_conv_layer *make(vq_dot dot, const void *weights, const Py_ssize_t *shape, int zero)
 {
-    vq_layer *layer = calloc(1, sizeof *layer);
+    vq_conv_layer *layer = calloc(1, sizeof *layer);
     if (!layer)
         return NULL;
     layer->dot = dot;
@@ -82,7 +82,7 @@ static vq_layer *make(vq_dot dot, const void *weights, const Py_ssize_t *shape, 
     return layer;
 }
 
-PyObject *vq_layer_pack(PyObject *module, PyObject *args)
+PyObject *vq_pack_layer(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *weight;
@@ -98,7 +98,7 @@ PyObject *vq_layer_pack(PyObject *module, PyObject *args)
             return NULL;
     }
     const Py_ssize_t *shape = view.shape;
-    vq_layer *layer = NULL;
+    vq_conv_layer *layer = NULL;
     if (shape[0] < 1 || shape[0] > MOST_CHANNELS || shape[3] < 1 || shape[3] > MOST_CHANNELS ||
         shape[1] != shape[2] || (shape[1] != 1 && shape[1] != 3))
         PyErr_SetString(PyExc_ValueError, "not the weights (O, k, k, I) of a convolution");
