@@ -213,22 +213,6 @@ def tiny_codec(tiny_weights: Path) -> Codec:
     return load_codec(tiny_weights)
 
 
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
-    """Batch size and bfloat16 of every model that is loaded from here on."""
-    from vqcodec.weights.loaded import LoadedModel  # noqa: PLC0415  as above
-
-    seen: list[tuple[int, bool]] = []
-    load = LoadedModel.load
-
-    def watched(path: Path, device: str, batch: int, bf16: bool) -> LoadedModel:
-        seen.append((batch, bf16))
-        return load(path, device, batch, bf16)
-
-    monkeypatch.setattr(LoadedModel, "load", watched)
-    return seen
-
-
 @pytest.fixture(scope="session")
 def pixels() -> Pixels:
     """A smooth colourful picture with some noise, uint8 (48, 72, 3)."""

@@ -47,7 +47,7 @@ def test_integers_are_near_the_float_model(model, arrays):
         z = model.hyper_latent(y)[0].permute(1, 2, 0).numpy()
         y_hat = model.quantise(y, t)[0]
         decoded = model.synthesise(y_hat, t)[0].permute(1, 2, 0).clamp(0, 1).numpy() * 255
-    found = Analysis(OPS, arrays, arrays["log_gain"])(pixels, level)
+    found = Analysis(OPS, arrays)(pixels, level)
     real = y[0].permute(1, 2, 0).numpy()
     assert np.abs(found - real).max() < 0.2
     assert np.sqrt(np.square(found - real).mean()) < 0.06  # a fifth of the quantiser's error
@@ -56,7 +56,7 @@ def test_integers_are_near_the_float_model(model, arrays):
         np.abs(HyperAnalysis(OPS, arrays, compand)(real) - z).mean() < 0.1
     )  # what was not seen before is clipped
     units = (y_hat[0].permute(1, 2, 0) * 128).round().numpy()
-    integers = Synthesis(OPS, arrays, arrays["log_gain"])(units, level)
+    integers = Synthesis(OPS, arrays)(units, level)
     assert integers.dtype == np.uint8
     assert np.sqrt(np.square(integers - decoded).mean()) < 0.6
 
@@ -64,8 +64,8 @@ def test_integers_are_near_the_float_model(model, arrays):
 def test_windows_are_the_whole(arrays):
     """Exactly, also where strips of the restoration begin elsewhere."""
     random, shape = np.random.default_rng(4), (19, 15)
-    synthesis = Synthesis(OPS, arrays, arrays["log_gain"])
-    analysis = Analysis(OPS, arrays, arrays["log_gain"])
+    synthesis = Synthesis(OPS, arrays)
+    analysis = Analysis(OPS, arrays)
     latent = np.rint(random.normal(0, 300, (*shape, 16)))
     pixels = random.integers(0, 256, (BLOCK * shape[0], BLOCK * shape[1], 3), dtype=np.uint8)
     decoded, y = synthesis(latent, 90), analysis(pixels, 90)
@@ -97,7 +97,7 @@ def test_what_integers_stand_for_gives_the_same_integers(arrays):
 
 
 def test_levels_alternate_without_harm(arrays):
-    synthesis = Synthesis(OPS, arrays, arrays["log_gain"])
+    synthesis = Synthesis(OPS, arrays)
     latent = np.rint(np.random.default_rng(5).normal(0, 300, (3, 4, 16)))
     first, second = synthesis(latent, 30), synthesis(latent, 200)
     assert not np.array_equal(first, second)
@@ -107,11 +107,11 @@ def test_levels_alternate_without_harm(arrays):
 def test_missing_and_misshapen_arrays_are_refused(arrays):
     for name in ("g_s.first.weight", "g_s.latent.step", "g_s.restoration.kernels"):
         with pytest.raises(KeyError):
-            Synthesis(OPS, {n: a for n, a in arrays.items() if n != name}, arrays["log_gain"])
+            Synthesis(OPS, {n: a for n, a in arrays.items() if n != name})
     wrong = {
         "g_s.last.scale": np.ones(3, np.float32),
         "g_s.coarse.0.conv1.weight": np.zeros((8, 2, 2, 8), np.int8),
     }
     for name, array in wrong.items():
         with pytest.raises(ValueError, match=name.rpartition(".")[0]):
-            Synthesis(OPS, arrays | {name: array}, arrays["log_gain"])
+            Synthesis(OPS, arrays | {name: array})

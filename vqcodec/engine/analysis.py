@@ -8,10 +8,7 @@ Pixels p enter as 2 p - 255.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from vqcodec.engine.layers import Arrays, Convolution, inverse, read_blocks
 from vqcodec.engine.levels import between_knots, exp
@@ -27,13 +24,13 @@ LAPPED_SCALE = 32
 class Analysis:
     """The encoder of a model; never changed, so threads may share it."""
 
-    def __init__(self, ops: Operations, arrays: Arrays, log_gain: NDArray[Any], name: str = "g_a") -> None:
-        """Read the layers below `name`; log_gain (9, M) is the logarithm of the steps per pixel unit.
+    def __init__(self, ops: Operations, arrays: Arrays) -> None:
+        """Read the layers g_a.X, and log_gain (9, M), the logarithm of the steps per pixel unit.
 
         Raises:
             KeyError, ValueError: an array is missing, or of another type or shape.
         """
-        self._ops, self._log_gain = ops, log_gain
+        name, self._ops, self._log_gain = "g_a", ops, arrays["log_gain"]
         self._lapping = arrays[f"{name}.lapping"]
         self._linear = Convolution(ops, arrays, f"{name}.linear")
         self._first = Convolution(ops, arrays, f"{name}.first")

@@ -18,13 +18,13 @@ LATENT_UNITS = 128
 class HyperAnalysis:
     """Part of a model's encoder; never changed, so threads may share it."""
 
-    def __init__(self, ops: Operations, arrays: Arrays, compand: NDArray[Any], name: str = "h_a") -> None:
-        """Read the layers below `name`; compand (127,) are the latents at which the companded one steps up.
+    def __init__(self, ops: Operations, arrays: Arrays, compand: NDArray[Any]) -> None:
+        """Read the layers h_a.X; compand (127,) are the latents at which the companded one steps up.
 
         Raises:
             KeyError, ValueError: an array is missing, or of another type or shape.
         """
-        self._ops, self._compand = ops, compand
+        name, self._ops, self._compand = "h_a", ops, compand
         mixed, last = arrays[f"{name}.mix.step"], arrays[f"{name}.last.step"]
         self._squeeze = Convolution(ops, arrays, f"{name}.squeeze", mixed)
         self._mix = Convolution(ops, arrays, f"{name}.mix", last)

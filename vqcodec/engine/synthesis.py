@@ -26,13 +26,13 @@ LATENT_UNITS = 128
 class Synthesis:
     """One decoder of a model; never changed, so threads may share it."""
 
-    def __init__(self, ops: Operations, arrays: Arrays, log_gain: NDArray[Any], name: str = "g_s") -> None:
-        """Read the layers below `name`; log_gain (9, M) is the logarithm of the steps per pixel unit.
+    def __init__(self, ops: Operations, arrays: Arrays) -> None:
+        """Read the layers g_s.X, and log_gain (9, M), the logarithm of the steps per pixel unit.
 
         Raises:
             KeyError, ValueError: an array is missing, or of another type or shape.
         """
-        self._ops, self._log_gain = ops, log_gain
+        name, self._ops, self._log_gain = "g_s", ops, arrays["log_gain"]
         self._latent_step = arrays[f"{name}.latent.step"].astype(np.float64)
         self._linear = Convolution(ops, arrays, f"{name}.linear")
         self._lapping = arrays[f"{name}.lapping"]
