@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter, TableSet
+from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
+from vqcodec.entropy.table_set import TableSet
 from vqcodec.entropy.tables import TOTAL, TOTAL_BITS
 
 REACH = (3, 1)

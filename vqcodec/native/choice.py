@@ -1,0 +1,46 @@
+"""Which engine works: C extensions where they were built, or numpy (with torch for what is large).
+
+The environment's VQCODEC_ENGINE asks for one of them, "native" or "torch". Both give the same bytes and indices.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from types import ModuleType
+from typing import Any
+
+from vqcodec.errors import VQCodecError
+
+ENGINES = ("native", "torch")
+VARIABLE = "VQCODEC_ENGINE"
+
+
+def built(name: str) -> ModuleType | None:
+    """The extension module vqcodec.native.`name`, or None where it was not built."""
+    try:
+        return importlib.import_module(f"vqcodec.native.{name}")
+    except ImportError:
+        return None
+
+
+def extension(name: str) -> Any:
+    """The extension module of this name if it is to be used, else None.
+
+    Raises:
+        VQCodecError: the environment asks for the C engine, which was not built, or for one that does not exist.
+    """
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted not in ("", *ENGINES):
+        raise VQCodecError(f"{VARIABLE} must be one of {', '.join(ENGINES)}, not {wanted!r}")
+    if wanted == "torch":
+        return None
+    module = built(name)
+    if module is None and wanted == "native":
+        raise VQCodecError(f"{VARIABLE} asks for the C engine, but vqcodec was installed without it ({name})")
+    return module
+
+
+def entropy_extension() -> Any:
+    """`vqcodec.native._entropy` if it is to be used, else None; raises as `extension` does."""
+    return extension("_entropy")

@@ -1,0 +1,21 @@
+/* vqcodec.native._entropy: range coder, tables, integer prior and codeword search. */
+#include "module.h"
+
+static int add_all(PyObject *module)
+{
+    return vq_add_tables(module) < 0 || vq_add_coders(module) < 0 ? -1 : 0;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)add_all}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "vqcodec.native._entropy",
+    .m_doc = "Range coder, tables, integer prior and codeword search in C.",
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__entropy(void)
+{
+    return PyModuleDef_Init(&definition);
+}

@@ -1,0 +1,15 @@
+/* The Python types and functions of vqcodec.native._entropy, by file. */
+#ifndef VQ_MODULE_H
+#define VQ_MODULE_H
+
+#include "arrays.h"
+#include "tables.h"
+
+/* Each adds its types and functions to the module; 0, or -1 with an exception set. */
+int vq_add_tables(PyObject *module);
+int vq_add_coders(PyObject *module);
+
+/* The tables of an object of the type Tables; null with TypeError set for any other. */
+vq_tables *vq_tables_of(PyObject *object);
+
+#endif
