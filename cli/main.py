@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from vqcodec._version import __version__
+from vqcodec.batch.workers import wait_asleep
 from vqcodec.bitstream.header import MAJOR
 from vqcodec.errors import VQCodecError
 from vqcodec.installation import version
@@ -51,6 +52,7 @@ for command in (compress, decompress, info, inspect, verify, models):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; expected errors become one line on stderr."""
+    wait_asleep()
     reporter = Reporter()
     try:
         code = cli.main(args=argv, prog_name="vqcodec", standalone_mode=False, obj=reporter)

@@ -172,7 +172,7 @@ loading = together(
         default="auto",
         show_default=True,
         hidden=True,
-        help="Of the transforms; auto is bfloat16 where the CPU has units for it.",
+        help="Of the transforms; auto is bfloat16 where the CPU has matrix units for it.",
     ),
 )
 """The arguments of `vqcodec.load`."""

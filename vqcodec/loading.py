@@ -33,9 +33,9 @@ def load(
             that is not there falls back to the CPU with a RuntimeWarning.
         batch_size: tiles of a picture that go through a network at once, about 0.3 GB of memory each; None
             means 1 on a CPU, which gains nothing by more, and 8 elsewhere.
-        precision: of the transforms: "float32", "bfloat16", or "auto", which is bfloat16 on a CPU that has
-            units for it, and faster there. Indices decode alike in either; pixels of float32 differ by 1 of
-            255 at most between machines.
+        precision: of the transforms: "float32", "bfloat16", or "auto", which is bfloat16 on a CPU with
+            matrix units for it, and faster there. Indices decode alike in either; pixels of float32 differ by
+            1 of 255 at most between machines.
 
     Raises:
         ModelNotFound: no such model, or a damaged file.

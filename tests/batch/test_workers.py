@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
@@ -47,7 +48,7 @@ def work(job):
         while not list(folder.glob(".*.tmp")):
             time.sleep(0.01)
         raise CorruptData("now")
-    job.output.write_text(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}")
+    job.output.write_text(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']} {os.environ['OMP_WAIT_POLICY']}")
     if kind.startswith("wait"):  # so that one worker cannot do all
         while len(list(folder.glob("wait*.out"))) < 2:
             time.sleep(0.01)
@@ -90,9 +91,11 @@ def test_results_and_errors_come_back(batch, tmp_path):
     assert str(errors["odd"]) == "Odd: 1 and 2"
     assert str(errors["die"]) == "its worker process died (exit status 7)"
 
-    pids, threads = zip(*((tmp_path / f"wait{i}.out").read_text().split() for i in (1, 2)), strict=True)
+    told = [(tmp_path / f"wait{i}.out").read_text().split() for i in (1, 2)]
+    pids, threads, policies = zip(*told, strict=True)
     assert len(set(pids)) == 2
     assert set(threads) == {str(max(1, cores() // 2))}
+    assert set(policies) == {os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
 
 
 def test_programming_errors_are_raised(batch):

@@ -99,18 +99,17 @@ def test_gains_are_float32_whatever_runs_around_them(both):
 
 
 @pytest.mark.parametrize(("amx", "avx"), [(True, False), (False, True), (False, False)])
-def test_automatic_is_bfloat16_where_there_are_units(monkeypatch, amx, avx):
+def test_automatic_is_bfloat16_where_there_are_matrix_units(monkeypatch, amx, avx):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx, raising=False)
-    assert precision.in_bfloat16("auto", "cpu") == (amx or avx)
+    assert precision.in_bfloat16("auto", "cpu") == amx
     assert not precision.in_bfloat16("auto", "cuda")
     assert precision.in_bfloat16("bfloat16", "cpu")
     assert not precision.in_bfloat16("float32", "cpu")
 
 
 def test_older_torch_knows_of_no_units(monkeypatch):
-    for name in precision._UNITS:
-        monkeypatch.delattr(torch.cpu, name, raising=False)
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
     assert not precision.in_bfloat16("auto", "cpu")
 
 

@@ -34,6 +34,15 @@ _NOT_STARTED = (
 )
 
 
+def wait_asleep() -> None:
+    """Let torch's threads sleep while they wait for each other, unless the user has set a policy.
+
+    They would spin: beside another busy process a picture then takes several times as long. It works until
+    torch is imported, so processes that are ours call it first of all.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def cores() -> int:
     """Number of processor cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -163,6 +172,7 @@ def _serve(connection: Connection, do: DoJob, threads: int) -> None:
     signal.signal(signal.SIGTERM, _leave)
     # Read when torch is imported, here with the model.
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    wait_asleep()
     if "torch" in sys.modules:  # the user's own main module imports it
         sys.modules["torch"].set_num_threads(threads)
     with contextlib.suppress(EOFError, ConnectionError):

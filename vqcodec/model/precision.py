@@ -1,4 +1,4 @@
-"""The precision that the transforms run in: bfloat16 where the processor has units for it.
+"""The precision that the transforms run in: bfloat16 where the processor has matrix units for it.
 
 The transforms are trained in it. Shortcut, hyper-latent, prior and search stay in float32.
 """
@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import torch
 
-_UNITS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-"""Queries of `torch.cpu`, which not every version and platform has."""
-
 
 def has_bfloat16_units() -> bool:
-    """Whether this processor has matrix or vector units for bfloat16."""
-    return any(getattr(torch.cpu, name, bool)() for name in _UNITS)
+    """Whether this processor has matrix units for bfloat16."""
+    # Vector instructions alone are slower than float32. Not every version of torch has this query.
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
 def in_bfloat16(precision: str, device: str) -> bool:
