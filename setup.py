@@ -13,7 +13,14 @@ FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "
 # A fused multiply-add rounds once where the format asks for twice: pixels would depend on the machine.
 FLAGS.append("-ffp-contract=off")
 SHARED = ["isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni"]
-MODULES = {"_kernels": ["kernels_module"]}
+MODULES = {
+    "_kernels": ["kernels_module"],
+    "_entropy": [
+        *("entropy_module", "entropy_tables", "entropy_coders", "arrays"),
+        *("tables", "order", "segments", "range_coder"),
+        *("entropy_layers", "entropy_prior", "layer", "layer_run", "prior", "entropy_settle"),
+    ],
+}
 
 
 class BuildWithFlags(build_ext):

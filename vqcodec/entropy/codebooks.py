@@ -18,7 +18,7 @@ class CodedBand:
     """One band's codebooks and tables.
 
     Attributes:
-        codewords: (G, K, d) int64 in steps of 1/128, those of the hyper-latent in 1/32.
+        codewords: (G, K, d) int32 in steps of 1/128, those of the hyper-latent in 1/32.
         tables: models of table g * classes + class.
         classes: tables per group.
         channel: first latent channel; group g takes channel + g, channel + g + G, ...
@@ -51,7 +51,7 @@ class CodedBand:
         return slice(channel, channel + self.channels), slice(group, group + self.groups)
 
     def look_up(self, index: np.ndarray) -> np.ndarray:
-        """Indices (h, w, G) -> codewords (h, w, G*d) in channel order, int64."""
+        """Indices (h, w, G) -> codewords (h, w, G*d) in channel order, int32."""
         vectors = self.codewords[np.arange(self.groups), index]
         return vectors.transpose(0, 1, 3, 2).reshape((*index.shape[:2], -1))
 
@@ -82,7 +82,7 @@ def read_bands(arrays: Arrays, prefix: str, bins: tuple[int, ...]) -> list[Coded
     count = sum(name.startswith(f"{prefix}.words.") for name in arrays)
     bands, channel, group = [], 0, 0
     for i in range(count):
-        codewords = arrays[f"{prefix}.words.{i}"].astype(np.int64)
+        codewords = arrays[f"{prefix}.words.{i}"].astype(np.int32)
         rows = arrays[f"{prefix}.tables.{i}"]
         if rows.ndim != 3 or (rows.shape[0], rows.shape[2]) != codewords.shape[:2]:
             raise ValueError("the tables do not fit the codewords")

@@ -5,6 +5,7 @@ The environment's VQCODEC_ENGINE asks for one of them, "native" or "torch". Both
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from types import ModuleType
@@ -39,6 +40,17 @@ def extension(name: str) -> Any:
     if module is None and wanted == "native":
         raise VQCodecError(f"{VARIABLE} asks for the C engine, but vqcodec was installed without it ({name})")
     return module
+
+
+def threads() -> int:
+    """How many threads the C engine may use: the processors that this process may run on, or OMP_NUM_THREADS."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else _processors()
+
+
+@functools.cache
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def entropy_extension() -> Any:

@@ -45,34 +45,39 @@ typedef vq_result (*work)(vq_coder *, vq_order *, vq_tables *, int32_t *, const 
 static PyObject *code(Coder *self, PyObject *args, work work, int writable)
 {
     PyObject *objects[3];
-    Py_buffer symbols, classes;
+    vq_arrays arrays = {.count = 0};
+    Py_buffer *classes, *symbols = NULL;
     if (!PyArg_ParseTuple(args, "OOO", &objects[0], &objects[1], &objects[2]))
         return NULL;
     vq_tables *tables = vq_tables_of(objects[2]);
-    if (tables == NULL || vq_take(objects[1], &classes, VQ_S32, 2, 0, "classes") < 0)
+    if (tables == NULL)
         return NULL;
-    if (vq_take_shape(objects[0], &symbols, VQ_S32, 2, classes.shape, writable, "symbols") < 0) {
-        PyBuffer_Release(&classes);
+    classes = vq_hold(&arrays, objects[1], VQ_S32, "classes", 2, VQ_SHAPE(VQ_ANY, VQ_ANY));
+    if (classes != NULL && writable)
+        symbols = vq_hold_output(&arrays, objects[0], VQ_S32, "symbols", 2, classes->shape);
+    else if (classes != NULL)
+        symbols = vq_hold(&arrays, objects[0], VQ_S32, "symbols", 2, classes->shape);
+    if (symbols == NULL) {
+        vq_release(&arrays);
         return NULL;
     }
     vq_result result = VQ_NO_MEMORY;
     vq_order order;
     int all = tables->groups * tables->classes, failed = 1;
-    Py_ssize_t groups = classes.shape[1], count = classes.shape[0];
+    Py_ssize_t groups = classes->shape[1], count = classes->shape[0];
     if (groups < 1 || groups > all || all % groups != 0 || count > INT32_MAX / 2)
         PyErr_SetString(PyExc_ValueError, "the tables are not those of as many groups");
     else if (take_up(self) == 0) {
         failed = 0;
         Py_BEGIN_ALLOW_THREADS
         if (vq_order_start(&order, (int)groups, (int)count, all / (int)groups) == 0) {
-            result = work(&self->coder, &order, tables, symbols.buf, classes.buf);
+            result = work(&self->coder, &order, tables, symbols->buf, classes->buf);
             vq_order_free(&order);
         }
         Py_END_ALLOW_THREADS
         self->busy = 0;
     }
-    PyBuffer_Release(&symbols);
-    PyBuffer_Release(&classes);
+    vq_release(&arrays);
     return failed ? NULL : answer(result);
 }
 
@@ -120,20 +125,24 @@ static PyObject *new_decoder(PyTypeObject *cls, PyObject *args, PyObject *kwargs
 {
     static char *names[] = {"words", NULL};
     PyObject *object;
-    Py_buffer view;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", names, &object) ||
-        vq_take(object, &view, VQ_U32, 1, 0, "words") < 0)
+    vq_arrays arrays = {.count = 0};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", names, &object))
         return NULL;
+    Py_buffer *view = vq_hold(&arrays, object, VQ_U32, "words", 1, VQ_SHAPE(VQ_ANY));
+    if (view == NULL) {
+        vq_release(&arrays);
+        return NULL;
+    }
     Coder *self = (Coder *)cls->tp_alloc(cls, 0);
-    uint32_t *words = self == NULL ? NULL : malloc((size_t)view.len + 1);
+    uint32_t *words = self == NULL ? NULL : malloc((size_t)view->len + 1);
     if (words != NULL) {
-        memcpy(words, view.buf, (size_t)view.len);
-        vq_coder_read(&self->coder, words, (size_t)view.shape[0]);
+        memcpy(words, view->buf, (size_t)view->len);
+        vq_coder_read(&self->coder, words, (size_t)view->shape[0]);
     } else if (self != NULL) {
         PyErr_NoMemory();
         Py_CLEAR(self);
     }
-    PyBuffer_Release(&view);
+    vq_release(&arrays);
     return (PyObject *)self;
 }
 

@@ -49,27 +49,28 @@ static PyObject *new_tables(PyTypeObject *cls, PyObject *args, PyObject *kwargs)
     if (self == NULL)
         return NULL;
     vq_tables *tables = &self->tables;
-    Py_buffer view;
+    vq_arrays arrays = {.count = 0};
     if (read_bins(bins, tables) < 0) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_ValueError, "bins must be a few small numbers");
         goto failed;
     }
-    if (vq_take(rows, &self->rows, VQ_U8, 3, 0, "rows") < 0)
+    Py_buffer *view = vq_hold(&arrays, powers, VQ_U32, "powers", 1, VQ_SHAPE(256));
+    if (view != NULL)
+        memcpy(tables->powers, view->buf, sizeof tables->powers);
+    vq_release(&arrays);
+    if (view == NULL)
         goto failed;
-    const Py_ssize_t *shape = self->rows.shape;
-    if (shape[1] != tables->sum || shape[2] < 2 || shape[2] > VQ_WORDS || shape[0] < 1 ||
-        shape[0] > INT32_MAX / 2 / tables->classes) {
-        PyErr_SetString(PyExc_ValueError, "rows must be (groups, sum of bins, codewords)");
+    view = vq_hold(&arrays, rows, VQ_U8, "rows", 3, VQ_SHAPE(VQ_ANY, tables->sum, VQ_ANY));
+    if (view == NULL) {
+        vq_release(&arrays);
         goto failed;
     }
-    Py_ssize_t length = 256;
-    if (vq_take_shape(powers, &view, VQ_U32, 1, &length, 0, "powers") < 0)
-        goto failed;
-    memcpy(tables->powers, view.buf, sizeof tables->powers);
-    PyBuffer_Release(&view);
-    if (tables->powers[0] == 0) {
-        PyErr_SetString(PyExc_ValueError, "the first power must not be 0");
+    self->rows = *view;
+    const Py_ssize_t *shape = self->rows.shape;
+    if (shape[2] < 2 || shape[2] > VQ_WORDS || shape[0] < 1 || shape[0] > INT32_MAX / 2 / tables->classes ||
+        tables->powers[0] == 0) {
+        PyErr_SetString(PyExc_ValueError, "rows or powers make no tables");
         goto failed;
     }
     tables->rows = self->rows.buf;
@@ -87,11 +88,12 @@ failed:
 
 static PyObject *from_counts(PyObject *cls, PyObject *counts)
 {
-    Py_buffer view;
-    if (vq_take(counts, &view, VQ_S32, 2, 0, "counts") < 0)
-        return NULL;
+    vq_arrays arrays = {.count = 0};
     Tables *self = NULL;
-    const Py_ssize_t *shape = view.shape;
+    Py_buffer *view = vq_hold(&arrays, counts, VQ_S32, "counts", 2, VQ_SHAPE(VQ_ANY, VQ_ANY));
+    if (view == NULL)
+        goto done;
+    const Py_ssize_t *shape = view->shape;
     if (shape[0] < 1 || shape[0] > (1 << 20) || shape[1] < 2 || shape[1] > VQ_WORDS) {
         PyErr_SetString(PyExc_ValueError, "counts must be (tables, codewords)");
         goto done;
@@ -101,7 +103,7 @@ static PyObject *from_counts(PyObject *cls, PyObject *counts)
         goto done;
     self->tables = (vq_tables){.groups = 1, .classes = (int)shape[0], .words = (int)shape[1]};
     int failed = vq_tables_start(&self->tables);
-    const int32_t *row = view.buf;
+    const int32_t *row = view->buf;
     for (int i = 0; !failed && i < self->tables.classes; i++, row += self->tables.words)
         failed = vq_tables_set(&self->tables, i, row);
     if (failed == -2)
@@ -111,7 +113,7 @@ static PyObject *from_counts(PyObject *cls, PyObject *counts)
     if (failed)
         Py_CLEAR(self);
 done:
-    PyBuffer_Release(&view);
+    vq_release(&arrays);
     return (PyObject *)self;
 }
 
@@ -128,27 +130,31 @@ static void free_tables(Tables *self)
 static PyObject *fill_counts(Tables *self, PyObject *args)
 {
     PyObject *out;
-    Py_buffer view;
+    vq_arrays arrays = {.count = 0};
     int first, made = 1;
     vq_tables *tables = &self->tables;
-    if (!PyArg_ParseTuple(args, "iO", &first, &out) || vq_take(out, &view, VQ_S32, 2, 1, "counts") < 0)
+    if (!PyArg_ParseTuple(args, "iO", &first, &out))
         return NULL;
     int count = tables->groups * tables->classes;
-    if (first < 0 || first > count || view.shape[0] > count - first || view.shape[1] != tables->words) {
-        PyErr_SetString(PyExc_ValueError, "counts must be (tables, codewords), of tables that exist");
-        PyBuffer_Release(&view);
+    Py_buffer *view = vq_hold_output(&arrays, out, VQ_S32, "counts", 2, VQ_SHAPE(VQ_ANY, tables->words));
+    if (view != NULL && (first < 0 || first > count || view->shape[0] > count - first)) {
+        PyErr_SetString(PyExc_ValueError, "there are no such tables");
+        view = NULL;
+    }
+    if (view == NULL) {
+        vq_release(&arrays);
         return NULL;
     }
-    int32_t *counts = view.buf;
+    int32_t *counts = view->buf;
     Py_BEGIN_ALLOW_THREADS
-    for (int i = first; made && i < first + (int)view.shape[0]; i++) {
+    for (int i = first; made && i < first + (int)view->shape[0]; i++) {
         const vq_table *table = vq_tables_get(tables, i / tables->classes, i % tables->classes);
         made = table != NULL;
         for (int k = 0; made && k < tables->words; k++)
             *counts++ = (int32_t)(table->left[k + 1] - table->left[k]);
     }
     Py_END_ALLOW_THREADS
-    PyBuffer_Release(&view);
+    vq_release(&arrays);
     if (!made)
         return PyErr_NoMemory();
     Py_RETURN_NONE;
