@@ -19,6 +19,7 @@ MODULES = {
         *("entropy_module", "entropy_tables", "entropy_coders", "arrays"),
         *("tables", "order", "segments", "range_coder"),
         *("entropy_layers", "entropy_prior", "layer", "layer_run", "prior", "entropy_settle"),
+        *("entropy_search", "search", "offsets"),
     ],
 }
 
@@ -31,7 +32,7 @@ class BuildWithFlags(build_ext):
         if self.compiler.compiler_type in ("unix", "mingw32"):
             more = os.environ.get("VQCODEC_CFLAGS", "").split()
             ext.extra_compile_args = [*FLAGS, *more]
-            ext.extra_link_args = ["-pthread", *more] if self.compiler.compiler_type == "unix" else more
+            ext.extra_link_args = ["-pthread", "-lm", *more] if self.compiler.compiler_type == "unix" else more
         super().build_extension(ext)
 
 

@@ -136,11 +136,16 @@ class TileEncoder:
         coded, y_hat = TileSegments(), torch.empty_like(y)
         for rows, columns in tiles(*size(place), tile):
             here = at((rows, columns))
-            segments, latent = search.encode(target[here], y[here], level)
+            segments, latent = search.encode(_to_numpy(target[here]), _to_numpy(y[here]), level)
             coded[place[0].start + rows.start, place[1].start + columns.start] = segments
             y_hat[here] = torch.from_numpy(latent.transpose(2, 0, 1).astype(np.float32) / SCALE)
             report()
         return coded, y_hat
+
+    def _hyper_latent(self, y: np.ndarray) -> np.ndarray:
+        """h_a from numpy to numpy, see `TileSearch`."""
+        given = torch.from_numpy(y).permute(2, 0, 1)[None].to(self.model.device)
+        return _to_numpy(self.model.transforms.hyper_latent(given))
 
     def _refine(self) -> Refiner:
         # Built on first use: most encodes do without.
@@ -154,5 +159,10 @@ class TileEncoder:
         with self._lock:
             if greedy not in self._searches:
                 model = self.model
-                self._searches[greedy] = TileSearch(model.coder, model.transforms, model.device, greedy)
+                self._searches[greedy] = TileSearch(model.coder, self._hyper_latent, greedy)
             return self._searches[greedy]
+
+
+def _to_numpy(x: Tensor) -> np.ndarray:
+    """(1, C, h, w) on any device -> (h, w, C) float32."""
+    return np.asarray(x[0].permute(1, 2, 0).to("cpu", torch.float32))

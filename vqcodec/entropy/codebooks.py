@@ -9,7 +9,7 @@ import numpy as np
 from vqcodec.entropy.coding_order import Slice
 from vqcodec.entropy.integer_prior import Arrays
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
-from vqcodec.entropy.table_set import TableSet
+from vqcodec.entropy.table_set import RowTables
 from vqcodec.entropy.tables import TOTAL_BITS
 
 
@@ -26,7 +26,7 @@ class CodedBand:
     """
 
     codewords: np.ndarray
-    tables: TableSet
+    tables: RowTables
     classes: int
     channel: int
     group: int
@@ -86,7 +86,7 @@ def read_bands(arrays: Arrays, prefix: str, bins: tuple[int, ...]) -> list[Coded
         rows = arrays[f"{prefix}.tables.{i}"]
         if rows.ndim != 3 or (rows.shape[0], rows.shape[2]) != codewords.shape[:2]:
             raise ValueError("the tables do not fit the codewords")
-        tables = TableSet.from_rows(rows, bins, arrays["powers"])
+        tables = RowTables(rows, bins, arrays["powers"])
         bands.append(CodedBand(codewords, tables, tables.classes, channel, group))
         channel += codewords.shape[0] * codewords.shape[2]
         group += codewords.shape[0]

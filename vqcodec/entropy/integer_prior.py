@@ -200,7 +200,7 @@ class IntegerPrior:
 
 
 def compand_table(arrays: Arrays) -> np.ndarray:
-    """16 asinh(y / 128) of y = 0, 1, ..., LATENT_MAX: how many of the steps in the weights file are at most y.
+    """16 asinh(y / 128) of y = 0, 1, ..., LATENT_MAX: how many steps in the weights file are at most y.
 
     Raises:
         ValueError: more steps than the integers of the prior hold.

@@ -1,4 +1,4 @@
-"""The integer prior by the C engine: the means and classes of `vqcodec.entropy.integer_prior`, bit for bit."""
+"""The integer prior by the C engine: means and classes of `vqcodec.entropy.integer_prior`, bit for bit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Symbols and classes to coder words and back, in C or, where that was not built, by constriction.
 
-Symbols are coded group by group, in a group by ascending classes, and in a class in the order given. That order
-is part of the format, and it is fast: what a table costs to find is paid once for all its symbols.
+Symbols are coded group by group, in a group by ascending classes, and in a class in the order given. That
+order is part of the format, and it is fast: what a table costs to find is paid once for all its symbols.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ class LatentCoder:
 
 def hyper_classes(band: CodedBand, shape: tuple[int, ...], level: int) -> np.ndarray:
     """Classes (hz, wz, G) of a band of the hyper-latent of `shape` (hz, wz): the level's everywhere."""
-    return np.full((*shape, band.groups), level // LEVELS_PER_CLASS)
+    return np.full((*shape, band.groups), level // LEVELS_PER_CLASS, dtype=np.int32)
 
 
 class TileWalk:

@@ -9,7 +9,8 @@ static int add_all(PyObject *module)
         return -1;
     }
     return vq_add_tables(module) < 0 || vq_add_coders(module) < 0 || vq_add_layers(module) < 0 ||
-                   vq_add_prior(module) < 0 || vq_add_settle(module) < 0
+                   vq_add_prior(module) < 0 || vq_add_settle(module) < 0 ||
+                   vq_add_search(module) < 0
                ? -1
                : 0;
 }

@@ -12,6 +12,7 @@ int vq_add_coders(PyObject *module);
 int vq_add_layers(PyObject *module);
 int vq_add_prior(PyObject *module);
 int vq_add_settle(PyObject *module);
+int vq_add_search(PyObject *module);
 
 /* What an object of the type Tables, or Layer, holds; null with TypeError set for any other. */
 vq_tables *vq_tables_of(PyObject *object);

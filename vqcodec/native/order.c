@@ -5,7 +5,7 @@
 
 int vq_order_start(vq_order *order, int groups, int count, int classes)
 {
-    *order = (vq_order){.groups = groups, .count = count, .classes = classes};
+    *order = (vq_order){.groups = groups, .count = count, .classes = classes, .step = (size_t)groups};
     order->ends = malloc(((size_t)classes + 1) * sizeof *order->ends);
     order->positions = malloc(((size_t)count + 1) * sizeof *order->positions);
     if (order->ends != NULL && order->positions != NULL)
@@ -26,7 +26,7 @@ int vq_order_sort(vq_order *order, const int32_t *of, int group)
     memset(ends, 0, (size_t)order->classes * sizeof *ends);
     const int32_t *own = of + group;
     for (int i = 0; i < order->count; i++) {
-        int32_t class_ = own[(size_t)i * (size_t)order->groups];
+        int32_t class_ = own[(size_t)i * order->step];
         if (class_ < 0 || class_ >= order->classes)
             return -1;
         ends[class_]++;
@@ -37,6 +37,6 @@ int vq_order_sort(vq_order *order, const int32_t *of, int group)
         place += size;
     }
     for (int i = 0; i < order->count; i++)
-        order->positions[ends[own[(size_t)i * (size_t)order->groups]]++] = i;
+        order->positions[ends[own[(size_t)i * order->step]]++] = i;
     return 0;
 }

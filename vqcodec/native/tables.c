@@ -1,8 +1,10 @@
 #include "tables.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "isa.h"
 #include "range_coder.h"
 
 int vq_tables_start(vq_tables *tables)
@@ -22,33 +24,54 @@ void vq_tables_free(vq_tables *tables)
     free(tables->prices);
 }
 
-static void add_rows(const vq_tables *tables, int group, int class_, uint16_t *sums)
+void vq_tables_rows(const vq_tables *tables, int group, int class_, const uint8_t **rows)
 {
     size_t words = (size_t)tables->words;
-    const uint8_t *rows = tables->rows + (size_t)group * (size_t)tables->sum * words;
+    const uint8_t *all = tables->rows + (size_t)group * (size_t)tables->sum * words;
     int start = tables->sum;
-    memset(sums, 0, words * sizeof *sums);
     /* The last context number counts up first. */
     for (int n = tables->numbers - 1; n >= 0; n--) {
         start -= tables->bins[n];
-        const uint8_t *row = rows + (size_t)(start + class_ % tables->bins[n]) * words;
+        rows[n] = all + (size_t)(start + class_ % tables->bins[n]) * words;
         class_ /= tables->bins[n];
-        for (size_t k = 0; k < words; k++)
-            sums[k] = (uint16_t)(sums[k] + row[k]);
     }
 }
 
-void vq_tables_codes(const vq_tables *tables, int group, int class_, uint8_t *codes)
+/* Codes, and the least sum of rows. */
+static inline __attribute__((always_inline)) uint16_t add_up(const uint8_t *const *rows, int numbers, size_t words,
+                                                              uint8_t *restrict codes)
 {
     uint16_t sums[VQ_WORDS], least = UINT16_MAX;
-    size_t words = (size_t)tables->words;
-    add_rows(tables, group, class_, sums);
+    for (size_t k = 0; k < words; k++)
+        sums[k] = rows[0][k];
+    for (int n = 1; n < numbers; n++)
+        for (size_t k = 0; k < words; k++)
+            sums[k] = (uint16_t)(sums[k] + rows[n][k]);
     for (size_t k = 0; k < words; k++)
         least = sums[k] < least ? sums[k] : least;
     for (size_t k = 0; k < words; k++) {
         uint16_t above = (uint16_t)(sums[k] - least);
         codes[k] = (uint8_t)(above < 255 ? above : 255);
     }
+    return least;
+}
+
+#ifdef VQ_X86
+VQ_TARGET_AVX2 static uint16_t add_up_avx2(const uint8_t *const *rows, int numbers, size_t words, uint8_t *codes)
+{
+    return add_up(rows, numbers, words, codes);
+}
+#endif
+
+uint16_t vq_tables_codes(const vq_tables *tables, int group, int class_, uint8_t *codes)
+{
+    const uint8_t *rows[VQ_NUMBERS];
+    vq_tables_rows(tables, group, class_, rows);
+#ifdef VQ_X86
+    if (vq_isa_now() != VQ_PORTABLE)
+        return add_up_avx2(rows, tables->numbers, (size_t)tables->words, codes);
+#endif
+    return add_up(rows, tables->numbers, (size_t)tables->words, codes);
 }
 
 /* 1 + power * share / total rounded down, by a quotient in floating point that is off by 1 at most. */
@@ -134,4 +157,21 @@ int vq_tables_set(vq_tables *tables, int class_, const int32_t *counts)
     free(tables->tables[class_]);
     tables->tables[class_] = table;
     return 0;
+}
+
+vq_price vq_tables_price(vq_tables *tables, int group, int class_)
+{
+    _Atomic uint64_t *place = &tables->prices[(size_t)group * (size_t)tables->classes + (size_t)class_];
+    uint64_t known = atomic_load_explicit(place, memory_order_relaxed);
+    if (known == 0) {
+        uint8_t codes[VQ_WORDS];
+        uint64_t sum = 0;
+        uint16_t least = vq_tables_codes(tables, group, class_, codes);
+        for (int k = 0; k < tables->words; k++)
+            sum += tables->powers[codes[k]];
+        int32_t log_ = (int32_t)rint(log((double)sum * 0x1p-31) * (VQ_CODE_UNITS / VQ_CODE_NATS));
+        known = (uint64_t)1 << 63 | (uint64_t)least << 32 | (uint32_t)log_;
+        atomic_store_explicit(place, known, memory_order_relaxed); /* any thread finds the same */
+    }
+    return (vq_price){(uint16_t)(known >> 32), (int32_t)(uint32_t)known};
 }

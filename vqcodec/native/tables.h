@@ -38,7 +38,19 @@ static inline const vq_table *vq_tables_get(vq_tables *tables, int group, int cl
     return table != NULL ? table : vq_tables_make(tables, group, class_);
 }
 
-/* Codes (words,) of a class: its rows' sum less the least of them, 255 at most. */
-void vq_tables_codes(const vq_tables *tables, int group, int class_, uint8_t *codes);
+/* Rows (words,) whose sums are the codes of a class before the least is taken off; tables->numbers of them. */
+void vq_tables_rows(const vq_tables *tables, int group, int class_, const uint8_t **rows);
+
+/* A codeword of a class costs min(sum of its rows - least, 255) * VQ_CODE_UNITS + log, in units. */
+#define VQ_CODE_UNITS 1024
+#define VQ_CODE_NATS (17.0 / 255)
+typedef struct {
+    uint16_t least;
+    int32_t log;
+} vq_price;
+vq_price vq_tables_price(vq_tables *tables, int group, int class_);
+
+/* Codes (words,) of a class: its rows' sums less the least of them, 255 at most; returns the least. */
+uint16_t vq_tables_codes(const vq_tables *tables, int group, int class_, uint8_t *codes);
 
 #endif
