@@ -21,7 +21,7 @@ FLAGS = [
 ]
 # A fused multiply-add rounds once where the format asks for twice: pixels would depend on the machine.
 FLAGS.append("-ffp-contract=off")
-SHARED = ["arrays", "isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni"]
+SHARED = ["arrays", "isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni", "conv_amx"]
 MODULES = {
     "_kernels": [
         *("kernels_module", "kernels_maps", "kernels_picture", "held", "conv_layer"),
