@@ -1,25 +1,37 @@
 """The C extensions; everything else about the package is in pyproject.toml.
 
-They are optional: where they cannot be compiled, the package is installed without them and numpy does their work.
+They are optional: where they cannot be compiled, the package is installed without them, and numpy does their
+work.
 """
 
 import os
-from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra"]
+FLAGS = [
+    "-std=c11",
+    "-O3",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+]
 # A fused multiply-add rounds once where the format asks for twice: pixels would depend on the machine.
 FLAGS.append("-ffp-contract=off")
-SHARED = ["isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni"]
+SHARED = ["arrays", "isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni", "conv_amx"]
 MODULES = {
-    "_kernels": ["kernels_module"],
+    "_kernels": [
+        *("kernels_module", "kernels_maps", "kernels_picture", "held", "conv_layer"),
+        *("block", "convolve", "mend", "picture", "quantise"),
+        *("rows", "rows_portable", "rows_avx2", "rows_avx512"),
+    ],
     "_entropy": [
-        *("entropy_module", "entropy_tables", "entropy_coders", "arrays"),
-        *("tables", "order", "segments", "range_coder"),
-        *("entropy_layers", "entropy_prior", "layer", "layer_run", "prior", "entropy_settle"),
-        *("entropy_search", "search", "offsets"),
+        *("entropy_module", "entropy_tables", "entropy_coders", "entropy_layers", "entropy_prior"),
+        *("entropy_settle", "entropy_search", "views", "tables", "order", "segments", "range_coder"),
+        *("layer", "layer_run", "prior", "search", "offsets"),
     ],
 }
 
@@ -41,7 +53,7 @@ setup(
         Extension(
             f"vqcodec.native.{name}",
             [f"vqcodec/native/{file}.c" for file in (*own, *SHARED)],
-            depends=sorted(glob("vqcodec/native/*.h")),
+            depends=sorted(str(path) for path in Path("vqcodec/native").glob("*.h")),
             optional=True,
         )
         for name, own in MODULES.items()

@@ -12,7 +12,7 @@ static const struct {
     [VQ_F32] = {"f", 4, "float32"},
 };
 
-static int is(const Py_buffer *view, vq_type type)
+int vq_is(const Py_buffer *view, vq_type type)
 {
     const char *format = view->format == NULL ? "B" : view->format;
     if (*format == '@' || *format == '=')
@@ -21,61 +21,52 @@ static int is(const Py_buffer *view, vq_type type)
            view->itemsize == TYPES[type].bytes;
 }
 
-static Py_buffer *hold(vq_arrays *arrays, PyObject *object, vq_type type, const char *name, int axes,
-                       const Py_ssize_t *shape, int flags)
+int vq_take(PyObject *object, Py_buffer *view, vq_type type, int axes, int writable, const char *name)
 {
-    if (arrays->count == VQ_MOST_ARRAYS)
-        return PyErr_Format(PyExc_ValueError, "too many arrays"), NULL;
-    Py_buffer *view = &arrays->all[arrays->count];
-    if (PyObject_GetBuffer(object, view, PyBUF_FORMAT | flags) < 0) {
+    int flags = PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | (writable ? PyBUF_WRITABLE : 0);
+    if (PyObject_GetBuffer(object, view, flags) < 0) {
         if (!PyErr_ExceptionMatches(PyExc_MemoryError)) {
             PyErr_Clear();
-            PyErr_Format(PyExc_ValueError, "%s must be an array, contiguous, and writable if written to", name);
+            PyErr_Format(PyExc_ValueError, "%s must be a%s contiguous array", name, writable ? " writable" : "");
         }
-        return NULL;
+        return -1;
     }
-    arrays->count++;
-    if (!is(view, type))
-        return PyErr_Format(PyExc_ValueError, "%s must be of type %s", name, TYPES[type].name), NULL;
-    if (view->ndim != axes)
-        return PyErr_Format(PyExc_ValueError, "%s must have %d axes, not %d", name, axes, view->ndim), NULL;
+    if (!vq_is(view, type))
+        PyErr_Format(PyExc_ValueError, "%s must be of type %s", name, TYPES[type].name);
+    else if (axes != 0 && view->ndim != axes)
+        PyErr_Format(PyExc_ValueError, "%s must have %d axes, not %d", name, axes, view->ndim);
+    else
+        return 0;
+    PyBuffer_Release(view);
+    return -1;
+}
+
+int vq_take_shape(PyObject *object, Py_buffer *view, vq_type type, int axes, const Py_ssize_t *shape,
+                  int writable, const char *name)
+{
+    if (vq_take(object, view, type, axes, writable, name) < 0)
+        return -1;
     for (int i = 0; i < axes; i++)
-        if (shape[i] != VQ_ANY && view->shape[i] != shape[i])
-            return PyErr_Format(PyExc_ValueError, "axis %d of %s must be %zd long, not %zd", i, name, shape[i],
-                                view->shape[i]), NULL;
-    return view;
+        if (view->shape[i] != shape[i]) {
+            PyErr_Format(PyExc_ValueError, "axis %d of %s must be %zd long, not %zd", i, name, shape[i],
+                         view->shape[i]);
+            PyBuffer_Release(view);
+            return -1;
+        }
+    return 0;
 }
 
-Py_buffer *vq_hold(vq_arrays *arrays, PyObject *object, vq_type type, const char *name, int axes,
-                   const Py_ssize_t *shape)
+void vq_release(Py_buffer *views, int count)
 {
-    return hold(arrays, object, type, name, axes, shape, PyBUF_C_CONTIGUOUS);
+    while (count-- > 0)
+        PyBuffer_Release(&views[count]);
 }
 
-Py_buffer *vq_hold_output(vq_arrays *arrays, PyObject *object, vq_type type, const char *name, int axes,
-                          const Py_ssize_t *shape)
+Py_ssize_t vq_times(Py_ssize_t a, Py_ssize_t b)
 {
-    return hold(arrays, object, type, name, axes, shape, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
-}
-
-Py_buffer *vq_hold_strided(vq_arrays *arrays, PyObject *object, vq_type type, const char *name, int writable,
-                           int axes, const Py_ssize_t *shape)
-{
-    int flags = PyBUF_STRIDES | (writable ? PyBUF_WRITABLE : 0);
-    Py_buffer *view = hold(arrays, object, type, name, axes, shape, flags);
-    if (view == NULL)
-        return NULL;
-    /* Along an axis of length 1 or 0 no step is taken. */
-    int last = axes - 1, aligned = (uintptr_t)view->buf % (uintptr_t)view->itemsize == 0;
-    for (int i = 0; i < last; i++)
-        aligned &= view->strides[i] % view->itemsize == 0;
-    if (!aligned || (view->shape[last] > 1 && view->strides[last] != view->itemsize))
-        return PyErr_Format(PyExc_ValueError, "the last axis of %s must be contiguous", name), NULL;
-    return view;
-}
-
-void vq_release(vq_arrays *arrays)
-{
-    while (arrays->count > 0)
-        PyBuffer_Release(&arrays->all[--arrays->count]);
+    if (a < 0 || b < 0 || (b > 0 && a > PY_SSIZE_T_MAX / 16 / b)) {
+        PyErr_SetString(PyExc_OverflowError, "array too large");
+        return -1;
+    }
+    return a * b;
 }

@@ -8,25 +8,20 @@
 
 typedef enum { VQ_U8, VQ_S8, VQ_S16, VQ_S32, VQ_U32, VQ_S64, VQ_F32 } vq_type;
 
-enum { VQ_ANY = -1 /* a side of any length */, VQ_MOST_ARRAYS = 80 };
+/* Take a C-contiguous array of `axes` axes (0: any number); 0, or -1 with ValueError set and nothing held. */
+int vq_take(PyObject *object, Py_buffer *view, vq_type type, int axes, int writable, const char *name);
 
-/* The arrays that a call holds; all of them are released at its end. Starts as {.count = 0}. */
-typedef struct {
-    Py_buffer all[VQ_MOST_ARRAYS];
-    int count;
-} vq_arrays;
+/* The same of an array whose shape is known. */
+int vq_take_shape(PyObject *object, Py_buffer *view, vq_type type, int axes, const Py_ssize_t *shape,
+                  int writable, const char *name);
 
-/* Hold a C-contiguous array of this type and shape; null with ValueError set if it is another. */
-Py_buffer *vq_hold(vq_arrays *arrays, PyObject *object, vq_type type, const char *name, int axes,
-                   const Py_ssize_t *shape);
-/* The same of one that will be written to. */
-Py_buffer *vq_hold_output(vq_arrays *arrays, PyObject *object, vq_type type, const char *name, int axes,
-                          const Py_ssize_t *shape);
-/* The same of one whose last axis alone must be contiguous, written to or not. */
-Py_buffer *vq_hold_strided(vq_arrays *arrays, PyObject *object, vq_type type, const char *name, int writable,
-                           int axes, const Py_ssize_t *shape);
-void vq_release(vq_arrays *arrays);
+/* Whether a view that has its format is of a type. */
+int vq_is(const Py_buffer *view, vq_type type);
 
-#define VQ_SHAPE(...) ((const Py_ssize_t[]){__VA_ARGS__})
+/* Release the first `count` of some views. */
+void vq_release(Py_buffer *views, int count);
+
+/* a * b for sizes; -1 with OverflowError set where an index could not hold it. */
+Py_ssize_t vq_times(Py_ssize_t a, Py_ssize_t b);
 
 #endif

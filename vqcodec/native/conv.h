@@ -25,15 +25,15 @@ int vq_padded(int outputs);
 size_t vq_packed_size(vq_dot dot, int outputs, int kernel, int channels);
 
 /* Packs weights (outputs, kernel, kernel, channels), s8 or s16, as
-   [outputs / 16][kernel * kernel][groups][16 outputs][4 bytes], zeros where it was rounded up. `packed` should
-   be aligned to 64 bytes for speed. */
+   [outputs / 16][kernel * kernel][groups][16 outputs][4 bytes], zeros where it was rounded up. `packed`
+   should be aligned to 64 bytes for speed. */
 void vq_pack(vq_dot dot, const void *weights, int outputs, int kernel, int channels, void *packed);
 
 /* acc[x * outputs + o], x < width: the sum over kernel rows r and columns c of inputs times weights.
 
-   rows[r]: input row of kernel row r, groups * 4 bytes per pixel, from kernel / 2 pixels left of the first output
-   on; pixel x * step + c goes into output x. outputs: a multiple of 16. Channels beyond the real ones meet
-   weights of zero. */
+   rows[r]: input row of kernel row r, groups * 4 bytes per pixel, from kernel / 2 pixels left of the first
+   output on; pixel x * step + c goes into output x. outputs: a multiple of 16. Channels beyond the real ones
+   meet weights of zero. */
 void vq_conv_row(vq_dot dot, const void *const *rows, int groups, int kernel, int step, int width,
                  const void *packed, int outputs, int32_t *acc);
 

@@ -8,10 +8,10 @@
 typedef struct {
     const void *const *rows;
     int kernel;
-    int run;          /* words that one kernel row reads: kernel * groups, without gaps */
-    size_t pixel;     /* bytes from the inputs of one output pixel to those of the next */
+    int run;      /* words that one kernel row reads: kernel * groups, without gaps */
+    size_t pixel; /* bytes from the inputs of one output pixel to those of the next */
     const char *packed;
-    size_t block;     /* bytes of the weights of 16 outputs */
+    size_t block; /* bytes of the weights of 16 outputs */
     int width, outputs;
     int32_t *acc;
 } vq_conv_call;
@@ -22,5 +22,6 @@ vq_conv_function vq_conv8_portable, vq_conv16_portable;
 vq_conv_function vq_conv8_avx2, vq_conv16_avx2;
 vq_conv_function vq_conv8_avxvnni, vq_conv16_avxvnni;
 vq_conv_function vq_conv8_avx512vnni, vq_conv16_avx512vnni;
+vq_conv_function vq_conv8_amx;
 
 #endif

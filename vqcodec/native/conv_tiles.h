@@ -12,7 +12,6 @@
 #define VQ_PASTE_(a, b) a##b
 #define VQ_PASTE(a, b) VQ_PASTE_(a, b)
 #define VQ_TILE VQ_PASTE(VQ_FUNCTION, _tile)
-#define VQ_STRIPE VQ_PASTE(VQ_FUNCTION, _stripe)
 #define VQ_ROW VQ_PASTE(VQ_FUNCTION, _row)
 
 /* pixels is 1 or a multiple of 3: addresses are made of one pointer for each three, and a common distance. */
@@ -38,8 +37,8 @@ VQ_TARGET VQ_INLINE void VQ_TILE(const vq_conv_call *call, int x, int block, con
             VQ_VECTOR weight[VQ_BLOCKS * VQ_PER_BLOCK];
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; v++)
-                weight[v] = VQ_LOAD(weights + v / VQ_PER_BLOCK * call->block +
-                                    v % VQ_PER_BLOCK * sizeof(VQ_VECTOR));
+                weight[v] =
+                    VQ_LOAD(weights + v / VQ_PER_BLOCK * call->block + v % VQ_PER_BLOCK * sizeof(VQ_VECTOR));
             weights += 4 * VQ_OUTPUTS;
 #pragma GCC unroll 12
             for (int p = 0; p < pixels; p++) {
@@ -62,23 +61,34 @@ VQ_TARGET VQ_INLINE void VQ_TILE(const vq_conv_call *call, int x, int block, con
     }
 }
 
-/* A row of tiles. The last one is moved left to end with the row: it makes some sums again. */
-VQ_TARGET VQ_INLINE void VQ_ROW(const vq_conv_call *call, int block, const int blocks, const int pixels)
+/* A row of tiles. The last one is moved left to end with the row, where it makes some sums again. */
+VQ_TARGET VQ_INLINE void VQ_ROW(const vq_conv_call *call, int block, const int blocks)
 {
-    for (int x = 0; x < call->width; x += pixels)
-        VQ_TILE(call, x + pixels <= call->width ? x : call->width - pixels, block, blocks, pixels);
-}
-
-VQ_TARGET VQ_INLINE void VQ_STRIPE(const vq_conv_call *call, int block, const int blocks)
-{
-    if (VQ_PIXELS >= 12 && call->width >= 12)
-        VQ_ROW(call, block, blocks, 12);
-    else if (call->width >= 6)
-        VQ_ROW(call, block, blocks, 6);
-    else if (call->width >= 3)
-        VQ_ROW(call, block, blocks, 3);
-    else
-        VQ_ROW(call, block, blocks, 1);
+    const int width = call->width;
+    for (int x = 0, size; x < width; x += size) {
+        size = width - x < VQ_PIXELS ? (width - x + 2) / 3 * 3 : VQ_PIXELS;
+        if (size > width)
+            size = width < 3 ? 1 : width / 3 * 3;
+        x = x + size > width ? width - size : x;
+        switch (size) {
+#if VQ_PIXELS == 12
+        case 12:
+            VQ_TILE(call, x, block, blocks, 12);
+            break;
+        case 9:
+            VQ_TILE(call, x, block, blocks, 9);
+            break;
+#endif
+        case 6:
+            VQ_TILE(call, x, block, blocks, 6);
+            break;
+        case 3:
+            VQ_TILE(call, x, block, blocks, 3);
+            break;
+        default:
+            VQ_TILE(call, x, block, blocks, 1);
+        }
+    }
 }
 
 VQ_TARGET void VQ_FUNCTION(const vq_conv_call *call)
@@ -87,11 +97,10 @@ VQ_TARGET void VQ_FUNCTION(const vq_conv_call *call)
     int block = 0;
     if (VQ_BLOCKS == 2)
         for (; block + 2 <= count; block += 2)
-            VQ_STRIPE(call, block, 2);
+            VQ_ROW(call, block, 2);
     for (; block < count; block++)
-        VQ_STRIPE(call, block, 1);
+        VQ_ROW(call, block, 1);
 }
 
 #undef VQ_TILE
-#undef VQ_STRIPE
 #undef VQ_ROW

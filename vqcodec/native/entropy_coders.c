@@ -45,20 +45,20 @@ typedef vq_result (*work)(vq_coder *, vq_order *, vq_tables *, int32_t *, const 
 static PyObject *code(Coder *self, PyObject *args, work work, int writable)
 {
     PyObject *objects[3];
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     Py_buffer *classes, *symbols = NULL;
     if (!PyArg_ParseTuple(args, "OOO", &objects[0], &objects[1], &objects[2]))
         return NULL;
     vq_tables *tables = vq_tables_of(objects[2]);
     if (tables == NULL)
         return NULL;
-    classes = vq_hold(&arrays, objects[1], VQ_S32, "classes", 2, VQ_SHAPE(VQ_ANY, VQ_ANY));
+    classes = vq_view(&arrays, objects[1], VQ_S32, "classes", 2, VQ_SHAPE(VQ_ANY, VQ_ANY));
     if (classes != NULL && writable)
-        symbols = vq_hold_output(&arrays, objects[0], VQ_S32, "symbols", 2, classes->shape);
+        symbols = vq_view_output(&arrays, objects[0], VQ_S32, "symbols", 2, classes->shape);
     else if (classes != NULL)
-        symbols = vq_hold(&arrays, objects[0], VQ_S32, "symbols", 2, classes->shape);
+        symbols = vq_view(&arrays, objects[0], VQ_S32, "symbols", 2, classes->shape);
     if (symbols == NULL) {
-        vq_release(&arrays);
+        vq_views_end(&arrays);
         return NULL;
     }
     vq_result result = VQ_NO_MEMORY;
@@ -77,7 +77,7 @@ static PyObject *code(Coder *self, PyObject *args, work work, int writable)
         Py_END_ALLOW_THREADS
         self->busy = 0;
     }
-    vq_release(&arrays);
+    vq_views_end(&arrays);
     return failed ? NULL : answer(result);
 }
 
@@ -125,12 +125,12 @@ static PyObject *new_decoder(PyTypeObject *cls, PyObject *args, PyObject *kwargs
 {
     static char *names[] = {"words", NULL};
     PyObject *object;
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", names, &object))
         return NULL;
-    Py_buffer *view = vq_hold(&arrays, object, VQ_U32, "words", 1, VQ_SHAPE(VQ_ANY));
+    Py_buffer *view = vq_view(&arrays, object, VQ_U32, "words", 1, VQ_SHAPE(VQ_ANY));
     if (view == NULL) {
-        vq_release(&arrays);
+        vq_views_end(&arrays);
         return NULL;
     }
     Coder *self = (Coder *)cls->tp_alloc(cls, 0);
@@ -142,7 +142,7 @@ static PyObject *new_decoder(PyTypeObject *cls, PyObject *args, PyObject *kwargs
         PyErr_NoMemory();
         Py_CLEAR(self);
     }
-    vq_release(&arrays);
+    vq_views_end(&arrays);
     return (PyObject *)self;
 }
 

@@ -43,7 +43,7 @@ static PyObject *new_layer(PyTypeObject *cls, PyObject *args, PyObject *kwargs)
     static const vq_type types[] = {VQ_S8, VQ_S32, VQ_S32, VQ_U8};
     static const int axes[] = {4, 2, 1, 1};
     PyObject *objects[ARRAYS];
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     Py_buffer *views[ARRAYS];
     int signed_inputs, failed = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOi", names, &objects[0], &objects[1], &objects[2],
@@ -53,7 +53,7 @@ static PyObject *new_layer(PyTypeObject *cls, PyObject *args, PyObject *kwargs)
     if (self == NULL)
         return NULL;
     for (int i = 0; !failed && i < ARRAYS; i++) {
-        views[i] = vq_hold(&arrays, objects[i], types[i], names[i], axes[i], VQ_SHAPE(VQ_ANY, VQ_ANY, VQ_ANY, VQ_ANY));
+        views[i] = vq_view(&arrays, objects[i], types[i], names[i], axes[i], VQ_SHAPE(VQ_ANY, VQ_ANY, VQ_ANY, VQ_ANY));
         failed = views[i] == NULL;
     }
     failed = failed || read_sizes(&self->layer, views, signed_inputs) < 0;
@@ -66,7 +66,7 @@ static PyObject *new_layer(PyTypeObject *cls, PyObject *args, PyObject *kwargs)
             PyErr_NoMemory();
         failed = result < 0;
     }
-    vq_release(&arrays);
+    vq_views_end(&arrays);
     if (failed)
         Py_CLEAR(self);
     return (PyObject *)self;

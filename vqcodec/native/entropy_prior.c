@@ -20,9 +20,9 @@ static int check(int level, Py_ssize_t height, Py_ssize_t width)
 }
 
 /* None, or what the exception says. */
-static PyObject *end(vq_arrays *arrays, int failed)
+static PyObject *end(vq_views *arrays, int failed)
 {
-    vq_release(arrays);
+    vq_views_end(arrays);
     if (failed && !PyErr_Occurred())
         PyErr_NoMemory();
     return failed ? NULL : Py_NewRef(Py_None);
@@ -33,7 +33,7 @@ static PyObject *hyper(PyObject *module, PyObject *args)
     (void)module;
     PyObject *objects[3], *inputs, *outputs;
     vq_layer *layers[3];
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     int level, threads;
     if (!PyArg_ParseTuple(args, "OOOOiiO", &objects[0], &objects[1], &objects[2], &inputs, &level, &threads,
                           &outputs))
@@ -45,11 +45,11 @@ static PyObject *hyper(PyObject *module, PyObject *args)
         layers[1]->inputs != layers[0]->outputs || layers[1]->outputs != 4 * layers[2]->inputs ||
         layers[1]->kernel != 1)
         return end(&arrays, misfit("layers"));
-    Py_buffer *features, *z = vq_hold(&arrays, inputs, VQ_S8, "z", 3, VQ_SHAPE(VQ_ANY, VQ_ANY, layers[0]->inputs));
+    Py_buffer *features, *z = vq_view(&arrays, inputs, VQ_S8, "z", 3, VQ_SHAPE(VQ_ANY, VQ_ANY, layers[0]->inputs));
     if (z == NULL || check(level, 2 * z->shape[0], 2 * z->shape[1]) < 0)
         return end(&arrays, -1);
     int height = (int)z->shape[0], width = (int)z->shape[1], failed;
-    features = vq_hold_output(&arrays, outputs, VQ_U8, "features", 3,
+    features = vq_view_output(&arrays, outputs, VQ_U8, "features", 3,
                               VQ_SHAPE(2 * height, 2 * width, layers[2]->outputs));
     if (features == NULL)
         return end(&arrays, -1);
@@ -60,15 +60,15 @@ static PyObject *hyper(PyObject *module, PyObject *args)
 }
 
 /* What the tuple of maps, and the arrays of a pass, are; -1 with an exception set. */
-static int read_opening(vq_opening *opening, vq_phase *phases, vq_arrays *arrays, PyObject *maps,
+static int read_opening(vq_opening *opening, vq_phase *phases, vq_views *arrays, PyObject *maps,
                         PyObject *const objects[3])
 {
-    Py_buffer *features = vq_hold(arrays, objects[0], VQ_U8, "features", 3, VQ_SHAPE(VQ_ANY, VQ_ANY, VQ_ANY));
+    Py_buffer *features = vq_view(arrays, objects[0], VQ_U8, "features", 3, VQ_SHAPE(VQ_ANY, VQ_ANY, VQ_ANY));
     if (features == NULL || PyTuple_GET_SIZE(maps) > VQ_MAPS)
         return features == NULL ? -1 : misfit("maps");
     opening->maps = (int)PyTuple_GET_SIZE(maps);
-    Py_buffer *linear = vq_hold(arrays, objects[1], VQ_S16, "linear", 4, VQ_SHAPE(VQ_ANY, opening->maps, 3, 3));
-    Py_buffer *compand = linear == NULL ? NULL : vq_hold(arrays, objects[2], VQ_U8, "compand", 1, VQ_SHAPE(VQ_ANY));
+    Py_buffer *linear = vq_view(arrays, objects[1], VQ_S16, "linear", 4, VQ_SHAPE(VQ_ANY, opening->maps, 3, 3));
+    Py_buffer *compand = linear == NULL ? NULL : vq_view(arrays, objects[2], VQ_U8, "compand", 1, VQ_SHAPE(VQ_ANY));
     if (compand == NULL)
         return -1;
     int seen = opening->enter->signed_inputs;
@@ -84,7 +84,7 @@ static int read_opening(vq_opening *opening, vq_phase *phases, vq_arrays *arrays
     opening->local_channels = opening->maps > 0 ? (int)linear->shape[0] : 0;
     opening->compand = (vq_compand){compand->buf, (uint32_t)compand->shape[0]};
     for (int i = 0; i < opening->maps; i++) {
-        Py_buffer *map = vq_hold_strided(arrays, PyTuple_GET_ITEM(maps, i), VQ_S32, "maps", 0, 3,
+        Py_buffer *map = vq_view_strided(arrays, PyTuple_GET_ITEM(maps, i), VQ_S32, "maps", 0, 3,
                                          VQ_SHAPE(features->shape[0], features->shape[1], VQ_ANY));
         if (map == NULL)
             return -1;
@@ -103,7 +103,7 @@ static PyObject *open_pass(PyObject *module, PyObject *args)
     vq_opening opening = {.maps = 0};
     vq_grid grid;
     vq_phase phases[VQ_MAPS];
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     int level, threads, failed;
     if (!PyArg_ParseTuple(args, "OOO!OOO(iii)iiOO", &enter, &middle, &PyTuple_Type, &maps, &objects[0], &objects[1],
                           &objects[2], &grid.top, &grid.left, &grid.step, &level, &threads, &outputs,
@@ -118,9 +118,9 @@ static PyObject *open_pass(PyObject *module, PyObject *args)
         return end(&arrays, -1);
     Py_ssize_t rows = (opening.height - grid.top + grid.step - 1) / grid.step;
     Py_ssize_t columns = (opening.width - grid.left + grid.step - 1) / grid.step;
-    Py_buffer *local, *hidden = vq_hold_output(&arrays, outputs, VQ_U8, "hidden", 3,
+    Py_buffer *local, *hidden = vq_view_output(&arrays, outputs, VQ_U8, "hidden", 3,
                                                VQ_SHAPE(rows, columns, opening.middle->outputs));
-    if (hidden == NULL || (local = vq_hold_output(&arrays, local_outputs, VQ_S32, "local", 3,
+    if (hidden == NULL || (local = vq_view_output(&arrays, local_outputs, VQ_S32, "local", 3,
                                                   VQ_SHAPE(rows, columns, opening.local_channels))) == NULL)
         return end(&arrays, -1);
     Py_BEGIN_ALLOW_THREADS
@@ -130,7 +130,7 @@ static PyObject *open_pass(PyObject *module, PyObject *args)
 }
 
 /* The layers look and tell, and the slices that they look at; -1 with an exception set. */
-static int read_seen(vq_prediction *p, vq_arrays *arrays, PyObject *look, PyObject *tell, PyObject *seen,
+static int read_seen(vq_prediction *p, vq_views *arrays, PyObject *look, PyObject *tell, PyObject *seen,
                      const int8_t **data, int *channels)
 {
     if ((p->look = vq_layer_of(look)) == NULL || (p->tell = vq_layer_of(tell)) == NULL)
@@ -140,7 +140,7 @@ static int read_seen(vq_prediction *p, vq_arrays *arrays, PyObject *look, PyObje
         return misfit("slices");
     p->seen_count = (int)PyTuple_GET_SIZE(seen);
     for (int i = 0; i < p->seen_count; i++) {
-        Py_buffer *view = vq_hold(arrays, PyTuple_GET_ITEM(seen, i), VQ_S8, "seen", 3,
+        Py_buffer *view = vq_view(arrays, PyTuple_GET_ITEM(seen, i), VQ_S8, "seen", 3,
                                   VQ_SHAPE(p->height, p->width, VQ_ANY));
         if (view == NULL)
             return -1;
@@ -176,7 +176,7 @@ static PyObject *predict(PyObject *module, PyObject *args)
     (void)module;
     PyObject *look, *tell, *leave, *seen, *hidden, *local, *bins, *outputs[2];
     vq_prediction p = {.seen_count = 0};
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     const int8_t *data[MOST_SLICES];
     int numbers[VQ_NUMBERS], channels[MOST_SLICES], level, threads, failed;
     if (!PyArg_ParseTuple(args, "OOOO!OOiO!iiOO", &look, &tell, &leave, &PyTuple_Type, &seen, &hidden, &local,
@@ -185,7 +185,7 @@ static PyObject *predict(PyObject *module, PyObject *args)
         return NULL;
     p.bins = numbers;
     p.numbers = read_bins(bins, numbers);
-    Py_buffer *mean, *classes, *units = vq_hold_output(&arrays, hidden, VQ_U8, "hidden", 3,
+    Py_buffer *mean, *classes, *units = vq_view_output(&arrays, hidden, VQ_U8, "hidden", 3,
                                                        VQ_SHAPE(VQ_ANY, VQ_ANY, p.leave->inputs));
     if (units == NULL || check(level, units->shape[0], units->shape[1]) < 0)
         return end(&arrays, -1);
@@ -196,8 +196,8 @@ static PyObject *predict(PyObject *module, PyObject *args)
     if (look != Py_None && read_seen(&p, &arrays, look, tell, seen, data, channels) < 0)
         return end(&arrays, -1);
     const Py_ssize_t *any = VQ_SHAPE(p.height, p.width, VQ_ANY);
-    mean = vq_hold_output(&arrays, outputs[0], VQ_S32, "mean", 3, any);
-    classes = mean == NULL ? NULL : vq_hold_output(&arrays, outputs[1], VQ_S32, "classes", 3, any);
+    mean = vq_view_output(&arrays, outputs[0], VQ_S32, "mean", 3, any);
+    classes = mean == NULL ? NULL : vq_view_output(&arrays, outputs[1], VQ_S32, "classes", 3, any);
     if (classes == NULL)
         return end(&arrays, -1);
     if (mean->shape[2] > p.leave->outputs || classes->shape[2] > p.leave->outputs ||
@@ -206,7 +206,7 @@ static PyObject *predict(PyObject *module, PyObject *args)
     p.channels = (int)mean->shape[2];
     p.groups = (int)classes->shape[2];
     if (local != Py_None) {
-        Py_buffer *near = vq_hold(&arrays, local, VQ_S32, "local", 3, any);
+        Py_buffer *near = vq_view(&arrays, local, VQ_S32, "local", 3, any);
         if (near == NULL || near->shape[2] > 1 << 16)
             return end(&arrays, near == NULL ? -1 : misfit("local"));
         p.local = near->buf;

@@ -3,9 +3,9 @@
 
 #include "search.h"
 
-static PyObject *end(vq_arrays *arrays, int result)
+static PyObject *end(vq_views *arrays, int result)
 {
-    vq_release(arrays);
+    vq_views_end(arrays);
     if (result == -2 && !PyErr_Occurred())
         PyErr_SetString(PyExc_IndexError, "a class or index is out of range");
     else if (result < 0 && !PyErr_Occurred())
@@ -32,7 +32,7 @@ static PyObject *nearest(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *objects[6];
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     vq_search search;
     int threads, result;
     if (!PyArg_ParseTuple(args, "OOOOOiO", &objects[0], &objects[1], &objects[2], &objects[3], &objects[4], &threads,
@@ -43,20 +43,20 @@ static PyObject *nearest(PyObject *module, PyObject *args)
     Py_ssize_t groups = tables->groups, padded = (tables->words + VQ_LANES - 1) / VQ_LANES * VQ_LANES;
     if (tables->rows == NULL)
         return end(&arrays, misfit("codewords"));
-    Py_buffer *factors = vq_hold(&arrays, objects[1], VQ_F32, "factors", 3, VQ_SHAPE(groups, VQ_ANY, padded));
+    Py_buffer *factors = vq_view(&arrays, objects[1], VQ_F32, "factors", 3, VQ_SHAPE(groups, VQ_ANY, padded));
     if (factors == NULL)
         return end(&arrays, -1);
     Py_ssize_t size = factors->shape[1];
     if (size < 1 || size > VQ_MOST_SIZE)
         return end(&arrays, misfit("factors"));
-    Py_buffer *norms = vq_hold(&arrays, objects[2], VQ_F32, "norms", 2, VQ_SHAPE(groups, padded)), *residual, *classes,
+    Py_buffer *norms = vq_view(&arrays, objects[2], VQ_F32, "norms", 2, VQ_SHAPE(groups, padded)), *residual, *classes,
               *index;
-    if (norms == NULL || (residual = vq_hold_strided(&arrays, objects[3], VQ_F32, "residual", 0, 3,
+    if (norms == NULL || (residual = vq_view_strided(&arrays, objects[3], VQ_F32, "residual", 0, 3,
                                                      VQ_SHAPE(VQ_ANY, VQ_ANY, groups * size))) == NULL)
         return end(&arrays, -1);
     const Py_ssize_t *shape = VQ_SHAPE(residual->shape[0], residual->shape[1], groups);
-    if ((classes = vq_hold_strided(&arrays, objects[4], VQ_S32, "classes", 0, 3, shape)) == NULL ||
-        (index = vq_hold_output(&arrays, objects[5], VQ_S32, "index", 3, shape)) == NULL)
+    if ((classes = vq_view_strided(&arrays, objects[4], VQ_S32, "classes", 0, 3, shape)) == NULL ||
+        (index = vq_view_output(&arrays, objects[5], VQ_S32, "index", 3, shape)) == NULL)
         return end(&arrays, -1);
     Py_ssize_t residual_step = pixel_step(residual), class_step = pixel_step(classes);
     if (shape[0] > 1 << 14 || shape[1] > 1 << 14 || residual_step < 0 || class_step < 0)
@@ -96,7 +96,7 @@ static PyObject *offsets(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *objects[6], *shape;
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     vq_offset_search search = {.zero = 0};
     int threads, result;
     if (!PyArg_ParseTuple(args, "OOOOOO!iiO", &objects[0], &objects[1], &objects[2], &objects[3], &objects[4],
@@ -104,13 +104,13 @@ static PyObject *offsets(PyObject *module, PyObject *args)
         (search.tables = vq_tables_of(objects[0])) == NULL)
         return NULL;
     vq_tables *tables = search.tables;
-    Py_buffer *index = vq_hold(&arrays, objects[1], VQ_S32, "index", 2, VQ_SHAPE(VQ_ANY, tables->groups)), *classes,
+    Py_buffer *index = vq_view(&arrays, objects[1], VQ_S32, "index", 2, VQ_SHAPE(VQ_ANY, tables->groups)), *classes,
               *moved, *own, *chosen;
     if (index == NULL ||
-        (classes = vq_hold(&arrays, objects[2], VQ_S32, "classes", 2, index->shape)) == NULL ||
-        (moved = vq_hold(&arrays, objects[3], VQ_S32, "moved", 2, VQ_SHAPE(VQ_ANY, tables->classes))) == NULL ||
-        (own = vq_hold(&arrays, objects[4], VQ_S64, "own", 1, moved->shape)) == NULL ||
-        (chosen = vq_hold_output(&arrays, objects[5], VQ_S32, "chosen", 1, VQ_SHAPE(tables->groups))) == NULL)
+        (classes = vq_view(&arrays, objects[2], VQ_S32, "classes", 2, index->shape)) == NULL ||
+        (moved = vq_view(&arrays, objects[3], VQ_S32, "moved", 2, VQ_SHAPE(VQ_ANY, tables->classes))) == NULL ||
+        (own = vq_view(&arrays, objects[4], VQ_S64, "own", 1, moved->shape)) == NULL ||
+        (chosen = vq_view_output(&arrays, objects[5], VQ_S32, "chosen", 1, VQ_SHAPE(tables->groups))) == NULL)
         return end(&arrays, -1);
     if (tables->rows == NULL || index->shape[0] > INT32_MAX / 2 || moved->shape[0] > 1 << 16)
         return end(&arrays, misfit("arrays"));

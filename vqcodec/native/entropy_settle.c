@@ -36,7 +36,7 @@ static int look_up(const band *bands, int count, size_t pixel, int32_t *known)
 }
 
 /* Tuples of words and of indices; the number of channels, or -1 with an exception set. */
-static int read_bands(vq_arrays *arrays, PyObject *words, PyObject *indices, Py_ssize_t height, Py_ssize_t width,
+static int read_bands(vq_views *arrays, PyObject *words, PyObject *indices, Py_ssize_t height, Py_ssize_t width,
                       band *bands)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(words), channels = 0;
@@ -45,7 +45,7 @@ static int read_bands(vq_arrays *arrays, PyObject *words, PyObject *indices, Py_
         return -1;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        Py_buffer *own = vq_hold(arrays, PyTuple_GET_ITEM(words, i), VQ_S32, "words", 3,
+        Py_buffer *own = vq_view(arrays, PyTuple_GET_ITEM(words, i), VQ_S32, "words", 3,
                                  VQ_SHAPE(VQ_ANY, VQ_ANY, VQ_ANY));
         if (own == NULL)
             return -1;
@@ -53,7 +53,7 @@ static int read_bands(vq_arrays *arrays, PyObject *words, PyObject *indices, Py_
             PyErr_SetString(PyExc_ValueError, "words are too many");
             return -1;
         }
-        Py_buffer *index = vq_hold(arrays, PyTuple_GET_ITEM(indices, i), VQ_S32, "indices", 3,
+        Py_buffer *index = vq_view(arrays, PyTuple_GET_ITEM(indices, i), VQ_S32, "indices", 3,
                                    VQ_SHAPE(height, width, own->shape[0]));
         if (index == NULL)
             return -1;
@@ -67,13 +67,13 @@ static PyObject *settle(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *words, *indices, *objects[4];
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     band bands[MOST_BANDS];
     int result = -1;
     if (!PyArg_ParseTuple(args, "O!O!OOOO", &PyTuple_Type, &words, &PyTuple_Type, &indices, &objects[0],
                           &objects[1], &objects[2], &objects[3]))
         return NULL;
-    Py_buffer *mean = vq_hold(&arrays, objects[0], VQ_S32, "mean", 3, VQ_SHAPE(VQ_ANY, VQ_ANY, VQ_ANY)), *latent,
+    Py_buffer *mean = vq_view(&arrays, objects[0], VQ_S32, "mean", 3, VQ_SHAPE(VQ_ANY, VQ_ANY, VQ_ANY)), *latent,
               *compand, *seen;
     if (mean == NULL)
         goto done;
@@ -82,9 +82,9 @@ static PyObject *settle(PyObject *module, PyObject *args)
     if (channels < 0)
         goto done;
     int count = (int)PyTuple_GET_SIZE(words);
-    if ((latent = vq_hold_strided(&arrays, objects[1], VQ_S32, "latent", 1, 3, shape)) == NULL ||
-        (compand = vq_hold(&arrays, objects[2], VQ_U8, "compand", 1, VQ_SHAPE(VQ_ANY))) == NULL ||
-        (seen = vq_hold_output(&arrays, objects[3], VQ_S8, "seen", 3, shape)) == NULL)
+    if ((latent = vq_view_strided(&arrays, objects[1], VQ_S32, "latent", 1, 3, shape)) == NULL ||
+        (compand = vq_view(&arrays, objects[2], VQ_U8, "compand", 1, VQ_SHAPE(VQ_ANY))) == NULL ||
+        (seen = vq_view_output(&arrays, objects[3], VQ_S8, "seen", 3, shape)) == NULL)
         goto done;
     if (shape[2] > 1 << 16 || (count > 0 && channels != shape[2]) || compand->shape[0] < 1 ||
         compand->shape[0] > 1 << 20) {
@@ -116,7 +116,7 @@ static PyObject *settle(PyObject *module, PyObject *args)
     if (result < 0)
         PyErr_SetString(PyExc_IndexError, "an index is out of range");
 done:
-    vq_release(&arrays);
+    vq_views_end(&arrays);
     return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 

@@ -49,21 +49,21 @@ static PyObject *new_tables(PyTypeObject *cls, PyObject *args, PyObject *kwargs)
     if (self == NULL)
         return NULL;
     vq_tables *tables = &self->tables;
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     if (read_bins(bins, tables) < 0) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_ValueError, "bins must be a few small numbers");
         goto failed;
     }
-    Py_buffer *view = vq_hold(&arrays, powers, VQ_U32, "powers", 1, VQ_SHAPE(256));
+    Py_buffer *view = vq_view(&arrays, powers, VQ_U32, "powers", 1, VQ_SHAPE(256));
     if (view != NULL)
         memcpy(tables->powers, view->buf, sizeof tables->powers);
-    vq_release(&arrays);
+    vq_views_end(&arrays);
     if (view == NULL)
         goto failed;
-    view = vq_hold(&arrays, rows, VQ_U8, "rows", 3, VQ_SHAPE(VQ_ANY, tables->sum, VQ_ANY));
+    view = vq_view(&arrays, rows, VQ_U8, "rows", 3, VQ_SHAPE(VQ_ANY, tables->sum, VQ_ANY));
     if (view == NULL) {
-        vq_release(&arrays);
+        vq_views_end(&arrays);
         goto failed;
     }
     self->rows = *view;
@@ -88,9 +88,9 @@ failed:
 
 static PyObject *from_counts(PyObject *cls, PyObject *counts)
 {
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     Tables *self = NULL;
-    Py_buffer *view = vq_hold(&arrays, counts, VQ_S32, "counts", 2, VQ_SHAPE(VQ_ANY, VQ_ANY));
+    Py_buffer *view = vq_view(&arrays, counts, VQ_S32, "counts", 2, VQ_SHAPE(VQ_ANY, VQ_ANY));
     if (view == NULL)
         goto done;
     const Py_ssize_t *shape = view->shape;
@@ -113,7 +113,7 @@ static PyObject *from_counts(PyObject *cls, PyObject *counts)
     if (failed)
         Py_CLEAR(self);
 done:
-    vq_release(&arrays);
+    vq_views_end(&arrays);
     return (PyObject *)self;
 }
 
@@ -130,19 +130,19 @@ static void free_tables(Tables *self)
 static PyObject *fill_counts(Tables *self, PyObject *args)
 {
     PyObject *out;
-    vq_arrays arrays = {.count = 0};
+    vq_views arrays = {.count = 0};
     int first, made = 1;
     vq_tables *tables = &self->tables;
     if (!PyArg_ParseTuple(args, "iO", &first, &out))
         return NULL;
     int count = tables->groups * tables->classes;
-    Py_buffer *view = vq_hold_output(&arrays, out, VQ_S32, "counts", 2, VQ_SHAPE(VQ_ANY, tables->words));
+    Py_buffer *view = vq_view_output(&arrays, out, VQ_S32, "counts", 2, VQ_SHAPE(VQ_ANY, tables->words));
     if (view != NULL && (first < 0 || first > count || view->shape[0] > count - first)) {
         PyErr_SetString(PyExc_ValueError, "there are no such tables");
         view = NULL;
     }
     if (view == NULL) {
-        vq_release(&arrays);
+        vq_views_end(&arrays);
         return NULL;
     }
     int32_t *counts = view->buf;
@@ -154,7 +154,7 @@ static PyObject *fill_counts(Tables *self, PyObject *args)
             *counts++ = (int32_t)(table->left[k + 1] - table->left[k]);
     }
     Py_END_ALLOW_THREADS
-    vq_release(&arrays);
+    vq_views_end(&arrays);
     if (!made)
         return PyErr_NoMemory();
     Py_RETURN_NONE;

@@ -103,7 +103,7 @@ static void finish(const vq_run *run, const int32_t *acc, int first, int count, 
                    int pixels)
 {
 #ifdef VQ_X86
-    if (vq_isa_now() == VQ_AVX512VNNI) {
+    if (vq_isa_now() >= VQ_AVX512VNNI) {
         finish_avx512(run, acc, first, count, stride, pixel, pixels);
         return;
     }

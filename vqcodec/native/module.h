@@ -2,9 +2,9 @@
 #ifndef VQ_MODULE_H
 #define VQ_MODULE_H
 
-#include "arrays.h"
 #include "layer.h"
 #include "tables.h"
+#include "views.h"
 
 /* Each adds its types and functions to the module; 0, or -1 with an exception set. */
 int vq_add_tables(PyObject *module);

@@ -23,9 +23,9 @@ static struct {
     int places;  /* workers that may still join the job */
     int working; /* workers that have joined it */
     vq_job job;
-    atomic_int posted;  /* number of the last job, for those that spin */
-    atomic_int left;    /* as `working`, without the lock */
-    atomic_int next;    /* first part that nobody has taken */
+    atomic_int posted; /* number of the last job, for those that spin */
+    atomic_int left;   /* as `working`, without the lock */
+    atomic_int next;   /* first part that nobody has taken */
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER,
           .lock = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,

@@ -112,7 +112,7 @@ VQ_TARGET_AVX512 static int nearest_avx512(const float *factors, const float *pr
 static nearest *best_nearest(void)
 {
 #ifdef VQ_X86
-    if (vq_isa_now() == VQ_AVX512VNNI)
+    if (vq_isa_now() >= VQ_AVX512VNNI)
         return nearest_avx512;
     if (vq_isa_now() != VQ_PORTABLE)
         return nearest_avx2;
