@@ -21,12 +21,17 @@ FLAGS = [
 ]
 # A fused multiply-add rounds once where the format asks for twice: pixels would depend on the machine.
 FLAGS.append("-ffp-contract=off")
-SHARED = ["arrays", "isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni"]
+SHARED = ["arrays", "isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni", "conv_amx"]
 MODULES = {
     "_kernels": [
         *("kernels_module", "kernels_maps", "kernels_picture", "held", "conv_layer"),
         *("block", "convolve", "mend", "picture", "quantise"),
         *("rows", "rows_portable", "rows_avx2", "rows_avx512"),
+    ],
+    "_entropy": [
+        *("entropy_module", "entropy_tables", "entropy_coders", "entropy_layers", "entropy_prior"),
+        *("entropy_settle", "entropy_search", "views", "tables", "order", "segments", "range_coder"),
+        *("layer", "layer_run", "prior", "search", "offsets"),
     ],
 }
 
@@ -39,7 +44,7 @@ class BuildWithFlags(build_ext):
         if self.compiler.compiler_type in ("unix", "mingw32"):
             more = os.environ.get("VQCODEC_CFLAGS", "").split()
             ext.extra_compile_args = [*FLAGS, *more]
-            ext.extra_link_args = ["-pthread", *more] if self.compiler.compiler_type == "unix" else more
+            ext.extra_link_args = ["-pthread", "-lm", *more] if self.compiler.compiler_type == "unix" else more
         super().build_extension(ext)
 
 

@@ -197,10 +197,10 @@ def perceptual_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def without_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
     """No tile uses class offsets, of which the rate that training estimates knows nothing."""
-    from vqcodec.compress.search import OffsetSearch  # noqa: PLC0415  imports torch
+    from vqcodec.compress.codeword_search import OffsetSearch  # noqa: PLC0415  as above
 
     def still(self: OffsetSearch, search: object, index: Any, classes: object) -> NDArray[np.int64]:
-        return np.full(len(index), self.zero)
+        return np.full(index.shape[1], self.zero)
 
     monkeypatch.setattr(OffsetSearch, "__call__", still)
 

@@ -19,8 +19,8 @@ from vqcodec.engine.native_ops import NativeOps  # noqa: E402
 
 Array = NDArray[Any]
 F = np.float32
-ISAS = ["portable", "avx2", "avxvnni", "avx512vnni"]
-SIDES = [(1, 1), (1, 7), (5, 3), (2, 4), (9, 13), (3, 8), (17, 100)]
+ISAS = ["portable", "avx2", "avxvnni", "avx512vnni", "amx"]
+SIDES = [(1, 1), (1, 7), (5, 3), (2, 4), (9, 13), (3, 8), (2, 33), (17, 100)]
 
 
 @pytest.fixture(params=ISAS)
@@ -53,7 +53,7 @@ def vectors(rng: np.random.Generator, count: int, size: float) -> tuple[Array, A
     return scale, rng.uniform(-50, 300, count).astype(F)
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (3, 17), (6, 32), (16, 50), (35, 130)])
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (3, 17), (6, 32), (16, 50), (35, 130), (64, 48)])
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_convolutions_of_bytes(
     ops: NativeOps, rng: np.random.Generator, inputs: int, outputs: int, kernel: int

@@ -263,7 +263,7 @@ def test_the_whole_prior_is_plain_integer_arithmetic(seed, rows, columns, level,
             assert np.array_equal(classes, classes_wanted)
             assert classes.min() >= 0
             assert classes.max() < LEVELS[0] * LEVELS[1]
-            state.known.append(residual[:, :, SLICES[n].channels])
+            prior.learn(state, residual[:, :, SLICES[n].channels])
         latent[place.places] = random.integers(-reach, reach + 1, residual.shape)
 
 
@@ -281,5 +281,5 @@ def test_the_random_prior_is_worth_testing():
         used |= set(classes.ravel().tolist())
         assert ((state.hidden > 0) & (state.hidden < 255)).mean() > 0.2
         count = piece.channels.stop - piece.channels.start
-        state.known.append(random.integers(-400, 401, (*mean.shape[:2], count)))
+        prior.learn(state, random.integers(-400, 401, (*mean.shape[:2], count)))
     assert len(used) >= 4

@@ -8,7 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.entropy.reference_decoder import RangeDecoder
-from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter, TableSet, runs
+from vqcodec.entropy.constriction_coder import runs
+from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
+from vqcodec.entropy.table_set import TableSet
 from vqcodec.entropy.tables import TOTAL, TOTAL_BITS
 from vqcodec.errors import CorruptData
 

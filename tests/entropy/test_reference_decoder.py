@@ -21,7 +21,8 @@ from tests.entropy import reference_decoder as reference
 from tests.tiny import load_codec, open_restoration_, picture, random_prior_, tiny_model, write_tiny
 from vqcodec.bitstream import parse, write
 from vqcodec.codec import Codec
-from vqcodec.entropy.range_coder import SegmentWriter, TableSet
+from vqcodec.entropy.range_coder import SegmentWriter
+from vqcodec.entropy.table_set import TableSet
 from vqcodec.entropy.tile_coder import LatentCoder
 from vqcodec.errors import CorruptData
 from vqcodec.types import Header

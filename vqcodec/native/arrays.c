@@ -12,6 +12,15 @@ static const struct {
     [VQ_F32] = {"f", 4, "float32"},
 };
 
+int vq_is(const Py_buffer *view, vq_type type)
+{
+    const char *format = view->format == NULL ? "B" : view->format;
+    if (*format == '@' || *format == '=')
+        format++;
+    return strlen(format) == 1 && strchr(TYPES[type].letters, *format) != NULL &&
+           view->itemsize == TYPES[type].bytes;
+}
+
 int vq_take(PyObject *object, Py_buffer *view, vq_type type, int axes, int writable, const char *name)
 {
     int flags = PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | (writable ? PyBUF_WRITABLE : 0);
@@ -22,11 +31,7 @@ int vq_take(PyObject *object, Py_buffer *view, vq_type type, int axes, int writa
         }
         return -1;
     }
-    const char *format = view->format == NULL ? "B" : view->format;
-    if (*format == '@' || *format == '=')
-        format++;
-    int known = strlen(format) == 1 && strchr(TYPES[type].letters, *format) != NULL;
-    if (!known || view->itemsize != TYPES[type].bytes)
+    if (!vq_is(view, type))
         PyErr_Format(PyExc_ValueError, "%s must be of type %s", name, TYPES[type].name);
     else if (axes != 0 && view->ndim != axes)
         PyErr_Format(PyExc_ValueError, "%s must have %d axes, not %d", name, axes, view->ndim);

@@ -15,6 +15,9 @@ int vq_take(PyObject *object, Py_buffer *view, vq_type type, int axes, int writa
 int vq_take_shape(PyObject *object, Py_buffer *view, vq_type type, int axes, const Py_ssize_t *shape,
                   int writable, const char *name);
 
+/* Whether a view that has its format is of a type. */
+int vq_is(const Py_buffer *view, vq_type type);
+
 /* Release the first `count` of some views. */
 void vq_release(Py_buffer *views, int count);
 

@@ -1,6 +1,6 @@
 """Which engine works: C extensions where they were built, or numpy (with torch for what is large).
 
-The environment's VQCODEC_ENGINE asks for one of them, "native" or "torch". Both give the same bytes and indices.
+VQCODEC_ENGINE in the environment asks for one of them, "native" or "torch". Both give the same indices.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def extension(name: str) -> Any:
     """The extension module of this name if it is to be used, else None.
 
     Raises:
-        VQCodecError: the environment asks for the C engine, which was not built, or for one that does not exist.
+        VQCodecError: the environment asks for the C engine, which was not built, or for one unknown.
     """
     wanted = os.environ.get(VARIABLE, "")
     if wanted not in ("", *ENGINES):
@@ -43,7 +43,7 @@ def extension(name: str) -> Any:
 
 
 def threads() -> int:
-    """How many threads the C engine may use: the processors that this process may run on, or OMP_NUM_THREADS."""
+    """How many threads the C engine may use: OMP_NUM_THREADS, else as many as this process has processors."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else _processors()
 

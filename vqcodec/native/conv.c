@@ -12,6 +12,9 @@ static vq_conv_function *const functions[VQ_ISAS][2] = {
     [VQ_AVXVNNI] = {vq_conv8_avxvnni, vq_conv16_avxvnni},
 #endif
     [VQ_AVX512VNNI] = {vq_conv8_avx512vnni, vq_conv16_avx512vnni},
+#ifdef VQ_X86_AMX
+    [VQ_AMX] = {vq_conv8_amx, vq_conv16_avx512vnni},
+#endif
 #endif
 };
 

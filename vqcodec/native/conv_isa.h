@@ -22,5 +22,6 @@ vq_conv_function vq_conv8_portable, vq_conv16_portable;
 vq_conv_function vq_conv8_avx2, vq_conv16_avx2;
 vq_conv_function vq_conv8_avxvnni, vq_conv16_avxvnni;
 vq_conv_function vq_conv8_avx512vnni, vq_conv16_avx512vnni;
+vq_conv_function vq_conv8_amx;
 
 #endif

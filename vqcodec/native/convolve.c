@@ -17,7 +17,6 @@ typedef struct {
     const vq_rows *rows;
     int copied;  /* inputs are copied first, to add a margin or to complete groups */
     int columns; /* parts next to each other */
-    int width;   /* pixels of a run */
     int runs;    /* runs of a part */
     atomic_int failed;
 } vq_work;
@@ -85,9 +84,9 @@ static void part(void *context, int number)
     const vq_convolution *task = work->task;
     const vq_conv_layer *layer = task->layer;
     const int kernel = layer->kernel, reach = kernel / 2;
-    const int y0 = number / work->columns * work->runs, x0 = number % work->columns * work->width;
+    const int y0 = number / work->columns * work->runs, x0 = number % work->columns * RUN;
     const int rows = task->height - y0 < work->runs ? task->height - y0 : work->runs;
-    const int width = task->width - x0 < work->width ? task->width - x0 : work->width;
+    const int width = task->width - x0 < RUN ? task->width - x0 : RUN;
     const int around = width + 2 * reach;
 
     const size_t row = work->copied ? (size_t)around * layer->groups * 4 : task->in.row;
@@ -124,9 +123,6 @@ static int on_grid(int threads, const vq_convolution *task)
     vq_work work = {.task = task, .rows = vq_rows_now()};
     work.copied = task->margin < task->layer->kernel / 2 || task->in.pixel != (size_t)task->layer->groups * 4;
     work.columns = (task->width + RUN - 1) / RUN;
-    /* Equal widths, in steps that suit the kernels. */
-    work.width = ((task->width + work.columns - 1) / work.columns + 11) / 12 * 12;
-    work.columns = (task->width + work.width - 1) / work.width;
     /* A few parts for each thread, since threads may be held up. */
     const int share = threads == 1 ? RUNS : task->height * work.columns / (4 * threads);
     work.runs = share < 1 ? 1 : share < RUNS ? share : RUNS;

@@ -1,3 +1,6 @@
+#ifdef __linux__
+#define _DEFAULT_SOURCE /* syscall() */
+#endif
 #include "isa.h"
 
 #include <stdatomic.h>
@@ -7,10 +10,26 @@
 #ifdef VQ_X86
 #include <cpuid.h>
 #endif
+#ifdef VQ_X86_AMX
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
-static const char *const names[VQ_ISAS] = {"portable", "avx2", "avxvnni", "avx512vnni"};
+static const char *const names[VQ_ISAS] = {"portable", "avx2", "avxvnni", "avx512vnni", "amx"};
 static int available[VQ_ISAS] = {1};
 static atomic_int chosen = VQ_PORTABLE;
+
+#ifdef VQ_X86_AMX
+/* The registers for tiles are large: Linux wants to be asked before a process uses them. */
+static int tiles_allowed(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    const unsigned tile_and_int8 = 3u << 24;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & tile_and_int8) == tile_and_int8 &&
+           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+#endif
 
 static void detect(void)
 {
@@ -27,6 +46,9 @@ static void detect(void)
     available[VQ_AVX512VNNI] = available[VQ_AVX2] && __builtin_cpu_supports("avx512f") &&
                                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+#ifdef VQ_X86_AMX
+    available[VQ_AMX] = available[VQ_AVX512VNNI] && tiles_allowed();
+#endif
 #endif
 }
 

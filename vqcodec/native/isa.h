@@ -16,10 +16,13 @@
 #if __GNUC__ >= 11 || (defined(__clang__) && __clang_major__ >= 12)
 #define VQ_X86_AVXVNNI 1
 #define VQ_TARGET_AVXVNNI __attribute__((target("avx2,avxvnni")))
+#ifdef __linux__
+#define VQ_X86_AMX 1
+#endif
 #endif
 #endif
 
-typedef enum { VQ_PORTABLE, VQ_AVX2, VQ_AVXVNNI, VQ_AVX512VNNI, VQ_ISAS } vq_isa;
+typedef enum { VQ_PORTABLE, VQ_AVX2, VQ_AVXVNNI, VQ_AVX512VNNI, VQ_AMX, VQ_ISAS } vq_isa;
 
 /* Detects the CPU and reads VQCODEC_ISA; once, when the module is loaded. Returns 0, or -1 for an unknown
    name there. A name that this CPU cannot run means the best below it. */

@@ -8,6 +8,7 @@ const vq_rows *vq_rows_now(void)
 {
     switch (vq_isa_now()) {
 #ifdef VQ_X86
+    case VQ_AMX:
     case VQ_AVX512VNNI:
         return &vq_rows_avx512;
     case VQ_AVXVNNI:
