@@ -29,7 +29,6 @@ from vqcodec_cli.main import main
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
     from vqcodec.decompress.tile_decoder import TileDecoder
-    from vqcodec.weights.loaded import LoadedModel
 
 Pixels = NDArray[np.uint8]
 

@@ -21,7 +21,7 @@ from vqcodec.errors import CorruptData
 from vqcodec.metrics.rate_distortion import psnr
 from vqcodec.model.codebook import SLOPE
 from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
-from vqcodec.tiling import tiles
+from vqcodec.tiling import tiles, whole
 
 SIZES = [(1, 1), (5000, 1), (1, 300), (17, 33), (64, 64), (200, 130)]
 """Widths and heights."""
@@ -121,7 +121,8 @@ def test_extreme_pictures_round_trip(tiny_codec, latents):
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (16, 16), (17, 33), (40, 31), (8, 64)])
 def test_padding_mirrors_where_it_can_and_repeats_where_not(width, height):
     x = picture(height, width)
-    padded = (PaddedPixels(x).x[0].permute(1, 2, 0) * 255).round().numpy().astype(np.uint8)
+    source = PaddedPixels(x)
+    padded = source.window(whole(source.shape))
     rows, columns = padded.shape[:2]
     assert (rows % 16, columns % 16) == (0, 0)
     assert rows - height < 16

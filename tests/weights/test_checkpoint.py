@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from tests.tiny import TINY, load_codec
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.config import RETIRED, ModelConfig
-from vqcodec.weights.checkpoint import FORMAT, fingerprint, identities, load_weights
+from vqcodec.weights.checkpoint import fingerprint, identities, load_weights
 from vqcodec.weights.writing import save_weights
 from vqcodec.weights.zoo import describe_model
 
@@ -222,7 +222,14 @@ def test_wrong_notes_are_refused(tmp_path, contents, changes, message):
 
 @pytest.mark.parametrize(
     "name",
-    ["g_a.first.weight", "g_s.last.scale", "g_s.latent.step", "log_gain", "h_a.mix.step", "g_a.fine.0.conv2.scale"],
+    [
+        "g_a.first.weight",
+        "g_s.last.scale",
+        "g_s.latent.step",
+        "log_gain",
+        "h_a.mix.step",
+        "g_a.fine.0.conv2.scale",
+    ],
 )
 def test_incomplete_transforms_are_refused(tmp_path, contents, name):
     tensors = {n: t for n, t in contents[0].items() if n != name}

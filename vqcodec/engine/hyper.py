@@ -12,7 +12,7 @@ from vqcodec.engine.operations import Floats, Operations
 
 COMPANDED_STEP = 1 / 16
 HYPER_LIMIT = 127 / 32
-LATENT_UNITS = 128
+LATENT_UNITS, LATENT_MAX = 128, 131_071
 
 
 class HyperAnalysis:
@@ -24,7 +24,9 @@ class HyperAnalysis:
         Raises:
             KeyError, ValueError: an array is missing, or of another type or shape.
         """
-        name, self._ops, self._compand = "h_a", ops, compand
+        name, self._ops = "h_a", ops
+        # A look-up is faster than a search; beyond the last step nothing changes.
+        self._steps = np.searchsorted(compand, np.arange(LATENT_MAX + 1), side="right").astype(np.int16)
         mixed, last = arrays[f"{name}.mix.step"], arrays[f"{name}.last.step"]
         self._squeeze = Convolution(ops, arrays, f"{name}.squeeze", mixed)
         self._mix = Convolution(ops, arrays, f"{name}.mix", last)
@@ -34,10 +36,9 @@ class HyperAnalysis:
         """z (ceil(h/4), ceil(w/4), Z) of y (h, w, M) in steps of the quantiser, whose border is repeated."""
         ops = self._ops
         rows, columns = (-side % 4 for side in y.shape[:2])
-        # Beyond the last step of the table a latent makes no difference; the bound keeps it an integer.
-        units = np.rint(np.clip(y, -(1 << 10), 1 << 10) * np.float32(LATENT_UNITS)).astype(np.int32)
-        steps = np.searchsorted(self._compand, np.abs(units), side="right")
-        companded = (np.sign(units) * steps).astype(np.int16)
+        size = np.minimum(np.rint(np.abs(y) * np.float32(LATENT_UNITS)), LATENT_MAX).astype(np.int32)
+        steps = self._steps[size]
+        companded = np.where(y < 0, -steps, steps)
         companded = np.pad(companded, ((0, rows), (0, columns), (0, 0)), mode="edge")
         h = ops.conv16_relu(ops.unshuffle(ops.enter(companded), 2), *self._squeeze.at(0))
         h = ops.conv8_relu(h, *self._mix.at(0))
