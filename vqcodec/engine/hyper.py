@@ -29,7 +29,7 @@ class HyperAnalysis:
         self._steps = np.searchsorted(compand, np.arange(LATENT_MAX + 1), side="right").astype(np.int16)
         mixed, last = arrays[f"{name}.mix.step"], arrays[f"{name}.last.step"]
         self._squeeze = Convolution(ops, arrays, f"{name}.squeeze", mixed)
-        self._mix = Convolution(ops, arrays, f"{name}.mix", last)
+        self._mix = Convolution(ops, arrays, f"{name}.mix", last, zero=0)
         self._last = Convolution(ops, arrays, f"{name}.last")
 
     def __call__(self, y: Floats) -> Floats:

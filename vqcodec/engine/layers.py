@@ -37,15 +37,17 @@ class Convolution:
         arrays: Arrays,
         name: str,
         out: NDArray[Any] | float = 1.0,
+        gain: NDArray[Any] | float = 1.0,
+        zero: int | None = None,
         modulation: NDArray[Any] | None = None,
-        zero: int = 0,
     ) -> None:
         """Read layer `name`.
 
         Args:
             out: the real value of one unit of each output.
+            gain: what real outputs are multiplied by.
+            zero: of inputs in 8 bits; inputs are in 16 without it.
             modulation: instead of its own.
-            zero: of inputs in 8 bits.
 
         Raises:
             KeyError, ValueError: an array is missing, or of another type or shape.
@@ -55,13 +57,18 @@ class Convolution:
         if not square or weight.dtype not in (np.int8, np.int16):
             raise ValueError(f"{name}: not the weights of a convolution")
         self.name, self.outputs, self.inputs = name, weight.shape[0], weight.shape[3]
-        self.layer: Layer = ops.pack8(weight, zero) if weight.dtype == np.int8 else ops.pack16(weight)
+        if zero is None:
+            self.layer: Layer = ops.pack16(weight.astype(np.int16))
+        elif weight.dtype != np.int8:
+            raise ValueError(f"{name}: weights of another type")
+        else:
+            self.layer = ops.pack8(weight, zero)
         self._scale = vector(scale, self.outputs, name).astype(np.float64)
         bias = arrays.get(f"{name}.bias")
         self._bias = (
             np.zeros(self.outputs) if bias is None else vector(bias, self.outputs, name).astype(np.float64)
         )
-        self._out = np.asarray(out, np.float64)
+        self._out, self._gain = np.asarray(out, np.float64), np.asarray(gain, np.float64)
         self._modulation = arrays.get(f"{name}.modulation") if modulation is None else modulation
         if self._modulation is not None and self._modulation.shape[1:] != (2 * self.outputs,):
             raise ValueError(f"{name}: modulation of another size")
@@ -77,7 +84,10 @@ class Convolution:
                 row = between_knots(self._modulation, level)
                 factor = 1 + row[: self.outputs]
                 scale, bias = scale * factor, bias * factor + row[self.outputs :]
-            parts = [np.ascontiguousarray((part / self._out).astype(np.float32)) for part in (scale, bias)]
+            parts = [
+                np.ascontiguousarray((part * self._gain / self._out).astype(np.float32))
+                for part in (scale, bias)
+            ]
             latest = self._latest = (level, parts[0], parts[1])
         return self.layer, latest[1], latest[2]
 
@@ -91,7 +101,7 @@ class Block:
         self._inverse = inverse(arrays[f"{name}.conv1.step"])
         step = arrays[f"{name}.conv2.step"]
         self._conv1 = Convolution(ops, arrays, f"{name}.conv1", step, zero=SIGNED_ZERO)
-        self._conv2 = Convolution(ops, arrays, f"{name}.conv2")
+        self._conv2 = Convolution(ops, arrays, f"{name}.conv2", zero=0)
 
     def __call__(self, h: Floats, level: int) -> None:
         """Run on h (H, W, C) in place."""

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from vqcodec.engine.operations import KERNEL_SUM_MAX, SUM8_MAX, WEIGHT8_MAX, WORD_MAX, Floats, Words
 
 Real = NDArray[np.float64]
+NARROW_MAX = 127
+"""Of weights in 8 bits where inputs are in 16."""
 _TINY = 1e-30
 
 
@@ -29,11 +31,13 @@ def to_weight8(folded: Real) -> tuple[NDArray[np.int8], Floats]:
         scale = _rounded(np.where(excess > 1, scale * excess * 1.001, scale))
 
 
-def to_weight16(folded: Real, least: NDArray[Any] | float) -> tuple[Words, Floats]:
-    """Integers (O, k, k, I) of s16, and their scales (O,), at least `least`: so sums fit in 32 bits."""
-    scale = np.maximum(np.abs(folded).max((1, 2, 3)) / WORD_MAX, _TINY)
+def to_weight16(
+    folded: Real, least: NDArray[Any] | float, top: int = WORD_MAX
+) -> tuple[NDArray[Any], Floats]:
+    """Integers (O, k, k, I) up to `top`, and their scales (O,), at least `least`: so sums fit in 32 bits."""
+    scale = np.maximum(np.abs(folded).max((1, 2, 3)) / top, _TINY)
     rounded = _rounded(np.maximum(scale, np.asarray(least, np.float64)))
-    return _divided(folded, rounded, WORD_MAX).astype(np.int16), rounded
+    return _divided(folded, rounded, top).astype(np.int16 if top > NARROW_MAX else np.int8), rounded
 
 
 def to_kernels(real: Real) -> tuple[Words, Floats]:

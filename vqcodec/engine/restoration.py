@@ -41,17 +41,17 @@ class Restoration:
         factors = np.tile(modulation[:, : len(first)], GUIDE_CELLS**2)
         guided = np.concatenate([factors, np.zeros_like(factors)], 1)
         out = np.tile(first, GUIDE_CELLS**2)
-        self._guide = Convolution(ops, arrays, f"{name}.guide", out, guided, zero=SIGNED_ZERO)
+        self._guide = Convolution(ops, arrays, f"{name}.guide", out, modulation=guided, zero=SIGNED_ZERO)
         self._sense = Convolution(ops, arrays, f"{name}.sense", first)
-        self._mix = Convolution(ops, arrays, f"{name}.mix", second)
+        self._mix = Convolution(ops, arrays, f"{name}.mix", second, zero=0)
         self._kernels = arrays[f"{name}.kernels"]
         sums = np.abs(self._kernels.astype(np.int64)).sum((2, 3))
         if self._kernels.dtype != np.int16 or sums.max() > KERNEL_SUM_MAX:
             raise ValueError(f"{name}: kernels break the bounds of exact arithmetic")
         # Answers of kernels stay integers; their scale is that of the gates.
         gates = np.repeat(arrays[f"{name}.kernels.scale"].T.ravel() / np.float32(CELL_SCALE), 4)
-        out = 1 / np.concatenate([np.ones(12), gates.astype(np.float64)])
-        self._filter = Convolution(ops, arrays, f"{name}.filter", out)
+        gain = np.concatenate([np.ones(12), gates.astype(np.float64)])
+        self._filter = Convolution(ops, arrays, f"{name}.filter", gain=gain, zero=0)
 
     def __call__(self, u: Floats, h: Floats, level: int) -> Bytes:
         """Pixels (8H, 8W, 3) of u (8H, 8W, 3) around 0, with the last features h (H, W, C) of g_s."""

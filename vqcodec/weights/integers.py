@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vqcodec.engine import quantised
 from vqcodec.engine.analysis import LAPPED_SCALE, PIXEL_STEP
 from vqcodec.engine.hyper import COMPANDED_STEP
-from vqcodec.engine.operations import CELL_CHANNELS, CELL_SCALE, LOG_SCALE
+from vqcodec.engine.operations import CELL_CHANNELS, CELL_SCALE, LOG_SCALE, WORD_MAX
 
 Arrays = dict[str, NDArray[Any]]
 LN2 = 0.6931471805599453
@@ -32,6 +32,8 @@ _SQUARES = ("g_a.reduce", "h_a.last")
 """Layers whose inputs are squares of 2x2 positions; a step belongs to a channel of one position."""
 _BYTES = re.compile(r".*\.conv[12]|g_s\.restoration\.(guide|mix|filter)|h_a\.mix")
 """Layers with inputs and weights in 8 bits."""
+_NARROW = ("g_s.last", "g_a.first", "g_a.reduce", "g_a.last", "h_a.squeeze", "h_a.last")
+"""Layers with inputs in 16 bits that lose nothing by weights in 8."""
 
 
 def input_step(arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
@@ -64,7 +66,8 @@ def to_integers(
             if _BYTES.fullmatch(name):
                 arrays[key], arrays[f"{name}.scale"] = quantised.to_weight8(folded)
             else:
-                arrays[key], arrays[f"{name}.scale"] = quantised.to_weight16(folded, least[name])
+                top = quantised.NARROW_MAX if name in _NARROW else WORD_MAX
+                arrays[key], arrays[f"{name}.scale"] = quantised.to_weight16(folded, least[name], top)
     return arrays
 
 
