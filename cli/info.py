@@ -45,12 +45,7 @@ def info(reporter: Reporter, inputs: tuple[str, ...], limits: Limits) -> int:
 @options.max_pixels
 @options.common
 def verify(
-    reporter: Reporter,
-    inputs: tuple[str, ...],
-    decode: bool,
-    model: str | None,
-    device: str,
-    limits: Limits,
+    reporter: Reporter, inputs: tuple[str, ...], decode: bool, model: str | None, device: str, limits: Limits
 ) -> int:
     """Check structure and all checksums of .vqc files, without writing anything.
 

@@ -132,9 +132,9 @@ def _bits_table(report: BitReport) -> Iterator[str]:
     for layer, (bits, size) in enumerate(report.layers):
         yield row(f"layer {layer}", bits, f"{spaced(size)} B")
     for name, bits in zip(PASS_NAMES, report.passes, strict=True):
-        yield row("hyper-latent z" if name == "z" else name, bits)
+        yield row("hyper-latent z" if name == "z" else name.replace("_", " "), bits)
     for band in report.bands:
-        note = f"perplexity {band.perplexity:.2f} of {band.codewords} words"
+        note = f"perplexity {band.perplexity:.2f} of {band.codewords} codewords"
         yield row(f"{band.name}: {band.groups} groups of {band.size}", band.bits, note)
     for group in report.groups[:10]:
         channels = ", ".join(str(channel) for channel in group.channels)
@@ -142,13 +142,13 @@ def _bits_table(report: BitReport) -> Iterator[str]:
 
 
 def _usage_table(uses: Sequence[CodebookUsage]) -> Iterator[str]:
-    yield "band  groups  words  perplexity: mean  lowest  highest  middle class   longest word"
+    yield "band  groups  codewords  perplexity: mean  lowest  highest  middle class   longest codeword"
     for band in dict.fromkeys(use.band for use in uses):
         members = [use for use in uses if use.band == band]
         values = [use.perplexity for use in members]
         middle = sum(use.perplexity_middle for use in members) / len(members)
         longest = max(use.norms[2] for use in members)
         yield (
-            f"{band:<4}  {len(members):>6}  {members[0].words:>5}  {sum(values) / len(values):>16.2f}"
-            f"  {min(values):>6.2f}  {max(values):>7.2f}  {middle:>12.2f}  {longest:>13.2f}"
+            f"{band:<4}  {len(members):>6}  {members[0].codewords:>9}  {sum(values) / len(values):>16.2f}"
+            f"  {min(values):>6.2f}  {max(values):>7.2f}  {middle:>12.2f}  {longest:>17.2f}"
         )

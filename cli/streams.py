@@ -46,11 +46,7 @@ def write_output(job: Job, data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def inspect_each(
-    inputs: Sequence[str],
-    look: Callable[[str, Source], None],
-    reporter: Reporter,
-) -> int:
+def inspect_each(inputs: Sequence[str], look: Callable[[str, Source], None], reporter: Reporter) -> int:
     """Call `look(name, source)` for every input, report failures (also as JSON) and return the exit code."""
     codes = []
     for name in inputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import io
 import json
@@ -23,6 +24,7 @@ from PIL import Image
 from vqcodec import loading
 from vqcodec.codec import Codec, Encoded
 from vqcodec.errors import CorruptData, ModelNotFound
+from vqcodec.files import write_atomic
 from vqcodec.types import TileProgress
 from vqcodec_cli.main import main
 
@@ -159,12 +161,25 @@ def other_codec() -> Codec:
 
 
 @pytest.fixture(scope="session")
-def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights file of a tiny trained model, made once per session (seconds)."""
-    from tests.tiny import write_tiny  # noqa: PLC0415  torch and training, for the tests that need them
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Weights file of a tiny trained model; pytest's cache keeps what took seconds until a source changes."""
+    import torch  # noqa: PLC0415  torch and training, for the tests that need them
+
+    from tests.tiny import write_tiny  # noqa: PLC0415
 
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    write_tiny(path)
+    root = Path(__file__).parents[1]
+    sources = [root / "tests" / "tiny.py", *sorted(Path(loading.__file__).parent.rglob("*.py"))]
+    key = hashlib.sha256(torch.__version__.encode())
+    for source in sources:
+        key.update(source.read_bytes())
+    kept = request.config.cache.mkdir("tiny") / f"{key.hexdigest()[:16]}.safetensors"
+    if not kept.exists():
+        write_tiny(path)
+        write_atomic(kept, path.read_bytes())
+        for old in set(kept.parent.glob("*.safetensors")) - {kept}:
+            old.unlink(missing_ok=True)
+    path.write_bytes(kept.read_bytes())
     return path
 
 

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from pathlib import Path
+
+_DRIVERS = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
+"""The library of NVIDIA's driver by `sys.platform`."""
+_AMD_DRIVER = Path("/dev/kfd")
+
 
 def check_device(device: str) -> tuple[str, str]:
     """Split "cuda:1" into ("cuda", "1"), without a look at what is there.
@@ -15,6 +23,16 @@ def check_device(device: str) -> tuple[str, str]:
     return kind, number
 
 
+def may_have_card() -> bool:
+    """Whether a driver for graphics cards is there that torch could use; asked without importing torch."""
+    if _AMD_DRIVER.exists():
+        return True
+    try:
+        return bool(ctypes.CDLL(_DRIVERS[sys.platform]).cuInit(0) == 0)
+    except (KeyError, OSError, AttributeError):
+        return False
+
+
 def resolve_device(device: str) -> tuple[str, str | None]:
     """Choose a device that exists.
 
@@ -25,9 +43,9 @@ def resolve_device(device: str) -> tuple[str, str | None]:
         ValueError: not auto, cpu, cuda, cuda:N or mps.
     """
     kind, number = check_device(device)
-    if kind == "cpu":
+    if kind == "cpu" or (kind == "auto" and not may_have_card()):
         return "cpu", None
-    import torch  # noqa: PLC0415  takes seconds, and is not needed for "cpu"
+    import torch  # noqa: PLC0415  takes seconds, and is not needed without a card
 
     cuda = torch.cuda.is_available()
     if kind == "auto":

@@ -19,13 +19,13 @@ from typing import Any
 
 import torch
 
+from benchmarks.evaluate import evaluate
 from benchmarks.processes import ROOT, environment, machine
 from benchmarks.report.curves import table
 from benchmarks.report.results import dump
 from benchmarks.variants.train import KINDS
 from vqcodec.model.codebook import VectorQuantizer
 from vqcodec.training.data import find_images
-from vqcodec.training.evaluate import evaluate
 from vqcodec.training.reports import CodebookUse
 from vqcodec.training.state import config_of_state, load_state, progress_of_state
 

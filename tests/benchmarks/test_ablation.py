@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from benchmarks.complexity import measure
+from benchmarks.evaluate import evaluate
 from benchmarks.variants import train as variants_train
 from benchmarks.variants.train import KINDS
 from tests.tiny import TINY, picture, random_prior_
@@ -25,7 +26,6 @@ from vqcodec.model.vqvae import VQVAE
 from vqcodec.training import __main__ as command
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, find_images
-from vqcodec.training.evaluate import evaluate
 from vqcodec.training.state import load_state
 
 STEPS, HALF = 16, 8
@@ -73,6 +73,7 @@ def train(config: TrainConfig, kind: str, steps: int) -> None:
 
 
 # -- variants ----------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_variants_differ_from_the_default_in_what_they_say_and_construct(
     ablation: ModuleType, tmp_path: Path
 ) -> None:
@@ -92,6 +93,7 @@ def test_variants_differ_from_the_default_in_what_they_say_and_construct(
             KINDS[variant.kind].kind(config.model)
 
 
+@pytest.mark.slow
 def test_the_other_shapes_of_transforms_do_equal_work(ablation: ModuleType) -> None:
     parts = measure(ModelConfig())
     for variant in ablation.VARIANTS:
@@ -218,6 +220,7 @@ def test_with_two_context_passes_a_phase_does_not_see_the_other_one_of_its_pair(
                     assert alike == blind, (phase, place)
 
 
+@pytest.mark.slow
 def test_scalars_are_trained_in_every_slice_and_have_no_codewords(tmp_path: Path, folder: Path) -> None:
     values = SHARED | {"data": str(folder), "out": str(tmp_path / "run"), "steps": 16, "model": TINY}
     trainer = KINDS["scalar"](TrainConfig(**values))  # type: ignore[arg-type]

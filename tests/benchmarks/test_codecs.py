@@ -34,6 +34,7 @@ def test_other_codecs_do_as_well_as_in_an_independent_measurement(
     assert abs(bd_rate([RatePoint(*pair) for pair in pairs], ours).percent) < 3
 
 
+@pytest.mark.slow
 def test_other_codecs_get_at_least_as_many_bytes_and_no_more_than_needed(bench):
     codecs = bench("codecs")
     match = codecs.match

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.evaluate import evaluate
 from benchmarks.variants.train import KINDS
 from tests.tiny import TINY, tiny_integers
 from vqcodec.training import export
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, find_images, load_images
-from vqcodec.training.evaluate import evaluate
 from vqcodec.training.state import load_state
 from vqcodec.weights.writing import save_weights
 

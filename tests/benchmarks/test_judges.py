@@ -34,6 +34,7 @@ def photos(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_equal_pictures_are_perfect_and_noise_is_worse_by_every_figure(module):
     judges = module("judges")
     judge, pixels = judges.Judge(), picture(192, 208)
@@ -164,7 +165,7 @@ def test_without_networks_it_says_how_to_get_them(module, photos, real_weights, 
     assert module("perceptual").main([*words, "--model", str(real_weights)]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "vqcodec.metrics.fetch_weights" in said
+    assert "benchmarks.fetch_weights" in said
     assert not (photos.parent / "o.json").exists()
 
 

@@ -21,6 +21,7 @@ def profile(bench: Callable[[str], ModuleType]) -> ModuleType:
 
 
 @pytest.mark.parametrize("crop", [64, 96])  # a latent of 6 is padded to 8
+@pytest.mark.slow
 def test_parts_of_a_step_are_timed_and_bounded_by_what_they_are_parts_of(profile, tmp_path, crop):
     for number, pixels in enumerate(pictures(2)):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")

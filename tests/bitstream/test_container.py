@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqcodec.bitstream import compose, pack_alpha, pack_metadata, parse, probe, tile_count, tile_grid, write
+from vqcodec.bitstream import compose, pack_alpha, pack_metadata, parse, probe, tile_count, write
 from vqcodec.errors import CorruptData, FormatError, Truncated
 from vqcodec.types import LEVEL_MAX, Chunk, Header, Limits
 
@@ -195,17 +195,17 @@ def test_overhead_of_a_plain_picture_is_40_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "tile", "grid"),
+    ("width", "height", "tile", "count"),
     [
-        (768, 512, 0, (1, 1)),
-        (768, 512, 1024, (1, 1)),
-        (64, 64, 64, (1, 1)),
-        (65, 64, 64, (2, 1)),
-        (129, 193, 64, (3, 4)),
+        (768, 512, 0, 1),
+        (768, 512, 1024, 1),
+        (64, 64, 64, 1),
+        (65, 64, 64, 2),
+        (129, 193, 64, 12),
     ],
 )
-def test_tile_grid(width: int, height: int, tile: int, grid: tuple[int, int]) -> None:
-    assert tile_grid(Header(width, height, 0, ID, tile=tile)) == grid
+def test_tile_count(width: int, height: int, tile: int, count: int) -> None:
+    assert tile_count(Header(width, height, 0, ID, tile=tile)) == count
 
 
 @pytest.mark.parametrize(

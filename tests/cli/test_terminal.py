@@ -78,7 +78,7 @@ def test_completion_of_words():
 
 
 def test_completion_in_bash(tmp_path):
-    """The line of the README, with a `vqcodec` on the path as pip would install it."""
+    """The documented line, with a `vqcodec` on the path as pip would install it."""
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("no bash here")
@@ -86,8 +86,8 @@ def test_completion_in_bash(tmp_path):
     script.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m vqcodec \"$@\"\n")
     script.chmod(0o755)
     line = 'eval "$(_VQCODEC_COMPLETE=bash_source vqcodec)"'
-    readme = Path(__file__).resolve().parents[2].joinpath("README.md").read_text(encoding="utf-8")
-    assert line in readme
+    page = Path(__file__).resolve().parents[2] / "docs" / "usage.md"
+    assert line in page.read_text(encoding="utf-8")
     rest = "COMP_WORDS=(vqcodec com); COMP_CWORD=1; _vqcodec_completion vqcodec; echo ${COMPREPLY[@]}"
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(

@@ -50,6 +50,7 @@ def test_tiles_are_searched_too(tiny_codec):
     assert cost(tiny_codec, x, LEVEL, 3, tile=64) < 0.995 * cost(tiny_codec, x, LEVEL, 1, tile=64)
 
 
+@pytest.mark.slow
 def test_pieces_come_close_to_the_whole(tiny_codec, monkeypatch):
     """Blocks overlap: the errors around a piece belong to its gradient."""
     x = picture(200, 210, seed=3)

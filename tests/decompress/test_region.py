@@ -19,12 +19,15 @@ def file(tiny_codec):
     return tiny_codec.compress(picture(420, 300, seed=6), tile=64, quality=60)
 
 
+@pytest.fixture(scope="module")
+def whole(tiny_codec, file):
+    return np.asarray(tiny_codec.decompress(file)).astype(int)
+
+
 @pytest.mark.parametrize("region", PARTS)
-def test_a_part_is_cut_from_the_whole(tiny_codec, file, region):
-    codec = tiny_codec
-    whole = np.asarray(codec.decompress(file)).astype(int)
+def test_a_part_is_cut_from_the_whole(tiny_codec, file, whole, region):
     x, y, width, height = region
-    part = np.asarray(codec.decompress(file, region=region)).astype(int)
+    part = np.asarray(tiny_codec.decompress(file, region=region)).astype(int)
     assert part.shape == (height, width, 3)
     assert np.abs(part - whole[y : y + height, x : x + width]).max() <= 1
 

@@ -28,6 +28,8 @@ from vqcodec.entropy.tile_coder import LatentCoder
 from vqcodec.errors import CorruptData
 from vqcodec.types import Header
 
+pytestmark = pytest.mark.slow  # plain Python; the golden files are the quick check
+
 PAGE = files("vqcodec.bitstream").joinpath("FORMAT.md").read_text(encoding="utf-8")
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 PICTURES = [
@@ -69,7 +71,6 @@ def ours(both: Both, segments: Sequence[Sequence[bytes | None]], **where: int) -
 
 
 @pytest.mark.parametrize(("height", "width", "level", "tile"), PICTURES)
-@pytest.mark.slow
 def test_same_latent_and_pixels_from_a_file(both: Both, height: int, width: int, level: int, tile: int):
     header = Header(width, height, level, both.codec.model.bitstream_id, tile=tile)
     file = parse(write(header, coded(both, height, width, level, tile)))
@@ -82,7 +83,6 @@ def test_same_latent_and_pixels_from_a_file(both: Both, height: int, width: int,
 
 
 @pytest.mark.parametrize("name", make_golden.PICTURES)
-@pytest.mark.slow
 def test_same_latent_from_the_golden_files(name: str):
     model = reference.Model(GOLDEN / make_golden.WEIGHTS)
     file = parse((GOLDEN / f"{name}.vqc").read_bytes())

@@ -42,7 +42,7 @@ def half_flat_half_squares(side: int) -> np.ndarray:
 # -- bits --------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("width", "height", "quality", "tile"),
-    [(192, 160, 50, 1024), (150, 90, 100, 64), (40, 200, 20, 64), (1, 1, 0, 0), (16, 65, 80, 0)],
+    [(96, 80, 50, 1024), (90, 70, 100, 64), (40, 150, 20, 64), (1, 1, 0, 0), (16, 65, 80, 0)],
 )
 def test_the_bits_add_up_to_the_segments(tiny, width, height, quality, tile):
     data = tiny.compress(picture(height, width), quality=quality, tile=tile)
@@ -124,7 +124,7 @@ def test_a_report_as_json(tiny):
         assert sum(entry["share"] for entry in found[key]) == pytest.approx(1, abs=1e-4)
     assert [entry["pass"] for entry in found["passes"]] == [
         "z",
-        "shifts",
+        "class_offsets",
         "pass 0",
         "pass 1",
         "pass 2",
@@ -170,7 +170,7 @@ def test_use_of_every_codebook(tiny, tiny_codec):
     assert [use.band for use in uses] == ["y0"] * 4 + ["y1"] * 2 + ["y2"] * 2 + ["z0"] * 2
     assert sorted(c for use in uses[:GROUPS] for c in use.channels) == list(range(TINY.channels))
     for use in uses:
-        assert use.words == 16
+        assert use.codewords == 16
         assert 1 <= use.perplexity <= 16
         assert 1 <= use.perplexity_middle <= 16
         assert 0 <= use.norms[0] <= use.norms[1] <= use.norms[2]
@@ -273,7 +273,7 @@ def test_inspect_a_model(run, tiny, tiny_weights, tmp_path):
     assert (found["model"], found["bitstream_id"]) == ("tiny", tiny.bitstream_id)
     assert len(found["codebooks"]) == GROUPS + 2
     first = found["codebooks"][0]
-    keys = ("band", "group", "channels", "words", "perplexity", "perplexity_middle", "norms")
+    keys = ("band", "group", "channels", "codewords", "perplexity", "perplexity_middle", "norms")
     assert tuple(sorted(first)) == tuple(sorted(keys))
     with Image.open(tmp_path / "a" / "codebooks.png") as image:
         assert np.array_equal(np.asarray(image), np.asarray(draw_atlas(tiny, 75).image))

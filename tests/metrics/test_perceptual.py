@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -45,7 +46,7 @@ def test_equal_pictures_are_at_no_distance_and_noise_adds_to_it(distances, name)
 FETCHED = all((weights_folder() / f"{name}.safetensors").is_file() for name in ("alexnet", "vgg16"))
 
 
-@pytest.mark.skipif(not FETCHED, reason="64 MB: python -m vqcodec.metrics.fetch_weights")
+@pytest.mark.skipif(not FETCHED, reason="64 MB: python -m benchmarks.fetch_weights")
 @pytest.mark.parametrize(("name", "expected"), [("alexnet", (0.722, 0.138)), ("vgg16", (0.569, 0.422))])
 def test_the_authors_example_pair_is_where_they_say(name, expected):
     def example(which: str) -> torch.Tensor:
@@ -99,6 +100,48 @@ def test_lpips_is_the_weighted_difference_of_unit_features(folder, distances):
         weight = heads[f"lin{i}.weight"].float()
         expected += float(((a - b) ** 2 * weight).sum(1).mean())
     assert float(lpips(x, y)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_features_are_those_of_the_published_networks(folder, distances):
+    """Kernel sizes are in the weights; strides, padding and pooling are not."""
+    torch.manual_seed(4)
+    x = torch.rand(1, 3, 70, 101)
+
+    def convolution(tensors, i, h, stride=1, padding=1):
+        weight, bias = (tensors[f"conv{i}.{part}"].float() for part in ("weight", "bias"))
+        return F.conv2d(h, weight, bias, stride, padding)
+
+    tensors = load_file(folder / "alexnet.safetensors")
+    shift, scale = (torch.tensor(v)[:, None, None] for v in ([-0.030, -0.088, -0.188], [0.458, 0.448, 0.450]))
+    h = ((2 * x - 1) - shift) / scale
+    expected = [convolution(tensors, 0, h, 4, 2).relu()]
+    expected.append(convolution(tensors, 1, F.max_pool2d(expected[-1], 3, 2), 1, 2).relu())
+    expected.append(convolution(tensors, 2, F.max_pool2d(expected[-1], 3, 2)).relu())
+    expected += [convolution(tensors, 3, expected[-1]).relu()]
+    expected += [convolution(tensors, 4, expected[-1]).relu()]
+    for found, wanted in zip(distances["alexnet"].features(x), expected, strict=True):
+        assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+    tensors = load_file(folder / "vgg16.safetensors")
+    h, i = ((2 * x - 1) - shift) / scale, 0
+    for stage, (count, found) in enumerate(zip((2, 2, 3, 3, 3), distances["vgg16"].features(x), strict=True)):
+        h = F.max_pool2d(h, 2, 2) if stage else h
+        for _ in range(count):
+            h, i = convolution(tensors, i, h).relu(), i + 1
+        assert torch.allclose(found, h, rtol=1e-3, atol=1e-3 * float(h.max()))
+
+
+def test_features_that_are_all_zero_are_at_no_distance(distances):
+    lpips = distances["alexnet"]
+    nothing = [torch.zeros_like(f) for f in lpips.features(torch.rand(1, 3, 64, 64))]
+    assert float(lpips.compare(nothing, nothing)) == 0
+
+
+@pytest.mark.parametrize("name", ["alexnet", "dists"])
+def test_lists_of_features_are_of_one_length(distances, name):
+    features = distances[name].features(torch.rand(1, 3, 64, 64))
+    with pytest.raises(ValueError, match="zip"):
+        distances[name].compare(features, features[:-1])
 
 
 @pytest.mark.parametrize(("name", "layers"), [("alexnet", 1), ("dists", 2)])
@@ -169,7 +212,7 @@ def test_dists_ignores_where_texture_lies(distances):
 def test_missing_weights_name_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("VQCODEC_PERCEPTUAL", str(tmp_path / "none"))
     assert weights_folder() == tmp_path / "none"
-    with pytest.raises(ModelNotFound, match=re.escape("python -m vqcodec.metrics.fetch_weights")):
+    with pytest.raises(ModelNotFound, match=re.escape("python -m benchmarks.fetch_weights")):
         LPIPS()
     with pytest.raises(ValueError, match="alexnet, vgg16"):
         LPIPS("resnet")

@@ -1,4 +1,4 @@
-"""From the state of a run to weights that code pictures, and what `evaluate` says of it."""
+"""From the state of a run to weights that code pictures, and what `benchmarks.evaluate` says of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vqcodec.entropy.tables import combine_rows, counts_from_codes, make_powers
 from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.codebook import SLOPE, VectorQuantizer, greedy_slope
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
-from vqcodec.training import evaluate, export
+from vqcodec.training import export
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.state import load_state
 from vqcodec.weights.writing import save_weights
@@ -30,7 +30,7 @@ def test_an_export_codes_pictures(exported):
     assert psnr(x, decoded) > 24
 
 
-def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, without_offsets):
+def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, without_offsets, bench):
     """With the model's own tables, not corrected by counts, files take the rate that training optimises."""
     x = picture(256, 256, seed=78)
     Image.fromarray(x).save(tmp_path / "x.png")
@@ -46,7 +46,7 @@ def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, withou
     for level in (40, 230):
         segments = codec.encode(x, level, 0).segments
         bpp = 8 * sum(len(s) for layers in segments for s in layers) / 256**2
-        guess = evaluate.evaluate(model, [tmp_path / "x.png"], level / 252)
+        guess = bench("evaluate").evaluate(model, [tmp_path / "x.png"], level / 252)
         # Two segments end in whole words; table codes are rounded to 1/15 nat.
         assert guess["bpp"] == pytest.approx(bpp, rel=0.01, abs=128 / 256**2)
         decoded = codec.decode(segments, width=256, height=256, level=level, tile=0)
@@ -108,10 +108,10 @@ def test_tables_fit_what_was_counted(trained):
         assert bool(((got / wanted).log().abs() < 0.08).all())
 
 
-def test_evaluation_command(trained, folder, monkeypatch, capsys):
+def test_evaluation_command(trained, folder, monkeypatch, capsys, bench):
     arguments = [str(trained / "state.safetensors"), "--data", str(folder / "below"), "--levels", "0,0.5"]
     monkeypatch.setattr(sys, "argv", ["evaluate", *arguments, "--exact", "--codebooks"])
-    evaluate.main()
+    bench("evaluate").main()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[0]["pictures"] == 1
     assert lines[1]["bpp"] < lines[2]["bpp"]
@@ -119,19 +119,19 @@ def test_evaluation_command(trained, folder, monkeypatch, capsys):
     assert "perplexity" in lines[3]
 
 
-def test_evaluation_without_networks(trained, folder, monkeypatch, capsys):
+def test_evaluation_without_networks(trained, folder, monkeypatch, capsys, bench):
     state = str(trained / "state.safetensors")
     rows = []
     for more in ([], ["--linear"]):
         words = ["evaluate", state, "--data", str(folder / "below"), "--levels", "0.5", *more]
         monkeypatch.setattr(sys, "argv", words)
-        evaluate.main()
+        bench("evaluate").main()
         rows.append(json.loads(capsys.readouterr().out.splitlines()[1]))
     assert rows[0]["cost"] != rows[1]["cost"]
     model, _ = load_state(trained / "state.safetensors")
     x, level = torch.rand(1, 3, 32, 32), torch.tensor([0.5])
     assert not torch.equal(model.g_a(x, level), model.g_a.linear(x))
-    evaluate.silence_networks(model)
+    bench("evaluate").silence_networks(model)
     assert torch.equal(model.g_a(x, level), model.g_a.linear(x))
     y = torch.rand(1, TINY.channels, 2, 2)
     assert torch.equal(model.g_s(y, level), model.g_s.linear(y) + 0.5)

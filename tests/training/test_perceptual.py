@@ -179,6 +179,7 @@ def command(monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_the_command_trains_resumes_and_adds_the_averaged_decoder(tmp_path, tiny_weights, command):
     data, out, new = photos(tmp_path), tmp_path / "run", tmp_path / "new.safetensors"
     sizes = "--batch 1 --crop 64 --device cpu --no-bf16 --begin 0.5 --warmup 1 --learning-rate 0.02"

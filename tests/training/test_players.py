@@ -178,6 +178,7 @@ def test_the_adversarial_gradient_rewards_high_scores_and_matching_features(tiny
     assert torch.allclose(gradient_taken(group), wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
 
 
+@pytest.mark.slow
 def test_the_discriminator_learns_high_scores_for_originals_and_low_ones_for_decoded_pictures(tiny_weights):
     """Hinge loss, its gradient, and the mean scores of the log, written out."""
     group, log, (x, picture, fidelity) = adversarial_step(tiny_weights)
@@ -192,6 +193,7 @@ def test_the_discriminator_learns_high_scores_for_originals_and_low_ones_for_dec
         assert torch.allclose(parameter.grad, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
 
 
+@pytest.mark.slow
 def test_steps_on_one_batch_lower_both_losses(tiny_weights):
     group = make_players(tiny_weights, learning_rate=1e-3)
     x, level = batch()

@@ -14,7 +14,6 @@ from tests.tiny import TINY, load_codec, open_restoration_, picture, pictures, t
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.rate_distortion import psnr
 from vqcodec.training import __main__ as command
-from vqcodec.training import evaluate
 from vqcodec.training.state import load_start
 from vqcodec.weights import zoo
 from vqcodec.weights.checkpoint import load_weights
@@ -30,7 +29,9 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_codec, tmp_path, without_offsets):
+def test_a_restored_model_predicts_what_files_take(
+    tiny_weights, tiny_codec, tmp_path, without_offsets, bench
+):
     model = restore(load_weights(tiny_weights))
     assert model.config == TINY
     model.set_exact(True)
@@ -41,7 +42,7 @@ def test_a_restored_model_predicts_what_files_take(tiny_weights, tiny_codec, tmp
         segments = tiny_codec.encode(x, level, 0).segments
         decoded = tiny_codec.decode(segments, width=256, height=256, level=level, tile=0)
         bpp = 8 * sum(len(s) for layers in segments for s in layers) / 256**2
-        guess = evaluate.evaluate(model, [tmp_path / "x.png"], level / 252)
+        guess = bench("evaluate").evaluate(model, [tmp_path / "x.png"], level / 252)
         # Two segments end in whole words; the hyper-latent's tables are only nearly those of the knots.
         assert guess["bpp"] == pytest.approx(bpp, rel=0.02, abs=128 / 256**2)
         assert guess["psnr"] == pytest.approx(psnr(x, decoded), abs=0.1)

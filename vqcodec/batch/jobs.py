@@ -94,8 +94,7 @@ def plan(
             base = file if output_dir is None else Path(output_dir) / file.relative_to(root)
             known = file.suffix.lower() in suffixes
             output = base.with_suffix(suffix) if known else base.with_name(base.name + suffix)
-            other = jobs.get(output.absolute())
-            if other is not None:
+            if (other := jobs.get(output.absolute())) is not None:
                 raise ValueError(f"{other.source} and {file} would both become {output}")
             jobs[output.absolute()] = Job(file, output, make_parents=output_dir is not None)
     return list(jobs.values())

@@ -70,8 +70,7 @@ def write_chunks(chunks: Sequence[Chunk], header: Header) -> tuple[bytes, bytes]
             raise ValueError(f"chunk {chunk.type!r} {problem}")
         crc = zlib.crc32(chunk.data, zlib.crc32(kind))
         parts += [kind, encode_varint(len(chunk.data)), chunk.data, crc.to_bytes(CRC_BYTES, "little")]
-    problem = _list_problem(chunks, header)
-    if problem:
+    if problem := _list_problem(chunks, header):
         raise ValueError(problem)
     return (encode_varint(len(chunks)) if chunks else b""), b"".join(parts)
 
@@ -102,8 +101,7 @@ def read_chunks(cursor: Cursor, count: int, header: Header, limits: Limits) -> t
     """
     start = cursor.offset
     chunks = tuple(_read_chunk(cursor, header, limits) for _ in range(count))
-    problem = _list_problem(chunks, header)
-    if problem:
+    if problem := _list_problem(chunks, header):
         raise CorruptData(where("chunks", start, problem))
     return chunks
 
@@ -123,14 +121,12 @@ def _read_chunk(cursor: Cursor, header: Header, limits: Limits) -> Chunk:
     # The checksum comes before any judgement of the type: damage must not be reported as a newer version.
     if zlib.crc32(payload, zlib.crc32(kind)) != crc:
         raise CorruptData(where(name, at, "wrong checksum"))
-    problem = _type_problem(kind)
-    if problem:
+    if problem := _type_problem(kind):
         raise CorruptData(where(name, at, problem))
     chunk = Chunk(kind.decode("ascii"), bytes(payload))
     if chunk.type[0].isupper() and chunk.type not in KNOWN:
         raise UnsupportedVersion(where(name, at, "unknown critical chunk, a newer decoder is needed"))
-    problem = _payload_problem(chunk, header)
-    if problem:
+    if problem := _payload_problem(chunk, header):
         raise CorruptData(where(name, at, problem))
     return chunk
 

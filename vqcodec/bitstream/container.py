@@ -17,11 +17,9 @@ from dataclasses import dataclass
 
 from vqcodec.bitstream.chunks import CRC_BYTES, read_chunks, read_count, write_chunks
 from vqcodec.bitstream.fields import VARINT_MAX, Cursor, encode_varint, where
-from vqcodec.bitstream.header import CODER_WORD_BYTES, LAYERS, MAGIC, read_header, tile_count, write_header
+from vqcodec.bitstream.header import CODER_WORD_BYTES, LAYERS, read_header, tile_count, write_header
 from vqcodec.errors import CorruptData, Truncated
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits
-
-__all__ = ["MAGIC", "Container", "Probe", "parse", "probe", "write"]
 
 
 @dataclass(frozen=True)
@@ -116,11 +114,7 @@ def write(header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Se
 
 
 def parse(
-    data: bytes,
-    limits: Limits = DEFAULT_LIMITS,
-    *,
-    allow_partial: bool = False,
-    layers: int | None = None,
+    data: bytes, limits: Limits = DEFAULT_LIMITS, *, allow_partial: bool = False, layers: int | None = None
 ) -> Container:
     """Read a file and check its structure and all of its checksums; no segment is decoded.
 

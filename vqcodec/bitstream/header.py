@@ -35,17 +35,11 @@ CODER_WORD_BYTES = {1: 4}
 """Known coder ids -> bytes per word of their segments; lengths in the table of contents count words."""
 
 
-def tile_grid(header: Header) -> tuple[int, int]:
-    """Return (columns, rows) of tiles; (1, 1) when the picture is coded whole (`tile == 0`)."""
-    if header.tile == 0:
-        return 1, 1
-    return -(-header.width // header.tile), -(-header.height // header.tile)
-
-
 def tile_count(header: Header) -> int:
-    """Return the number of tiles, numbered row by row from the top left."""
-    columns, rows = tile_grid(header)
-    return columns * rows
+    """Return the number of tiles, numbered row by row from the top left; 1 where `tile` is 0."""
+    if header.tile == 0:
+        return 1
+    return -(-header.width // header.tile) * -(-header.height // header.tile)
 
 
 def write_header(header: Header, *, chunks: bool) -> bytes:
@@ -131,9 +125,7 @@ def read_header(cursor: Cursor, limits: Limits) -> tuple[Header, bool]:
         gray=bool(colour & COLOUR_GRAY),
         alpha=bool(colour & COLOUR_ALPHA),
         tile=tile_units * TILE_UNIT,
-        layers=LAYERS,
         coder_id=coder_id,
-        major=major,
         minor=minor,
         ignorable=ignorable,
     )

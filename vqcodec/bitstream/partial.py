@@ -46,8 +46,7 @@ def read_front(file: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> tuple[Probe,
             return probe(prefix, limits), prefix
         except Truncated:
             # Metadata or a long table of contents: look further, in growing steps, until the file ends.
-            more = file.read(7 * len(prefix))
-            if not more:
+            if not (more := file.read(7 * len(prefix))):
                 raise
             prefix += more
 

@@ -40,7 +40,7 @@ def draw_bits(report: BitReport, picture: Image.Image) -> Page:
     page.text(_MARGIN, 42, text, 13, FAINT)
     # Not the maximum: a single expensive block would turn all others black.
     top = max(float(np.quantile(blocks, 0.99)), 1.0)
-    page.paste(_overlay(blocks / top, picture, size, zoom), _MARGIN, _HEAD)
+    page.image.paste(_overlay(blocks / top, picture, size, zoom), (_MARGIN, _HEAD))
     if zoom * BLOCK >= _NUMBERED:
         _number(page, blocks, size, zoom, top)
     page.scale_bar(left + 16, _HEAD + 20, min(max(size[1], 220), 420) - 20, top, "bits")
@@ -80,7 +80,8 @@ def _number(page: Page, blocks: NDArray[np.float64], size: tuple[int, int], zoom
 def _tables(page: Page, x: int, report: BitReport) -> None:
     layers = {f"{n}: {size} bytes": bits for n, (bits, size) in enumerate(report.layers)}
     y = _bars(page, x, _HEAD, "By layer", layers, report.bits)
-    y = _bars(page, x, y, "By pass", dict(zip(PASS_NAMES, report.passes, strict=True)), report.bits)
+    passes = {name.replace("_", " "): bits for name, bits in zip(PASS_NAMES, report.passes, strict=True)}
+    y = _bars(page, x, y, "By pass", passes, report.bits)
     bands = {f"{b.name}: {b.groups} groups of {b.size}": b.bits for b in report.bands}
     notes = [f"perplexity {b.perplexity:.1f} of {b.codewords}" for b in report.bands]
     y = _bars(page, x, y, "By band", bands, report.bits, notes)

@@ -24,7 +24,7 @@ from vqcodec.files import Source, read_source
 from vqcodec.tiling import BLOCK, tiles
 from vqcodec.types import DEFAULT_LIMITS, Header, Limits
 
-PASS_NAMES = ("z", "shifts", "pass 0", "pass 1", "pass 2", "pass 3")
+PASS_NAMES = ("z", "class_offsets", "pass 0", "pass 1", "pass 2", "pass 3")
 _Z, _OFFSETS, _FIRST = range(3)
 _Z_SIDE = 4
 """Blocks along one side of what one position of the hyper-latent covers."""
@@ -158,7 +158,7 @@ class BitReport:
                     "band": band.name,
                     "size": band.size,
                     "groups": band.groups,
-                    "words": band.codewords,
+                    "codewords": band.codewords,
                     "symbols": band.symbols,
                     **share(band.bits),
                     "bits_per_symbol": round(band.bits / band.symbols, 4),

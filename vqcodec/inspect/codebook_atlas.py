@@ -50,16 +50,16 @@ def draw_atlas(codec: Codec, quality: float = 50.0) -> Page:
         f"{_CROP}x{_CROP} pixels around it, enlarged {_ZOOM} times."
     )
     how = (
-        "The most probable words first, with their probability (mean over the context classes). Contrast: "
-        f"square root of the strength, scaled per row. At most {ROWS} groups of a band, {COLUMNS} words of a "
-        "group."
+        "The most probable codewords first, with their probability (mean over the context classes). "
+        f"Contrast: square root of the strength, scaled per row. At most {ROWS} groups of a band, {COLUMNS} "
+        "codewords of a group."
     )
     page.text(20, 42, what, 12, FAINT)
     page.text(20, 58, how, 12, FAINT)
     y = head
     for number, (band, groups) in enumerate(zip(model.coder.bands, shown, strict=True)):
-        _, words, size = band.codewords.shape
-        text = f"band y{number}: {band.groups} groups of {size} channel{'s' * (size > 1)}, {words} words"
+        _, count, size = band.codewords.shape
+        text = f"band y{number}: {band.groups} groups of {size} channel{'s' * (size > 1)}, {count} codewords"
         page.draw.line((20, y + 4, page.image.width - 20, y + 4), fill=RULE)
         text += f"; {len(groups)} groups shown" if len(groups) < band.groups else ""
         page.text(20, y + 9, text, 14)
@@ -72,7 +72,7 @@ def draw_atlas(codec: Codec, quality: float = 50.0) -> Page:
             patches = _patches(model, band, g, order, level)
             for column, (k, patch) in enumerate(zip(order, patches, strict=True)):
                 x = left + column * across
-                page.paste(Image.fromarray(patch.repeat(_ZOOM, 0).repeat(_ZOOM, 1)), x, y)
+                page.image.paste(Image.fromarray(patch.repeat(_ZOOM, 0).repeat(_ZOOM, 1)), (x, y))
                 page.text(x + _PATCH / 2, y + _PATCH + 7, f"{100 * chance[k]:.2g} %", 10, FAINT, "mm")
             y += down
         y += 2
@@ -104,8 +104,8 @@ def _patches(
 ) -> NDArray[np.uint8]:
     """Pixels (N, 24, 24, 3) of the codewords `order` (N,) of a group; grey where one changes nothing."""
     y = torch.zeros(len(order) + 1, model.coder.channels, _FIELD, _FIELD, device=model.device)
-    words = torch.from_numpy(band.codewords[group, order] * VALUE_STEP).to(model.device, torch.float32)
-    y[:-1, list(band.channels_of(group)), _FIELD // 2, _FIELD // 2] = words
+    chosen = torch.from_numpy(band.codewords[group, order] * VALUE_STEP).to(model.device, torch.float32)
+    y[:-1, list(band.channels_of(group)), _FIELD // 2, _FIELD // 2] = chosen
     t = torch.full((len(y),), level / LEVEL_MAX, device=model.device)
     start = (_FIELD * BLOCK - _CROP) // 2
     pixels = model.networks.synthesise(y, t)[:, :, start : start + _CROP, start : start + _CROP]

@@ -27,7 +27,7 @@ class CodebookUsage:
     Attributes:
         band: "y0", "y1", ... of the latent, "z0" of the hyper-latent.
         channels: those that the codebook quantises.
-        words: number of codewords.
+        codewords: their number.
         perplexity: mean over the tables of all context classes.
         perplexity_middle: of the table of the middle context class.
         norms: smallest, median and largest norm of a codeword, in quantiser steps.
@@ -36,7 +36,7 @@ class CodebookUsage:
     band: str
     group: int
     channels: tuple[int, ...]
-    words: int
+    codewords: int
     perplexity: float
     perplexity_middle: float
     norms: tuple[float, ...]
@@ -64,7 +64,7 @@ def codebook_use(codec: Codec) -> list[CodebookUsage]:
                     band=f"{kind}{number}",
                     group=g,
                     channels=band.channels_of(g),
-                    words=int(band.codewords.shape[1]),
+                    codewords=int(band.codewords.shape[1]),
                     perplexity=float(by_class[g].mean()),
                     perplexity_middle=float(central[g]),
                     norms=tuple(norms[:, g].tolist()),
@@ -91,17 +91,15 @@ def draw_usage(uses: Sequence[CodebookUsage], name: str) -> Page:
     page.text(714, 46, "smallest to largest, and median", 12, FAINT)
     for row, (band, members) in enumerate(bands.items()):
         y = 84 + row * strip
-        words = members[0].words
-        page.text(
-            20, y, f"band {band}: {len(members)} groups of {len(members[0].channels)}, {words} words", 14
-        )
+        count, size = members[0].codewords, len(members[0].channels)
+        page.text(20, y, f"band {band}: {len(members)} groups of {size}, {count} codewords", 14)
         base = y + 24 + tall
         page.box(left, y + 24, left + wide, base, TRACK)
-        for count in sorted({1, 4, 16, 64, 256, words}):
-            if count <= words and (count == words or np.log2(words / count) > 0.6):
-                at = base - tall * np.log2(count) / np.log2(words)
+        for mark in sorted({1, 4, 16, 64, 256, count}):
+            if mark <= count and (mark == count or np.log2(count / mark) > 0.6):
+                at = base - tall * np.log2(mark) / np.log2(count)
                 page.draw.line((left - 4, at, left + wide - 1, at), fill=RULE)
-                page.text(left - 8, at, str(count), 11, FAINT, "rm")
+                page.text(left - 8, at, str(mark), 11, FAINT, "rm")
         top = max(member.norms[2] for member in members)
         floor = base + 14 + low
         page.text(left - 8, floor, "0", 11, FAINT, "rm")
@@ -110,8 +108,8 @@ def draw_usage(uses: Sequence[CodebookUsage], name: str) -> Page:
         pitch = min(wide / len(members), 40)
         for g, member in enumerate(members):
             x0, x1 = left + g * pitch + 1, left + (g + 1) * pitch - (1 if pitch > 4 else 0)
-            page.box(x0, base - tall * np.log2(member.perplexity) / np.log2(words), x1, base, STRONG)
-            at = base - tall * np.log2(member.perplexity_middle) / np.log2(words)
+            page.box(x0, base - tall * np.log2(member.perplexity) / np.log2(count), x1, base, STRONG)
+            at = base - tall * np.log2(member.perplexity_middle) / np.log2(count)
             page.box(x0, at - 1, x1, at + 2, _MIDDLE_MARK)
             lowest, median, largest = (floor - low * norm / max(top, 1e-9) for norm in member.norms)
             page.box(x0, largest, x1, max(lowest, largest + 1), SOFT)
@@ -127,7 +125,7 @@ def _numbers(page: Page, x: int, y: int, members: Sequence[CodebookUsage]) -> No
     middle = [member.perplexity_middle for member in members]
     lines = (
         f"perplexity {statistics.mean(mean):.1f}  ({min(mean):.1f} to {max(mean):.1f}),",
-        f"{statistics.mean(mean) / members[0].words:.0%} of {members[0].words} words",
+        f"{statistics.mean(mean) / members[0].codewords:.0%} of {members[0].codewords} codewords",
         f"middle class {statistics.mean(middle):.1f}  ({min(middle):.1f} to {max(middle):.1f})",
     )
     for n, line in enumerate(lines):

@@ -44,14 +44,10 @@ class Page:
         if x1 - x0 >= 1 and y1 - y0 >= 1:
             self.draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=fill)
 
-    def paste(self, picture: Image.Image, x: int, y: int) -> None:
-        """Draw a picture with its top left corner at x, y."""
-        self.image.paste(picture, (x, y))
-
     def scale_bar(self, x: int, y: int, height: int, top: float, unit: str) -> None:
         """A heat scale from 0 to `top`, upright, with its numbers and unit; about 90 pixels wide."""
         shades = heat(np.linspace(1, 0, height))[:, None].repeat(18, axis=1)
-        self.paste(Image.fromarray(shades), x, y)
+        self.image.paste(Image.fromarray(shades), (x, y))
         for part in (1.0, 0.75, 0.5, 0.25, 0.0):
             at = y + round((1 - part) * (height - 1))
             self.draw.line((x + 18, at, x + 22, at), fill=INK)

@@ -12,8 +12,8 @@ pooling by the root of the Hann-weighted mean square:
     d(x, y) = 1 - sum over l, c of (alpha_lc T_lc + beta_lc S_lc) / sum over l, c of (alpha_lc + beta_lc)
     T = (2 m_x m_y + C) / (m_x^2 + m_y^2 + C)    S = (2 v_xy + C) / (v_x + v_y + C)    C = 1e-6
 
-The weights of the networks do not ship with the package: `python -m vqcodec.metrics.fetch_weights` fetches
-them. Both distances are differentiable in their inputs; the weights take no gradient.
+The weights of the networks do not ship with the package: `python -m benchmarks.fetch_weights`
+fetches them, in a checkout. Both distances are differentiable in their inputs; the weights take no gradient.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.weights.zoo import user_folder
 
 FOLDER_VARIABLE = "VQCODEC_PERCEPTUAL"
-FETCH = "python -m vqcodec.metrics.fetch_weights"
+FETCH = "python -m benchmarks.fetch_weights"
 NETWORKS = ("alexnet", "vgg16")
 
 _ALEXNET = ((4, 2, False), (1, 2, True), (1, 1, True), (1, 1, False), (1, 1, False))

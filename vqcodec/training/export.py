@@ -23,13 +23,7 @@ from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.blocks import LEVEL_KNOTS
 from vqcodec.model.codebook import VectorQuantizer
-from vqcodec.model.integer_conv import (
-    BIAS_MAX,
-    CONTEXT_STEP,
-    HYPER_STEP,
-    VALUE_STEP,
-    QuantizableConv,
-)
+from vqcodec.model.integer_conv import BIAS_MAX, CONTEXT_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops, load_images

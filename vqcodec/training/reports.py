@@ -87,10 +87,6 @@ class Averages:
                 _, bpp, bpp_z, mse, cost = (v / row[0] for v in row)
                 # Nothing is synthesised where the prior is trained alone.
                 psnr = round(-10 * math.log10(max(mse, 1e-10)), 3) if mse else None
-                result[name] = {
-                    "bpp": round(bpp, 4),
-                    "bpp_z": round(bpp_z, 5),
-                    "psnr": psnr,
-                    "cost": round(cost, 4),
-                }
+                rates = {"bpp": round(bpp, 4), "bpp_z": round(bpp_z, 5)}
+                result[name] = rates | {"psnr": psnr, "cost": round(cost, 4)}
         return result

