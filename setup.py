@@ -21,7 +21,17 @@ FLAGS = [
 ]
 # A fused multiply-add rounds once where the format asks for twice: pixels would depend on the machine.
 FLAGS.append("-ffp-contract=off")
-SHARED = ["arrays", "isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni", "conv_amx"]
+SHARED = [
+    "arrays",
+    "isa",
+    "pool",
+    "conv",
+    "conv_portable",
+    "conv_avx2",
+    "conv_avxvnni",
+    "conv_avx512vnni",
+    "conv_amx",
+]
 MODULES = {
     "_kernels": [
         *("kernels_module", "kernels_maps", "kernels_picture", "held", "conv_layer"),
@@ -44,7 +54,9 @@ class BuildWithFlags(build_ext):
         if self.compiler.compiler_type in ("unix", "mingw32"):
             more = os.environ.get("VQCODEC_CFLAGS", "").split()
             ext.extra_compile_args = [*FLAGS, *more]
-            ext.extra_link_args = ["-pthread", "-lm", *more] if self.compiler.compiler_type == "unix" else more
+            ext.extra_link_args = (
+                ["-pthread", "-lm", *more] if self.compiler.compiler_type == "unix" else more
+            )
         super().build_extension(ext)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.entropy.engines import ENGINES
 from vqcodec.bitstream import parse
 from vqcodec.compress.codeword_search import BandSearch, OffsetSearch
 from vqcodec.entropy.class_offsets import ClassOffsets, offset_counts
@@ -12,7 +13,6 @@ from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
 from vqcodec.entropy.table_set import RowTables
 from vqcodec.entropy.tables import TOTAL, encode_probabilities, make_powers
 from vqcodec.inspect.bit_report import count_bits
-from vqcodec.native.choice import built
 
 LEVELS = (8, 3)
 RIGHT = 3 * 3 + 1 + 3  # one class up in the first context number
@@ -24,10 +24,8 @@ def offsets() -> ClassOffsets:
     return ClassOffsets(offset_counts(LEVELS), LEVELS)
 
 
-@pytest.fixture(params=["native", "torch"])
+@pytest.fixture(params=ENGINES)
 def engine(request, monkeypatch) -> None:
-    if request.param == "native" and built("_entropy") is None:
-        pytest.skip("the C engine was not built")
     monkeypatch.setenv("VQCODEC_ENGINE", request.param)
 
 

@@ -90,8 +90,9 @@ class OffsetSearch:
             given = tables.native, np.ascontiguousarray(index), np.ascontiguousarray(classes)
             native.offsets(*given, self.moved, self.own, self.shape, self.zero, threads(), chosen)
             return chosen
+        symbols = _Symbols(tables, index, classes)
         best = np.full(index.shape[1], self.zero)
-        least = self._cost(tables, index, classes, best)
+        least = self._cost(symbols, best)
         unmoved = least - self.own[self.zero]
         stride = len(self.own)
         for size in self.shape:
@@ -99,15 +100,31 @@ class OffsetSearch:
             rest = best - best // stride % size * stride
             for step in range(size):
                 numbers = rest + step * stride
-                found = self._cost(tables, index, classes, numbers)
+                found = self._cost(symbols, numbers)
                 best, least = np.where(found < least, numbers, best), np.minimum(found, least)
         if least.sum() >= unmoved.sum():
             best[:] = self.zero
         return best.astype(np.int32)
 
-    def _cost(
-        self, tables: RowTables, index: np.ndarray, classes: np.ndarray, numbers: np.ndarray
-    ) -> np.ndarray:
-        """Units (G,) of indices (n, G) after these offsets (G,), and the offsets' own."""
-        moved = np.arange(len(numbers)) * tables.classes + self.moved[numbers, classes]
-        return tables.prices(moved, index).sum(0) + self.own[numbers]
+    def _cost(self, symbols: _Symbols, numbers: np.ndarray) -> np.ndarray:
+        """Units (G,) of a band's symbols after these offsets (G,), and the offsets' own."""
+        moved = self.moved[numbers[symbols.groups], symbols.classes]
+        return symbols.cost(moved) + self.own[numbers]
+
+
+class _Symbols:
+    """A band's symbols, those that are alike only once: their groups, classes, indices and numbers (n,)."""
+
+    def __init__(self, tables: RowTables, index: np.ndarray, classes: np.ndarray) -> None:
+        self.tables, self.count = tables, index.shape[1]
+        first = np.arange(self.count) * tables.classes
+        alike, self.numbers = np.unique((first + classes) * tables.words + index, return_counts=True)
+        table, self.index = np.divmod(alike, tables.words)
+        self.groups, self.classes = np.divmod(table, tables.classes)
+
+    def cost(self, classes: np.ndarray) -> np.ndarray:
+        """Units (G,) with these classes (n,) instead of their own."""
+        total = np.zeros(self.count, dtype=np.int64)
+        prices = self.tables.prices(self.groups * self.tables.classes + classes, self.index)
+        np.add.at(total, self.groups, prices * self.numbers)
+        return total

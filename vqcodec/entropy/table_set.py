@@ -113,7 +113,7 @@ class RowTables(TableSet):
         return entropy_extension().Tables(self._rows, self._bins, self._powers)
 
     def prices(self, numbers: np.ndarray, symbols: np.ndarray) -> np.ndarray:
-        """-ln p of symbols in tables of these numbers, both (n, G), nearly exact: int64 in units."""
+        """-ln p of symbols in tables of these numbers, both (n,), nearly exact: int64 in units."""
         self._find_logs(np.unique(numbers))
         assert self._least is not None
         groups, classes = divmod(numbers, self.classes)

@@ -2,6 +2,29 @@
 #include "isa.h"
 #include "module.h"
 
+static PyObject *isa(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return PyUnicode_FromString(vq_isa_name(vq_isa_now()));
+}
+
+static PyObject *choose_isa(PyObject *module, PyObject *name)
+{
+    (void)module;
+    const char *text = PyUnicode_AsUTF8(name);
+    if (text == NULL)
+        return NULL;
+    if (vq_isa_choose(text) != 0)
+        return PyErr_Format(PyExc_ValueError, "no instruction set is called %R", name);
+    return isa(module, NULL);
+}
+
+static PyMethodDef functions[] = {
+    {"isa", isa, METH_NOARGS, "isa(): the instruction set in use."},
+    {"choose_isa", choose_isa, METH_O, "choose_isa(name): use it, or the best below that this CPU has; its name."},
+    {NULL, NULL, 0, NULL},
+};
+
 static int add_all(PyObject *module)
 {
     if (vq_isa_start() != 0) {
@@ -21,6 +44,7 @@ static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "vqcodec.native._entropy",
     .m_doc = "Range coder, tables, integer prior and codeword search in C.",
+    .m_methods = functions,
     .m_slots = slots,
 };
 

@@ -47,8 +47,13 @@ Py_buffer *vq_view_strided(vq_views *views, PyObject *object, vq_type type, cons
 {
     Py_buffer *view = next(views);
     int flags = PyBUF_FORMAT | PyBUF_STRIDES | (writable ? PyBUF_WRITABLE : 0), last = axes - 1;
-    if (view == NULL || PyObject_GetBuffer(object, view, flags) < 0)
+    if (view == NULL)
         return NULL;
+    if (PyObject_GetBuffer(object, view, flags) < 0) {
+        if (!PyErr_ExceptionMatches(PyExc_MemoryError))
+            PyErr_Format(PyExc_ValueError, "%s must be an array, and writable if written to", name);
+        return NULL;
+    }
     views->count++;
     if (!vq_is(view, type) || view->ndim != axes) {
         PyErr_Format(PyExc_ValueError, "%s is of another type or number of axes", name);
