@@ -21,11 +21,21 @@ FLAGS = [
 ]
 # A fused multiply-add rounds once where the format asks for twice: pixels would depend on the machine.
 FLAGS.append("-ffp-contract=off")
-SHARED = ["arrays", "isa", "pool", "conv", "conv_portable", "conv_avx2", "conv_avxvnni", "conv_avx512vnni", "conv_amx"]
+SHARED = [
+    "arrays",
+    "isa",
+    "pool",
+    "conv",
+    "conv_portable",
+    "conv_avx2",
+    "conv_avxvnni",
+    "conv_avx512vnni",
+    "conv_amx",
+]
 MODULES = {
     "_kernels": [
-        *("kernels_module", "kernels_maps", "kernels_picture", "held", "conv_layer"),
-        *("block", "convolve", "mend", "picture", "quantise"),
+        *("kernels_module", "kernels_maps", "kernels_picture", "kernels_restore", "held", "conv_layer"),
+        *("block", "convolve", "mend", "picture", "quantise", "restore"),
         *("rows", "rows_portable", "rows_avx2", "rows_avx512"),
     ],
 }
