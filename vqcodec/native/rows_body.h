@@ -9,36 +9,62 @@
 #error "float32 is not computed in float32 here: pixels would differ"
 #endif
 
-/* rint() to an integer for |v| < 2^22: a sum with 1.5 * 2^23 has no bits for fractions, and rounds half to
- * even. */
-VQ_TARGET VQ_INLINE int32_t nearest(float v)
+VQ_TARGET VQ_INLINE int32_t bits_of(float v)
 {
-    v += 12582912.0f;
     int32_t bits;
     memcpy(&bits, &v, sizeof bits);
-    return bits - 0x4B400000;
+    return bits;
 }
 
-/* Bounds are integers, so it does not matter that they come before rounding. */
-VQ_TARGET VQ_INLINE int32_t clamped(float v, float low, float high)
+VQ_TARGET VQ_INLINE float float_of(int32_t bits)
 {
-    v = v > low ? v : low;
-    v = v < high ? v : high;
-    return nearest(v);
+    float v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+/* rint() to an integer for |v| < 2^22: a sum with 1.5 * 2^23 has no bits for fractions, and rounds half to
+   even. */
+VQ_TARGET VQ_INLINE int32_t nearest(float v)
+{
+    return bits_of(v + 12582912.0f) - 0x4B400000;
+}
+
+/* Clamping is done in the bits of numbers, whose order is that of integers: compilers have vectors for that.
+   Bounds are integers, so it does not matter that they come before rounding. */
+
+/* rint(v) between 0 and `high`. */
+VQ_TARGET VQ_INLINE int32_t unsigned_nearest(float v, float high)
+{
+    int32_t bits = bits_of(v);
+    bits = bits > 0 ? bits : 0;
+    bits = bits < bits_of(high) ? bits : bits_of(high);
+    return nearest(float_of(bits));
+}
+
+/* rint(v) between -high and `high`. */
+VQ_TARGET VQ_INLINE int32_t signed_nearest(float v, float high)
+{
+    const int32_t bits = bits_of(v), sign = bits & INT32_MIN;
+    int32_t size = bits & INT32_MAX;
+    size = size < bits_of(high) ? size : bits_of(high);
+    return nearest(float_of(size | sign));
 }
 
 VQ_TARGET static void to_bytes(const float *restrict in, const float *restrict inverse, size_t count,
                                uint8_t *restrict out)
 {
-    for (size_t i = 0; i < count; i++)
-        out[i] = (uint8_t)(clamped(in[i] * inverse[i], -128, 127) + 128);
+    for (size_t i = 0; i < count; i++) {
+        const int32_t level = signed_nearest(in[i] * inverse[i], 128) + 128;
+        out[i] = (uint8_t)(level < 255 ? level : 255);
+    }
 }
 
 VQ_TARGET static void to_words(const float *restrict in, const float *restrict inverse, size_t count,
                                int16_t *restrict out)
 {
     for (size_t i = 0; i < count; i++)
-        out[i] = (int16_t)clamped(in[i] * inverse[i], -32767, 32767);
+        out[i] = (int16_t)signed_nearest(in[i] * inverse[i], 32767);
 }
 
 /* Outputs at once: with a number known to the compiler there is no rest in its vectors. */
@@ -94,11 +120,11 @@ VQ_TARGET VQ_INLINE void some_bytes(const int32_t *restrict sums, size_t stride,
         add += first;
         for (int x = 0; x < pixels; x++, sums += stride, out += step, add += add_step)
             for (int i = 0; i < n; i++)
-                out[i] = (uint8_t)clamped(VALUE(i) + add[i], 0, 255);
+                out[i] = (uint8_t)unsigned_nearest(VALUE(i) + add[i], 255);
     } else {
         for (int x = 0; x < pixels; x++, sums += stride, out += step)
             for (int i = 0; i < n; i++)
-                out[i] = (uint8_t)clamped(VALUE(i), 0, 255);
+                out[i] = (uint8_t)unsigned_nearest(VALUE(i), 255);
     }
 }
 
