@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vqcodec.engine.operations import CELL_CHANNELS, Bytes, Floats, Layer, Words
 from vqcodec.native import _kernels
 
+MOST_THREADS = 1 << 16
 Scaled = tuple[Layer, Floats, Floats]
 """A layer, and S and B of its outputs."""
 
@@ -24,9 +25,9 @@ class NativeOps:
         """Share each operation's work among `threads` threads.
 
         Raises:
-            ValueError: there is not at least one.
+            ValueError: there is not at least one, or far too many.
         """
-        if threads < 1:
+        if not 1 <= threads <= MOST_THREADS:
             raise ValueError(f"{threads} threads")
         self.threads = threads
 

@@ -12,7 +12,7 @@ PyObject *vq_py_quantise(PyObject *module, PyObject *args)
         return NULL;
     const int words = vq_type_of(out_object) == VQ_S16;
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     const Py_buffer *h = vq_hold_map(&held, h_object, VQ_F32, -1, "h");
     const float *inverse = h ? vq_hold_vector(&held, inverse_object, h->shape[2], "inverse") : NULL;
     const Py_buffer *out =
@@ -38,7 +38,7 @@ PyObject *vq_py_convolve(PyObject *module, PyObject *args)
         return NULL;
     const int eight = layer->dot == VQ_DOT8, floats = vq_type_of(out_object) == VQ_F32;
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     vq_require(&held, !floats || add_object == Py_None || add_object == out_object,
                "add must be out, or None");
     const Py_buffer *x = vq_hold_map(&held, x_object, eight ? VQ_U8 : VQ_S16, layer->inputs, "x");
@@ -85,7 +85,7 @@ PyObject *vq_py_block(PyObject *module, PyObject *args)
             return NULL;
     const Py_ssize_t channels = layers[0]->inputs;
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     vq_require(&held,
                layers[0]->dot == VQ_DOT8 && layers[1]->dot == VQ_DOT8 &&
                    layers[1]->inputs == layers[0]->outputs && layers[1]->outputs == channels &&

@@ -11,7 +11,7 @@ PyObject *vq_py_shuffle(PyObject *module, PyObject *args)
         return NULL;
     const vq_type type = vq_type_of(x_object);
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     vq_require(&held, n >= 1 && n <= 64, "n is out of bounds");
     const Py_buffer *x = vq_hold_map(&held, x_object, type, -1, "x");
     if (!x)
@@ -42,7 +42,7 @@ PyObject *vq_py_lap(PyObject *module, PyObject *args)
         return NULL;
     const Py_ssize_t square[] = {16, 16};
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     const Py_buffer *x = vq_hold_map(&held, x_object, VQ_F32, -1, "x");
     const Py_buffer *matrix = vq_hold(&held, matrix_object, VQ_F32, 2, square, 0, "matrix");
     const Py_buffer *out = x ? vq_hold(&held, out_object, VQ_F32, 3, x->shape, 1, "out") : NULL;
@@ -74,7 +74,7 @@ PyObject *vq_py_cells(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOi:cells", &u_object, &out_object, &threads))
         return NULL;
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     const Py_buffer *u = hold_picture(&held, u_object, "u");
     if (!u)
         return vq_end(&held, 0);
@@ -98,7 +98,7 @@ PyObject *vq_py_mend(PyObject *module, PyObject *args)
         return NULL;
     const Py_ssize_t any[] = {3, -1, 5, 5}, square[] = {3, 3};
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     const Py_buffer *kernels = vq_hold(&held, kernels_object, VQ_S16, 4, any, 0, "kernels");
     const Py_ssize_t count = kernels ? kernels->shape[1] : 0;
     vq_require(&held, count >= 1 && count <= 64, "too many kernels, or none");

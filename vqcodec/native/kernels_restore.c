@@ -32,7 +32,7 @@ PyObject *vq_py_restore(PyObject *module, PyObject *args)
                           &threads))
         return NULL;
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     vq_restoration task = {.sense = hold_scaled(&held, sense, VQ_DOT16, 3, 24)};
     const int features = held.failed ? 0 : task.sense.layer->outputs;
     task.lead = hold_scaled(&held, lead, VQ_DOT8, 1, -1);
