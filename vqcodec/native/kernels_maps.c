@@ -18,8 +18,9 @@ PyObject *vq_py_quantise(PyObject *module, PyObject *args)
     const Py_buffer *out =
         inverse ? vq_hold(&held, out_object, words ? VQ_S16 : VQ_U8, 3, h->shape, 1, "out") : NULL;
     if (out) {
-        Py_BEGIN_ALLOW_THREADS status = vq_quantise(threads, h->buf, (size_t)(h->shape[0] * h->shape[1]),
-                                                    (size_t)h->shape[2], inverse, words, out->buf);
+        Py_BEGIN_ALLOW_THREADS
+        status = vq_quantise(threads, h->buf, (size_t)(h->shape[0] * h->shape[1]), (size_t)h->shape[2],
+                             inverse, words, out->buf);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, status);
@@ -65,7 +66,8 @@ PyObject *vq_py_convolve(PyObject *module, PyObject *args)
             .add = add ? add->buf : NULL,
             .out = vq_dense(out->buf, (size_t)layer->outputs * out->itemsize, width),
         };
-        Py_BEGIN_ALLOW_THREADS status = vq_convolve(threads, &task);
+        Py_BEGIN_ALLOW_THREADS
+        status = vq_convolve(threads, &task);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, status);
@@ -101,8 +103,9 @@ PyObject *vq_py_block(PyObject *module, PyObject *args)
         bias[i] = vq_hold_vector(&held, biases[i], layers[i]->outputs, "bias");
     }
     if (bias[1]) {
-        Py_BEGIN_ALLOW_THREADS status = vq_block(threads, h->buf, (int)h->shape[0], (int)h->shape[1], inverse,
-                                                 layers[0], scale[0], bias[0], layers[1], scale[1], bias[1]);
+        Py_BEGIN_ALLOW_THREADS
+        status = vq_block(threads, h->buf, (int)h->shape[0], (int)h->shape[1], inverse, layers[0], scale[0],
+                          bias[0], layers[1], scale[1], bias[1]);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, status);

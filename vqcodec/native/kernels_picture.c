@@ -26,8 +26,9 @@ PyObject *vq_py_shuffle(PyObject *module, PyObject *args)
     const Py_buffer *out = vq_hold(&held, out_object, type, 3, back ? reverse : forth, 1, "out");
     if (out) {
         const Py_ssize_t *small = back ? reverse : x->shape;
-        Py_BEGIN_ALLOW_THREADS vq_shuffle(threads, x->buf, (int)small[0], (int)small[1], n,
-                                          (size_t)(small[2] / (n * n) * x->itemsize), back, out->buf);
+        Py_BEGIN_ALLOW_THREADS
+        vq_shuffle(threads, x->buf, (int)small[0], (int)small[1], n,
+                   (size_t)(small[2] / (n * n) * x->itemsize), back, out->buf);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, 0);
@@ -51,8 +52,8 @@ PyObject *vq_py_lap(PyObject *module, PyObject *args)
     vq_require(&held, !out || x->shape[2] <= 1 << 16, "too many channels");
     vq_require(&held, !out || x->buf != out->buf, "x must not be out");
     if (!held.failed) {
-        Py_BEGIN_ALLOW_THREADS vq_lap(threads, x->buf, (int)x->shape[0], (int)x->shape[1], (int)x->shape[2],
-                                      matrix->buf, out->buf);
+        Py_BEGIN_ALLOW_THREADS
+        vq_lap(threads, x->buf, (int)x->shape[0], (int)x->shape[1], (int)x->shape[2], matrix->buf, out->buf);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, 0);
@@ -81,8 +82,8 @@ PyObject *vq_py_cells(PyObject *module, PyObject *args)
     const Py_ssize_t shape[] = {u->shape[0] / 2, u->shape[1] / 2, 24};
     const Py_buffer *out = vq_hold(&held, out_object, VQ_S16, 3, shape, 1, "out");
     if (out) {
-        Py_BEGIN_ALLOW_THREADS status =
-            vq_cells(threads, u->buf, (int)u->shape[0], (int)u->shape[1], out->buf);
+        Py_BEGIN_ALLOW_THREADS
+        status = vq_cells(threads, u->buf, (int)u->shape[0], (int)u->shape[1], out->buf);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, status);
@@ -112,8 +113,9 @@ PyObject *vq_py_mend(PyObject *module, PyObject *args)
     const Py_buffer *colour = vq_hold(&held, colour_object, VQ_F32, 2, square, 0, "colour");
     const Py_buffer *out = vq_hold(&held, out_object, VQ_U8, 3, u->shape, 1, "out");
     if (out) {
-        Py_BEGIN_ALLOW_THREADS status = vq_mend(threads, u->buf, cells->buf, f->buf, (int)h, (int)w,
-                                                kernels->buf, (int)count, colour->buf, out->buf);
+        Py_BEGIN_ALLOW_THREADS
+        status = vq_mend(threads, u->buf, cells->buf, f->buf, (int)h, (int)w, kernels->buf, (int)count,
+                         colour->buf, out->buf);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, status);

@@ -65,7 +65,8 @@ PyObject *vq_py_restore(PyObject *module, PyObject *args)
         task.count = (int)count;
         task.colour = colour->buf;
         task.out = out->buf;
-        Py_BEGIN_ALLOW_THREADS status = vq_restore(threads, &task);
+        Py_BEGIN_ALLOW_THREADS
+        status = vq_restore(threads, &task);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, status);
