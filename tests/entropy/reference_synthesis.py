@@ -73,7 +73,7 @@ class Synthesis:
             scale, bias = scale * (1 + f), bias * (1 + f) + m
         near = window(x, weight.shape[1])
         acc = np.tensordot(weight.astype(np.int64).transpose(0, 3, 1, 2), near, 3)
-        if name.rpartition(".")[2] in ("conv1", "conv2", "guide", "mix", "filter"):
+        if name.rpartition(".")[2] in ("conv1", "conv2", "last", "guide", "mix", "filter"):
             size = np.abs(weight.astype(int))
             assert weight.dtype == np.int8
             assert size.max() <= 64
@@ -115,10 +115,11 @@ class Synthesis:
         h = shuffle(self.layer("expand", byte(h, self.get("expand.step"), 32767)), 2)
         h = self.blocks("fine", h)
         u = self.lap(shuffle(self.layer("linear", q), 16))
-        u = u + shuffle(self.layer("last", byte(h, self.get("last.step"), 32767)), 8)
-        return self.restored(u, h)
+        last = byte(h, self.get("last.step"))
+        u = u + shuffle(self.layer("last", last), 8)
+        return self.restored(u, last)
 
-    def restored(self, u: Floats, h: Floats) -> NDArray[np.uint8]:
+    def restored(self, u: Floats, guide: Integers) -> NDArray[np.uint8]:
         name, rows, columns = "restoration", u.shape[1] // 2, u.shape[2] // 2
         across, down = (abs(np.diff(u, axis=a, append=u.take([-1], a))) for a in (2, 1))
         d = np.concatenate([across, down, abs(across - down)])
@@ -130,7 +131,6 @@ class Synthesis:
         first, second = (self.get(f"{name}.{part}.step").astype(np.float64) for part in ("mix", "filter"))
         f = self.get(f"{name}.sense.modulation")[:, : len(first)]
         guided = np.concatenate([np.tile(f, 16), np.zeros((9, 16 * len(first)))], 1)
-        guide = byte(h, self.get(f"{name}.guide.step"))
         g = shuffle(self.layer(f"{name}.guide", guide, np.tile(first, 16), 1.0, guided), 4)
         inner = relu(self.layer(f"{name}.sense", seen, first) + g)
         m = relu(self.layer(f"{name}.mix", inner, second))

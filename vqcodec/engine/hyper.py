@@ -36,9 +36,10 @@ class HyperAnalysis:
         """z (ceil(h/4), ceil(w/4), Z) of y (h, w, M) in steps of the quantiser, whose border is repeated."""
         ops = self._ops
         rows, columns = (-side % 4 for side in y.shape[:2])
-        size = np.minimum(np.rint(np.abs(y) * np.float32(LATENT_UNITS)), LATENT_MAX).astype(np.int32)
-        steps = self._steps[size]
-        companded = np.where(y < 0, -steps, steps)
+        size = np.abs(y) * np.float32(LATENT_UNITS)
+        size = np.minimum(np.rint(size, out=size), LATENT_MAX, out=size)
+        companded = self._steps.take(size.astype(np.int32))
+        np.negative(companded, out=companded, where=y < 0)
         companded = np.pad(companded, ((0, rows), (0, columns), (0, 0)), mode="edge")
         h = ops.conv16_relu(ops.unshuffle(ops.enter(companded), 2), *self._squeeze.at(0))
         h = ops.conv8_relu(h, *self._mix.at(0))

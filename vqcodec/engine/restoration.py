@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vqcodec.engine.layers import Arrays, Convolution, inverse
+from vqcodec.engine.layers import Arrays, Convolution
 from vqcodec.engine.operations import CELL_SCALE, KERNEL_SUM_MAX, SIGNED_ZERO, Bytes, Floats, Operations
 from vqcodec.tiling import windows
 
@@ -35,7 +35,6 @@ class Restoration:
             KeyError, ValueError: an array is missing, or of another type or shape.
         """
         self._ops, modulation = ops, arrays[f"{name}.sense.modulation"]
-        self._guide_inverse = inverse(arrays[f"{name}.guide.step"])
         first, second = arrays[f"{name}.mix.step"], arrays[f"{name}.filter.step"]
         # The guide is added before the modulation, which scales it and shifts the sum only once.
         factors = np.tile(modulation[:, : len(first)], GUIDE_CELLS**2)
@@ -53,10 +52,9 @@ class Restoration:
         gain = np.concatenate([np.ones(12), gates.astype(np.float64)])
         self._filter = Convolution(ops, arrays, f"{name}.filter", gain=gain, zero=0)
 
-    def __call__(self, u: Floats, h: Floats, level: int) -> Bytes:
-        """Pixels (8H, 8W, 3) of u (8H, 8W, 3) around 0, with the last features h (H, W, C) of g_s."""
-        guide = self._ops.quantise8(h, self._guide_inverse)
-        rows, columns = h.shape[:2]
+    def __call__(self, u: Floats, guide: Bytes, level: int) -> Bytes:
+        """Pixels (8H, 8W, 3) of u (8H, 8W, 3) around 0, with the last features (H, W, C) of g_s."""
+        rows, columns = guide.shape[:2]
         parts = []
         for strip in windows((rows, columns), (STRIP // STRIDE, columns), halo=1):
             pixels = strip.scaled(STRIDE)

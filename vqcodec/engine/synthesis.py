@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vqcodec.engine.layers import Arrays, Convolution, inverse, read_blocks
 from vqcodec.engine.levels import between_knots, exp
-from vqcodec.engine.operations import Bytes, Operations
+from vqcodec.engine.operations import SIGNED_ZERO, Bytes, Operations
 from vqcodec.engine.restoration import Restoration
 from vqcodec.tiling import BLOCK
 
@@ -42,7 +42,7 @@ class Synthesis:
         self._expand = Convolution(ops, arrays, f"{name}.expand")
         self._fine = read_blocks(ops, arrays, f"{name}.fine")
         self._last_inverse = inverse(arrays[f"{name}.last.step"])
-        self._last = Convolution(ops, arrays, f"{name}.last")
+        self._last = Convolution(ops, arrays, f"{name}.last", zero=SIGNED_ZERO)
         self._restoration = Restoration(ops, arrays, f"{name}.restoration")
 
     def __call__(self, y_hat: NDArray[Any], level: int) -> Bytes:
@@ -58,9 +58,9 @@ class Synthesis:
             block(h, level)
         samples = ops.shuffle(ops.conv16(latent, *self._linear.at(level)), BLOCK)
         u = ops.lap(samples, self._lapping)
-        detail = ops.conv16(ops.quantise16(h, self._last_inverse), *self._last.at(level))
-        u = u + ops.shuffle(detail, BLOCK // 2)
-        return self._restoration(u, h, level)
+        features = ops.quantise8(h, self._last_inverse)
+        u = u + ops.shuffle(ops.conv8(features, *self._last.at(level)), BLOCK // 2)
+        return self._restoration(u, features, level)
 
     def inverse(self, level: int) -> NDArray[np.float32]:
         """What an integer latent is multiplied by (M,) to be quantised again, in steps of its own."""

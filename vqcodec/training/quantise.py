@@ -107,7 +107,6 @@ def _bound(largest: float) -> float:
 
 
 _LARGEST = {
-    "g_a.first": "head",
     "g_a.reduce": "down",
     "g_a.last": "tail",
     "h_a.squeeze": "squeeze",
@@ -116,7 +115,6 @@ _LARGEST = {
     "g_s.expand": "up",
     "g_s.restoration.sense": "restoration.look",
     "g_s.linear": "",
-    "g_s.last": "",
 }
 """Layers in 16 bits, and those of the float model whose outputs bound theirs; none where they are samples."""
 
@@ -127,8 +125,7 @@ def _synthesis_steps(ranges: Ranges) -> Steps:
         **ranges.blocks("blocks_deep", "g_s.coarse"),
         **ranges.blocks("blocks_wide", "g_s.fine"),
         "g_s.expand.step": ranges.words("up"),
-        "g_s.last.step": ranges.words("tail"),
-        f"{restoration}.guide.step": ranges.signed("restoration.guide"),
+        "g_s.last.step": ranges.signed("tail"),
         f"{restoration}.mix.step": ranges.rectified("restoration.mix"),
         f"{restoration}.filter.step": ranges.rectified("restoration.draw"),
     }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.engine import quantised
-from vqcodec.engine.analysis import LAPPED_SCALE, PIXEL_STEP
+from vqcodec.engine.analysis import LAPPED_STEP, PIXEL_STEP
 from vqcodec.engine.hyper import COMPANDED_STEP
 from vqcodec.engine.operations import CELL_CHANNELS, CELL_SCALE, LOG_SCALE, WORD_MAX
 
@@ -23,16 +23,21 @@ CELL_STEPS = np.array([LN2 / LOG_SCALE] * 9 + [1 / CELL_SCALE] * 12 + [1.0] * (C
 """Real values of a unit of each channel of the restoration's cells: natural logarithms, then samples."""
 _FIXED = {
     "g_s.restoration.sense": CELL_STEPS,
-    "g_a.linear": np.array([PIXEL_STEP / LAPPED_SCALE]),
+    "g_a.linear": np.array([LAPPED_STEP]),
     "g_a.first": np.array([PIXEL_STEP]),
     "h_a.squeeze": np.array([COMPANDED_STEP]),
 }
-_SHARED = {"g_s.linear": "g_s.latent", "g_s.first": "g_s.latent"}
+_SHARED = {
+    "g_s.linear": "g_s.latent",
+    "g_s.first": "g_s.latent",
+    "g_s.restoration.guide": "g_s.last",
+}
+"""Layers with the inputs of another, or with the latent."""
 _SQUARES = ("g_a.reduce", "h_a.last")
 """Layers whose inputs are squares of 2x2 positions; a step belongs to a channel of one position."""
-_BYTES = re.compile(r".*\.conv[12]|g_s\.restoration\.(guide|mix|filter)|h_a\.mix")
+_BYTES = re.compile(r".*\.conv[12]|g_a\.first|g_s\.last|g_s\.restoration\.(guide|mix|filter)|h_a\.mix")
 """Layers with inputs and weights in 8 bits."""
-_NARROW = ("g_s.last", "g_a.first", "g_a.reduce", "g_a.last", "h_a.squeeze", "h_a.last")
+_NARROW = ("g_a.reduce", "g_a.last", "h_a.squeeze", "h_a.last")
 """Layers with inputs in 16 bits that lose nothing by weights in 8."""
 
 

@@ -45,6 +45,8 @@ _SQUARES = {
 }
 """Layers that put out (axis 0) or take in (axis 3) the positions of a square as channels, and its side."""
 _RESTORATION = "g_s.restoration"
+_HALF_PIXEL = 0.5 / 255
+"""From 127.5, around which the float model has pixels, to 128."""
 _COLOUR: NDArray[np.float64] = OPPONENT.astype(np.float64)
 
 
@@ -62,6 +64,10 @@ def to_layers(tensors: Tensors) -> Reals:
     if "g_a.shortcut" in reals:
         filters = reals.pop("g_a.shortcut")
         reals["g_a.linear.weight"] = filters.transpose(0, 2, 3, 1).reshape(len(filters), 1, 1, -1)
+    if "g_a.first.weight" in reals:
+        reals["g_a.first.bias"] = reals["g_a.first.bias"] + _HALF_PIXEL * reals["g_a.first.weight"].sum(
+            (1, 2, 3)
+        )
     opponent = np.einsum("dc,mcij->ijdm", _COLOUR, reals.pop("g_s.shortcut"))
     reals["g_s.linear.weight"] = opponent.reshape(-1, 1, 1, opponent.shape[3])
     reals["g_s.first.weight"] = reals["g_s.first.weight"] / reals.pop("g_s.deviation")
@@ -81,6 +87,10 @@ def to_parameters(reals: Tensors) -> Reals:
     if "g_a.linear.weight" in parts:
         filters = parts.pop("g_a.linear.weight")
         parts["g_a.shortcut"] = filters.reshape(len(filters), 16, 16, 3).transpose(0, 3, 1, 2)
+    if "g_a.first.weight" in parts:
+        parts["g_a.first.bias"] = parts["g_a.first.bias"] - _HALF_PIXEL * parts["g_a.first.weight"].sum(
+            (1, 2, 3)
+        )
     filters = parts.pop("g_s.linear.weight").reshape(16, 16, 3, -1)
     parts["g_s.shortcut"] = np.einsum("dc,ijdm->mcij", _COLOUR, filters)
     parts["g_s.deviation"] = dct_filters(filters.shape[3])[1].numpy().astype(np.float64)
