@@ -73,21 +73,14 @@ class VqCodec:
         device: str = "cpu",
         effort: int = 1,
         realism: float = 0,
-        precision: str = "float32",
     ) -> None:
-        """precision: as for `vqcodec.load`; by default float32, whose pixels are alike on every machine."""
-        from vqcodec.model.precision import in_bfloat16  # noqa: PLC0415  imports torch, others do without
-
-        bf16 = in_bfloat16(precision, device)
-        self.codec = vqcodec.load(model, device=device, precision="bfloat16" if bf16 else "float32")
+        self.codec = vqcodec.load(model, device=device)
         self.name = VQCODEC + (f"-e{effort}" if effort != 1 else "") + (f"-r{realism:g}" if realism else "")
         self.settings: dict[str, Any] = {"metadata": "none", "tile": tile, "device": device, "effort": effort}
         # Another strength is another dial, whose results must not be taken for this one's.
         self.settings["dial"] = dial.STRENGTH
         if realism:
             self.settings["realism"] = realism
-        if bf16:
-            self.settings["precision"] = "bfloat16"
 
     @property
     def versions(self) -> dict[str, str]:
@@ -129,15 +122,15 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 CODEC_NAMES = (*_ANCHORS, *_OPTIONS)
 
 
-def make(name: str, *, model: str = "default", device: str = "cpu", precision: str = "float32") -> Codec:
-    """Build the codec called `name`; `model`, `device` and `precision` are for vqcodec only.
+def make(name: str, *, model: str = "default", device: str = "cpu") -> Codec:
+    """Build the codec called `name`; `model` and `device` are for vqcodec only.
 
     Raises:
         KeyError: there is no such codec.
     """
     if name in _ANCHORS:
         return _ANCHORS[name]
-    return VqCodec(model, device=device, precision=precision, **_OPTIONS[name])
+    return VqCodec(model, device=device, **_OPTIONS[name])
 
 
 def match(codec: Codec, pixels: Pixels, size: int) -> bytes:

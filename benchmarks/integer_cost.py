@@ -1,12 +1,12 @@
-"""What exactness costs: the integer path and its real bytes against the float prior with the same weights.
+"""What exactness costs: integers and their real bytes against the same model in floating point.
 
     python -m benchmarks.integer_cost STATE WEIGHTS --eval photos/ --levels 0 64 128 192 252
 
-Three measurements of every picture, all with the transforms of the weights file:
+Three measurements of every picture:
 
-    float   the state's prior, codebooks and probabilities in float32, estimated rate
+    float   the state's transforms, prior, codebooks and probabilities in float32, estimated rate
     grids   the same with prior, codewords and context classes on their integer grids, estimated rate
-    real    segments coded and decoded with the weights file, whose tables were counted on real pictures
+    real    segments coded and decoded with the weights file: transforms in integers, counted tables
 
 Rate and distortion move together, so each is also given as the difference of J = lambda 255^2 MSE + bpp in
 per cent of the float rate: the change of rate at equal distortion. WEIGHTS must be an export of STATE.
@@ -29,20 +29,20 @@ from benchmarks.rate_distortion import read_pixels
 from benchmarks.report.curves import table
 from benchmarks.report.results import dump
 from vqcodec.codec import Codec
+from vqcodec.compress.feedback import to_tensor
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.errors import VQCodecError
 from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.vqvae import VQVAE, lambda_of_level
+from vqcodec.tiling import whole
 from vqcodec.training.data import find_images
+from vqcodec.training.export import export_prior
 from vqcodec.training.state import load_state
 from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.loaded import LoadedModel
-from vqcodec.weights.packing import is_packed, pack, unpack
 
 SCHEMA = 1
 PATHS = ("float", "grids", "real")
-HALF_PRECISION = (6e-4, 4e-8)
-"""Difference, relative and absolute, that rounding to half precision may leave in a state's export."""
 
 DEFINITION = {
     "bpp": "float, grids: estimated bits; real: 8 x bytes of the segments, no container; mean of pictures",
@@ -54,7 +54,7 @@ DEFINITION = {
 
 
 def load_pair(state: Path, weights: Path) -> tuple[VQVAE, Codec]:
-    """The float model with the transforms of the weights file, and the codec of that file.
+    """The float model of the state, and the codec of the weights file.
 
     Raises:
         ModelNotFound: the weights file cannot be used.
@@ -65,24 +65,18 @@ def load_pair(state: Path, weights: Path) -> tuple[VQVAE, Codec]:
     shipped = LoadedModel.load(weights)
     if shipped.config != model.config:
         raise ValueError(f"{weights} and {state} have different sizes")
-    trained = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, parameter in shipped.transforms.named_parameters():
-            state_has = trained[name].detach()
-            if is_packed(name, state_has.shape):
-                state_has = torch.from_numpy(unpack(pack(name, state_has.numpy()))[name])
-            difference = float((parameter - state_has).norm())
-            relative, absolute = HALF_PRECISION
-            if difference > relative * float(parameter.norm()) + absolute * math.sqrt(parameter.numel()):
-                raise ValueError(f"{weights} was not exported from {state}: {name} differs")
-            trained[name].copy_(parameter)
+    for name, array in export_prior(model).items():
+        if not np.array_equal(shipped.coding[name], array):
+            raise ValueError(f"{weights} was not exported from {state}: {name} differs")
     return model, Codec.of(shipped)
 
 
 @torch.inference_mode()
 def estimate(model: VQVAE, pixels: Pixels, level: int) -> tuple[float, Pixels]:
     """Estimated bits of both latents, and the decoded pixels (H, W, 3), with the grids as `model` is set."""
-    output = model(PaddedPixels(pixels).x, torch.tensor([level / LEVEL_MAX]))
+    source = PaddedPixels(pixels)
+    x = to_tensor(source.window(whole(source.shape)), torch.device("cpu")) / 255
+    output = model(x, torch.tensor([level / LEVEL_MAX]))
     picture = output.picture[0, :, : pixels.shape[0], : pixels.shape[1]]
     rounded = picture.clamp(0, 1).mul(255).round().to(torch.uint8)
     return float(output.bits_y + output.bits_z), np.ascontiguousarray(rounded.permute(1, 2, 0).numpy())

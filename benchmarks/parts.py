@@ -26,12 +26,13 @@ def split(call: Callable[[], object], parts: Mapping[str, Sequence[Callable[...,
 
 def vqcodec_parts() -> dict[str, list[Callable[..., Any]]]:
     """The parts of vqcodec; the rest is search, range coder and container."""
-    from vqcodec.entropy.integer_prior import IntegerPrior  # noqa: PLC0415  the others need neither
-    from vqcodec.model.decoder import SynthesisTransform  # noqa: PLC0415  imports torch
-    from vqcodec.model.encoder import AnalysisTransform  # noqa: PLC0415
+    from vqcodec.engine.analysis import Analysis  # noqa: PLC0415  the others need none of these
+    from vqcodec.engine.synthesis import Synthesis  # noqa: PLC0415
+    from vqcodec.entropy.integer_prior import IntegerPrior  # noqa: PLC0415
+    from vqcodec.entropy.native_prior import NativePrior  # noqa: PLC0415
 
     return {
-        "prior": [IntegerPrior.hyper, IntegerPrior.predict],
-        "analysis": [AnalysisTransform.forward],
-        "synthesis": [SynthesisTransform.forward],
+        "prior": [IntegerPrior.hyper, IntegerPrior.predict, NativePrior.hyper, NativePrior.predict],
+        "analysis": [Analysis.__call__],
+        "synthesis": [Synthesis.__call__],
     }

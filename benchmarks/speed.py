@@ -57,7 +57,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """All figures of one codec, thread count and size in this process."""
     name, threads, side = args.codecs[0], args.threads[0], args.sides[0]
     started = time.perf_counter()
-    make = functools.partial(codecs.make, model=args.model, device=args.devices[0], precision="auto")
+    make = functools.partial(codecs.make, model=args.model, device=args.devices[0])
     codec = _with_threads(make(name), threads)
     loaded = time.perf_counter() - started
     pixels = read_pixels(args.image)
@@ -91,7 +91,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "peak_mib": peak_mib(),
     }
     if isinstance(codec, codecs.VqCodec):
-        figures |= {"precision": codec.settings.get("precision", "float32"), **_png_seconds(pixels)}
+        figures |= _png_seconds(pixels)
     return figures
 
 

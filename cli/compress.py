@@ -70,7 +70,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 )
 @options.metadata
 @click.option("--strip-gps", is_flag=True, help="Leave out where the picture was taken.")
-@options.loading
+@options.model
 @click.option("--dry-run", is_flag=True, help="Write nothing, only report sizes.")
 @click.option("--compare", is_flag=True, hidden=True, help="Decode again and report PSNR and MS-SSIM.")
 @options.common

@@ -38,8 +38,6 @@ class Conversion:
     no_progress: bool
     model: str | None
     device: str
-    batch_size: int | None
-    precision: str
 
     @classmethod
     def take(cls, reporter: Reporter, options: dict[str, Any]) -> Conversion:
@@ -84,7 +82,7 @@ class Conversion:
         reporter = self.reporter
         workers = worker_count(self.jobs, len(jobs), self.device)
         device = "cpu" if workers > 1 else self.device
-        models = open_models(device, reporter, batch_size=self.batch_size, precision=self.precision)
+        models = open_models(device, reporter)
         seen = sys.stderr.isatty() and not (self.no_progress or reporter.quiet)
         reporter.bar = Bar(len(jobs) if seen else 0)
         try:

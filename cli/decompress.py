@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="Picture format (png, jpg, webp, avif, tiff, bmp, ppm) instead of the suffix; required for stdout.",
 )
 @options.metadata
-@options.loading
+@options.model
 @click.option(
     "--realism",
     type=click.FloatRange(0, 1),

@@ -15,7 +15,7 @@ import click
 
 from vqcodec.devices import check_device
 from vqcodec.image.metadata import parse_kinds
-from vqcodec.types import PRECISIONS, Limits, Region
+from vqcodec.types import Limits, Region
 from vqcodec_cli.ui import Reporter
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -156,26 +156,6 @@ model = together(
         help="auto, cpu, cuda, cuda:N or mps.",
     ),
 )
-
-loading = together(
-    model,
-    click.option(
-        "--batch-size",
-        type=click.IntRange(min=1),
-        hidden=True,
-        metavar="N",
-        help="Tiles of a picture that go through the network at once.  [default: 1 on a CPU, else 8]",
-    ),
-    click.option(
-        "--precision",
-        type=click.Choice(PRECISIONS),
-        default="auto",
-        show_default=True,
-        hidden=True,
-        help="Of the transforms; auto is bfloat16 where the CPU has matrix units for it.",
-    ),
-)
-"""The arguments of `vqcodec.load`."""
 
 max_pixels = click.option(
     *("--max-pixels", "limits"),

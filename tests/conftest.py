@@ -31,7 +31,6 @@ from vqcodec_cli.main import main
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
     from vqcodec.decompress.tile_decoder import TileDecoder
-    from vqcodec.weights.loaded import LoadedModel
 
 Pixels = NDArray[np.uint8]
 
@@ -212,10 +211,10 @@ def perceptual_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def without_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
     """No tile uses class offsets, of which the rate that training estimates knows nothing."""
-    from vqcodec.compress.search import OffsetSearch  # noqa: PLC0415  imports torch
+    from vqcodec.compress.codeword_search import OffsetSearch  # noqa: PLC0415  as above
 
     def still(self: OffsetSearch, search: object, index: Any, classes: object) -> NDArray[np.int64]:
-        return np.full(len(index), self.zero)
+        return np.full(index.shape[1], self.zero)
 
     monkeypatch.setattr(OffsetSearch, "__call__", still)
 
@@ -226,22 +225,6 @@ def tiny_codec(tiny_weights: Path) -> Codec:
     from tests.tiny import load_codec  # noqa: PLC0415  as above
 
     return load_codec(tiny_weights)
-
-
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
-    """Batch size and bfloat16 of every model that is loaded from here on."""
-    from vqcodec.weights.loaded import LoadedModel  # noqa: PLC0415  as above
-
-    seen: list[tuple[int, bool]] = []
-    load = LoadedModel.load
-
-    def watched(path: Path, device: str, batch: int, bf16: bool) -> LoadedModel:
-        seen.append((batch, bf16))
-        return load(path, device, batch, bf16)
-
-    monkeypatch.setattr(LoadedModel, "load", watched)
-    return seen
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from tests.tiny import load_codec
 from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
-from vqcodec.entropy.range_coder import SegmentReader, TableSet
+from vqcodec.entropy.range_coder import SegmentReader
+from vqcodec.entropy.table_set import TableSet
 
 WEIGHTS = "tiny.safetensors"
 SUMS = "SHA256SUMS"
@@ -48,12 +49,14 @@ def decode(codec: Codec, data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int
         "level": header.level,
         "tile": header.tile,
     }
-    symbols: list[NDArray[np.int64]] = []
+    symbols: list[NDArray[Any]] = []
     read = SegmentReader.read
 
-    def recorded(self: SegmentReader, tables: NDArray[np.int64], models: TableSet) -> NDArray[np.int64]:
-        symbols.append(read(self, tables, models))
-        return symbols[-1]
+    def recorded(self: SegmentReader, classes: NDArray[Any], models: TableSet) -> NDArray[Any]:
+        found = read(self, classes, models)
+        # Group by group.
+        symbols.append(np.moveaxis(found, -1, 0).reshape(-1) if found.ndim > 1 else found)
+        return found
 
     with patch.object(SegmentReader, "read", recorded):
         latent = codec.decoder.latent(container.segments, **where)

@@ -19,17 +19,19 @@ from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops
 from vqcodec.training.export import export
 from vqcodec.training.perceptual.players import FROZEN
+from vqcodec.training.quantise import quantise, quantise_decoder, some_batches
 from vqcodec.training.trainer import Trainer
-from vqcodec.weights.checkpoint import load_weights
+from vqcodec.weights.checkpoint import Arrays, load_weights
 from vqcodec.weights.loaded import LoadedModel
+from vqcodec.weights.restore import restore
 from vqcodec.weights.writing import add_realism, save_weights
 
 Pixels = NDArray[np.uint8]
 
 
-def load_codec(path: Path, device: str = "cpu", batch: int = 1, bf16: bool = False) -> Codec:
-    """A codec of a weights file, by itself in float32, whose pixels are alike on every machine."""
-    return Codec.of(LoadedModel.load(path, device, batch, bf16))
+def load_codec(path: Path, device: str = "cpu") -> Codec:
+    """A codec of a weights file."""
+    return Codec.of(LoadedModel.load(path, device))
 
 
 TINY = ModelConfig(
@@ -105,7 +107,12 @@ def write_tiny(path: Path, model: VQVAE | None = None) -> tuple[bytes, bytes]:
     """Export a tiny model to a weights file; returns bitstream_id and decoder_id."""
     model = tiny_model() if model is None else model
     arrays = export(model, Crops(pictures(), seed=1), batches=8, side=64)
-    return save_weights(path, model, arrays, {"name": "tiny"})
+    return save_weights(path, model.config, tiny_integers(model), arrays, {"name": "tiny"})
+
+
+def tiny_integers(model: VQVAE) -> Arrays:
+    """Its transforms as a weights file has them."""
+    return quantise(model, some_batches(pictures(), 64))
 
 
 @torch.no_grad()
@@ -131,9 +138,13 @@ def random_prior_(model: VQVAE, seed: int, spread: float = 1.0) -> None:
 def add_random_realism(source: Path, path: Path) -> None:
     """Copy a weights file with a perceptual decoder that is anything but the fidelity decoder."""
     torch.manual_seed(0)
-    parameters = load_weights(source).transforms.g_s.named_parameters()
-    tuned = {n: p + 0.05 * torch.randn_like(p) for n, p in parameters if not any(f in n for f in FROZEN)}
-    add_realism(source, tuned, path)
+    weights = load_weights(source)
+    model = restore(weights).requires_grad_(False)
+    for name, parameter in model.g_s.named_parameters():
+        if not any(part in name for part in FROZEN):
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    step = weights.transforms["g_s.latent.step"]
+    add_realism(source, quantise_decoder(model, model.g_s, some_batches(pictures(), 64), step), path)
 
 
 _ALEXNET = [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)]

@@ -12,48 +12,30 @@ from vqcodec.codec import Codec
 from vqcodec.devices import check_device as check_device
 from vqcodec.devices import resolve_device as resolve_device
 from vqcodec.errors import ModelMismatch
-from vqcodec.types import PRECISIONS
 from vqcodec.weights import zoo
+from vqcodec.weights.loaded import LoadedModel
 
-GPU_BATCH = 8
 
-
-def load(
-    model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
-    *,
-    device: str = "auto",
-    batch_size: int | None = None,
-    precision: str = "auto",
-) -> Codec:
+def load(model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, *, device: str = "auto") -> Codec:
     """Load a model.
 
     Args:
         model: a name on the search path (see `vqcodec.weights.zoo`), or the path of a .safetensors file.
-        device: "auto" (a CUDA device if there is one, else the CPU), "cpu", "cuda", "cuda:N" or "mps". One
-            that is not there falls back to the CPU with a RuntimeWarning.
-        batch_size: tiles of a picture that go through a network at once, about 0.3 GB of memory each; None
-            means 1 on a CPU, which gains nothing by more, and 8 elsewhere.
-        precision: of the transforms: "float32", "bfloat16", or "auto", which is bfloat16 on a CPU with
-            matrix units for it, and faster there. Indices decode alike in either; pixels of float32 differ by
-            1 of 255 at most between machines.
+        device: where efforts above 1 search: "auto" (a CUDA device if there is one, else the CPU), "cpu",
+            "cuda", "cuda:N" or "mps". One that is not there falls back to the CPU with a RuntimeWarning. All
+            else runs on the CPU.
 
     Raises:
         ModelNotFound: no such model, or a damaged file.
-        ValueError: an unknown kind of device or precision, or a `batch_size` below 1.
+        ValueError: an unknown kind of device.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
+    check_device(device)
     path = zoo.find_model(model)
-    chosen, note = resolve_device(device)
-    if note:
-        warnings.warn(note, RuntimeWarning, stacklevel=2)
-    from vqcodec.model.precision import in_bfloat16  # noqa: PLC0415  torch is imported here and not before
-    from vqcodec.weights.loaded import LoadedModel  # noqa: PLC0415
-
-    batch = batch_size or (1 if chosen == "cpu" else GPU_BATCH)
-    return Codec.of(LoadedModel.load(path, chosen, batch, in_bfloat16(precision, chosen)))
+    if device != "auto":  # which is settled where a device is needed, for only that should wait for torch
+        device, note = resolve_device(device)
+        if note:
+            warnings.warn(note, RuntimeWarning, stacklevel=2)
+    return Codec.of(LoadedModel.load(path, device))
 
 
 class ModelCache:
@@ -63,7 +45,7 @@ class ModelCache:
     """
 
     def __init__(self, **options: Any) -> None:
-        """options: device, batch_size and precision, as for `load`."""
+        """options: device, as for `load`."""
         self._options = options
         self._loaded: dict[str, Codec] = {}
         self._lock = threading.Lock()

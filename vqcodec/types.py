@@ -16,7 +16,6 @@ LEVEL_MAX = 252
 EFFORT_MAX = 9
 """The encoder's longest search; 1 is none."""
 
-PRECISIONS = ("auto", "float32", "bfloat16")
 """What the transforms may be asked to run in."""
 
 

@@ -16,16 +16,6 @@ from tests.tiny import picture
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_results_of_another_precision_are_other_results(
-    bench: Callable[[str], ModuleType], tiny_weights: Path
-) -> None:
-    full, half = (
-        bench("codecs").make("vqcodec", model=str(tiny_weights), precision=kind)
-        for kind in ("float32", "bfloat16")
-    )
-    assert half.settings == full.settings | {"precision": "bfloat16"}
-
-
 @pytest.mark.parametrize("name", ["jpeg", "jpeg2000", "webp", "avif", "avif-psnr", "jxl"])
 def test_anchors_have_the_settings_that_the_published_figures_were_taken_with(bench, name):
     for file in ("kodak.json", "dev.json"):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmarks.evaluate import evaluate
 from benchmarks.variants.train import KINDS
-from tests.tiny import TINY
+from tests.tiny import TINY, tiny_integers
 from vqcodec.training import export
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import Crops, find_images, load_images
@@ -120,7 +120,7 @@ def test_real_bytes_follow_the_grids_when_the_tables_are_the_model_s(
     model, _ = load_state(state)
     crops = Crops(load_images(pictures, 64), seed=0)
     arrays = export.export(model, crops, batches=1, side=64, pseudo=1e12)
-    save_weights(weights, model, arrays, {"name": "tiny"})
+    save_weights(weights, model.config, tiny_integers(model), arrays, {"name": "tiny"})
     command = [str(state), str(weights), "--eval", str(pictures), "--levels", "60", "252", "--out", str(out)]
     assert benchmark_module.main(command) == 0
     assert "real at equal MSE" in capsys.readouterr().out
@@ -145,8 +145,9 @@ def test_weights_of_another_state_are_refused(
 ) -> None:
     state, weights = work / "vector" / "state.safetensors", tmp_path / "other.safetensors"
     other, _ = load_state(state)
-    other.g_a.head.weight.data.mul_(1.005)
+    other.prior.middle[0].get_parameter("bias").data.add_(1.0)
     crops = Crops(load_images(pictures, 64), seed=0)
-    save_weights(weights, other, export.export(other, crops, batches=1, side=64), {"name": "other"})
+    arrays = export.export(other, crops, batches=1, side=64)
+    save_weights(weights, other.config, tiny_integers(other), arrays, {"name": "other"})
     assert benchmark_module.main([str(state), str(weights), "--eval", str(pictures)]) == 1
     assert "was not exported from" in capsys.readouterr().err

@@ -87,7 +87,8 @@ def test_the_size_is_that_of_a_real_weights_file(tmp_path: Path, capsys: pytest.
     model = VQVAE(TINY)
     picture = np.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     path = tmp_path / "tiny.safetensors"
-    save_weights(path, model, export(model, Crops([picture], seed=0), batches=1, side=64), {"name": "tiny"})
+    arrays = export(model, Crops([picture], seed=0), batches=1, side=64)
+    save_weights(path, model.config, tiny.tiny_integers(model), arrays, {"name": "tiny"})
     assert main([str(path)]) == 0
     assert f"weights file: {path.stat().st_size:,} bytes" in capsys.readouterr().out
 

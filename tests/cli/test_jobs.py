@@ -34,7 +34,6 @@ def test_two_processes_give_the_bytes_of_one(vqcodec, photos, tmp_path, tiny_wei
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"nothing")
     words = ["compress", *photos, bad, "-q", 70, "-m", tiny_weights, "-j", 2, "--json", "--compare"]
-    words += ["--precision", "float32"]
     run = vqcodec(*words)
     assert run.code == 3
     assert run.err.splitlines() == [

@@ -33,8 +33,6 @@ Flags and policies (test_x without a file is in test_flags or test_terminal):
     --metadata, --strip-gps                     test_commands: test_metadata_flag; test_gps
     -d auto|cpu|cuda[:N]|mps                    test_commands: test_model_and_device_options
     --realism, --region, --preview              test_realism, test_region, test_preview
-    --batch-size                                test_windows: test_how_many_go_through_at_once
-    --precision                                 test_precision: test_the_precision_that_is_asked_for
     --allow-partial, --max-pixels               test_errors
     -r, --ext                                   test_commands: test_output_dir_mirrors
     --compare: PSNR and MS-SSIM                 test_compare_has_ms_ssim; test_similarity

@@ -10,7 +10,8 @@ from tests.compress.test_refine import cost
 from tests.tiny import load_codec, picture
 from vqcodec.codec import Codec
 from vqcodec.compress import feedback
-from vqcodec.compress.feedback import PARTS, Feedback
+from vqcodec.compress.efforts import PARTS
+from vqcodec.compress.feedback import Feedback
 from vqcodec.compress.search import SCALE
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.metrics.rate_distortion import mse
@@ -21,12 +22,12 @@ LEVEL = 150
 T = torch.tensor([LEVEL / 252])
 
 
-def latent(codec: Codec, x: np.ndarray) -> torch.Tensor:
-    """What a greedy file of x decodes to, (1, M, h, w)."""
+def latent(codec: Codec, x: np.ndarray) -> np.ndarray:
+    """What a greedy file of x decodes to, (h, w, M)."""
     height, width = x.shape[:2]
     segments = codec.encode(x, LEVEL, 0).segments
     decoded = codec.decoder.latent(segments, width=width, height=height, level=LEVEL, tile=0)
-    return torch.from_numpy(decoded.transpose(2, 0, 1).astype(np.float32))[None] / SCALE
+    return decoded.astype(np.float32) / SCALE
 
 
 def test_every_effort_lowers_the_cost(tiny_codec):
@@ -64,9 +65,9 @@ def test_a_step_of_no_use_does_no_harm(tiny_codec, monkeypatch):
     right = Feedback.move
 
     def wrong(self, target, y_hat, part):
-        before = target.clone()
+        before = target.copy()
         error = right(self, target, y_hat, part)
-        target.copy_(before - 20 * (target - before))
+        target[:] = before - 20 * (target - before)
         return error
 
     monkeypatch.setattr(Feedback, "move", wrong)
@@ -77,7 +78,7 @@ def test_a_step_of_no_use_does_no_harm(tiny_codec, monkeypatch):
 def test_the_choice_is_by_error_and_rate(tiny_codec, more_bytes, kept):
     """A second try with less error is taken, unless its bytes cost more than that is worth."""
     x = picture(64, 64, seed=3)
-    look = Feedback(tiny_codec.model.transforms, PaddedPixels(x), T)
+    look = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL)
     y_hat = latent(tiny_codec, x)
     tries = iter([({(0, 0): [b"0000"]}, 3 * y_hat), ({(0, 0): [b"1111", bytes(more_bytes)]}, y_hat)])
     found, _ = look.search(lambda target, y: next(tries), y_hat, y_hat, (0.25,))
@@ -90,7 +91,7 @@ def test_the_error_is_that_of_the_decoded_picture(tiny_codec, size):
     height, width = size
     x = picture(height, width, seed=7)
     y_hat = latent(tiny_codec, x)
-    found = Feedback(tiny_codec.model.transforms, PaddedPixels(x), T).move(y_hat.clone(), y_hat, 0.0)
+    found = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL).move(y_hat.copy(), y_hat, 0.0)
     segments = tiny_codec.encode(x, LEVEL, 0).segments
     decoded = tiny_codec.decode(segments, width=width, height=height, level=LEVEL, tile=0)
     nats = float(lambda_of_level(T)) * mse(x, decoded) * height * width * np.log(2)
@@ -100,17 +101,17 @@ def test_the_error_is_that_of_the_decoded_picture(tiny_codec, size):
 def test_targets_move_against_the_gradient(tiny_codec):
     """A small step from y_hat itself lowers D by what the slope of the move says."""
     x = picture(96, 80, seed=8)
-    look = Feedback(tiny_codec.model.transforms, PaddedPixels(x), T)
+    look = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL)
     y_hat = latent(tiny_codec, x)
-    target = y_hat.clone()
+    target = y_hat.copy()
     before = look.move(target, y_hat, 1e-3)
     step = target - y_hat
-    after = look.move(target.clone(), target, 0.0)
+    after = look.move(target.copy(), target, 0.0)
     gradient = -2 * SLOPE * step / 1e-3
     assert before - after == pytest.approx(-float((gradient * step).sum()), rel=0.05)
-    same = y_hat.clone()
+    same = y_hat.copy()
     assert look.move(same, y_hat, 0.0) == pytest.approx(before, rel=1e-5)
-    assert torch.equal(same, y_hat)
+    assert np.array_equal(same, y_hat)
 
 
 def test_weights_that_were_loaded_in_inference_mode(tiny_weights, tiny_codec):

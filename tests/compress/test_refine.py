@@ -10,9 +10,8 @@ from PIL import Image
 from tests.tiny import load_codec, picture
 from vqcodec.codec import Codec
 from vqcodec.compress import refine
-from vqcodec.compress.feedback import EFFORT_STEPS, PARTS
+from vqcodec.compress.efforts import EFFORT_STEPS, PARTS
 from vqcodec.compress.refine import Refiner, parts, trusted
-from vqcodec.compress.source import PaddedPixels
 from vqcodec.metrics.rate_distortion import mse
 from vqcodec.model import codebook as quantizer
 from vqcodec.model.vqvae import lambda_of_level
@@ -78,11 +77,10 @@ def test_the_search_never_returns_a_target_that_is_worse(tiny_weights, monkeypat
         y_hat, gradient, j = evaluate(self, *arguments)
         return y_hat, -20 * gradient, j
 
-    x = PaddedPixels(picture(96, 96)).x
-    level = torch.tensor([0.6])
-    y = codec.model.transforms.analyse(x, level)
+    x, level = picture(96, 96), 150
+    y = codec.model.g_a(x, level)
     monkeypatch.setattr(Refiner, "_evaluate", against)
-    assert torch.equal(refiner.refine(x, y, level, EFFORT_STEPS[5]), y)
+    assert np.array_equal(refiner.refine(x, y, level, EFFORT_STEPS[5]), y)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 40), (530, 24)])

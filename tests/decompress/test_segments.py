@@ -6,21 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny import load_codec, picture
-from vqcodec.compress.search import SCALE, BandSearch, TileSearch
+from vqcodec.compress.codeword_search import BandSearch
+from vqcodec.compress.search import SCALE, TileSearch
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.decompress import tile_decoder
-from vqcodec.entropy.tables import nats_from_counts
+from vqcodec.entropy.table_set import RowTables
+from vqcodec.entropy.tables import make_powers, nats_from_counts
 from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
 from vqcodec.errors import CorruptData
 from vqcodec.metrics.rate_distortion import psnr
 from vqcodec.model.codebook import SLOPE
 from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
-from vqcodec.tiling import tiles
+from vqcodec.tiling import tiles, whole
 
 SIZES = [(1, 1), (5000, 1), (1, 300), (17, 33), (64, 64), (200, 130)]
 """Widths and heights."""
@@ -120,7 +121,8 @@ def test_extreme_pictures_round_trip(tiny_codec, latents):
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (16, 16), (17, 33), (40, 31), (8, 64)])
 def test_padding_mirrors_where_it_can_and_repeats_where_not(width, height):
     x = picture(height, width)
-    padded = (PaddedPixels(x).x[0].permute(1, 2, 0) * 255).round().numpy().astype(np.uint8)
+    source = PaddedPixels(x)
+    padded = source.window(whole(source.shape))
     rows, columns = padded.shape[:2]
     assert (rows % 16, columns % 16) == (0, 0)
     assert rows - height < 16
@@ -151,15 +153,14 @@ def test_tiles_cover_everything_once_in_rows(rows, columns, tile):
 
 def test_the_search_finds_the_cheapest_word(tiny_codec):
     random = np.random.default_rng(0)
-    generator = torch.Generator().manual_seed(0)
     for band in tiny_codec.model.coder.bands:
-        search = BandSearch(band.codewords, band.tables.counts, VALUE_STEP, "cpu", 8.5)
-        residual = torch.randn(5, 6, band.channels, generator=generator) * 3
-        classes = random.integers(band.classes, size=(5, 6, band.groups))
-        index = search(residual, torch.from_numpy(classes))
+        search = BandSearch(band.codewords, band.tables, VALUE_STEP, 8.5)
+        residual = random.normal(size=(5, 6, band.channels)).astype(np.float32) * 3
+        classes = random.integers(band.classes, size=(5, 6, band.groups)).astype(np.int32)
+        index = search(residual, classes)
         nats = nats_from_counts(band.tables.counts).astype(np.float64)
         for y, x, g in np.ndindex(*index.shape):
-            vector = residual[y, x, g :: band.groups].double().numpy()
+            vector = residual[y, x, g :: band.groups].astype(np.float64)
             distance = ((vector - band.codewords[g] / SCALE) ** 2).sum(1)
             cost = 8.5 * distance + nats[g * band.classes + classes[y, x, g]]
             assert cost[index[y, x, g]] <= cost.min() + 1e-3
@@ -168,9 +169,8 @@ def test_the_search_finds_the_cheapest_word(tiny_codec):
 def test_the_search_finds_the_cheapest_word_of_the_hyper_latent(tiny_codec, monkeypatch):
     coder, level = tiny_codec.model.coder, 150
     (band,) = coder.hyper_bands
-    z = torch.randn(1, band.channels, 2, 3, generator=torch.Generator().manual_seed(1)) * 0.4
-    search = TileSearch(coder, tiny_codec.model.transforms, "cpu", greedy=True)
-    monkeypatch.setattr(tiny_codec.model.transforms, "hyper_latent", lambda y: z)
+    z = np.random.default_rng(1).normal(size=(2, 3, band.channels)) * 0.4
+    search = TileSearch(coder, lambda y: z, greedy=True)
     seen = []
     read = band.__class__.look_up
 
@@ -180,11 +180,11 @@ def test_the_search_finds_the_cheapest_word_of_the_hyper_latent(tiny_codec, monk
         return read(self, index)
 
     monkeypatch.setattr(band.__class__, "look_up", watch)
-    y = torch.zeros(1, coder.channels, 8, 12)
+    y = np.zeros((8, 12, coder.channels), dtype=np.float32)
     search.encode(y, y, level)
     nats = nats_from_counts(band.tables.counts).astype(np.float64)
     for row, column, g in np.ndindex(*seen[0].shape):
-        vector = z[0, g :: band.groups, row, column].double().numpy()
+        vector = z[row, column, g :: band.groups]
         distance = ((vector - band.codewords[g] * HYPER_STEP) ** 2).sum(1)
         cost = SLOPE * distance + nats[g * band.classes + level // LEVELS_PER_CLASS]
         assert cost[seen[0][row, column, g]] <= cost.min() + 1e-3
@@ -192,9 +192,10 @@ def test_the_search_finds_the_cheapest_word_of_the_hyper_latent(tiny_codec, monk
 
 def test_the_search_takes_the_lowest_of_equals():
     words = np.array([[[0], [32], [0], [32]]])
-    search = BandSearch(words, np.full((1, 4), 2**22), 1 / 32, "cpu")
-    residual = torch.tensor([0.0, 1.0, 0.5]).reshape(1, 3, 1)
-    assert search(residual, torch.zeros(1, 3, 1, dtype=torch.long)).ravel().tolist() == [0, 1, 0]
+    tables = RowTables(np.zeros((1, 1, 4), np.uint8), (1,), make_powers())
+    search = BandSearch(words, tables, 1 / 32)
+    residual = np.array([0.0, 1.0, 0.5], dtype=np.float32).reshape(1, 3, 1)
+    assert search(residual, np.zeros((1, 3, 1), dtype=np.int32)).ravel().tolist() == [0, 1, 0]
 
 
 # -- missing layers ----------------------------------------------------------------------------

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
+from tests.entropy.engines import ENGINES
 from vqcodec.bitstream import parse
-from vqcodec.compress.search import BandSearch, OffsetSearch
+from vqcodec.compress.codeword_search import BandSearch, OffsetSearch
 from vqcodec.entropy.class_offsets import ClassOffsets, offset_counts
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
-from vqcodec.entropy.tables import TOTAL
+from vqcodec.entropy.table_set import RowTables
+from vqcodec.entropy.tables import TOTAL, encode_probabilities, make_powers
 from vqcodec.inspect.bit_report import count_bits
 
 LEVELS = (8, 3)
@@ -21,6 +22,17 @@ DOWN = 3 * 3 + 1 - 1  # one down in the second
 @pytest.fixture
 def offsets() -> ClassOffsets:
     return ClassOffsets(offset_counts(LEVELS), LEVELS)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request, monkeypatch) -> None:
+    monkeypatch.setenv("VQCODEC_ENGINE", request.param)
+
+
+def tables_of(p: np.ndarray, groups: int) -> RowTables:
+    """Tables of all classes with probabilities (classes, K), alike for all groups."""
+    rows = np.tile(encode_probabilities(p), (groups, 1, 1))
+    return RowTables(rows, (len(p),), make_powers())
 
 
 def test_the_table_of_offsets():
@@ -64,44 +76,38 @@ def test_tables_of_other_classes_are_refused(counts):
         ClassOffsets(counts, LEVELS)
 
 
-def test_offsets_follow_what_is_coded(offsets):
+def test_offsets_follow_what_is_coded(offsets, engine):
     """Symbols drawn from the tables of other classes than the prior says: the search finds these."""
     random = np.random.default_rng(2)
     groups, words, n = 3, 16, 4000
     spread = np.exp(0.35 * np.arange(8))[:, None] * np.array([0.8, 1.0, 1.25])
     weights = np.exp(-np.arange(words) / spread.reshape(-1, 1)) + 1e-4
     p = weights / weights.sum(1, keepdims=True)
-    counts = np.floor(p * (TOTAL - words)).astype(np.int64) + 1
-    counts[:, 0] += TOTAL - counts.sum(1)
-    search = BandSearch(
-        random.normal(size=(groups, words, 1)).round(2), np.tile(counts, (groups, 1)), 1.0, "cpu"
-    )
+    search = BandSearch(random.normal(size=(groups, words, 1)).round(2), tables_of(p, groups), 1.0)
     classes = random.integers(2, 6, (groups, n)) * 3 + 1
     true = np.stack([classes[0], classes[1] + 3 + 1, classes[2] - 6])
     index = np.array([[random.choice(words, p=p[c]) for c in row] for row in true])
-    chosen = OffsetSearch(offsets, "cpu")(search, torch.from_numpy(index), torch.from_numpy(classes))
+    index, classes = (x.T.astype(np.int32) for x in (index, classes))
+    chosen = OffsetSearch(offsets)(search, index, classes)
     places = [np.unravel_index(number, (7, 3)) for number in chosen]
     steps = [(int(first) - 3, int(second) - 1) for first, second in places]
     assert steps[0] == (0, 0)
     assert 3 * steps[1][0] + 2 * steps[1][1] > 3
     assert steps[2][0] == -2
-    few = OffsetSearch(offsets, "cpu")(
-        search, torch.from_numpy(index[:, :2]), torch.from_numpy(classes[:, :2])
-    )
+    few = OffsetSearch(offsets)(search, index[:2], classes[:2])
     assert few.tolist() == [offsets.zero] * groups
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_search_counts_what_offsets_cost(offsets, seed):
+def test_the_search_counts_what_offsets_cost(offsets, engine, seed):
     """Groups of few symbols, where some offsets save less than they cost, against a search by hand."""
     random = np.random.default_rng(seed)
     groups, size, n = 8, 8, 12
     weights = random.random((24, size)) ** 3 + 0.02
-    counts = np.floor(weights / weights.sum(1, keepdims=True) * (TOTAL - size)).astype(np.int64) + 1
-    counts[:, 0] += TOTAL - counts.sum(1)
-    search = BandSearch(np.zeros((groups, size, 1)), np.tile(counts, (groups, 1)), 1.0, "cpu")
+    tables = tables_of(weights / weights.sum(1, keepdims=True), groups)
+    search = BandSearch(np.zeros((groups, size, 1)), tables, 1.0)
     classes, index = random.integers(24, size=(groups, n)), random.integers(size, size=(groups, n))
-    nats = -np.log(counts / TOTAL)
+    nats = -np.log(tables.counts[:24] / TOTAL)
 
     def saving(group: int, number: int, own: bool) -> float:
         moved = offsets.moved[number, classes[group]]
@@ -116,7 +122,7 @@ def test_the_search_counts_what_offsets_cost(offsets, seed):
     assert wanted != [best(group, False) for group in range(groups)]
     if sum(saving(group, number, True) for group, number in enumerate(wanted)) <= 0:
         wanted = [offsets.zero] * groups
-    chosen = OffsetSearch(offsets, "cpu")(search, torch.from_numpy(index), torch.from_numpy(classes))
+    chosen = OffsetSearch(offsets)(search, index.T.astype(np.int32), classes.T.astype(np.int32))
     assert chosen.tolist() == wanted
 
 

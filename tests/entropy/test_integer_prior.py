@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.entropy.engines import ISAS, NATIVE, engine, isa
 from vqcodec.entropy.coding_order import PASSES, PHASES, cut_slices
 from vqcodec.entropy.integer_prior import INPUT_MAX, LATENT_MAX, SUM_LIMIT, IntegerConv, IntegerPrior
+from vqcodec.entropy.native_prior import NativePrior
 from vqcodec.errors import ModelNotFound
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -234,6 +238,20 @@ def predict_reference(arrays, p, place, features, maps, residual, level):
         yield mean, (first * LEVELS[1] + second)[:, :, piece.groups]
 
 
+PRIORS = ["numpy", *ISAS]
+
+
+@contextmanager
+def prior_of(kind, arrays, slices=SLICES):
+    """The prior in numpy, or in C with some instructions."""
+    if kind == "numpy":
+        yield IntegerPrior(arrays, slices, LEVELS)
+    else:
+        with isa(kind):
+            yield NativePrior(NATIVE, arrays, slices, LEVELS)
+
+
+@pytest.mark.parametrize("kind", PRIORS)
 @settings(max_examples=25, deadline=None)
 @given(
     seed=SEEDS,
@@ -242,10 +260,14 @@ def predict_reference(arrays, p, place, features, maps, residual, level):
     level=st.integers(0, 64),
     large=st.booleans(),
 )
-def test_the_whole_prior_is_plain_integer_arithmetic(seed, rows, columns, level, large):
+def test_the_whole_prior_is_plain_integer_arithmetic(kind, seed, rows, columns, level, large):
+    with prior_of(kind, random_prior(np.random.default_rng(seed))) as prior:
+        hold_against_plain_integers(prior, seed, rows, columns, level, large)
+
+
+def hold_against_plain_integers(prior, seed, rows, columns, level, large):
     random = np.random.default_rng(seed)
     arrays = random_prior(random)
-    prior = IntegerPrior(arrays, SLICES, LEVELS)
     z = random.integers(-127, 128, (rows, columns, Z))
     features = prior.hyper(z, level)
     assert np.array_equal(features, hyper_reference(arrays, z, level))
@@ -263,7 +285,7 @@ def test_the_whole_prior_is_plain_integer_arithmetic(seed, rows, columns, level,
             assert np.array_equal(classes, classes_wanted)
             assert classes.min() >= 0
             assert classes.max() < LEVELS[0] * LEVELS[1]
-            state.known.append(residual[:, :, SLICES[n].channels])
+            prior.learn(state, residual[:, :, SLICES[n].channels])
         latent[place.places] = random.integers(-reach, reach + 1, residual.shape)
 
 
@@ -281,5 +303,83 @@ def test_the_random_prior_is_worth_testing():
         used |= set(classes.ravel().tolist())
         assert ((state.hidden > 0) & (state.hidden < 255)).mean() > 0.2
         count = piece.channels.stop - piece.channels.start
-        state.known.append(random.integers(-400, 401, (*mean.shape[:2], count)))
+        prior.learn(state, random.integers(-400, 401, (*mean.shape[:2], count)))
     assert len(used) >= 4
+
+
+def wide_prior(random, width, features, slices):
+    """A prior with weights of the largest size and any number of channels, so that vectors end within."""
+    channels, groups = slices[-1].channels.stop, slices[-1].groups.stop
+
+    def layer(outputs, inputs, kernel, levels):
+        whole = extreme_layer(random, outputs, inputs, kernel, levels)
+        whole["multiplier"] = random.integers(-(2**31), 2**31, outputs).astype(np.int32)
+        whole["shift"] = random.integers(25, 63, outputs).astype(np.uint8)
+        return whole
+
+    arrays = named("prior.hyper1", layer(width + 1, Z, 3, True))
+    arrays |= named("prior.hyper2", layer(4 * features, width + 1, 1, False))
+    arrays |= named("prior.hyper3", layer(features, features, 3, True))
+    for p, place in enumerate(PASSES):
+        arrays |= named(f"prior.enter.{p}", layer(width, place.maps * 3 + features, 3, True))
+        arrays |= named(f"prior.middle.{p}", layer(width, width, 1, False))
+        if place.maps:
+            extremes = random.choice([-(2**15), 2**15 - 1, 1], (4, place.maps, 3, 3))
+            arrays[f"prior.linear.{p - 1}"] = extremes.astype(np.int16)
+    for phase in range(len(PHASES)):
+        arrays |= named(f"prior.leave.{phase}", layer(channels + 2 * groups, width, 1, True))
+    for n in range(len(PHASES) * (len(slices) - 1)):
+        known = slices[1 + n // len(PHASES)].channels.start
+        arrays |= named(f"prior.look.{n}", layer(width - 1, known + width, 1, True))
+        arrays |= named(f"prior.tell.{n}", layer(width, width - 1, 1, False))
+    return arrays | {"prior.compand": 1 + np.arange(127, dtype=np.int32) * 50}
+
+
+@pytest.mark.parametrize("kind", ISAS)
+@pytest.mark.parametrize("threads", [1, 2])
+@settings(max_examples=8, deadline=None)
+@given(
+    seed=SEEDS,
+    width=st.integers(2, 90),
+    features=st.integers(1, 70),
+    rows=st.integers(1, 4),
+    columns=st.integers(1, 30),
+    level=st.integers(0, 64),
+)
+def test_engines_agree_on_extremes_of_any_size(kind, threads, seed, width, features, rows, columns, level):
+    random = np.random.default_rng(seed)
+    slices = cut_slices([(4, 2), (17, 17), (60, 30)], (1, 2))
+    arrays = wide_prior(random, width, features, slices)
+    z = random.choice([-128, 127, 0, 5], (rows, columns, Z))
+    shape = (4 * rows, 4 * columns, slices[-1].channels.stop)
+    latent = random.choice([-LATENT_MAX, LATENT_MAX, 0, 300, -7], shape)
+    known = random.choice([-LATENT_MAX, LATENT_MAX, 0, 300, -7], shape)
+    found = []
+    for prior_kind in ("numpy", kind):
+        with engine("torch", threads), prior_of(prior_kind, arrays, slices) as prior:
+            features_found = prior.hyper(z, level)
+            results = [features_found]
+            for p, place in enumerate(PASSES):
+                phases = [latent.astype(np.int32)[i::2, j::2] for i, j in PHASES]
+                state = prior.open(p, features_found, phases[: place.maps], level)
+                for n, piece in enumerate(slices):
+                    results += [*prior.predict(n, state, level), state.hidden.copy()]
+                    prior.learn(state, known[place.places][:, :, piece.channels])
+            found.append(results)
+    assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("kind", PRIORS)
+def test_no_prior_takes_layers_beyond_the_bounds(kind):
+    arrays = random_prior(np.random.default_rng(0))
+    arrays["prior.middle.2.bias"] = np.full((1, WIDTH), 2**24, dtype=np.int32)
+    with pytest.raises(ModelNotFound, match=r"prior\.middle\.2"), prior_of(kind, arrays):
+        pass
+    arrays = random_prior(np.random.default_rng(0))
+    arrays["prior.look.5.weight"] = arrays["prior.look.5.weight"][:, 1:]
+    with pytest.raises(ValueError, match="slices do not fit"), prior_of(kind, arrays):
+        pass
+    arrays = random_prior(np.random.default_rng(0))
+    arrays["prior.compand"] = np.arange(128, dtype=np.int32)
+    with pytest.raises(ValueError, match="companded"), prior_of(kind, arrays):
+        pass

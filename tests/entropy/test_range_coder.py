@@ -1,4 +1,4 @@
-"""The range coder: round trips, sizes, damage, and a second decoder in plain integers."""
+"""The range coder: round trips, sizes, damage, and a second decoder in plain integers, in every engine."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.entropy.engines import ENGINES, engine
 from tests.entropy.reference_decoder import RangeDecoder
-from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter, TableSet, runs
+from vqcodec.entropy.constriction_coder import runs
+from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
+from vqcodec.entropy.table_set import TableSet
 from vqcodec.entropy.tables import TOTAL, TOTAL_BITS
 from vqcodec.errors import CorruptData
 
@@ -42,10 +45,37 @@ def draw(random: np.random.Generator, counts: np.ndarray, tables: np.ndarray) ->
 
 
 def write(parts: list[tuple[np.ndarray, np.ndarray, TableSet]]) -> bytes:
-    writer = SegmentWriter()
-    for symbols, tables, models in parts:
-        writer.write(symbols, tables, models)
-    return writer.finish()
+    """A segment, the same from all engines."""
+    segments = []
+    for name in ENGINES:
+        with engine(name):
+            writer = SegmentWriter()
+            for symbols, tables, models in parts:
+                writer.write(symbols, tables, models)
+            segments.append(writer.finish())
+    assert segments == segments[:1] * len(segments)
+    return segments[0]
+
+
+def read_all(data: bytes, tables: np.ndarray, models: TableSet) -> np.ndarray:
+    """Symbols of a segment, or CorruptData, the same from all engines."""
+    found: list[np.ndarray | CorruptData] = []
+    for name in ENGINES:
+        with engine(name):
+            try:
+                reader = SegmentReader(data)
+                symbols = reader.read(tables, models)
+                reader.finish()
+                found.append(symbols)
+            except CorruptData as error:
+                found.append(error)
+    first = found[0]
+    for other in found[1:]:
+        assert isinstance(other, CorruptData) == isinstance(first, CorruptData)
+        assert isinstance(other, CorruptData) or np.array_equal(other, first)
+    if isinstance(first, CorruptData):
+        raise first
+    return first
 
 
 CASES = {
@@ -67,9 +97,7 @@ def test_round_trip_and_size(seed, words, number, kind):
     symbols = draw(random, counts, tables)
     models = TableSet(counts)
     data = write([(symbols, tables, models)])
-    reader = SegmentReader(data)
-    assert np.array_equal(reader.read(tables, models), symbols)
-    reader.finish()
+    assert np.array_equal(read_all(data, tables, models), symbols)
     ideal = (TOTAL_BITS - np.log2(counts[tables, symbols])).sum() / 8
     # Eight bytes for the end, and what 24-bit quotients of a 32-bit span lose.
     assert len(data) <= ideal * (1 + 2e-5) + 8
@@ -116,9 +144,7 @@ def test_nothing_is_nothing():
     none = np.empty(0, dtype=np.int64)
     assert write([]) == b""
     assert write([(none, none, models)]) == b""
-    reader = SegmentReader(b"")
-    assert reader.read(none, models).tolist() == []
-    reader.finish()
+    assert read_all(b"", none, models).tolist() == []
 
 
 def test_runs_are_ascending_and_stable():
@@ -153,13 +179,6 @@ def segment():
     symbols = draw(random, counts, tables)
     models = TableSet(counts)
     return write([(symbols, tables, models)]), symbols, tables, models
-
-
-def read_all(data, tables, models):
-    reader = SegmentReader(data)
-    symbols = reader.read(tables, models)
-    reader.finish()
-    return symbols
 
 
 def test_missing_or_added_words_are_found(segment):
@@ -213,3 +232,35 @@ def test_any_bytes_decode_or_are_corrupt(segment, data):
     assert symbols.min() >= 0
     assert symbols.max() < 40
     assert write([(symbols, tables, models)]) == data
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), groups=st.integers(1, 9), n=st.integers(0, 200), classes=st.integers(1, 7)
+)
+def test_groups_come_one_after_the_other(seed, groups, n, classes):
+    """Symbols (n, G) are those of one long list of tables, group by group."""
+    random = np.random.default_rng(seed)
+    models = TableSet(random_counts(random, groups * classes, 30, "skewed"))
+    of = random.integers(classes, size=(n, groups)).astype(np.int32)
+    tables = (of + np.arange(groups) * classes).T.reshape(-1)
+    symbols = draw(random, models.counts, tables)
+    data = write([(symbols, tables, models)])
+    grid = np.ascontiguousarray(symbols.reshape(groups, n).T)
+    assert write([(grid, of, models)]) == data
+    assert np.array_equal(read_all(data, of, models), grid)
+    with pytest.raises(CorruptData):
+        read_all(data + bytes(4), of, models)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_is_no_class_or_symbol_is_refused(name):
+    models = TableSet(counts_of(np.ones((4, 6))))
+    good, far = np.array([0, 3]), 2**33
+    with engine(name):
+        for symbols, tables in (([6, 0], good), ([-1, 0], good), ([0, far], good), ([0, 0], [0, 4])):
+            with pytest.raises(IndexError):
+                SegmentWriter().write(np.array(symbols), np.array(tables), models)
+        for tables in ([0, 4], [-1, 0], [far, 0]):
+            with pytest.raises(IndexError):
+                SegmentReader(bytes(8)).read(np.array(tables), models)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny import TINY, load_codec, picture, pictures
+from tests.tiny import TINY, load_codec, picture, pictures, tiny_integers
 from vqcodec.entropy.tables import combine_rows, counts_from_codes, make_powers
 from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.codebook import SLOPE, VectorQuantizer, greedy_slope
@@ -38,7 +38,9 @@ def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, withou
     assert settings_then["step"] == 60
     crops = Crops(load_images(folder, 64), seed=0)
     arrays = export.export(model, crops, batches=1, side=64, pseudo=1e12)
-    save_weights(tmp_path / "plain.safetensors", model, arrays, {"name": "plain"})
+    save_weights(
+        tmp_path / "plain.safetensors", model.config, tiny_integers(model), arrays, {"name": "plain"}
+    )
     codec = load_codec(tmp_path / "plain.safetensors")
     model.quantizer.use_greedy_slopes()
     for level in (40, 230):
@@ -59,7 +61,7 @@ def test_counts_make_coding_cheaper(trained, folder, tmp_path):
         crops = Crops(load_images(folder, 64), seed=0)
         arrays = export.export(model, crops, batches=8, side=64, pseudo=pseudo)
         path = tmp_path / f"{pseudo:.0f}.safetensors"
-        save_weights(path, model, arrays, {"name": "x"})
+        save_weights(path, model.config, tiny_integers(model), arrays, {"name": "x"})
         codec = load_codec(path)
         cost = 0.0
         for x in pictures(5, 256):

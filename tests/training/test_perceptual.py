@@ -20,7 +20,7 @@ from vqcodec.training.perceptual import __main__ as perceptual
 from vqcodec.training.perceptual.__main__ import STATE, load, run, save, start_from
 from vqcodec.training.perceptual.players import FROZEN, Players
 from vqcodec.weights.checkpoint import load_weights
-from vqcodec.weights.restore import restore
+from vqcodec.weights.restore import restore, restore_realism
 from vqcodec.weights.zoo import find_model
 
 
@@ -108,7 +108,7 @@ def test_states_are_saved_on_the_way(tmp_path, tiny_weights, monkeypatch):
 def test_a_run_can_go_on_with_another_models_decoder(tmp_path, tiny_weights, real_weights):
     going_on = make_players(tiny_weights)
     start_from(going_on, str(real_weights))
-    tuned = load_weights(real_weights).realism
+    tuned = restore_realism(load_weights(real_weights))
     for name, parameter in going_on.tuned.items():
         assert torch.equal(parameter, tuned[name]), name
         assert torch.equal(going_on.ema[name], tuned[name]), name
@@ -146,7 +146,7 @@ def test_blocks_that_the_tuned_decoder_lacks_add_nothing_at_first(tiny_weights, 
     grown = VQVAE(dataclasses.replace(small.config, synthesis=(wide, deep, blocks_wide + 1, blocks_deep)))
     group = Players(perceptual_config(), grown, (Difference(), Difference()))
     start_from(group, str(real_weights))
-    tuned = load_weights(real_weights).realism
+    tuned = restore_realism(load_weights(real_weights))
     small.g_s.load_state_dict(small.g_s.state_dict() | tuned)
     group.g_s.load_state_dict({n: t for n, t in small.g_s.state_dict().items() if n in FROZEN}, strict=False)
     y, level = torch.randn(1, small.config.channels, 3, 4), torch.tensor([0.4])
@@ -186,7 +186,7 @@ def test_the_command_trains_resumes_and_adds_the_averaged_decoder(tmp_path, tiny
     model = f"--from {tiny_weights} --out {out}"
     assert command(f"{model} --data {data} --steps 1 {sizes} --add-to {new}") == 0
     first = load_file(out / STATE)
-    bias = load_weights(new).realism["tail.bias"]
+    bias = restore_realism(load_weights(new))["tail.bias"]
     assert torch.allclose(bias, first["ema.tail.bias"], atol=2e-4)
     assert not torch.allclose(bias, first["tuned.tail.bias"], atol=2e-4)
     assert command(f"{model} --resume --steps 2") == 0
@@ -194,7 +194,7 @@ def test_the_command_trains_resumes_and_adds_the_averaged_decoder(tmp_path, tiny
     assert not torch.equal(second["ema.tail.weight"], first["ema.tail.weight"])
     assert "optim1.0.step" in second
     assert command(f"{model} --only-add --add-to {new}") == 0
-    assert torch.allclose(load_weights(new).realism["tail.bias"], second["ema.tail.bias"], atol=2e-4)
+    assert torch.allclose(restore_realism(load_weights(new))["tail.bias"], second["ema.tail.bias"], atol=2e-4)
     assert command(f"{model} --data {data} --steps 1 {sizes} --learning-rate 0 --tuned {out / STATE}") == 0
     assert torch.equal(load_file(out / STATE)["tuned.tail.weight"], second["ema.tail.weight"])
 

@@ -72,7 +72,7 @@ def compress_batch(
         recursive: search folders; otherwise they fail.
         options: those of `Codec.compress_file`, and:
         codec (Codec): works in this process, instead of loading `model`.
-        model, device, batch_size, precision: as for `vqcodec.load`.
+        model, device: as for `vqcodec.load`.
         jobs (int, 1): worker processes on the CPU; 0 = one for each core. They share the cores between them
             and load the model once each (about 400 MB). Where `device` names a GPU, this process does all the
             work. As always with processes in Python, a script that asks for them must do so below
@@ -148,8 +148,6 @@ def _convert(
     codec: Codec | None = None,
     model: str = zoo.DEFAULT_MODEL,
     device: str = "auto",
-    batch_size: int | None = None,
-    precision: str = "auto",
     jobs: int = 1,
     overwrite: bool = False,
     skip_existing: bool = False,
@@ -165,7 +163,7 @@ def _convert(
     from vqcodec.loading import ModelCache  # noqa: PLC0415  imports numpy and Pillow
 
     workers = worker_count(jobs, len(planned), device)
-    models = ModelCache(device=device if workers == 1 else "cpu", batch_size=batch_size, precision=precision)
+    models = ModelCache(device=device if workers == 1 else "cpu")
     get_codec = functools.partial(models.get, model) if codec is None else lambda: codec
     # A missing model is an error of the call, not of each file.
     if workers == 1:

@@ -18,14 +18,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from vqcodec.compress.feedback import to_array, to_tensor
+from vqcodec.devices import resolve_device
 from vqcodec.model.codebook import SLOPE
-from vqcodec.model.precision import transforms_in
 from vqcodec.model.prior import put_together
 from vqcodec.model.vqvae import lambda_of_level
 from vqcodec.tiling import BLOCK, Place, at, windows
+from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.loaded import LoadedModel
 from vqcodec.weights.restore import restore
 
@@ -67,37 +70,36 @@ def trusted(place: Place, shape: tuple[int, int]) -> Tensor:
 class Refiner:
     """Searches with the model restored from its weights, whose prior has gradients."""
 
+    # Tensors of a caller's inference mode would take no part in gradients.
+    @torch.inference_mode(False)
     def __init__(self, model: LoadedModel) -> None:
         """Restore the model.
 
         Raises:
             ModelNotFound: the weights' coding arrays do not fit their configuration.
         """
-        with torch.inference_mode(False):
-            self.model = restore(model).to(model.device).eval().requires_grad_(False)
+        self.model = restore(model).to(resolve_device(model.device)[0]).eval().requires_grad_(False)
         self.model.set_exact(True)
-        self._bf16 = model.bf16
-        if model.bf16:
-            self.model.quantizer.gradient_dtype = torch.bfloat16
 
-    def refine(self, x: Tensor, y: Tensor, t: Tensor, steps: int) -> Tensor:
-        """A better target than y (1, M, h, w) for the picture x (1, 3, 16h, 16w) at t (1,) in [0, 1].
+    @torch.inference_mode(False)
+    def refine(self, pixels: np.ndarray, latent: np.ndarray, level: int, steps: int) -> np.ndarray:
+        """A better target than the latent (h, w, M) for pixels (16h, 16w, 3) uint8 at a level 0..252.
 
         Args:
             steps: quantisations after the first one.
         """
-        # Callers run in inference mode, whose tensors take no part in gradients; copies made outside it do.
-        with torch.inference_mode(False):
-            x, y = x.clone(), y.clone()
+        device = self.model.log_gain.device
+        x, y = to_tensor(pixels, device) / 255, to_tensor(latent, device)
+        t = torch.tensor([level / LEVEL_MAX], device=device)
         result = y.clone()
         shape = y.shape[2], y.shape[3]
         for window in windows(shape, REFINE_SIDE, REFINE_HALO, REFINE_ALIGN):
             outer = at(window.outer)
             mask = trusted(window.outer, shape).to(y.device)
-            pixels = x[at(window.scaled(BLOCK).outer)]
-            refined = self._window(pixels, result[outer], y[outer], t, steps, mask)
+            part = x[at(window.scaled(BLOCK).outer)]
+            refined = self._window(part, result[outer], y[outer], t, steps, mask)
             result[at(window.inner)] = window.crop(refined)
-        return result
+        return to_array(result)
 
     def _window(self, x: Tensor, target: Tensor, y: Tensor, t: Tensor, steps: int, mask: Tensor) -> Tensor:
         best, least = target, math.inf
@@ -119,11 +121,10 @@ class Refiner:
             seen.append(value.detach().requires_grad_())
             return seen[-1]
 
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.enable_grad():
             y_hat, hyper, passes = self.model.quantise(target, t, hyper_of=y, watch=watch)
             pixels = mask.clone().repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
-            with transforms_in(self._bf16, x.device.type):
-                decoded = self.model.synthesise(y_hat, t)
+            decoded = self.model.synthesise(y_hat, t)
             error = (decoded - x).mul(pixels).square().sum() / 3
             distortion = lambda_of_level(t) * 255**2 * error * math.log(2)
             energy = torch.stack([p.energy.sum() for p in passes]).sum()

@@ -5,22 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from vqcodec.tiling import BLOCK, Place, whole
+from vqcodec.tiling import BLOCK, Place
 
 
 @dataclass(frozen=True)
 class PaddedPixels:
-    """Pixels uint8 (height, width, 3), padded to whole blocks as windows of them are asked for.
+    """Pixels uint8 (height, width, 3), padded to whole blocks as windows of them are asked for."""
 
-    Attributes:
-        device: where windows are put.
-    """
-
-    pixels: np.ndarray
-    device: str = "cpu"
+    pixels: NDArray[np.uint8]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -28,24 +22,18 @@ class PaddedPixels:
         height, width = self.pixels.shape[:2]
         return -(-height // BLOCK), -(-width // BLOCK)
 
-    @property
-    def x(self) -> Tensor:
-        """All of it, (1, 3, 16h, 16w) in [0, 1]."""
-        return self.window(whole(self.shape))
-
-    def window(self, place: Place) -> Tensor:
-        """The blocks of a place as (1, 3, 16h, 16w) in [0, 1] on the device.
+    def window(self, place: Place) -> NDArray[np.uint8]:
+        """The blocks of a place as (16h, 16w, 3).
 
         Behind its right and lower edge the picture is mirrored, or repeated where it is too small for that.
         """
         part = self.pixels
         for axis, blocks in enumerate(place):
             part = _padded(part, axis, blocks)
-        planes = np.ascontiguousarray(part.transpose(2, 0, 1))
-        return torch.from_numpy(planes)[None].to(self.device).float().div_(255)
+        return part
 
 
-def _padded(pixels: np.ndarray, axis: int, blocks: slice) -> np.ndarray:
+def _padded(pixels: NDArray[np.uint8], axis: int, blocks: slice) -> NDArray[np.uint8]:
     """The pixels of some blocks along an axis."""
     size, start, stop = pixels.shape[axis], BLOCK * blocks.start, BLOCK * blocks.stop
     if stop <= size:

@@ -1,9 +1,9 @@
-"""Pixels -> segments: g_a (torch) in front of the exact coder (numpy).
+"""Pixels -> segments: g_a in front of the exact coder, both in integers.
 
-    pixels --g_a, gain--> y --per tile--> z, then pass by pass argmin of w |r - c|^2 - ln p --> segments
+    pixels --g_a--> y --per tile--> z, then pass by pass argmin of w |r - c|^2 - ln p --> segments
 
 Tiles cut the latent and the coding contexts. g_a runs over windows of the picture that overlap as far as it
-sees (`vqcodec.tiling`), so no seam exists.
+sees (`vqcodec.tiling`), so no seam exists. Latents are (h, w, M) float32. Only efforts above 1 import torch.
 """
 
 from __future__ import annotations
@@ -13,32 +13,31 @@ import itertools
 import math
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from vqcodec.compress.efforts import EFFORT_STEPS, PARTS
 from vqcodec.compress.encoded import Encoded
-from vqcodec.compress.feedback import EFFORT_STEPS, PARTS, Feedback
-from vqcodec.compress.refine import Refiner
 from vqcodec.compress.search import SCALE, TileSearch, TileSegments, rate_in_nats
 from vqcodec.compress.source import PaddedPixels
-from vqcodec.model.codebook import SLOPE
-from vqcodec.model.precision import transforms_in
+from vqcodec.entropy.steps import SLOPE
 from vqcodec.tiling import (
     BLOCK,
     TRANSFORM_HALO,
     TRANSFORM_SIDE,
     Place,
-    at,
-    batches,
     size,
     tiles,
+    whole,
     windows,
     within,
 )
 from vqcodec.types import TileProgress
 from vqcodec.weights.loaded import LoadedModel
+
+if TYPE_CHECKING:
+    from vqcodec.compress.refine import Refiner
 
 
 class TileEncoder:
@@ -50,7 +49,6 @@ class TileEncoder:
         self._refiner: Refiner | None = None
         self._lock = threading.Lock()
 
-    @torch.inference_mode()
     def encode(
         self, pixels: np.ndarray, level: int, tile: int, effort: int = 1, progress: TileProgress | None = None
     ) -> Encoded:
@@ -60,7 +58,7 @@ class TileEncoder:
             effort: 1 (greedy) to 9, see `vqcodec.compress.feedback` and `vqcodec.compress.refine`.
             progress: told after every tile of every iteration.
         """
-        source, t, parts = PaddedPixels(pixels, self.model.device), self.model.t(level), PARTS.get(effort, ())
+        source, parts = PaddedPixels(pixels), PARTS.get(effort, ())
         search = self._search(greedy=effort not in EFFORT_STEPS)
         count = (1 + len(parts)) * sum(1 for _ in tiles(*source.shape, tile))
         done = itertools.count(1)
@@ -70,15 +68,16 @@ class TileEncoder:
                 progress(next(done), count)
 
         coded, error = TileSegments(), 0.0
-        for place, target, y in self._latents(source, t, tile, effort):
+        for place, target, y in self._latents(source, level, tile, effort):
             code = functools.partial(self.code, search, place, level, tile, report)
             if parts:
-                feedback = Feedback(self.model.transforms, source, t, self.model.bf16)
-                segments, y_hat = feedback.search(code, target, y, parts)
+                from vqcodec.compress.feedback import Feedback  # noqa: PLC0415  imports torch
+
+                segments, y_hat = Feedback(self.model.networks, source, level).search(code, target, y, parts)
             else:
                 segments, y_hat = code(target, y)
             coded |= segments
-            error += float((y - y_hat).square().sum())
+            error += float(np.square(y - y_hat).sum())
         positions = math.prod(source.shape)
         return Encoded(
             level,
@@ -88,33 +87,26 @@ class TileEncoder:
         )
 
     def _latents(
-        self, source: PaddedPixels, t: Tensor, tile: int, effort: int
-    ) -> Iterator[tuple[Place, Tensor, Tensor]]:
+        self, source: PaddedPixels, level: int, tile: int, effort: int
+    ) -> Iterator[tuple[Place, np.ndarray, np.ndarray]]:
         """(place, target, y) of parts of the latent that hold whole tiles, or a whole search."""
         align = tile // BLOCK if tile and effort == 1 else max(source.shape)
-        sides = max(TRANSFORM_SIDE, align), max(TRANSFORM_SIDE * self.model.batch, align)
-        for part in windows(source.shape, sides, align=align):
-            y = self.analyse(source, t, part.inner)
+        for part in windows(source.shape, max(TRANSFORM_SIDE, align), align=align):
+            y = self.analyse(source, level, part.inner)
             target = y
             if effort in EFFORT_STEPS:
-                target = self._refine().refine(source.x, y, t, EFFORT_STEPS[effort])
+                pixels = source.window(whole(source.shape))
+                target = self._refine().refine(pixels, y, level, EFFORT_STEPS[effort])
             yield part.inner, target, y
 
-    def analyse(self, source: PaddedPixels, t: Tensor, place: Place) -> Tensor:
-        """y (1, M, h, w) of a part of the latent, by windows."""
-        model = self.model
-        pieces = windows(source.shape, TRANSFORM_SIDE, TRANSFORM_HALO, span=place)
+    def analyse(self, source: PaddedPixels, level: int, place: Place) -> np.ndarray:
+        """y (h, w, M) of a part of the latent, by windows."""
         part = None
-        for batch in batches(pieces, model.batch):
-            x = torch.cat([source.window(piece.outer) for piece in batch])
-            with transforms_in(model.bf16, model.device):
-                ys = model.transforms.analyse(x, t.expand(len(batch)))
-            if len(pieces) == 1:
-                return pieces[0].crop(ys)
+        for piece in windows(source.shape, TRANSFORM_SIDE, TRANSFORM_HALO, span=place):
+            y = self.model.g_a(source.window(piece.outer), level)[within(piece.inner, piece.outer)]
             if part is None:
-                part = ys.new_empty((1, ys.shape[1], *size(place)))
-            for piece, y in zip(batch, ys, strict=True):
-                part[at(within(piece.inner, place))] = piece.crop(y)
+                part = np.empty((*size(place), y.shape[2]), np.float32)
+            part[within(piece.inner, place)] = y
         assert part is not None
         return part
 
@@ -125,24 +117,25 @@ class TileEncoder:
         level: int,
         tile: int,
         report: Callable[[], None],
-        target: Tensor,
-        y: Tensor,
-    ) -> tuple[TileSegments, Tensor]:
+        target: np.ndarray,
+        y: np.ndarray,
+    ) -> tuple[TileSegments, np.ndarray]:
         """Code a part of the latent that holds whole tiles, tile by tile.
 
         Returns:
-            The segments, and the latent that they decode to, (1, M, h, w) as `target` and `y`.
+            The segments, and the latent that they decode to, (h, w, M) as `target` and `y`.
         """
-        coded, y_hat = TileSegments(), torch.empty_like(y)
-        for rows, columns in tiles(*size(place), tile):
-            here = at((rows, columns))
+        coded, y_hat = TileSegments(), np.empty_like(y)
+        for here in tiles(*size(place), tile):
             segments, latent = search.encode(target[here], y[here], level)
-            coded[place[0].start + rows.start, place[1].start + columns.start] = segments
-            y_hat[here] = torch.from_numpy(latent.transpose(2, 0, 1).astype(np.float32) / SCALE)
+            coded[place[0].start + here[0].start, place[1].start + here[1].start] = segments
+            y_hat[here] = latent / np.float32(SCALE)
             report()
         return coded, y_hat
 
     def _refine(self) -> Refiner:
+        from vqcodec.compress.refine import Refiner  # noqa: PLC0415  imports torch
+
         # Built on first use: most encodes do without.
         with self._lock:
             if self._refiner is None:
@@ -153,6 +146,5 @@ class TileEncoder:
         # Built on first use: decoding needs none of it.
         with self._lock:
             if greedy not in self._searches:
-                model = self.model
-                self._searches[greedy] = TileSearch(model.coder, model.transforms, model.device, greedy)
+                self._searches[greedy] = TileSearch(self.model.coder, self.model.h_a, greedy)
             return self._searches[greedy]

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter, TableSet
+from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
+from vqcodec.entropy.table_set import TableSet
 from vqcodec.entropy.tables import TOTAL, TOTAL_BITS
 
 REACH = (3, 1)
@@ -40,7 +41,7 @@ class ClassOffsets:
         table: counts of all offsets, one table.
         shape: how many steps each context number may take.
         zero: the number of the offset that moves nothing, in the middle.
-        moved: (offsets, classes) int64, the class that each class becomes.
+        moved: (offsets, classes) int32, the class that each class becomes.
     """
 
     def __init__(self, counts: np.ndarray, bins: tuple[int, ...]) -> None:
@@ -58,7 +59,8 @@ class ClassOffsets:
         steps = np.indices(counts.shape).reshape(len(bins), -1, 1)
         middle = np.array(counts.shape)[:, None, None] // 2
         top = np.array(bins)[:, None, None] - 1
-        self.moved = np.ravel_multi_index(tuple(np.clip(numbers + steps - middle, 0, top)), bins)
+        moved = np.ravel_multi_index(tuple(np.clip(numbers + steps - middle, 0, top)), bins)
+        self.moved = moved.astype(np.int32)
         self._flag = TableSet(np.full((1, 2), TOTAL // 2, dtype=np.int32))
 
     def write(self, writer: SegmentWriter, offsets: Sequence[np.ndarray]) -> None:

@@ -17,7 +17,10 @@ from vqcodec.errors import ModelNotFound
 
 SUM_LIMIT = 1 << 24
 INPUT_MAX = 255
+COMPANDED_MAX = 127
 LATENT_MAX = 131_071
+INTEGER_MAX = 1 << 30
+"""Bound of outputs that are not clamped to a byte; none that matters comes near it."""
 LINEAR_SHIFT = 7
 LEVELS_PER_KNOT = 8
 Arrays = dict[str, np.ndarray]
@@ -138,9 +141,7 @@ class IntegerPrior:
             if layer.weight.shape[1] != inputs:
                 raise ValueError("the slices do not fit the layers that look at them")
         self.linear = [arrays[f"prior.linear.{p}"].astype(np.int64) for p in range(len(PASSES) - 1)]
-        # The weights hold where the companded value steps up; a look-up is faster.
-        steps = np.arange(LATENT_MAX + 1)
-        self.compand = np.searchsorted(arrays["prior.compand"], steps, side="right").astype(np.float32)
+        self.compand = compand_table(arrays).astype(np.float32)
 
     def hyper(self, z: np.ndarray, prior_level: int) -> np.ndarray:
         """z (h, w, Z) in steps of 1/32 -> features (2h, 2w, F) float32 integers 0..255."""
@@ -167,7 +168,7 @@ class IntegerPrior:
         return PassState(place, h, local)
 
     def predict(self, n: int, state: State, prior_level: int) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (h, w, C) int64 in steps of 1/128 and class (h, w, G) int64 of the pass's slice n.
+        """Mean (h, w, C) int32 in steps of 1/128 and class (h, w, G) int32 of the pass's slice n.
 
         `state.known` holds all slices before it, |r| <= LATENT_MAX; the state's hidden units are updated.
         """
@@ -178,20 +179,37 @@ class IntegerPrior:
             seen = np.concatenate([*state.companded, state.hidden], 2)
             told = self.tell[layer](activate(self.look[layer](seen, prior_level)), prior_level)
             state.hidden = activate(told + state.hidden.astype(np.int64))
-        out = self.leave[phase][n](state.hidden, prior_level)
-        mean, context = out[:, :, : piece.width], out[:, :, piece.width :]
+        out = np.clip(self.leave[phase][n](state.hidden, prior_level), -INTEGER_MAX, INTEGER_MAX)
+        mean, context = out[:, :, : piece.width].astype(np.int32), out[:, :, piece.width :]
         if state.local is not None:
             local = state.local[:, :, piece.channels]
             mean[:, :, : local.shape[2]] += local
         numbers = np.split(context, len(self.context_levels), 2)
-        classes = np.zeros(numbers[0].shape, dtype=np.int64)
+        classes = np.zeros(numbers[0].shape, dtype=np.int32)
         for number, bins in zip(numbers, self.context_levels, strict=True):
-            classes = classes * bins + np.clip(number, 0, bins - 1)
+            classes = classes * bins + np.clip(number, 0, bins - 1).astype(np.int32)
         return mean, classes
+
+    def learn(self, state: State, known: np.ndarray) -> None:
+        """Let the slices that follow see the codewords (h, w, C) of one."""
+        state.known.append(known)
 
     def _companded(self, y: np.ndarray) -> np.ndarray:
         """16 * asinh(y / 128), rounded, by table."""
         return np.sign(y).astype(np.float32) * self.compand[np.abs(y)]
+
+
+def compand_table(arrays: Arrays) -> np.ndarray:
+    """16 asinh(y / 128) of y = 0, 1, ..., LATENT_MAX: how many steps in the weights file are at most y.
+
+    Raises:
+        ValueError: more steps than the integers of the prior hold.
+    """
+    steps = arrays["prior.compand"]
+    if len(steps) > COMPANDED_MAX:
+        raise ValueError("companded latents are too large")
+    # The weights hold where the companded value steps up; a look-up is faster.
+    return np.searchsorted(steps, np.arange(LATENT_MAX + 1), side="right")
 
 
 def _interpolate(maps: list[np.ndarray], weight: np.ndarray, corner: tuple[int, int] | None) -> np.ndarray:
@@ -202,4 +220,4 @@ def _interpolate(maps: list[np.ndarray], weight: np.ndarray, corner: tuple[int, 
         near = windows(y[:, :, :n], corner)
         near = near.reshape(*near.shape[:2], 9, n)
         total = total + (near * weight[:, number].reshape(n, 9).T).sum(2)
-    return total >> LINEAR_SHIFT
+    return (total >> LINEAR_SHIFT).astype(np.int32)

@@ -40,6 +40,23 @@ def combine_rows(rows: np.ndarray, bins: tuple[int, ...]) -> np.ndarray:
     return np.minimum(total, 255).astype(np.uint8)
 
 
+def add_rows(
+    rows: np.ndarray, bins: tuple[int, ...], groups: np.ndarray, classes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (G, sum of bins, K) uint8 of some classes (n,) of groups (n,) added up.
+
+    Returns:
+        Their codes (n, K) uint8, and the least sums (n,) that were taken off.
+    """
+    total, start = np.zeros((len(groups), rows.shape[2]), dtype=np.int16), rows.shape[1]
+    for count in reversed(bins):
+        start -= count
+        classes, number = np.divmod(classes, count)
+        total += rows[groups, start + number]
+    least = total.min(axis=-1)
+    return np.minimum(total - least[:, None], 255).astype(np.uint8), least
+
+
 def encode_logits(logits: np.ndarray) -> np.ndarray:
     """Logits (..., K) to codes uint8: 0 for the largest of a row; used at export only."""
     nats = logits.max(axis=-1, keepdims=True) - logits

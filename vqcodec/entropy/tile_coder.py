@@ -20,8 +20,10 @@ import numpy as np
 from vqcodec.entropy.class_offsets import ClassOffsets
 from vqcodec.entropy.codebooks import CodedBand, read_bands
 from vqcodec.entropy.coding_order import PASSES, PHASES, Pass, Slice, cut_slices, whole
-from vqcodec.entropy.integer_prior import INPUT_MAX, LATENT_MAX, Arrays, IntegerPrior, Product
+from vqcodec.entropy.integer_prior import COMPANDED_MAX, LATENT_MAX, Arrays, IntegerPrior, Product, State
+from vqcodec.entropy.native_prior import NativePrior
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
+from vqcodec.native.choice import entropy_extension
 from vqcodec.types import LEVEL_MAX
 
 Indices = Sequence[np.ndarray]
@@ -40,8 +42,8 @@ class CodedSlice:
     """What is coded at once: one slice of the channels at the positions of one pass.
 
     Attributes:
-        classes: (h, w, G) int64 context classes of its groups, before class offsets.
-        index: indices (h, w, G) int64 of each of its bands; none stands for codewords of 0.
+        classes: (h, w, G) int32 context classes of its groups, before class offsets.
+        index: indices (h, w, G) int32 of each of its bands; none stands for codewords of 0.
     """
 
     place: Pass
@@ -58,11 +60,16 @@ class LatentCoder:
         self.bands = read_bands(arrays, "y", bins)
         self.hyper_bands = read_bands(arrays, "z", (LEVEL_MAX // LEVELS_PER_CLASS + 1,))
         self.channels = sum(b.channels for b in self.bands)
-        for bands, limit in ((self.hyper_bands, INPUT_MAX), (self.bands, LATENT_MAX)):
+        for bands, limit in ((self.hyper_bands, COMPANDED_MAX), (self.bands, LATENT_MAX)):
             if any(np.abs(b.codewords).max() > limit for b in bands):
                 raise ValueError("codewords break the bounds of exact arithmetic")
         slices = cut_slices([(b.channels, b.groups) for b in self.bands], arrays["slices"].tolist())
-        self.prior = IntegerPrior(arrays, slices, bins, product)
+        native = entropy_extension()
+        self.prior: IntegerPrior | NativePrior
+        if native is None:
+            self.prior = IntegerPrior(arrays, slices, bins, product)
+        else:
+            self.prior = NativePrior(native, arrays, slices, bins)
         self.offsets = ClassOffsets(arrays["y.shifts"], bins)
 
     def walk(self, z_index: Indices, shape: tuple[int, int], level: int) -> TileWalk:
@@ -85,7 +92,7 @@ class LatentCoder:
         return [writer.finish() for writer in writers]
 
     def decode(self, segments: Sequence[bytes | None], shape: tuple[int, int], level: int) -> np.ndarray:
-        """Latent (h, w, M) int64 in steps of 1/128 of one tile of `shape` (h, w).
+        """Latent (h, w, M) int32 in steps of 1/128 of one tile of `shape` (h, w).
 
         A missing second layer leaves the prior's means; a missing first one leaves zeros.
 
@@ -93,7 +100,7 @@ class LatentCoder:
             CorruptData: a segment does not decode to exactly its symbols.
         """
         if segments[0] is None:
-            return np.zeros((*shape, self.channels), dtype=np.int64)
+            return np.zeros((*shape, self.channels), dtype=np.int32)
         readers = [SegmentReader(segment) for segment in segments if segment is not None]
         z_index, offsets = self.read_side(readers[0], shape, level)
         walk = self.walk(z_index, shape, level)
@@ -117,6 +124,18 @@ class LatentCoder:
         z_index = [band.read(reader, hyper_classes(band, sides, level)) for band in self.hyper_bands]
         return z_index, self.offsets.read(reader, [band.groups for band in self.bands])
 
+    def settle(self, part: CodedSlice, state: State, mean: np.ndarray, latent: np.ndarray) -> None:
+        """Set the latent (h, w, C) of a slice of this mean, and let those that follow see its codewords."""
+        bands = self.bands[part.piece.bands] if part.index is not None else ()
+        index = part.index or ()
+        if isinstance(self.prior, NativePrior):
+            whole = tuple(np.ascontiguousarray(own, dtype=np.int32) for own in index)
+            self.prior.settle(state, tuple(band.codewords for band in bands), whole, mean, latent)
+            return
+        known = _look_up(bands, index) if bands else np.zeros_like(mean)
+        self.prior.learn(state, known)
+        np.clip(mean + known, -LATENT_MAX, LATENT_MAX, out=latent)
+
     def bands_of(self, part: CodedSlice, offsets: Indices) -> Iterator[tuple[CodedBand, np.ndarray]]:
         """The bands of a slice, each with the classes (h, w, G) of its groups after their offsets."""
         for band, own in zip(self.bands[part.piece.bands], offsets[part.piece.bands], strict=True):
@@ -125,22 +144,22 @@ class LatentCoder:
 
 def hyper_classes(band: CodedBand, shape: tuple[int, ...], level: int) -> np.ndarray:
     """Classes (hz, wz, G) of a band of the hyper-latent of `shape` (hz, wz): the level's everywhere."""
-    return np.full((*shape, band.groups), level // LEVELS_PER_CLASS)
+    return np.full((*shape, band.groups), level // LEVELS_PER_CLASS, dtype=np.int32)
 
 
 class TileWalk:
     """All slices of all passes of a tile, once, in the order of coding.
 
-    Iterating gives each slice, and the mean (h, w, C) int64 that the prior predicts for it in steps of 1/128;
+    Iterating gives each slice, and the mean (h, w, C) int32 that the prior predicts for it in steps of 1/128;
     its `index` must be set before the next one is asked for.
 
     Attributes:
-        latent: (h, w, M) int64 in steps of 1/128, as far as the walk has come.
+        latent: (h, w, M) int32 in steps of 1/128, as far as the walk has come.
     """
 
     def __init__(self, coder: LatentCoder, z_hat: np.ndarray, shape: tuple[int, int], level: int) -> None:
         self._coder, self._z_hat, self._level = coder, z_hat, prior_level_of(level)
-        self._whole = np.zeros((*whole(*shape), coder.channels), dtype=np.int64)
+        self._whole = np.zeros((*whole(*shape), coder.channels), dtype=np.int32)
         # Where the grid reaches beyond the tile the latent stays zero.
         self.latent = self._whole[: shape[0], : shape[1]]
 
@@ -161,10 +180,7 @@ class TileWalk:
                 mean, classes = prior.predict(n, state, level)
                 part = CodedSlice(place, piece, classes)
                 yield part, mean
-                bands = self._coder.bands[piece.bands]
-                known = np.zeros_like(mean) if part.index is None else _look_up(bands, part.index)
-                state.known.append(known)
-                np.clip(mean + known, -LATENT_MAX, LATENT_MAX, out=inside[:, :, piece.channels])
+                self._coder.settle(part, state, mean, inside[:, :, piece.channels])
 
 
 def _look_up(bands: Sequence[CodedBand], index: Indices) -> np.ndarray:

@@ -108,7 +108,7 @@ def _patches(
     y[:-1, list(band.channels_of(group)), _FIELD // 2, _FIELD // 2] = chosen
     t = torch.full((len(y),), level / LEVEL_MAX, device=model.device)
     start = (_FIELD * BLOCK - _CROP) // 2
-    pixels = model.transforms.synthesise(y, t)[:, :, start : start + _CROP, start : start + _CROP]
+    pixels = model.networks.synthesise(y, t)[:, :, start : start + _CROP, start : start + _CROP]
     change = pixels[:-1] - pixels[-1]
     # Codewords differ a hundredfold in norm: by the square root, weak ones show and strong ones still differ.
     peak = change.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-9)

@@ -17,15 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vqcodec.entropy.steps import SLOPE as SLOPE
+from vqcodec.entropy.steps import greedy_slope as greedy_slope
 from vqcodec.model.free_energy import Contexts, FreeEnergy
 from vqcodec.model.integer_conv import ste_round
-
-SLOPE = 6.0
-"""Weight w of a squared error in training: that of an ideal quantiser with unit steps at high rate."""
-GREEDY_SLOPES = {1: 9.0, 2: 7.2}
-"""Weight w by size of group, where it differs, for an encoder that chooses codewords greedily. Small groups
-hold the strong channels that later passes are predicted from, so errors there cost more than they show
-(`vqcodec.compress.refine` sees those costs itself)."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +41,6 @@ class Band:
     def groups(self) -> int:
         """Number of groups G in the band."""
         return self.channels // self.size
-
-
-def greedy_slope(size: int) -> float:
-    """Weight w of a squared error for greedily chosen codewords of groups of `size` channels."""
-    return GREEDY_SLOPES.get(size, SLOPE)
 
 
 @dataclass

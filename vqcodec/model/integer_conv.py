@@ -15,14 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.entropy.steps import HYPER_STEP as HYPER_STEP
+from vqcodec.entropy.steps import VALUE_STEP as VALUE_STEP
 from vqcodec.model.blocks import LEVEL_KNOTS
 
 ACTIVATION_STEP = 1 / 32
 CONTEXT_STEP = 1 / 16
-VALUE_STEP = 1 / 128
-"""Fixed-point step of means, codewords and latents; fine, since at low rates most channels are their mean."""
-HYPER_STEP = 1 / 32
-"""Fixed-point step of z."""
 WEIGHT_MAX = 127
 WEIGHT_SUM_MAX = 47_000
 BIAS_MAX = 2**22

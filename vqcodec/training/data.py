@@ -28,14 +28,20 @@ def find_images(folder: str | Path) -> list[Path]:
     return paths
 
 
-def load_images(folder: str | Path, smallest: int, progress: bool = False) -> list[np.ndarray]:
+def load_images(
+    folder: str | Path, smallest: int, progress: bool = False, most: int | None = None
+) -> list[np.ndarray]:
     """RGB pictures (H, W, 3) uint8 with both sides at least `smallest`; unreadable files are skipped.
+
+    Args:
+        most: read no more than so many files, evenly spread over all.
 
     Raises:
         FileNotFoundError: no picture is large enough.
     """
     pictures = []
     paths = find_images(folder)
+    paths = paths[:: -(-len(paths) // most)] if most else paths
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for i, picture in enumerate(pool.map(_read, paths)):
             if picture is not None and min(picture.shape[:2]) >= smallest:

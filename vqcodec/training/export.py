@@ -1,7 +1,7 @@
 """From a training state to a weights file: `python -m vqcodec.training.export STATE --data DIR -o FILE`.
 
-Rounds the prior to integers, and makes the tables: the model's probabilities in each context class, corrected
-by counts of indices in real pictures. After a run with `--decoder-only` nothing is rounded or counted:
+Rounds transforms and prior to integers, and makes the tables: the model's probabilities in each context
+class, corrected by counts of indices in real pictures. After a run with `--decoder-only` nothing is counted:
 `--decoder-of MODEL` copies the model that it started from, with the new decoder.
 """
 
@@ -27,8 +27,10 @@ from vqcodec.model.integer_conv import BIAS_MAX, CONTEXT_STEP, HYPER_STEP, VALUE
 from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops, load_images
+from vqcodec.training.quantise import quantise, quantise_decoder, some_batches
 from vqcodec.training.state import load_state
 from vqcodec.types import LEVEL_MAX
+from vqcodec.weights.checkpoint import read_tensors
 from vqcodec.weights.restore import hyper_class_basis
 from vqcodec.weights.writing import replace_decoder, save_weights
 from vqcodec.weights.zoo import find_model
@@ -173,24 +175,44 @@ def export(
 def export_state(
     state: Path, data: str, output: Path, name: str, batches: int = 250, pseudo: float = PSEUDO_COUNT
 ) -> tuple[bytes, bytes]:
-    """Write the weights file of a training state; counts indices on the pictures below `data`.
+    """Write the weights file of a training state; looks at the pictures below `data`.
 
     Returns:
         bitstream_id and decoder_id.
     """
     model, settings = load_state(state)
     side = min(SIDE, int(str(settings["crop"])))  # pictures that were large enough for training are for this
-    crops = Crops(load_images(data, side), seed=1)
-    arrays = export(model, crops, batches, side, pseudo)
+    pictures = load_images(data, side)
+    coding = export(model, Crops(pictures, seed=1), batches, side, pseudo)
+    transforms = quantise(model, some_batches(pictures, side))
     kept = {k: v for k, v in settings.items() if k not in ("model", "data", "out")}
-    return save_weights(output, model, arrays, {"name": name, "training": json.dumps(kept)})
+    notes = {"name": name, "training": json.dumps(kept)}
+    return save_weights(output, model.config, transforms, coding, notes)
+
+
+def export_decoder(state: Path, data: str, source: Path, output: Path) -> bytes:
+    """Copy a weights file with the decoder of a training state; looks at the pictures below `data`.
+
+    Returns:
+        decoder_id.
+
+    Raises:
+        ModelNotFound: the file cannot be read, or is of another model.
+    """
+    model, settings = load_state(state)
+    model.set_exact(True)
+    side = min(SIDE, int(str(settings["crop"])))
+    step = read_tensors(source)[0]["g_s.latent.step"]
+    decoder = quantise_decoder(model, model.g_s, some_batches(load_images(data, side), side), step)
+    return replace_decoder(source, model.config, decoder, model.log_gain.detach().numpy(), output)
 
 
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m vqcodec.training.export", description=__doc__)
     parser.add_argument("state", type=Path)
-    parser.add_argument("--data", help="pictures to count symbols on (the training set)")
+    what = "pictures to count symbols on, and to look at activations (the training set)"
+    parser.add_argument("--data", required=True, help=what)
     what = "copy this model instead, with the decoder of a --decoder-only run"
     parser.add_argument("--decoder-of", metavar="MODEL", help=what)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -200,11 +222,9 @@ def main() -> None:
     parser.add_argument("--name", help="model name, default the output's stem")
     arguments = parser.parse_args()
     state, output = arguments.state, arguments.output
-    if (arguments.data is None) == (arguments.decoder_of is None):
-        parser.error("one of --data and --decoder-of is needed")
     if arguments.decoder_of is not None:
         try:
-            decoder_id = replace_decoder(find_model(arguments.decoder_of), load_state(state)[0], output)
+            decoder_id = export_decoder(state, arguments.data, find_model(arguments.decoder_of), output)
         except ModelNotFound as error:
             parser.error(str(error))
         what = f"decoder {decoder_id.hex()}"

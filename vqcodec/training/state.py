@@ -21,7 +21,7 @@ from vqcodec.files import write_atomic
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import RunConfig
-from vqcodec.weights.checkpoint import FORMATS, load_weights
+from vqcodec.weights.checkpoint import FORMAT, load_weights
 from vqcodec.weights.restore import restore
 from vqcodec.weights.zoo import find_model
 
@@ -87,7 +87,7 @@ def load_start(source: str) -> VQVAE:
     """
     path = Path(source)
     try:
-        if path.is_file() and read_metadata(path).get("format") not in FORMATS:
+        if path.is_file() and read_metadata(path).get("format") != FORMAT:
             return load_state(path)[0]
     except (SafetensorError, KeyError, TypeError) as error:
         raise ModelNotFound(f"{source}: neither a training state nor a weights file: {error}") from error

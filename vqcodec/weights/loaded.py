@@ -1,23 +1,24 @@
-"""A weights file in memory, with the coder built from it: what encoder and decoder share."""
+"""A weights file in memory, with what is built from it: what encoder and decoder share."""
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
-
+from vqcodec.devices import resolve_device
+from vqcodec.engine.analysis import Analysis
+from vqcodec.engine.choice import make_operations
+from vqcodec.engine.hyper import HyperAnalysis
+from vqcodec.engine.operations import Operations
+from vqcodec.engine.synthesis import Synthesis
 from vqcodec.entropy.tile_coder import LatentCoder
 from vqcodec.errors import ModelNotFound
-from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.checkpoint import Weights, load_weights
 
-
-def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Matrix product on torch's threads; exact even in bfloat16, which holds every factor."""
-    return torch.mm(torch.from_numpy(a), torch.from_numpy(b)).numpy()
+if TYPE_CHECKING:
+    from vqcodec.model.vqvae import Transforms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,32 +27,42 @@ class LoadedModel(Weights):
 
     Attributes:
         coder: tiles of indices <-> segments.
-        device: where the transforms run.
-        batch: windows of a picture that go through a transform at once.
-        bf16: run the transforms in bfloat16, see `vqcodec.model.precision`.
+        ops: the engine that the transforms run on.
+        g_a, h_a, g_s: the transforms in integers.
+        device: where searches that need gradients run; may be "auto".
     """
 
     coder: LatentCoder
+    ops: Operations
+    g_a: Analysis
+    h_a: HyperAnalysis
+    g_s: Synthesis
     device: str = "cpu"
-    batch: int = 1
-    bf16: bool = False
 
     @classmethod
-    def load(
-        cls, path: str | os.PathLike[str], device: str = "cpu", batch: int = 1, bf16: bool = False
-    ) -> LoadedModel:
+    def load(cls, path: str | os.PathLike[str], device: str = "cpu") -> LoadedModel:
         """Load a weights file.
 
         Raises:
-            ModelNotFound: missing, damaged or of another format.
+            ModelNotFound: missing, damaged, incomplete or of another format.
         """
-        weights = load_weights(path, device)
+        weights = load_weights(path)
         try:
-            coder = LatentCoder(weights.coding, _product)
+            coder = LatentCoder(weights.coding)
+            compand = weights.coding["prior.compand"]
         except (IndexError, KeyError, ValueError) as error:
             raise ModelNotFound(f"{path}: unusable coding arrays: {error}") from error
-        return cls(**vars(weights), coder=coder, device=device, batch=batch, bf16=bf16)
+        ops, arrays = make_operations(), weights.transforms
+        try:
+            g_a, h_a = Analysis(ops, arrays), HyperAnalysis(ops, arrays, compand)
+            g_s = Synthesis(ops, arrays)
+        except (IndexError, KeyError, ValueError) as error:
+            raise ModelNotFound(f"{path}: unusable transforms: {error}") from error
+        return cls(**vars(weights), coder=coder, ops=ops, g_a=g_a, h_a=h_a, g_s=g_s, device=device)
 
-    def t(self, level: int) -> Tensor:
-        """A level 0..252 as the networks take it: (1,) in [0, 1], on the device."""
-        return torch.tensor([level / LEVEL_MAX], device=self.device)
+    @functools.cached_property
+    def networks(self) -> Transforms:
+        """The transforms in floating point, which have gradients, on the device; imports torch."""
+        from vqcodec.weights.restore import restore_transforms  # noqa: PLC0415  as told above
+
+        return restore_transforms(self).to(resolve_device(self.device)[0])

@@ -9,6 +9,7 @@ weights are added to a copy of the model's weights file, `--add-to FILE`, where 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import sys
 from collections.abc import Mapping
@@ -22,11 +23,14 @@ from torch import Tensor
 
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.perceptual import DISTS, LPIPS
+from vqcodec.training.data import load_images
 from vqcodec.training.grow import adds
 from vqcodec.training.perceptual.players import PerceptualConfig, Players
+from vqcodec.training.quantise import SIDE, quantise_decoder, some_batches
 from vqcodec.training.running import add_options, given_settings, make_config, write_entry
 from vqcodec.training.state import load_start, progress_of_state, read_metadata, write_state
 from vqcodec.weights.checkpoint import load_weights
+from vqcodec.weights.restore import restore, restore_realism
 from vqcodec.weights.writing import add_realism
 from vqcodec.weights.zoo import find_model
 
@@ -86,7 +90,7 @@ def start_from(players: Players, model: str) -> None:
         players.discriminator.load_state_dict(discriminator)
         tuned = under("ema.", tensors)
     else:
-        tuned = load_weights(path).realism
+        tuned = restore_realism(load_weights(path))
     if not tuned:
         raise ModelNotFound(f"{path} has no perceptual decoder")
     for name, parameter in players.tuned.items():
@@ -118,6 +122,28 @@ def run(players: Players) -> None:
         write_entry(players.out / "perceptual.jsonl", entry | means, means)
 
     players.repeat(advance, report, lambda: save(players))
+
+
+def add_decoder(source: Path, state: Path, path: Path) -> None:
+    """Copy a weights file with the decoder that a state holds, in integers, as its perceptual one.
+
+    Raises:
+        ModelNotFound: the file cannot be read, or its g_s has no parameters like the state's.
+        FileNotFoundError: the state's pictures are gone.
+    """
+    weights = load_weights(source)
+    model = restore(weights).eval().requires_grad_(False)
+    model.set_exact(True)
+    config = json.loads(read_metadata(state)["config"])
+    g_s = copy.deepcopy(model.g_s)
+    try:
+        g_s.load_state_dict({**g_s.state_dict(), **under("ema.", load_file(state))})
+    except RuntimeError as error:
+        raise ModelNotFound(f"{source}: its g_s has no parameters like those of {state}: {error}") from error
+    side = min(SIDE, config["crop"])
+    batches = some_batches(load_images(config["data"], side), side)
+    step = weights.transforms["g_s.latent.step"]
+    add_realism(source, quantise_decoder(model, g_s, batches, step), path)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,7 +179,7 @@ def main() -> int:
                 load(players)
             run(players)
         if arguments.add_to is not None:
-            add_realism(source, under("ema.", load_file(state)), arguments.add_to)
+            add_decoder(source, state, arguments.add_to)
     except (ModelNotFound, FileNotFoundError) as error:
         print(f"perceptual: {error}", file=sys.stderr)
         return 1

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.metrics.perceptual import Distance
-from vqcodec.model.precision import transforms_in
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import RunConfig
 from vqcodec.training.cuda_graphs import Graphs
@@ -154,17 +153,17 @@ class Players(Run[PerceptualConfig]):
     @torch.no_grad()
     def _latents(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Quantised latent over the gain, which g_s takes, and the fidelity decoder's picture."""
-        with transforms_in(self.bf16, str(self.device)):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             y = self.model.analyse(x, level)
         y_hat, _, _ = self.model.quantise(y.float(), level)
         scaled = y_hat / self.model.gain(level)
-        with transforms_in(self.bf16, str(self.device)):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             return scaled, self.model.g_s(scaled, level).float().clamp(0, 1)
 
     def _gradients(self, x: Tensor, level: Tensor) -> dict[str, Tensor]:
         """Set the gradients of the decoder and, if `adversarial`, of the discriminator; returns the log."""
         scaled, fidelity = self._latents(x, level)
-        with transforms_in(self.bf16, str(self.device)):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             picture = self.g_s(scaled, level).float()
             # The gradients of all losses are summed at the picture, so that g_s is gone through once.
             decoded = picture.detach().requires_grad_()
@@ -210,7 +209,7 @@ class Players(Run[PerceptualConfig]):
     def _discriminate(self, x: Tensor, picture: Tensor, fidelity: Tensor) -> dict[str, Tensor]:
         """Set the gradients of the discriminator; returns its part of the log."""
         self.discriminator.requires_grad_(True)
-        with transforms_in(self.bf16, str(self.device)):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             real, fake = (self.discriminator(p, fidelity)[0].float() for p in (x, picture))
             loss = discriminator_loss(real, fake)
         self.optimizers[1].zero_grad(set_to_none=True)

@@ -1,0 +1,60 @@
+"""Analysis transform g_a in integers: pixels to a latent; the layers are those of `vqcodec.model.encoder`.
+
+    p --first, unshuffled 8--> blocks at 1/8 --reduce, unshuffled 2--> blocks at 1/16 --last--> +--> y
+    p ------- lapping, then linear: 16x16 filters with stride 16 -------------------------------+
+
+The network sees pixels as they are, around 128; the linear half is symmetric around 127.5.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vqcodec.engine.layers import Arrays, Convolution, inverse, read_blocks
+from vqcodec.engine.levels import between_knots, exp
+from vqcodec.engine.operations import SIGNED_ZERO, Bytes, Floats, Operations
+from vqcodec.tiling import BLOCK
+
+PIXEL_STEP = 1 / 255
+LAPPED_STEP = PIXEL_STEP / 64
+"""Of twice a pixel less 255, after lapping, in steps of 1/32."""
+LAPPED_SCALE = 32
+
+
+class Analysis:
+    """The encoder of a model; never changed, so threads may share it."""
+
+    def __init__(self, ops: Operations, arrays: Arrays) -> None:
+        """Read the layers g_a.X, and log_gain (9, M), the logarithm of the steps per pixel unit.
+
+        Raises:
+            KeyError, ValueError: an array is missing, or of another type or shape.
+        """
+        name, self._ops, self._log_gain = "g_a", ops, arrays["log_gain"]
+        self._lapping = arrays[f"{name}.lapping"]
+        self._linear = Convolution(ops, arrays, f"{name}.linear")
+        self._first = Convolution(ops, arrays, f"{name}.first", zero=SIGNED_ZERO)
+        self._fine = read_blocks(ops, arrays, f"{name}.fine")
+        self._reduce_inverse = inverse(arrays[f"{name}.reduce.step"])
+        self._reduce = Convolution(ops, arrays, f"{name}.reduce")
+        self._coarse = read_blocks(ops, arrays, f"{name}.coarse")
+        self._last_inverse = inverse(arrays[f"{name}.last.step"])
+        self._last = Convolution(ops, arrays, f"{name}.last")
+
+    def __call__(self, pixels: Bytes, level: int) -> Floats:
+        """Pixels (16h, 16w, 3) at a level 0..252 -> latent y (h, w, M) in steps of the quantiser."""
+        ops = self._ops
+        h = ops.conv8(ops.unshuffle(ops.enter(pixels), BLOCK // 2), *self._first.at(level))
+        ops.relu(h)
+        for block in self._fine:
+            block(h, level)
+        h = ops.conv16(ops.unshuffle(ops.quantise16(h, self._reduce_inverse), 2), *self._reduce.at(level))
+        for block in self._coarse:
+            block(h, level)
+        y = ops.conv16(ops.quantise16(h, self._last_inverse), *self._last.at(level))
+        x = 2 * pixels.astype(np.float32) - np.float32(255)
+        lapped = ops.lap(ops.enter(x), self._lapping)
+        units = ops.quantise16(lapped, np.full(3, LAPPED_SCALE, np.float32))
+        y = y + ops.conv16(ops.unshuffle(units, BLOCK), *self._linear.at(level))
+        latent: Floats = ops.leave(y) * exp(between_knots(self._log_gain, level)).astype(np.float32)
+        return latent
