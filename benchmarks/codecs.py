@@ -14,6 +14,7 @@ from PIL import Image
 
 import vqcodec
 from benchmarks.anchors import ANCHORS, Pixels
+from benchmarks.processes import installed
 from vqcodec.compress import dial
 from vqcodec.types import EFFORT_MAX
 
@@ -84,13 +85,11 @@ class VqCodec:
 
     @property
     def versions(self) -> dict[str, str]:
-        import torch  # noqa: PLC0415
-
         # The fingerprints name the weights: results of other weights are other results.
         realism = {"realism_id": self.codec.realism_id} if "realism" in self.settings else {}
         return {
             "vqcodec": vqcodec.__version__,
-            "torch": torch.__version__,
+            "torch": installed("torch") or "none",
             "bitstream_id": self.codec.bitstream_id,
             "decoder_id": self.codec.decoder_id,
             **realism,

@@ -1,27 +1,91 @@
 """Whole processes under the clock: commands that convert a file, and the start of the command line.
 
-`benchmarks.speed --commands` runs these. vqcodec is run as people run it, `vqcodec compress` and
-`decompress`; the other codecs by a Python of their own that does the same with Pillow or imagecodecs.
+`benchmarks.speed --commands` runs these: `vqcodec` as people run it, and the tools of other codecs that are
+installed (Debian's libavif-bin, libjxl-tools and webp), each at about the size of vqcodec's file.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from PIL import Image
 
-from benchmarks import codecs
-from benchmarks.processes import ROOT, environment
+from benchmarks.in_process import nearest_quality
+from benchmarks.processes import ROOT, environment, program
 from benchmarks.rate_distortion import read_pixels
 
-QUALITY = 50
+VQCODEC = program("vqcodec")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """An encoder and a decoder of files, with their words.
+
+    Attributes:
+        version: the encoder's option that tells it.
+        qualities: in the order of growing files.
+    """
+
+    encoder: str
+    encode: str
+    decoder: str
+    decode: str
+    suffix: str
+    version: str
+    qualities: Sequence[int]
+
+    @property
+    def installed(self) -> bool:
+        """Whether both programs are on the path."""
+        return all(shutil.which(name) for name in (self.encoder, self.decoder))
+
+    def said_version(self) -> str:
+        """The first line of what the encoder says of itself."""
+        command = [self.encoder, self.version]
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        return done.stdout.strip().split("\n")[0]
+
+
+AVIF = Tool(
+    "avifenc",
+    # Options that versions before 1.0 have as well, with quantizers for qualities.
+    "-s 6 -y 444 -j {threads} --min {quality} --max {quality} {source} {target}",
+    "avifdec",
+    "-j {threads} {source} {target}",
+    ".avif",
+    "--version",
+    range(63, -1, -1),
+)
+JXL = Tool(
+    "cjxl",
+    "{source} {target} -q {quality} --num_threads={threads}",
+    "djxl",
+    "{source} {target} --num_threads={threads}",
+    ".jxl",
+    "--version",
+    range(100),
+)
+WEBP = Tool(
+    "cwebp",
+    "-mt -q {quality} {source} -o {target}",
+    "dwebp",
+    "-mt {source} -o {target}",
+    ".webp",
+    "-version",
+    range(101),
+)
+TOOLS = (AVIF, JXL, WEBP)
 
 
 def seconds(command: Sequence[str], threads: int, repeats: int) -> dict[str, float]:
@@ -35,69 +99,80 @@ def seconds(command: Sequence[str], threads: int, repeats: int) -> dict[str, flo
     walls, busy = [], []
     for _ in range(repeats):
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        subprocess.run(
-            command, cwd=ROOT, env=environment(threads), check=True, stdout=subprocess.DEVNULL, stderr=None
-        )
+        _run(command, threads)
         walls.append(time.perf_counter() - begun)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         busy.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return {"wall_s": round(median(walls), 3), "cpu_s": round(median(busy), 3)}
 
 
-def run(image: Path, names: Sequence[str], model: str, threads: int, repeats: int) -> dict[str, Any]:
-    """Figures of every codec's encoding and decoding process, and of commands that need no torch."""
+def _run(command: Sequence[str], threads: int) -> None:
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(threads),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        sys.stderr.buffer.write(done.stderr)
+        raise subprocess.CalledProcessError(done.returncode, command)
+
+
+def run(image: Path, model: str, threads: int, repeats: int) -> list[dict[str, Any]]:
+    """Figures of every process, as {"process", "version", "bytes", "wall_s", "cpu_s"}.
+
+    Raises:
+        subprocess.CalledProcessError: one failed; what it said is on stderr.
+    """
+    entries: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         source, coded, back = (str(Path(folder) / name) for name in ("x.png", "x.vqc", "y.png"))
         Image.fromarray(read_pixels(image)).save(source)
-        tool = [sys.executable, "-m", "vqcodec"]
         model_words = [] if model == "default" else ["-m", model]
-        entries = []
-        for name in names:
-            if name == codecs.VQCODEC:
-                to = [*tool, "compress", source, "-o", coded, "-f", "--quiet", *model_words]
-                fro = [*tool, "decompress", coded, "-o", back, "-f", "--quiet", *model_words]
-            else:
-                once = [sys.executable, "-m", "benchmarks.commands", name, model]
-                to, fro = [*once, "encode", source, coded], [*once, "decode", coded, back]
-            entries.append(
-                {
-                    "codec": name,
-                    "encode": seconds(to, threads, repeats),
-                    "decode": seconds(fro, threads, repeats),
-                }
-            )
-        subprocess.run([*tool, "compress", source, "-o", coded, "-f", "--quiet", *model_words], check=True)
-        starts = {
-            words[0]: seconds([*tool, *words], threads, repeats)
-            for words in (["--version"], ["--help"], ["info", coded])
+        own = {
+            "compress": [source, "-o", coded, "-f", "--quiet", *model_words],
+            "decompress": [coded, "-o", back, "-f", "--quiet", *model_words],
+            "info": [coded],
+            "--help": [],
+            "--version": [],
         }
-    return {"commands": entries, "starts": starts}
+        for name, words in own.items():
+            figures = seconds([*VQCODEC, name, *words], threads, repeats)
+            entries.append({"process": f"vqcodec {name}", **figures})
+        size = Path(coded).stat().st_size
+        entries[0]["bytes"] = size
+        for tool in TOOLS:
+            if tool.installed:
+                entries += _tool_figures(tool, source, folder, size, threads, repeats)
+            else:
+                print(f"speed: {tool.encoder} is not installed, its rows are left out", file=sys.stderr)
+    return entries
 
 
-def rows(result: dict[str, Any]) -> list[list[str]]:
-    """A table of `run`."""
-    lines = [["process", "wall s", "processor s"]]
-    for entry in result["commands"]:
-        for action in ("encode", "decode"):
-            figures = entry[action]
-            lines.append(
-                [f"{entry['codec']} {action}", f"{figures['wall_s']:.2f}", f"{figures['cpu_s']:.2f}"]
-            )
-    for name, figures in result["starts"].items():
-        lines.append([f"vqcodec {name}", f"{figures['wall_s']:.2f}", f"{figures['cpu_s']:.2f}"])
-    return lines
+def _tool_figures(
+    tool: Tool, source: str, folder: str, size: int, threads: int, repeats: int
+) -> list[dict[str, Any]]:
+    """Of its encoder and its decoder, at the quality whose file is nearest to `size` bytes."""
+    coded, back = Path(folder) / f"x{tool.suffix}", Path(folder) / "z.png"
 
+    def command(program: str, template: str, **values: object) -> list[str]:
+        # Filled in word by word: values may hold spaces.
+        return [program, *(word.format(threads=threads, **values) for word in template.split())]
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """One conversion of another codec, for `run`: NAME MODEL encode|decode SOURCE TARGET."""
-    name, model, action, source, target = sys.argv[1:] if argv is None else argv
-    codec = codecs.make(name, model=model)
-    if action == "encode":
-        Path(target).write_bytes(codec.encode(read_pixels(Path(source)), QUALITY))
-    else:
-        Image.fromarray(codec.decode(Path(source).read_bytes())).save(target)
-    return 0
+    def encode(quality: float) -> list[str]:
+        return command(tool.encoder, tool.encode, quality=quality, source=source, target=coded)
 
+    def rate(quality: float) -> float:
+        _run(encode(quality), threads)
+        return coded.stat().st_size
 
-if __name__ == "__main__":
-    sys.exit(main())
+    quality = nearest_quality(rate, tool.qualities, size)
+    figures = seconds(encode(quality), threads, repeats)
+    said = {"version": tool.said_version(), "quality": quality, "bytes": coded.stat().st_size}
+    decode = command(tool.decoder, tool.decode, source=coded, target=back)
+    return [
+        {"process": tool.encoder, **said, **figures},
+        {"process": tool.decoder, **seconds(decode, threads, repeats)},
+    ]

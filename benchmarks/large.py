@@ -21,11 +21,11 @@ from typing import Any
 
 from PIL import Image
 
+from benchmarks.in_process import enlarge
 from benchmarks.processes import figures_of, machine, peak_mib
 from benchmarks.rate_distortion import read_pixels
 from benchmarks.report.curves import table
 from benchmarks.report.results import dump
-from benchmarks.speed import enlarge
 
 SCHEMA = 1
 

@@ -1,38 +1,92 @@
-"""Where the time of a call goes, as the profiler sees it: the library keeps no clocks of its own."""
+"""Where the time of a call goes, by clocks around vqcodec's own stages: the library keeps none of its own.
+
+The stages are those of either engine. They are told by the wall clock of the thread that calls, which waits
+for the threads that compute; what a graphics card still computes is charged to the stage that fetches it.
+"""
 
 from __future__ import annotations
 
-import cProfile
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
+
+import vqcodec
+
+Methods = Sequence[tuple[Any, str]]
+"""Owners, classes or modules, and names of their functions."""
+REST = "rest"
 
 
-def split(call: Callable[[], object], parts: Mapping[str, Sequence[Callable[..., Any]]]) -> dict[str, float]:
-    """Seconds of one call by part, and under "rest" what is in none of them.
+@dataclass
+class Clock:
+    """Seconds by part. A part's clock stands still while another part runs inside it."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _running: list[str] = field(default_factory=lambda: [REST])
+    _since: float = field(default_factory=time.perf_counter)
+
+    def stop(self) -> None:
+        """Charge the time since the last change to the part that ran."""
+        now = time.perf_counter()
+        part = self._running[-1]
+        self.seconds[part] = self.seconds.get(part, 0.0) + now - self._since
+        self._since = now
+
+    def around(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with its time charged to a part."""
+
+        @functools.wraps(function)
+        def timed(*args: Any, **options: Any) -> Any:
+            self.stop()
+            self._running.append(part)
+            try:
+                return function(*args, **options)
+            finally:
+                self.stop()
+                self._running.pop()
+
+        return timed
+
+
+def split(call: Callable[[], object], parts: Mapping[str, Methods]) -> dict[str, float]:
+    """Seconds of one call by part, in the order of `parts`, and under "rest" what is in none of them.
 
     Args:
-        parts: Python functions by part; none of them may call another. Parts that take no time are left out.
+        parts: functions by part, which the call finds through their owners. Parts that do not run are
+            left out.
     """
-    profile = cProfile.Profile()
-    begun = time.perf_counter()
-    profile.runcall(call)
-    whole = time.perf_counter() - begun
-    taken = {entry.code: entry.totaltime for entry in profile.getstats()}
-    seconds = {part: sum(taken.get(f.__code__, 0.0) for f in functions) for part, functions in parts.items()}
-    seconds["rest"] = whole - sum(seconds.values())
-    return {part: round(value, 5) for part, value in seconds.items() if value}
+    with ExitStack() as clocks:
+        clock = Clock()
+        for part, methods in parts.items():
+            for owner, name in methods:
+                timed = clock.around(part, getattr(owner, name))
+                clocks.enter_context(mock.patch.object(owner, name, timed))
+        clock.stop()
+        clock.seconds.clear()  # setting clocks up is not the call
+        call()
+        clock.stop()
+    return {part: round(clock.seconds[part], 5) for part in (*parts, REST) if part in clock.seconds}
 
 
-def vqcodec_parts() -> dict[str, list[Callable[..., Any]]]:
-    """The parts of vqcodec; the rest is search, range coder and container."""
-    from vqcodec.engine.analysis import Analysis  # noqa: PLC0415  the others need none of these
-    from vqcodec.engine.synthesis import Synthesis  # noqa: PLC0415
-    from vqcodec.entropy.integer_prior import IntegerPrior  # noqa: PLC0415
-    from vqcodec.entropy.native_prior import NativePrior  # noqa: PLC0415
+def vqcodec_parts(codec: vqcodec.Codec) -> dict[str, Methods]:
+    """The parts of a codec's time; the rest is reading pictures, colour and container.
 
+    analysis: pixels to the latent. search: hyper-analysis and choice of codewords. prior: means and classes,
+    in decoding with looking codewords up. coder: symbols to words and back. synthesis: latent to pixels.
+    """
+    from vqcodec.entropy.range_coder import SegmentReader  # noqa: PLC0415  no codec has one before it decodes
+
+    encoder, decoder, coder = type(codec.encoder), type(codec.decoder), type(codec.model.coder)
+    prior = type(codec.model.coder.prior)
+    steps = [name for name in ("hyper", "open", "predict", "learn", "settle") if hasattr(prior, name)]
     return {
-        "prior": [IntegerPrior.hyper, IntegerPrior.predict, NativePrior.hyper, NativePrior.predict],
-        "analysis": [Analysis.__call__],
-        "synthesis": [Synthesis.__call__],
+        "analysis": [(encoder, "analyse")],
+        "search": [(encoder, "code")],
+        "prior": [*((prior, name) for name in steps), (coder, "decode")],
+        "coder": [(coder, "write"), (SegmentReader, "read"), (SegmentReader, "finish")],
+        "synthesis": [(decoder, "decode")],
     }

@@ -22,11 +22,11 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks import codecs, commands, speed
+from benchmarks import codecs
 from benchmarks.anchors import Pixels
 from benchmarks.bd_rate import RatePoint
 from benchmarks.rate_distortion import find_pictures, read_pixels
-from benchmarks.report import curves
+from benchmarks.report import curves, speed_tables
 from benchmarks.report.results import FIGURES, ResultError, Results, load
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.rate_distortion import bpp, psnr
@@ -108,18 +108,10 @@ def speed_section(path: Path) -> str:
         ResultError: it is not one.
     """
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        tables = [speed.speed_rows(result["runs"]), speed.part_rows(result["runs"])]
-        if "commands" in result:
-            tables.append(commands.rows(result))
+        tables = speed_tables.all_tables(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError) as error:
         raise ResultError(f"{path}: not a result file of benchmarks.speed ({error!r})") from error
-    heads = (
-        "In process, weights loaded, each from a fresh process; in brackets, how many times as long we take.",
-        "Where vqcodec's time goes, in seconds.",
-        "Whole processes, from the start of Python to the file.",
-    )
-    parts = [f"<p>{head}</p>{html_table(rows)}" for head, rows in zip(heads, tables, strict=False)]
+    parts = [f"<p>{head}</p>{html_table(rows)}" for head, rows in tables]
     return f"<section><h2>Speed</h2>{''.join(parts)}</section>"
 
 

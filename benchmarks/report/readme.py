@@ -20,7 +20,7 @@ from benchmarks.allocation import picture_percents
 from benchmarks.bd_rate import RatePoint, bd_rate
 from benchmarks.codecs import VQCODEC
 from benchmarks.processes import ROOT
-from benchmarks.report import curves
+from benchmarks.report import curves, speed_tables
 from benchmarks.report.results import FIGURES, Results, load
 
 FILES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
@@ -90,7 +90,7 @@ def dial() -> list[list[str]]:
 def effort() -> list[list[str]]:
     """What the encoder's search gains, on pictures of the development set, and what it takes."""
     results = load(RESULTS / "effort.json")
-    runs = {run["codec"]: run for run in reversed(_json("speed.json")["runs"])}
+    runs = {run["codec"]: run for run in reversed(speed_tables.plain(_json("speed.json")["runs"]))}
     rows = [["effort", "BD-rate against effort 1", "encoding, s"]]
     for name in results.codecs:
         first = name == VQCODEC
@@ -102,7 +102,7 @@ def effort() -> list[list[str]]:
 
 def speed() -> list[list[str]]:
     """Times in process at the first size that was measured, with all threads."""
-    runs = _json("speed.json")["runs"]
+    runs = speed_tables.plain(_json("speed.json")["runs"])
     shown = [r for r in runs if r["pixels"] == runs[0]["pixels"] and "-e" not in r["codec"]]
     rows = [["codec", "threads", "encode s", "decode s", "peak MiB"]]
     for run in shown:
@@ -114,12 +114,32 @@ def speed() -> list[list[str]]:
 def sizes() -> list[list[str]]:
     """vqcodec's seconds for each megapixel over the sizes that were measured."""
     rows = [["MP", "threads", "encode s/MP", "decode s/MP"]]
-    for run in _json("speed.json")["runs"]:
+    for run in speed_tables.plain(_json("speed.json")["runs"]):
         if run["codec"] == VQCODEC:
             mega = run["pixels"] / 1e6
             per = [f"{run[key] / mega:.2f}" for key in ("encode_s", "decode_s")]
             rows.append([f"{mega:.3g}", str(run["threads"]), *per])
     return rows
+
+
+def engines() -> list[list[str]]:
+    """vqcodec held to an engine or an instruction set."""
+    return speed_tables.of_engines(_json("speed.json")["runs"])
+
+
+def beside() -> list[list[str]]:
+    """vqcodec beside a busy process."""
+    return speed_tables.of_neighbours(_json("speed.json")["runs"])
+
+
+def cold() -> list[list[str]]:
+    """The first picture of a process."""
+    return speed_tables.of_cold(_json("speed.json").get("cold", []))
+
+
+def commands() -> list[list[str]]:
+    """Whole processes, vqcodec's and other tools'."""
+    return speed_tables.of_commands(_json("speed.json").get("commands", []))
 
 
 def perceptual() -> list[list[str]]:
@@ -152,6 +172,10 @@ BLOCKS: dict[str, Callable[[], list[list[str]]]] = {
     "effort": effort,
     "speed": speed,
     "sizes": sizes,
+    "engines": engines,
+    "beside": beside,
+    "cold": cold,
+    "commands": commands,
     "perceptual": perceptual,
     "ablation": ablation,
 }

@@ -51,12 +51,12 @@ def test_the_page_holds_figures_and_loads_nothing(bench, results, tmp_path):
     published.write_text(json.dumps({"curves": {"<other>": {"bpp": [0.1, 9.0], "psnr": [30.0, 50.0]}}}))
     speed = tmp_path / "speed.json"
     run = {"codec": "jpeg", "device": "cpu", "threads": 1, "pixels": 10, "bpp": 1, "load_s": 0}
-    run |= {"encode_s": 0.125, "decode_s": 1, "peak_mib": 9, "encode_parts_s": {}}
+    run |= {"encode_s": 0.125, "decode_s": 1, "peak_mib": 9, "engine": "", "beside": ""}
     own = run | {"codec": "vqcodec", "encode_s": 0.5, "encode_parts_s": {"prior": 0.25}}
     own |= {"decode_parts_s": {}, "png_read_s": 0.1, "png_write_s": 0.2}
-    times = {"wall_s": 1.5, "cpu_s": 2.5}
-    whole = {"commands": [{"codec": "vqcodec", "encode": times, "decode": times}], "starts": {"info": times}}
-    speed.write_text(json.dumps({"runs": [run, own], **whole}))
+    beside = own | {"encode_s": 0.75, "beside": "torch"}
+    whole = {"commands": [{"process": "vqcodec info", "wall_s": 1.5, "cpu_s": 2.5}]}
+    speed.write_text(json.dumps({"runs": [run, own, own | {"engine": "avx2"}, beside], **whole}))
     out = tmp_path / "page.html"
     words = [str(results), "--published", str(published), "--speed", str(speed), "--out", str(out)]
     assert bench("report.page").main(words) == 0
@@ -66,7 +66,9 @@ def test_the_page_holds_figures_and_loads_nothing(bench, results, tmp_path):
     assert "&lt;other&gt;, published" in page
     assert "<td>0.125 (x4)</td>" in page
     assert "<td>prior 0.25</td>" in page
-    assert "<td>vqcodec info</td><td>1.50</td><td>2.50</td>" in page
+    assert "<td>C, AVX2</td>" in page
+    assert "<td>a loop of torch</td><td>1</td><td>0.75 (x1.5)</td><td>1 (x1)</td>" in page
+    assert "<td>vqcodec info</td><td></td><td>1.500</td><td>2.500</td>" in page
     assert data_of(page) == []
     assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", page)
     assert not re.search(r"@[A-Z]+@", page)

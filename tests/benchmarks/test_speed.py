@@ -1,4 +1,4 @@
-"""benchmarks.speed and its profile, on tiny pictures."""
+"""benchmarks.speed, its cases and its clocks, on tiny pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from benchmarks.parts import split
 from tests.tiny import picture
 
 
@@ -34,33 +33,92 @@ def test_speed_compares_at_one_rate(
 
 
 def test_bisection_finds_the_nearest_rate(bench: Callable[[str], ModuleType]) -> None:
-    speed = bench("speed")
+    nearest_quality = bench("in_process").nearest_quality
     scale = range(101)
     for target, quality in ((-1.0, 0), (0.0, 0), (0.26, 5), (0.24, 5), (1.0, 10), (99.0, 99), (1e6, 100)):
         rates = [q * q / 100 if q <= 10 else float(q) for q in scale]
-        assert speed.nearest_quality(lambda q, rates=rates: rates[q], scale, target) == quality
+        assert nearest_quality(lambda q, rates=rates: rates[q], scale, target) == quality
+    assert nearest_quality(lambda q: 9.0, [3.0], 0.5) == 3
 
 
-def test_the_profile_splits_a_call_by_functions():
-    def called_twice() -> None:
-        time.sleep(0.04)
+class Stages:
+    """One stage that calls another, and one that is never called."""
 
-    def another() -> None:
+    def outer(self, divisor: int) -> int:
         time.sleep(0.03)
+        return self.inner(divisor) + self.inner(divisor)
 
-    def unused() -> None:
+    def inner(self, divisor: int) -> int:
+        time.sleep(0.02)
+        return 1 // divisor
+
+    def unused(self) -> None:
         raise AssertionError
 
-    def call() -> None:
-        called_twice()
-        another()
-        called_twice()
+
+def test_a_part_stands_still_while_another_runs_inside_it(bench: Callable[[str], ModuleType]) -> None:
+    stages, found = Stages(), []
+
+    def call(divisor: int) -> None:
+        found.append(stages.outer(divisor))
         time.sleep(0.05)
 
-    found = split(call, {"twice": [called_twice], "once": [another], "never": [unused]})
-    assert list(found) == ["twice", "once", "rest"]
-    for part, least in {"twice": 0.08, "once": 0.03, "rest": 0.05}.items():
-        assert least - 0.001 <= found[part] < least + 0.03
+    parts = {"in": [(Stages, "inner")], "out": [(Stages, "outer")], "never": [(Stages, "unused")]}
+    with pytest.raises(ZeroDivisionError):
+        bench("parts").split(lambda: call(0), parts)
+    before = Stages.outer
+    taken = bench("parts").split(lambda: call(1), parts)
+    assert found == [2]
+    assert Stages.outer is before
+    assert list(taken) == ["in", "out", "rest"]
+    for part, least in {"in": 0.04, "out": 0.03, "rest": 0.05}.items():
+        assert least - 0.001 <= taken[part] < least + 0.03
+
+
+def test_cases_are_what_this_machine_can_do(
+    bench: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speed = bench("speed")
+    monkeypatch.setattr(speed, "instruction_sets", lambda: ["portable", "avx2"])
+    monkeypatch.setattr(speed.neighbours, "available", lambda name: name == "python")
+    words = ["--codecs", "jpeg", "vqcodec", "--threads", "2", "1", "--sides", "8", "0", "--devices", "cpu"]
+    words += ["--engines", "avx2", "amx", "--beside", "python", "torch"]
+    found = speed.cases(speed._parser().parse_args(words))
+    assert len(found) == 2 * 2 * 2 + 2 + 2
+    assert [(c.threads, c.side, c.engine, c.beside) for c in found[-4:]] == [
+        (2, 8, "avx2", ""),
+        (1, 8, "avx2", ""),
+        (2, 8, "", "python"),
+        (1, 8, "", "python"),
+    ]
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1] for line in said] == [" amx", " beside torch"]
+
+
+def test_a_case_gets_its_own_environment(
+    bench: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = bench("processes")
+    (tmp_path / "says.py").write_text(
+        "import json, os\n"
+        "print(json.dumps({k: v for k, v in os.environ.items() if k[:4] in ('VQCO', 'OMP_')}))"
+    )
+    monkeypatch.setattr(processes, "ROOT", tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    said = processes.figures_of("says", [], 3, "avx2")
+    assert (said["OMP_NUM_THREADS"], said["VQCODEC_ENGINE"], said["VQCODEC_ISA"]) == ("3", "native", "avx2")
+    assert "VQCODEC_ISA" not in processes.environment(1, "torch")
+    assert processes.environment(1).keys() >= {"OMP_NUM_THREADS"}
+
+
+def test_instruction_sets_are_those_of_the_processor(
+    bench: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = bench("processes")
+    cpuinfo = "processor\t: 0\nmodel name\t: Some CPU: fast\nflags\t\t: fpu avx2 avx512_vnni\nflags : none\n"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: cpuinfo)
+    assert processes.instruction_sets() == ["portable", "avx2", "avx512vnni"]
+    assert processes.machine(2)["processor"] == "Some CPU: fast"
 
 
 @pytest.mark.slow
@@ -71,47 +129,56 @@ def test_speed_splits_our_time_and_compares_sizes_and_commands(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def here(module: str, words: list[str], threads: int) -> dict[str, Any]:
+    def here(module: str, words: list[str], threads: int, engine: str) -> dict[str, Any]:
         """In this process: `test_speed_compares_at_one_rate` starts fresh ones."""
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            assert bench("speed").main(words) == 0
+            assert bench(module.removeprefix("benchmarks.")).main(words) == 0
         return dict(json.loads(printed.getvalue()))
 
     monkeypatch.setattr(bench("speed"), "figures_of", here)
+    monkeypatch.setattr(bench("commands"), "TOOLS", ())
     source, out = tmp_path / "a.png", tmp_path / "speed.json"
     Image.fromarray(picture(64, 96)).save(source)
     words = ["--image", str(source), "--model", str(tiny_weights), "--codecs", "jpeg", "vqcodec"]
-    words += ["--sides", "0", "80", "--repeats", "1", "--commands", "--devices", "cpu", "--out", str(out)]
-    assert bench("speed").main(words) == 0
+    words += ["--sides", "0", "80", "--repeats", "1", "--engines", "torch", "--beside", "python"]
+    words += ["--devices", "cpu", "--out", str(out)]
+    assert bench("speed").main([*words, "--commands"]) == 0
     result = json.loads(out.read_text())
     assert bench("speed").main([*words, "--resume"]) == 0
     assert json.loads(out.read_text())["runs"] == result["runs"]
-    assert [(run["codec"], run["pixels"]) for run in result["runs"]] == [
-        ("jpeg", 64 * 96),
-        ("vqcodec", 64 * 96),
-        ("jpeg", 80 * 80),
-        ("vqcodec", 80 * 80),
+    assert [(run["codec"], run["pixels"], run["engine"], run["beside"]) for run in result["runs"]] == [
+        ("jpeg", 64 * 96, "", ""),
+        ("vqcodec", 64 * 96, "", ""),
+        ("jpeg", 80 * 80, "", ""),
+        ("vqcodec", 80 * 80, "", ""),
+        ("vqcodec", 64 * 96, "torch", ""),
+        ("vqcodec", 64 * 96, "", "python"),
     ]
     for run in result["runs"]:
         ours = run["codec"] == "vqcodec"
         assert run.get("png_read_s", 0) > 0 or not ours
         for action, parts in (
-            ("encode", {"prior", "analysis", "rest"}),
-            ("decode", {"prior", "synthesis", "rest"}),
+            ("encode", {"analysis", "search", "prior", "coder", "rest"}),
+            ("decode", {"prior", "coder", "synthesis", "rest"}),
         ):
-            split_s = run[f"{action}_parts_s"]
-            assert parts <= set(split_s) if ours else not split_s
-    jpeg, own = result["runs"][2:]
+            # Where codewords do not reach, encoding decodes samples too.
+            split = set(run.get(f"{action}_parts_s", {}))
+            assert parts <= split if ours else not split
+    jpeg, own = result["runs"][2:4]
     printed = capsys.readouterr().out
     assert f"(x{own['encode_s'] / jpeg['encode_s']:.3g})" in printed
-    assert {entry["codec"] for entry in result["commands"]} == {"jpeg", "vqcodec"}
-    assert set(result["starts"]) == {"--version", "--help", "info"}
-    assert "| vqcodec info" in printed
+    names = ["compress", "decompress", "info", "--help", "--version"]
+    assert [entry["process"] for entry in result["commands"]] == [f"vqcodec {name}" for name in names]
+    for entry in result["cold"]:
+        phases = [entry[part] for part in ("python_s", "import_s", "load_s", "picture_s")]
+        assert min(phases) > 0
+        assert sum(phases) == pytest.approx(entry["wall_s"], abs=0.001)
+    assert "| a loop of python |" in printed
     # What other weights or settings gave is not kept.
-    words.remove("--commands")
     older = {**result, "runs": [{**jpeg, "side": 0, "versions": {"pillow": "0"}}]}
     out.write_text(json.dumps(older))
-    assert bench("speed").main([*words, "--codecs", "jpeg", "--sides", "0", "--resume"]) == 0
+    words = [*words[:4], "--codecs", "jpeg", "--repeats", "1", "--out", str(out)]
+    assert bench("speed").main([*words, "--resume"]) == 0
     assert [run["versions"] for run in json.loads(out.read_text())["runs"]] == [jpeg["versions"]]
     assert bench("speed").main([*words, "--bpp", "2", "--resume"]) == 1
     assert "other settings" in capsys.readouterr().err
