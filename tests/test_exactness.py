@@ -19,6 +19,7 @@ from vqcodec.bitstream import parse, write
 from vqcodec.entropy.class_offsets import ClassOffsets
 from vqcodec.errors import CorruptData, ModelMismatch
 from vqcodec.metrics.rate_distortion import psnr
+from vqcodec.native.choice import built
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
@@ -34,6 +35,16 @@ SETTINGS = {
     "avx2, two threads, other BLAS": ("AVX2", 2, "avx2", "AVX2", "Prescott"),
     "avx512": ("AVX512", 1, "avx512", "AVX512_CORE", "SkylakeX"),
     "avx512, two threads": ("AVX512", 2, "avx512", "AVX512_CORE", "SkylakeX"),
+}
+
+
+# name -> instructions of the C engine (or the best below them that the CPU has), threads
+NATIVE_SETTINGS = {
+    "C, portable": ("portable", 1),
+    "C, avx2, two threads": ("avx2", 2),
+    "C, avxvnni": ("avxvnni", 1),
+    "C, avx512vnni, two threads": ("avx512vnni", 2),
+    "C, amx": ("amx", 1),
 }
 
 
@@ -89,12 +100,31 @@ def test_other_instructions_and_threads(tmp_path, setting):
     if strength(torch.backends.cpu.get_cpu_capability()) < strength(weakest):
         pytest.skip(f"this CPU has no {weakest}")
     changes = {
+        "VQCODEC_ENGINE": "torch",
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
         "ATEN_CPU_CAPABILITY": aten,
         "ONEDNN_MAX_CPU_ISA": onednn,
         "OPENBLAS_CORETYPE": blas,
     }
+    capability, used = decode_elsewhere(tmp_path, changes)
+    if torch.backends.cpu.get_cpu_capability() in LEVELS:
+        assert capability.lower() == aten
+    assert used == threads
+
+
+@pytest.mark.parametrize("setting", NATIVE_SETTINGS)
+@pytest.mark.slow
+def test_other_instructions_and_threads_of_the_engine_in_c(tmp_path, setting):
+    if built("_entropy") is None:
+        pytest.skip("the C engine was not built")
+    isa, threads = NATIVE_SETTINGS[setting]
+    changes = {"VQCODEC_ENGINE": "native", "VQCODEC_ISA": isa, "OMP_NUM_THREADS": str(threads)}
+    decode_elsewhere(tmp_path, changes)
+
+
+def decode_elsewhere(tmp_path: Path, changes: dict[str, str]) -> tuple[str, int]:
+    """Decode the golden files in a process with these variables; torch's CPU, and its threads."""
     script = (
         "import sys, torch; sys.path.append(sys.argv[1])\n"
         "from pathlib import Path\n"
@@ -105,14 +135,12 @@ def test_other_instructions_and_threads(tmp_path, setting):
     out = tmp_path / "results.npz"
     command = [sys.executable, "-c", script, str(ROOT), str(GOLDEN), str(out)]
     done = subprocess.run(command, env=os.environ | changes, check=True, capture_output=True, text=True)
-    capability, used = done.stdout.split()
-    if torch.backends.cpu.get_cpu_capability() in LEVELS:
-        assert capability.lower() == aten
-    assert int(used) == threads
     with np.load(out) as results:
         assert {key.split(".")[0] for key in results} == set(PICTURES)
         for name in PICTURES:
             compare(name, {kind: results[f"{name}.{kind}"] for kind in ("indices", "latent", "pixels")})
+    capability, used = done.stdout.split()
+    return capability, int(used)
 
 
 def test_the_set_is_worth_testing():
