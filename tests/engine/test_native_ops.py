@@ -172,6 +172,41 @@ def test_restoration(ops: NativeOps, rng: np.random.Generator, h: int, w: int, c
     same(ops.mend(u, seen, f, filters, colour), plain.mend(u, seen, f, filters, colour))
 
 
+@pytest.mark.parametrize(("h", "w", "count", "features"), [(8, 8, 1, 16), (40, 24, 6, 32), (72, 16, 3, 16)])
+def test_restoring_at_once_is_restoring_step_by_step(
+    ops: NativeOps, rng: np.random.Generator, h: int, w: int, count: int, features: int
+) -> None:
+    def layer(outputs: int, kernel: int, inputs: int, zero: int, size: float) -> tuple[Any, Array, Array]:
+        weight = rng.integers(-64, 65, (outputs, kernel, kernel, inputs)).astype(np.int8)
+        scale = rng.uniform(-size, size, outputs).astype(F)
+        return ops.pack8(weight, zero), scale, rng.uniform(0, 9, outputs).astype(F)
+
+    u, guide = (
+        rng.normal(0, 0.3, (h, w, 3)).astype(F),
+        rng.integers(0, 256, (h // 8, w // 8, 20)).astype(np.uint8),
+    )
+    words = rng.integers(-900, 901, (features, 3, 3, 24)).astype(np.int16)
+    lead, mix = layer(16 * features, 1, 20, 128, 0.01), layer(features, 3, features, 0, 0.01)
+    sense = (
+        ops.pack16(words),
+        rng.uniform(-1e-6, 1e-6, features).astype(F),
+        rng.uniform(0, 99, features).astype(F),
+    )
+    filtering = layer(12 + 12 * count, 1, features, 0, 1e-5)
+    for values in filtering[1:]:
+        values[:12] *= F(0.05)
+        values[12:] *= F(1e-6)
+    filters = rng.integers(-2600, 2601, (3, count, 5, 5)).astype(np.int16)
+    colour = rng.normal(size=(3, 3)).astype(F)
+
+    cells = ops.cells(u)
+    hidden = ops.conv8_relu(ops.conv16_relu(cells, *sense, ops.shuffle(ops.conv8(guide, *lead), 4)), *mix)
+    assert 0 < hidden.mean() < 255
+    expected = ops.mend(u, cells, ops.conv8(hidden, *filtering), filters, colour)
+    assert 0 < expected.mean() < 255
+    same(ops.restore(u, guide, lead, sense, mix, filtering, filters, colour), expected)
+
+
 def test_wrong_arguments_are_refused(rng: np.random.Generator) -> None:
     ops = NativeOps()
     weight = rng.integers(-64, 65, (8, 3, 3, 4)).astype(np.int8)

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from vqcodec.engine.operations import CELL_CHANNELS, Bytes, Floats, Layer, Words
 from vqcodec.native import _kernels
 
+MOST_THREADS = 1 << 16
+Scaled = tuple[Layer, Floats, Floats]
+"""A layer, and S and B of its outputs."""
+
 
 class NativeOps:
     """See `vqcodec.engine.operations.Operations`; arrays are numpy's.
@@ -21,9 +25,9 @@ class NativeOps:
         """Share each operation's work among `threads` threads.
 
         Raises:
-            ValueError: there is not at least one.
+            ValueError: there is not at least one, or far too many.
         """
-        if threads < 1:
+        if not 1 <= threads <= MOST_THREADS:
             raise ValueError(f"{threads} threads")
         self.threads = threads
 
@@ -119,6 +123,29 @@ class NativeOps:
         u, f, colour = (np.ascontiguousarray(part) for part in (u, f, colour))
         cells, kernels = (np.ascontiguousarray(part) for part in (cells, kernels))
         _kernels.mend(u, cells, f, kernels, colour, out, self.threads)
+        return out
+
+    def restore(
+        self,
+        u: Floats,
+        guide: Bytes,
+        lead: Scaled,
+        sense: Scaled,
+        mix: Scaled,
+        filtering: Scaled,
+        kernels: Words,
+        colour: Floats,
+    ) -> Bytes:
+        """Pixels (H, W, 3) of u (H, W, 3), sides multiples of 8: all steps of the restoration in one.
+
+        The result is that of `cells` of u; `conv8` of the guide (H/8, W/8, C) by `lead`, and `shuffle` by 4;
+        `conv16_relu` of the cells by `sense`, adding that; `conv8_relu` by `mix`; `conv8` by `filtering`; and
+        `mend`. The outputs of `sense` must be a multiple of 16.
+        """
+        out = np.empty(u.shape, np.uint8)
+        u, colour = np.ascontiguousarray(u), np.ascontiguousarray(colour)
+        guide, kernels = np.ascontiguousarray(guide), np.ascontiguousarray(kernels)
+        _kernels.restore(u, guide, lead, sense, mix, filtering, kernels, colour, out, self.threads)
         return out
 
     def relu(self, h: Floats) -> None:

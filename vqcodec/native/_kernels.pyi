@@ -66,3 +66,17 @@ def mend(
     u: Floats, cells: Words, f: Floats, kernels: Words, colour: Floats, out: Bytes, threads: int
 ) -> None:
     """Pixels of the restored picture."""
+
+def restore(
+    u: Floats,
+    guide: Bytes,
+    lead: tuple[Layer, Floats, Floats],
+    sense: tuple[Layer, Floats, Floats],
+    mix: tuple[Layer, Floats, Floats],
+    filtering: tuple[Layer, Floats, Floats],
+    kernels: Words,
+    colour: Floats,
+    out: Bytes,
+    threads: int,
+) -> None:
+    """All steps of the restoration: a layer, scale and bias each."""

@@ -65,9 +65,20 @@ int vq_block(int threads, float *h, int height, int width, const float *inverse,
     vq_quantising quantising = {h, inverse,      width, layer1->inputs, x.pixel - layer1->inputs,
                                 x, vq_rows_now()};
     vq_pool_run(threads, height, quantise_row, &quantising);
-    const vq_convolution first = {layer1, height, width, x, MARGIN, scale1, bias1, VQ_BYTES, NULL, r};
-    const vq_convolution second = {layer2, height, width, r, MARGIN, scale2, bias2, VQ_ADDED, NULL, out};
-    const int status = vq_convolve(threads, &first) < 0 || vq_convolve(threads, &second) < 0 ? -1 : 0;
+    vq_convolution task = {.layer = layer1, .height = height, .width = width, .in = x, .margin = MARGIN};
+    task.scale = scale1;
+    task.bias = bias1;
+    task.result = VQ_BYTES;
+    task.out = r;
+    int status = vq_convolve(threads, &task);
+    task.layer = layer2;
+    task.in = r;
+    task.scale = scale2;
+    task.bias = bias2;
+    task.result = VQ_ADDED;
+    task.out = out;
+    if (status == 0)
+        status = vq_convolve(threads, &task);
     free(memory);
     return status;
 }

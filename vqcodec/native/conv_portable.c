@@ -1,47 +1,76 @@
+/* Plain C that compilers turn into vectors: for one input channel after the other, its products with 16
+ * outputs. */
 #include <string.h>
 
 #include "conv_isa.h"
 
-/* 16 outputs of one pixel. Unsigned arithmetic, since sums wrap. */
+enum { CHANNELS = 256 /* of which the weights are unpacked at once */, PIXELS = 4 };
 
-static void sums8(const vq_conv_call *call, int x, const int8_t *weights, uint32_t *sum)
+typedef uint32_t vq_words16 __attribute__((vector_size(64))); /* sums wrap, so they have no sign */
+
+/* Adds `channels` channels to the sums of some pixels, of which weights are loaded once for all. */
+VQ_INLINE void add_some(const vq_conv_call *call, const char *in, vq_dot dot, int channels,
+                        const vq_words16 *weights, int32_t *acc, const int pixels)
 {
-    for (int r = 0; r < call->kernel; r++) {
-        const uint8_t *in = (const uint8_t *)call->rows[r] + x * call->pixel;
-        for (int i = 0; i < call->run; i++, in += 4, weights += 4 * VQ_OUTPUTS) {
-            const int a = in[0], b = in[1], c = in[2], d = in[3];
-            for (int o = 0; o < VQ_OUTPUTS; o++) {
-                const int8_t *w = weights + 4 * o;
-                sum[o] += (uint32_t)(a * w[0] + b * w[1] + c * w[2] + d * w[3]);
-            }
+    vq_words16 sum[PIXELS];
+    for (int p = 0; p < pixels; p++)
+        memcpy(&sum[p], acc + (size_t)p * call->outputs, sizeof sum[p]);
+    for (int c = 0; c < channels; c++) {
+        const vq_words16 weight = weights[c];
+        for (int p = 0; p < pixels; p++) {
+            const char *from = in + p * call->pixel;
+            const int value = dot == VQ_DOT8 ? ((const uint8_t *)from)[c] : ((const int16_t *)from)[c];
+            sum[p] += weight * (uint32_t)value;
         }
     }
+    for (int p = 0; p < pixels; p++)
+        memcpy(acc + (size_t)p * call->outputs, &sum[p], sizeof sum[p]);
 }
 
-static void sums16(const vq_conv_call *call, int x, const int16_t *weights, uint32_t *sum)
+/* The same for all pixels of a row, for one block of outputs. */
+VQ_INLINE void add_row(const vq_conv_call *call, const char *in, const vq_dot dot, int channels,
+                       const vq_words16 *weights, int block)
 {
-    for (int r = 0; r < call->kernel; r++) {
-        const int16_t *in = (const int16_t *)call->rows[r] + x * (call->pixel / 2);
-        for (int i = 0; i < call->run; i++, in += 2, weights += 2 * VQ_OUTPUTS) {
-            const int a = in[0], b = in[1];
-            for (int o = 0; o < VQ_OUTPUTS; o++)
-                sum[o] += (uint32_t)(a * weights[2 * o]) + (uint32_t)(b * weights[2 * o + 1]);
-        }
+    int32_t *acc = call->acc + block * VQ_OUTPUTS;
+    int x = 0;
+    for (; x + PIXELS <= call->width; x += PIXELS)
+        add_some(call, in + x * call->pixel, dot, channels, weights, acc + (size_t)x * call->outputs, PIXELS);
+    for (; x < call->width; x++)
+        add_some(call, in + x * call->pixel, dot, channels, weights, acc + (size_t)x * call->outputs, 1);
+}
+
+/* Weights of `channels` channels from `packed` on: all outputs of one channel after the other. */
+static void unpack(const char *packed, vq_dot dot, int channels, vq_words16 *weights)
+{
+    const int per_word = dot == VQ_DOT8 ? 4 : 2;
+    for (int c = 0; c < channels; c++) {
+        const size_t first = (size_t)(c / per_word) * per_word * VQ_OUTPUTS + c % per_word;
+        for (int o = 0; o < VQ_OUTPUTS; o++)
+            weights[c][o] = (uint32_t)(dot == VQ_DOT8 ? ((const int8_t *)packed)[first + o * per_word]
+                                                      : ((const int16_t *)packed)[first + o * per_word]);
     }
 }
 
 static void all(const vq_conv_call *call, vq_dot dot)
 {
+    const int per_word = dot == VQ_DOT8 ? 4 : 2, channels = call->run * per_word;
+    const size_t input = 4 / per_word,
+                 column = input * VQ_OUTPUTS; /* bytes of a channel's input and weights */
+    vq_words16 weights[CHANNELS];
+    memset(call->acc, 0, sizeof *call->acc * call->width * call->outputs);
     for (int block = 0; block < call->outputs / VQ_OUTPUTS; block++) {
-        const char *weights = call->packed + block * call->block;
-        for (int x = 0; x < call->width; x++) {
-            uint32_t sum[VQ_OUTPUTS] = {0};
-            if (dot == VQ_DOT8)
-                sums8(call, x, (const int8_t *)weights, sum);
-            else
-                sums16(call, x, (const int16_t *)weights, sum);
-            memcpy(call->acc + (size_t)x * call->outputs + block * VQ_OUTPUTS, sum, sizeof sum);
-        }
+        const char *packed = call->packed + block * call->block;
+        for (int r = 0; r < call->kernel; r++)
+            for (int c = 0; c < channels; c += CHANNELS) {
+                const int n = channels - c < CHANNELS ? channels - c : CHANNELS;
+                const char *in = (const char *)call->rows[r] + c * input;
+                unpack(packed, dot, n, weights);
+                packed += n * column;
+                if (dot == VQ_DOT8)
+                    add_row(call, in, VQ_DOT8, n, weights, block);
+                else
+                    add_row(call, in, VQ_DOT16, n, weights, block);
+            }
     }
 }
 

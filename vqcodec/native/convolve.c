@@ -39,11 +39,11 @@ static void copy(const vq_convolution *task, int y0, int x0, int rows, int colum
     const int left = x0 < 0 ? -x0 : 0;
     const int right = x0 + columns > task->width ? x0 + columns - task->width : 0;
     for (int y = y0; y < y0 + rows; y++, to += columns * pixel) {
-        if (y < 0 || y >= task->height) {
+        if (y < -task->above || y >= task->height + task->below) {
             memset(to, layer->zero, columns * pixel);
             continue;
         }
-        const char *from = task->in.first + y * task->in.row + (x0 + left) * task->in.pixel;
+        const char *from = task->in.first + y * (ptrdiff_t)task->in.row + (x0 + left) * task->in.pixel;
         memset(to, layer->zero, left * pixel);
         memset(to + (columns - right) * pixel, layer->zero, right * pixel);
         char *inner = to + left * pixel;

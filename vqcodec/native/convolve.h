@@ -17,6 +17,7 @@ typedef struct {
     int height, width;
     vq_map in;
     int margin; /* pixels of zero that lie around `in`, whose groups are complete: nothing need be copied */
+    int above, below; /* rows of the input that lie there beyond its first and last, instead of zeros */
     const float *scale, *bias;
     vq_result result; /* sums * scale + bias as float32, the same added to out, or in 8 bits without a sign */
     const char *add;  /* with VQ_BYTES: float32 laid out as (height, width, outputs), added first; or null */

@@ -4,7 +4,11 @@
 
 #include "arrays.h"
 
-enum { VQ_MOST_HELD = 8, VQ_MOST_PIXELS = 1 << 28 /* of a map, so that an int counts them */ };
+enum {
+    VQ_MOST_HELD = 16,
+    VQ_MOST_THREADS = 1 << 16,
+    VQ_MOST_PIXELS = 1 << 28 /* of a map, so that an int counts them */
+};
 
 typedef struct {
     Py_buffer views[VQ_MOST_HELD];

@@ -12,14 +12,15 @@ PyObject *vq_py_quantise(PyObject *module, PyObject *args)
         return NULL;
     const int words = vq_type_of(out_object) == VQ_S16;
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     const Py_buffer *h = vq_hold_map(&held, h_object, VQ_F32, -1, "h");
     const float *inverse = h ? vq_hold_vector(&held, inverse_object, h->shape[2], "inverse") : NULL;
     const Py_buffer *out =
         inverse ? vq_hold(&held, out_object, words ? VQ_S16 : VQ_U8, 3, h->shape, 1, "out") : NULL;
     if (out) {
-        Py_BEGIN_ALLOW_THREADS status = vq_quantise(threads, h->buf, (size_t)(h->shape[0] * h->shape[1]),
-                                                    (size_t)h->shape[2], inverse, words, out->buf);
+        Py_BEGIN_ALLOW_THREADS
+        status = vq_quantise(threads, h->buf, (size_t)(h->shape[0] * h->shape[1]), (size_t)h->shape[2],
+                             inverse, words, out->buf);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, status);
@@ -38,7 +39,7 @@ PyObject *vq_py_convolve(PyObject *module, PyObject *args)
         return NULL;
     const int eight = layer->dot == VQ_DOT8, floats = vq_type_of(out_object) == VQ_F32;
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     vq_require(&held, !floats || add_object == Py_None || add_object == out_object,
                "add must be out, or None");
     const Py_buffer *x = vq_hold_map(&held, x_object, eight ? VQ_U8 : VQ_S16, layer->inputs, "x");
@@ -65,7 +66,8 @@ PyObject *vq_py_convolve(PyObject *module, PyObject *args)
             .add = add ? add->buf : NULL,
             .out = vq_dense(out->buf, (size_t)layer->outputs * out->itemsize, width),
         };
-        Py_BEGIN_ALLOW_THREADS status = vq_convolve(threads, &task);
+        Py_BEGIN_ALLOW_THREADS
+        status = vq_convolve(threads, &task);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, status);
@@ -85,7 +87,7 @@ PyObject *vq_py_block(PyObject *module, PyObject *args)
             return NULL;
     const Py_ssize_t channels = layers[0]->inputs;
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     vq_require(&held,
                layers[0]->dot == VQ_DOT8 && layers[1]->dot == VQ_DOT8 &&
                    layers[1]->inputs == layers[0]->outputs && layers[1]->outputs == channels &&
@@ -101,8 +103,9 @@ PyObject *vq_py_block(PyObject *module, PyObject *args)
         bias[i] = vq_hold_vector(&held, biases[i], layers[i]->outputs, "bias");
     }
     if (bias[1]) {
-        Py_BEGIN_ALLOW_THREADS status = vq_block(threads, h->buf, (int)h->shape[0], (int)h->shape[1], inverse,
-                                                 layers[0], scale[0], bias[0], layers[1], scale[1], bias[1]);
+        Py_BEGIN_ALLOW_THREADS
+        status = vq_block(threads, h->buf, (int)h->shape[0], (int)h->shape[1], inverse, layers[0], scale[0],
+                          bias[0], layers[1], scale[1], bias[1]);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, status);

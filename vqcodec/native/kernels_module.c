@@ -32,6 +32,7 @@ static PyMethodDef methods[] = {
     {"lap", vq_py_lap, METH_VARARGS, NULL},
     {"cells", vq_py_cells, METH_VARARGS, NULL},
     {"mend", vq_py_mend, METH_VARARGS, NULL},
+    {"restore", vq_py_restore, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

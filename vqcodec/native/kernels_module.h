@@ -13,5 +13,6 @@ PyObject *vq_py_shuffle(PyObject *module, PyObject *args);
 PyObject *vq_py_lap(PyObject *module, PyObject *args);
 PyObject *vq_py_cells(PyObject *module, PyObject *args);
 PyObject *vq_py_mend(PyObject *module, PyObject *args);
+PyObject *vq_py_restore(PyObject *module, PyObject *args);
 
 #endif

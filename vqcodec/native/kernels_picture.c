@@ -11,7 +11,7 @@ PyObject *vq_py_shuffle(PyObject *module, PyObject *args)
         return NULL;
     const vq_type type = vq_type_of(x_object);
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     vq_require(&held, n >= 1 && n <= 64, "n is out of bounds");
     const Py_buffer *x = vq_hold_map(&held, x_object, type, -1, "x");
     if (!x)
@@ -26,8 +26,9 @@ PyObject *vq_py_shuffle(PyObject *module, PyObject *args)
     const Py_buffer *out = vq_hold(&held, out_object, type, 3, back ? reverse : forth, 1, "out");
     if (out) {
         const Py_ssize_t *small = back ? reverse : x->shape;
-        Py_BEGIN_ALLOW_THREADS vq_shuffle(threads, x->buf, (int)small[0], (int)small[1], n,
-                                          (size_t)(small[2] / (n * n) * x->itemsize), back, out->buf);
+        Py_BEGIN_ALLOW_THREADS
+        vq_shuffle(threads, x->buf, (int)small[0], (int)small[1], n,
+                   (size_t)(small[2] / (n * n) * x->itemsize), back, out->buf);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, 0);
@@ -42,7 +43,7 @@ PyObject *vq_py_lap(PyObject *module, PyObject *args)
         return NULL;
     const Py_ssize_t square[] = {16, 16};
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     const Py_buffer *x = vq_hold_map(&held, x_object, VQ_F32, -1, "x");
     const Py_buffer *matrix = vq_hold(&held, matrix_object, VQ_F32, 2, square, 0, "matrix");
     const Py_buffer *out = x ? vq_hold(&held, out_object, VQ_F32, 3, x->shape, 1, "out") : NULL;
@@ -51,8 +52,8 @@ PyObject *vq_py_lap(PyObject *module, PyObject *args)
     vq_require(&held, !out || x->shape[2] <= 1 << 16, "too many channels");
     vq_require(&held, !out || x->buf != out->buf, "x must not be out");
     if (!held.failed) {
-        Py_BEGIN_ALLOW_THREADS vq_lap(threads, x->buf, (int)x->shape[0], (int)x->shape[1], (int)x->shape[2],
-                                      matrix->buf, out->buf);
+        Py_BEGIN_ALLOW_THREADS
+        vq_lap(threads, x->buf, (int)x->shape[0], (int)x->shape[1], (int)x->shape[2], matrix->buf, out->buf);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, 0);
@@ -74,15 +75,15 @@ PyObject *vq_py_cells(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOi:cells", &u_object, &out_object, &threads))
         return NULL;
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     const Py_buffer *u = hold_picture(&held, u_object, "u");
     if (!u)
         return vq_end(&held, 0);
     const Py_ssize_t shape[] = {u->shape[0] / 2, u->shape[1] / 2, 24};
     const Py_buffer *out = vq_hold(&held, out_object, VQ_S16, 3, shape, 1, "out");
     if (out) {
-        Py_BEGIN_ALLOW_THREADS status =
-            vq_cells(threads, u->buf, (int)u->shape[0], (int)u->shape[1], out->buf);
+        Py_BEGIN_ALLOW_THREADS
+        status = vq_cells(threads, u->buf, (int)u->shape[0], (int)u->shape[1], out->buf);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, status);
@@ -98,7 +99,7 @@ PyObject *vq_py_mend(PyObject *module, PyObject *args)
         return NULL;
     const Py_ssize_t any[] = {3, -1, 5, 5}, square[] = {3, 3};
     vq_held held = {.count = 0};
-    vq_require(&held, threads >= 1, "no threads");
+    vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     const Py_buffer *kernels = vq_hold(&held, kernels_object, VQ_S16, 4, any, 0, "kernels");
     const Py_ssize_t count = kernels ? kernels->shape[1] : 0;
     vq_require(&held, count >= 1 && count <= 64, "too many kernels, or none");
@@ -112,8 +113,9 @@ PyObject *vq_py_mend(PyObject *module, PyObject *args)
     const Py_buffer *colour = vq_hold(&held, colour_object, VQ_F32, 2, square, 0, "colour");
     const Py_buffer *out = vq_hold(&held, out_object, VQ_U8, 3, u->shape, 1, "out");
     if (out) {
-        Py_BEGIN_ALLOW_THREADS status = vq_mend(threads, u->buf, cells->buf, f->buf, (int)h, (int)w,
-                                                kernels->buf, (int)count, colour->buf, out->buf);
+        Py_BEGIN_ALLOW_THREADS
+        status = vq_mend(threads, u->buf, cells->buf, f->buf, (int)h, (int)w, kernels->buf, (int)count,
+                         colour->buf, out->buf);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, status);

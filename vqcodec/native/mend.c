@@ -1,5 +1,7 @@
 /* The restoration's last step. Filtering by a kernel of 5x5 pixels is a 3x3 convolution of cells, of the 4
    pixels of one colour to the 4 answers of each kernel, in words of 2 pixels. */
+#include "mend.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,20 +10,8 @@
 #include "conv_layer.h"
 #include "picture.h"
 #include "pool.h"
-#include "rows.h"
 
 enum { SIDE = 5, CELL_WORDS = 24, FIRST = 9, ROWS = 16 };
-
-typedef struct {
-    const float *u, *f, *colour;
-    const int16_t *cells;
-    int height, width; /* of the picture */
-    int count;         /* kernels */
-    char *packed[3];
-    uint8_t *out;
-    const vq_rows *rows;
-    atomic_int failed;
-} vq_mending;
 
 /* Weights (4 * count, 3, 3, 4) for one colour. */
 static void spread(const int16_t *kernels, int count, int16_t *weights)
@@ -44,7 +34,8 @@ static void plane_row(const vq_mending *task, int cell_row, int colour, int16_t 
 {
     const int half = task->width / 2, rows = task->height / 2;
     const int y = cell_row < 0 ? 0 : cell_row < rows ? cell_row : rows - 1;
-    const int16_t *from = task->cells + (size_t)y * half * CELL_WORDS + FIRST + 4 * colour;
+    const size_t above = y - task->cells_first;
+    const int16_t *from = task->cells + above * half * CELL_WORDS + FIRST + 4 * colour;
     for (int x = 0; x < half; x++)
         memcpy(out + 4 * (x + 1), from + (size_t)x * CELL_WORDS, 4 * sizeof *out);
     int16_t *right = out + 4 * (half + 1);
@@ -57,21 +48,34 @@ static void plane_row(const vq_mending *task, int cell_row, int colour, int16_t 
             memcpy(out + (cell_row < 0 ? 2 : 0), out + (cell_row < 0 ? 0 : 2), 2 * sizeof *out);
 }
 
-static void mend_rows(void *context, int part)
+int vq_mend_start(vq_mending *task, const int16_t *kernels, int count)
 {
-    vq_mending *task = context;
-    const int half = task->width / 2, first = part * ROWS;
-    const int rows = task->height / 2 - first < ROWS ? task->height / 2 - first : ROWS;
-    const int each = vq_answers(task->count), padded = half + 2;
-    const size_t plane = (size_t)(rows + 2) * padded * 4, answers = (size_t)half * each;
-    void *memory;
-    int32_t *sums = vq_aligned(3 * answers * sizeof *sums + 6 * (size_t)task->width * sizeof(float) +
-                                   3 * plane * sizeof(int16_t),
-                               &memory);
-    if (!sums) {
-        atomic_store(&task->failed, 1);
-        return;
+    const size_t bytes = vq_packed_size(VQ_DOT16, 4 * count, 3, 4);
+    char *packed = vq_aligned(3 * bytes + sizeof(int16_t) * 4 * count * 36, &task->memory);
+    if (!packed)
+        return -1;
+    int16_t *weights = (int16_t *)(packed + 3 * bytes);
+    for (int c = 0; c < 3; c++) {
+        spread(kernels + (size_t)c * count * SIDE * SIDE, count, weights);
+        task->packed[c] = packed + c * bytes;
+        vq_pack(VQ_DOT16, weights, 4 * count, 3, 4, task->packed[c]);
     }
+    task->count = count;
+    task->rows = vq_rows_now();
+    return 0;
+}
+
+size_t vq_mend_scratch(const vq_mending *task, int rows)
+{
+    const size_t half = task->width / 2, planes = 3 * (half + 2) * 4 * (rows + 2) * sizeof(int16_t);
+    return 3 * half * vq_answers(task->count) * sizeof(int32_t) + 6 * task->width * sizeof(float) + planes;
+}
+
+void vq_mend_rows(const vq_mending *task, int first, int rows, void *scratch, vq_gates *gates, void *context)
+{
+    const int half = task->width / 2, each = vq_answers(task->count), padded = half + 2;
+    const size_t plane = (size_t)(rows + 2) * padded * 4, answers = (size_t)half * each;
+    int32_t *sums = scratch;
     float *change = (float *)(sums + 3 * answers);
     int16_t *planes = (int16_t *)(change + 6 * (size_t)task->width);
     for (int c = 0; c < 3; c++)
@@ -84,34 +88,45 @@ static void mend_rows(void *context, int part)
                 pointers[r] = planes + c * plane + (size_t)(y + r) * padded * 4;
             vq_conv_row(VQ_DOT16, pointers, 2, 3, 1, half, task->packed[c], each, sums + c * answers);
         }
-        const size_t row = first + y;
-        task->rows->mend(task->u + row * 6 * task->width, task->f + row * half * (12 + 12 * task->count),
-                         sums, task->width, task->count, task->colour, change,
-                         task->out + row * 6 * task->width);
+        const size_t pixels = (size_t)(first + y) * 6 * task->width;
+        task->rows->mend(task->u + pixels, gates(context, first + y), sums, task->width, task->count,
+                         task->colour, change, task->out + pixels);
     }
+}
+
+typedef struct {
+    vq_mending mending;
+    const float *f;
+    atomic_int failed;
+} vq_mend_work;
+
+static const float *gates_of(void *context, int row)
+{
+    const vq_mend_work *work = context;
+    return work->f + (size_t)row * (work->mending.width / 2) * (12 + 12 * work->mending.count);
+}
+
+static void mend_part(void *context, int part)
+{
+    vq_mend_work *work = context;
+    const int first = part * ROWS, left = work->mending.height / 2 - first, rows = left < ROWS ? left : ROWS;
+    void *memory, *scratch = vq_aligned(vq_mend_scratch(&work->mending, rows), &memory);
+    if (scratch)
+        vq_mend_rows(&work->mending, first, rows, scratch, gates_of, work);
+    else
+        atomic_store(&work->failed, 1);
     free(memory);
 }
 
 int vq_mend(int threads, const float *u, const int16_t *cells, const float *f, int height, int width,
             const int16_t *kernels, int count, const float *colour, uint8_t *out)
 {
-    vq_mending task = {.u = u, .f = f, .colour = colour, .cells = cells, .height = height, .width = width};
-    task.count = count;
-    task.out = out;
-    task.rows = vq_rows_now();
-    const size_t bytes = vq_packed_size(VQ_DOT16, 4 * count, 3, 4);
-    const size_t spread_bytes = sizeof(int16_t) * 4 * count * 36;
-    void *memory;
-    char *packed = vq_aligned(3 * bytes + spread_bytes, &memory);
-    if (!packed)
+    vq_mend_work work = {.mending = {.u = u, .colour = colour, .cells = cells, .height = height}, .f = f};
+    work.mending.width = width;
+    work.mending.out = out;
+    if (vq_mend_start(&work.mending, kernels, count) < 0)
         return -1;
-    for (int c = 0; c < 3; c++) {
-        int16_t *weights = (int16_t *)(packed + 3 * bytes);
-        spread(kernels + (size_t)c * count * SIDE * SIDE, count, weights);
-        task.packed[c] = packed + c * bytes;
-        vq_pack(VQ_DOT16, weights, 4 * count, 3, 4, task.packed[c]);
-    }
-    vq_pool_run(threads, (height / 2 + ROWS - 1) / ROWS, mend_rows, &task);
-    free(memory);
-    return atomic_load(&task.failed) ? -1 : 0;
+    vq_pool_run(threads, (height / 2 + ROWS - 1) / ROWS, mend_part, &work);
+    free(work.mending.memory);
+    return atomic_load(&work.failed) ? -1 : 0;
 }

@@ -40,12 +40,8 @@ VQ_TARGET static void lap_along(float *row, int channels, const float *by_column
 /* log2 of a positive number, within .001: its exponent, and a polynomial of its mantissa. */
 VQ_TARGET VQ_INLINE float log2_of(float v)
 {
-    int32_t bits, mantissa;
-    memcpy(&bits, &v, sizeof bits);
-    mantissa = (bits & 0x7FFFFF) | 0x3F800000;
-    float m;
-    memcpy(&m, &mantissa, sizeof m);
-    m -= 1.0f;
+    const int32_t bits = bits_of(v);
+    const float m = float_of((bits & 0x7FFFFF) | 0x3F800000) - 1.0f;
     return ((m * 0.15922014f + -0.58208549f) * m + 1.4228654f) * m + (float)((bits >> 23) - 127);
 }
 
@@ -74,14 +70,14 @@ VQ_TARGET static void logarithms(const float *restrict top, const float *restric
     for (int x = 0; x < half; x++) {
         const float mean = ((top[2 * x] + top[2 * x + 1]) + (bottom[2 * x] + bottom[2 * x + 1])) * 0.25f;
         const float scaled = log2_of(mean + 1.0f / 512) * 256.0f;
-        out[x] = (int16_t)clamped((float)nearest(scaled) + 1293.0f, -32767, 32767);
+        out[x] = (int16_t)signed_nearest((float)nearest(scaled) + 1293.0f, 32767);
     }
 }
 
 VQ_TARGET static void words(const float *restrict row, int width, int16_t *restrict out)
 {
     for (int x = 0; x < width; x++)
-        out[x] = (int16_t)clamped(row[x] * 8192.0f, -32767, 32767);
+        out[x] = (int16_t)signed_nearest(row[x] * 8192.0f, 32767);
 }
 
 VQ_TARGET static void cells(const float *top, const float *bottom, const float *below, int width,
@@ -143,7 +139,7 @@ VQ_TARGET static void levels(float v[COLOURS][STEP], const float *colour, int n,
     const float a = colour[0], b = colour[3], c = colour[6];
     for (int x = 0; x < n; x++) {
         const float value = (v[0][x] * a + v[1][x] * b) + v[2][x] * c;
-        out[x] = (uint8_t)clamped((value + 0.5f) * 255.0f, 0, 255);
+        out[x] = (uint8_t)unsigned_nearest((value + 0.5f) * 255.0f, 255);
     }
 }
 
