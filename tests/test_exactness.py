@@ -26,6 +26,8 @@ FILES = sorted(GOLDEN.glob("*.vqc"))
 SETTINGS = {
     "C, portable": {"VQCODEC_ENGINE": "native", "VQCODEC_ISA": "portable", "OMP_NUM_THREADS": "1"},
     "C, AVX2": {"VQCODEC_ENGINE": "native", "VQCODEC_ISA": "avx2", "OMP_NUM_THREADS": "3"},
+    "C, AVX-VNNI": {"VQCODEC_ENGINE": "native", "VQCODEC_ISA": "avxvnni", "OMP_NUM_THREADS": "1"},
+    "C, AVX-512": {"VQCODEC_ENGINE": "native", "VQCODEC_ISA": "avx512vnni", "OMP_NUM_THREADS": "2"},
     "C, what there is": {"VQCODEC_ENGINE": "native", "OMP_NUM_THREADS": "2"},
     "torch, plain": {
         "VQCODEC_ENGINE": "torch",

@@ -69,13 +69,13 @@ def read_all(data: bytes, tables: np.ndarray, models: TableSet) -> np.ndarray:
                 found.append(symbols)
             except CorruptData as error:
                 found.append(error)
-    first = found[0]
-    for other in found[1:]:
-        assert isinstance(other, CorruptData) == isinstance(first, CorruptData)
-        assert isinstance(other, CorruptData) or np.array_equal(other, first)
-    if isinstance(first, CorruptData):
-        raise first
-    return first
+    read = [result for result in found if not isinstance(result, CorruptData)]
+    for result in found:
+        if isinstance(result, CorruptData):
+            assert not read
+            raise result
+    assert all(np.array_equal(read[0], other) for other in read[1:])
+    return read[0]
 
 
 CASES = {
