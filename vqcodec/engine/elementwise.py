@@ -85,6 +85,9 @@ class Elementwise:
         levels = np.rint((rgb + np.float32(0.5)) * np.float32(255))
         return np.clip(levels, 0, 255).astype(np.uint8)
 
+    def restore(self, *_step_by_step: Any) -> None:
+        """No operation of its own."""
+
     def enter(self, x: NDArray[Any]) -> Any:
         """The array itself, contiguous."""
         return np.ascontiguousarray(x)

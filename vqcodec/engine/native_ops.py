@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.engine.operations import CELL_CHANNELS, Bytes, Floats, Layer, Words
+from vqcodec.engine.operations import CELL_CHANNELS, Bytes, Floats, Layer, Scaled, Words
 from vqcodec.native import _kernels
 
 MOST_THREADS = 1 << 16
-Scaled = tuple[Layer, Floats, Floats]
-"""A layer, and S and B of its outputs."""
+RESTORED = 16
+"""`restore` takes hidden maps of multiples of this."""
 
 
 class NativeOps:
@@ -135,13 +135,15 @@ class NativeOps:
         filtering: Scaled,
         kernels: Words,
         colour: Floats,
-    ) -> Bytes:
+    ) -> Bytes | None:
         """Pixels (H, W, 3) of u (H, W, 3), sides multiples of 8: all steps of the restoration in one.
 
         The result is that of `cells` of u; `conv8` of the guide (H/8, W/8, C) by `lead`, and `shuffle` by 4;
         `conv16_relu` of the cells by `sense`, adding that; `conv8_relu` by `mix`; `conv8` by `filtering`; and
-        `mend`. The outputs of `sense` must be a multiple of 16.
+        `mend`. None where the outputs of `sense` are no multiple of 16.
         """
+        if len(sense[1]) % RESTORED:
+            return None
         out = np.empty(u.shape, np.uint8)
         u, colour = np.ascontiguousarray(u), np.ascontiguousarray(colour)
         guide, kernels = np.ascontiguousarray(guide), np.ascontiguousarray(kernels)

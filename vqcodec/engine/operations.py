@@ -17,6 +17,8 @@ Words = NDArray[np.int16]
 Floats = NDArray[np.float32]
 Layer = Any
 """A convolution's weights as an engine keeps them."""
+Scaled = tuple[Layer, Floats, Floats]
+"""A convolution with S and B."""
 
 BYTE_MAX, SIGNED_ZERO = 255, 128
 """Largest activation in 8 bits, and the byte that stands for 0 where activations have a sign."""
@@ -107,6 +109,19 @@ class Operations(Protocol):
             kernels: (3, K, 5, 5), applied with the border repeated.
             colour: (3, 3), a row for each channel of u, a column for each of red, green and blue.
         """
+
+    def restore(
+        self,
+        u: Floats,
+        guide: Bytes,
+        lead: Scaled,
+        sense: Scaled,
+        mix: Scaled,
+        filtering: Scaled,
+        kernels: Words,
+        colour: Floats,
+    ) -> Bytes | None:
+        """All of `vqcodec.engine.restoration` at once; None where an engine does it step by step."""
 
     def relu(self, h: Floats) -> None:
         """max(h, 0) in place."""
