@@ -11,6 +11,7 @@ A layer X has the arrays
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.engine.levels import between_knots
-from vqcodec.engine.operations import SIGNED_ZERO, Floats, Layer, Operations
+from vqcodec.engine.operations import SIGNED_ZERO, Floats, Layer, Operations, Scaled
+from vqcodec.errors import ModelNotFound
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -57,12 +59,9 @@ class Convolution:
         if not square or weight.dtype not in (np.int8, np.int16):
             raise ValueError(f"{name}: not the weights of a convolution")
         self.name, self.outputs, self.inputs = name, weight.shape[0], weight.shape[3]
-        if zero is None:
-            self.layer: Layer = ops.pack16(weight.astype(np.int16))
-        elif weight.dtype != np.int8:
+        if zero is not None and weight.dtype != np.int8:
             raise ValueError(f"{name}: weights of another type")
-        else:
-            self.layer = ops.pack8(weight, zero)
+        self._ops, self._weight, self._zero = ops, weight, zero
         self._scale = vector(scale, self.outputs, name).astype(np.float64)
         bias = arrays.get(f"{name}.bias")
         self._bias = (
@@ -74,8 +73,22 @@ class Convolution:
             raise ValueError(f"{name}: modulation of another size")
         self._latest: tuple[int, Floats, Floats] | None = None
 
-    def at(self, level: int) -> tuple[Layer, Floats, Floats]:
-        """The layer, S and B at a level 0..252."""
+    @functools.cached_property
+    def _layer(self) -> Layer:
+        """The weights as the engine keeps them; made when first used: a decoder needs no encoder's."""
+        try:
+            if self._zero is None:
+                return self._ops.pack16(self._weight.astype(np.int16))
+            return self._ops.pack8(self._weight, self._zero)
+        except ValueError as error:
+            raise ModelNotFound(f"unusable transforms: {self.name}: {error}") from error
+
+    def at(self, level: int) -> Scaled:
+        """The layer, S and B at a level 0..252.
+
+        Raises:
+            ModelNotFound: weights are out of the bounds of exact arithmetic.
+        """
         # The last level is kept, for all windows of a picture; replaced at once, so threads may share it.
         latest = self._latest
         if latest is None or latest[0] != level:
@@ -89,7 +102,7 @@ class Convolution:
                 for part in (scale, bias)
             ]
             latest = self._latest = (level, parts[0], parts[1])
-        return self.layer, latest[1], latest[2]
+        return self._layer, latest[1], latest[2]
 
 
 class Block:

@@ -63,7 +63,7 @@ def fingerprint(tensors: Mapping[str, np.ndarray]) -> bytes:
         array = np.asarray(tensors[name])
         shape = ",".join(str(n) for n in array.shape)
         digest.update(f"{name}:{array.dtype.name}:{shape}\n".encode())
-        digest.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).tobytes())
+        digest.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).data)
     return digest.digest()[:8]
 
 
