@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vqcodec.engine.elementwise import log2
+from vqcodec.engine.elementwise import Elementwise, log2
 from vqcodec.engine.levels import between_knots, exp
 from vqcodec.engine.torch_ops import TorchOps
 
@@ -169,3 +169,13 @@ def test_cells_and_mending():
     moved = u.copy()
     moved[0::2, 1::2, 1] += 0.25
     assert np.array_equal(plain, np.clip(np.rint((moved + np.float32(0.5)) * 255), 0, 255))
+
+
+@pytest.mark.parametrize("spread", [300, 32767])
+def test_sums_of_kernels(spread):
+    random = np.random.default_rng(9)
+    pixels = random.integers(-spread, spread + 1, (6, 10, 3), dtype=np.int16)
+    kernels = random.integers(-2600, 2601, (3, 4, 5, 5), dtype=np.int16)
+    wanted = Elementwise().filtered(pixels, kernels)
+    assert (np.abs(wanted).max() > 2**24) == (spread == 32767)  # more than float32 adds up exactly
+    assert np.array_equal(OPS.filtered(pixels, kernels), wanted)

@@ -66,20 +66,10 @@ class Elementwise:
 
     def mend(self, u: Floats, cells: Words, f: Floats, kernels: Words, colour: Floats) -> Bytes:
         """Pixels (H, W, 3) of the restored picture."""
-        height, width = u.shape[:2]
-        reach = kernels.shape[2] // 2
-        pixels = _from_cells(cells[:, :, 9:21]).astype(np.int32)
-        pixels = np.pad(pixels, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+        answers = self.filtered(_from_cells(cells[:, :, 9:21]), kernels)
         change = _from_cells(f[:, :, :12])
-        for k in range(kernels.shape[1]):
-            total = np.zeros((height, width, 3), np.int32)
-            for (i, j), weight in zip(
-                np.ndindex(kernels.shape[2:]), kernels[:, k].reshape(3, -1).T, strict=True
-            ):
-                if weight.any():
-                    total += pixels[i : i + height, j : j + width] * weight.astype(np.int32)
-            gate = _from_cells(f[:, :, 12 + 12 * k : 24 + 12 * k])
-            change = change + gate * total.astype(np.float32)
+        for k, answer in enumerate(answers):
+            change = change + _from_cells(f[:, :, 12 + 12 * k : 24 + 12 * k]) * answer
         v = u + change
         rgb = (v[:, :, :1] * colour[0] + v[:, :, 1:2] * colour[1]) + v[:, :, 2:] * colour[2]
         levels = np.rint((rgb + np.float32(0.5)) * np.float32(255))
@@ -87,6 +77,17 @@ class Elementwise:
 
     def restore(self, *_step_by_step: Any) -> None:
         """No operation of its own."""
+
+    def filtered(self, pixels: Words, kernels: Words) -> Floats:
+        """Sums (K, H, W, 3) of pixels (H, W, 3) times each of the kernels (3, K, 5, 5), borders repeated."""
+        (height, width), side = pixels.shape[:2], kernels.shape[2]
+        padded = np.pad(pixels.astype(np.int32), (*2 * [2 * [side // 2]], (0, 0)), mode="edge")
+        total = np.zeros((kernels.shape[1], height, width, 3), np.int32)
+        for i, j in np.ndindex(side, side):
+            part = padded[i : i + height, j : j + width]
+            for sums, weight in zip(total, kernels[:, :, i, j].T.astype(np.int32), strict=True):
+                sums += part * weight
+        return total.astype(np.float32)
 
     def enter(self, x: NDArray[Any]) -> Any:
         """The array itself, contiguous."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -48,9 +49,7 @@ class TorchOps(Elementwise):
         size = np.abs(weight.astype(np.int64))
         if size.max(initial=0) > WEIGHT8_MAX or size.sum((1, 2, 3)).max(initial=0) >= SUM8_MAX:
             raise ValueError("weights break the bounds of exact arithmetic")
-        # A user may have asked torch for faster, coarser products.
-        exact = torch.get_float32_matmul_precision() == "highest"
-        return _packed(weight, zero, torch.float32 if exact else torch.float64)
+        return _packed(weight, zero, _exact_kind())
 
     def pack16(self, weight: Words) -> TorchLayer:
         """Weights (O, k, k, I)."""
@@ -89,6 +88,20 @@ class TorchOps(Elementwise):
         out = _affine(_wrapped(_sums(x, layer)), scale, bias)
         return _bytes(out if add is None else out.add_(torch.from_numpy(add)))
 
+    def filtered(self, pixels: Words, kernels: Words) -> Floats:
+        """Sums (K, H, W, 3) of pixels times each of the kernels."""
+        height, width = pixels.shape[:2]
+        reach = kernels.shape[2] // 2
+        planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).to(_exact_kind())
+        planes = F.pad(planes[None], (reach,) * 4, mode="replicate")
+        # Of the two bytes of a pixel float32 adds up the products exactly.
+        high = (planes / 256).floor_()
+        columns = F.unfold(torch.cat([high, planes - 256 * high]), kernels.shape[2:])
+        weight = torch.from_numpy(kernels).to(planes.dtype).flatten(2)
+        sums = torch.matmul(weight, columns.view(2, 3, -1, height * width)).to(torch.int32)
+        total = (256 * sums[0] + sums[1]).to(torch.float32)
+        return total.view(3, -1, height, width).permute(1, 2, 3, 0).contiguous().numpy()
+
     def block(
         self,
         h: Floats,
@@ -103,6 +116,11 @@ class TorchOps(Elementwise):
         """A residual block in place."""
         hidden = self.conv8_relu(self.quantise8(h, inverse), layer1, scale1, bias1)
         self.conv8_add(hidden, layer2, scale2, bias2, h)
+
+
+def _exact_kind() -> torch.dtype:
+    """The type whose products are exact: a user may have asked torch for faster, coarser ones of float32."""
+    return torch.float32 if torch.get_float32_matmul_precision() == "highest" else torch.float64
 
 
 def _packed(weight: NDArray[Any], zero: int, kind: torch.dtype) -> TorchLayer:
