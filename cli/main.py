@@ -14,6 +14,7 @@ from vqcodec.batch.workers import wait_asleep
 from vqcodec.bitstream.header import MAJOR
 from vqcodec.errors import VQCodecError
 from vqcodec.installation import version
+from vqcodec.native.choice import engine
 from vqcodec_cli.compress import compress
 from vqcodec_cli.decompress import decompress
 from vqcodec_cli.info import info, verify
@@ -36,7 +37,7 @@ Exit codes:
 
 def _versions(_ctx: click.Context) -> str:
     libraries = [f"{name} {version(name) or 'missing'}" for name in ("torch", "constriction", "pillow")]
-    return ", ".join([f"vqcodec {__version__}", f"format {MAJOR}", *libraries])
+    return ", ".join([f"vqcodec {__version__}", f"format {MAJOR}", f"engine {engine()}", *libraries])
 
 
 @click.group(context_settings=_CONTEXT, epilog=_EPILOG)

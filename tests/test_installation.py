@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
 import vqcodec
 from vqcodec import installation
+from vqcodec.native import choice
+from vqcodec_cli.main import main
 
 
 def test_features(models):
     found = vqcodec.features()
     assert found["format"] == "1"
+    assert found["engine"] == choice.engine()
     assert found["versions"]["vqcodec"] == vqcodec.__version__
     assert None not in found["versions"].values()
     assert found["devices"][0] == "cpu"
     assert set(found["devices"]) <= {"cpu", "cuda", "mps"}
     assert found["models"][0] == "default"
+
+
+@pytest.mark.skipif(choice.built("_kernels") is None, reason="installed without the C engine")
+def test_which_engine_runs(monkeypatch, capsys):
+    monkeypatch.setenv(choice.VARIABLE, "torch")
+    assert choice.engine() == "torch"
+    monkeypatch.delenv(choice.VARIABLE)
+    assert re.fullmatch(r"native \((portable|avx2|avxvnni|avx512vnni|amx)\)", choice.engine())
+    assert main(["--version"]) == 0
+    assert f", engine {choice.engine()}, " in capsys.readouterr().out
 
 
 def test_missing_library(monkeypatch):

@@ -7,6 +7,7 @@ from typing import Any
 
 from vqcodec._version import __version__
 from vqcodec.bitstream.header import MAJOR
+from vqcodec.native.choice import engine
 from vqcodec.weights import zoo
 
 _LIBRARIES = ("torch", "numpy", "constriction", "pillow", "safetensors")
@@ -17,6 +18,7 @@ def features() -> dict[str, Any]:
 
     Returns:
         "format": the version of the file format.
+        "engine": what runs the networks: "native" with the CPU's instruction set, or "torch".
         "versions": of vqcodec and the libraries it stands on; None where one is missing.
         "devices": kinds of device that `load` can use here: "cpu", and "cuda" or "mps" where torch finds one.
         "models": names of the installed models.
@@ -26,6 +28,7 @@ def features() -> dict[str, Any]:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     return {
         "format": str(MAJOR),
+        "engine": engine(),
         "versions": {"vqcodec": __version__} | {name: version(name) for name in _LIBRARIES},
         "devices": [kind for kind, available in there.items() if available],
         "models": [info.name for info in zoo.list_models()],

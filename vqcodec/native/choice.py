@@ -42,6 +42,16 @@ def extension(name: str) -> Any:
     return module
 
 
+def engine() -> str:
+    """The engine that runs the transforms, for people: "torch", or "native" with its instruction set.
+
+    Raises:
+        VQCodecError: as `extension`.
+    """
+    kernels = extension("_kernels")
+    return "torch" if kernels is None else f"native ({kernels.isa()})"
+
+
 def threads() -> int:
     """How many threads the C engine may use: OMP_NUM_THREADS, else as many as this process has processors."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
