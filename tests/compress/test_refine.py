@@ -112,9 +112,9 @@ def test_only_edges_inside_the_picture_are_not_trusted():
 
 
 def test_parts_fall():
-    for steps in EFFORT_STEPS.values():
-        values = list(parts(steps))
-        assert len(values) == steps
+    for count in EFFORT_STEPS.values():
+        values = list(parts(count))
+        assert len(values) == count
         assert values == sorted(values, reverse=True)
     assert [1, *PARTS] == list(range(1, 10))
     assert set(EFFORT_STEPS) == set(range(5, 10))
