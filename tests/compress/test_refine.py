@@ -12,8 +12,8 @@ from vqcodec.codec import Codec
 from vqcodec.compress import refine
 from vqcodec.compress.efforts import EFFORT_STEPS, PARTS
 from vqcodec.compress.refine import Refiner, parts, trusted
+from vqcodec.entropy import steps
 from vqcodec.metrics.rate_distortion import mse
-from vqcodec.model import codebook as quantizer
 from vqcodec.model.vqvae import lambda_of_level
 from vqcodec_cli.main import main
 
@@ -51,7 +51,7 @@ def test_the_greedy_choice_prices_errors_higher(tiny_weights, monkeypatch):
         return joined, error
 
     greedy, searched = coded(1), coded(5)
-    monkeypatch.setattr(quantizer, "GREEDY_SLOPES", {})
+    monkeypatch.setattr(steps, "GREEDY_SLOPES", {})
     plain = coded(1)
     assert greedy[0] != plain[0]
     assert greedy[1] < plain[1]
@@ -112,9 +112,9 @@ def test_only_edges_inside_the_picture_are_not_trusted():
 
 
 def test_parts_fall():
-    for steps in EFFORT_STEPS.values():
-        values = list(parts(steps))
-        assert len(values) == steps
+    for count in EFFORT_STEPS.values():
+        values = list(parts(count))
+        assert len(values) == count
         assert values == sorted(values, reverse=True)
     assert [1, *PARTS] == list(range(1, 10))
     assert set(EFFORT_STEPS) == set(range(5, 10))

@@ -119,7 +119,9 @@ def test_windows_give_what_the_whole_gives(tiny_codec, monkeypatch, tile):
         return analyse(self, x, level)
 
     monkeypatch.setattr(Analysis, "__call__", watch)
-    assert tiny_codec.encode(pixels, 120, tile) == encoded
+    in_pieces = tiny_codec.encode(pixels, 120, tile)
+    assert in_pieces.segments == whole
+    assert in_pieces.error == pytest.approx(encoded.error)  # of other sums
     assert max(sizes) <= 8 + 2 * TRANSFORM_HALO < 36  # tiles larger than a window are analysed by windows too
     assert np.array_equal(tiny_codec.decode(whole, **place), seen)
 

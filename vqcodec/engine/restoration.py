@@ -16,7 +16,7 @@ from vqcodec.tiling import windows
 STRIDE, GUIDE_CELLS = 8, 4
 """Rows of the picture, and of its cells, per row of the guide. A strip has one such row as halo: the network
 sees 6 rows up and down."""
-STRIP = 64
+STRIP = 128
 """Rows that are restored at once, so that they stay in the processor's cache."""
 
 

@@ -203,6 +203,8 @@ def export_decoder(state: Path, data: str, source: Path, output: Path) -> bytes:
     model.set_exact(True)
     side = min(SIDE, int(str(settings["crop"])))
     step = read_tensors(source)[0]["g_s.latent.step"]
+    if len(step) != model.config.channels:
+        raise ModelNotFound(f"{source}: its latents are of other sizes")
     decoder = quantise_decoder(model, model.g_s, some_batches(load_images(data, side), side), step)
     return replace_decoder(source, model.config, decoder, model.log_gain.detach().numpy(), output)
 
