@@ -109,5 +109,5 @@ def test_the_field_in_which_the_data_ends_is_named(kept, field):
     at = data.index(b"qqqq")
     with pytest.raises(Truncated, match=f"^{field} at offset "):
         probe(data[: at + kept])
-    with pytest.raises(Truncated, match="^chunks at offset "):
+    with pytest.raises(Truncated, match=r"^chunks at offset "):
         probe(data[: data.index(b"aaaa") + 8])
