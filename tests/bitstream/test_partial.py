@@ -13,7 +13,7 @@ import pytest
 from vqcodec.bitstream import pack_alpha, pack_metadata, probe, write
 from vqcodec.bitstream.partial import file_size, opened, read_front, read_layers
 from vqcodec.errors import LimitExceeded, Truncated
-from vqcodec.types import Header, Limits
+from vqcodec.types import Chunk, Header, Limits
 
 HEADER = Header(640, 480, 0, bytes(8))
 SMALL = Limits(pixels=640 * 480 - 1)
@@ -98,3 +98,16 @@ def test_metadata_is_packed_as_small_as_deflate_makes_it():
     assert pack_alpha(bytes(64), 64, 1).data == b"\x00" + zlib.compress(bytes(64), 9)
     tie = next(bytes(n) for n in range(1, 100) if len(zlib.compress(bytes(n), 9)) == n)
     assert pack_metadata("eXIF", tie).data == b"\x00" + tie
+
+
+@pytest.mark.parametrize(
+    ("kept", "field"),
+    [(2, "chunk type"), (4, "chunk 'qqqq' length"), (7, "chunk 'qqqq'"), (306, "chunk 'qqqq' CRC")],
+)
+def test_the_field_in_which_the_data_ends_is_named(kept, field):
+    data = write(HEADER, [[bytes(4), b""]], [Chunk("aaaa", bytes(40)), Chunk("qqqq", bytes(300))])
+    at = data.index(b"qqqq")
+    with pytest.raises(Truncated, match=f"^{field} at offset "):
+        probe(data[: at + kept])
+    with pytest.raises(Truncated, match=r"^chunks at offset "):
+        probe(data[: data.index(b"aaaa") + 8])

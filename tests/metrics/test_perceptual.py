@@ -216,3 +216,39 @@ def test_missing_weights_name_the_command(tmp_path, monkeypatch):
         LPIPS()
     with pytest.raises(ValueError, match="alexnet, vgg16"):
         LPIPS("resnet")
+
+
+def test_networks_keep_nothing_in_states_and_know_their_name(folder):
+    """Made here, not in a fixture: what is wrong in them is then this test's failure."""
+    for network in ("alexnet", "vgg16"):
+        lpips = LPIPS(network, folder)
+        assert (lpips.network, len(lpips.state_dict())) == (network, 0)
+        assert len(lpips.features(torch.rand(1, 3, 64, 64))) == 5
+
+
+def test_dists_pools_by_the_hann_weighted_root_of_the_mean_square(folder):
+    dists = DISTS(folder)
+    assert len(dists.state_dict()) == 0
+    x = torch.rand(1, 2, 7, 9)
+    window = torch.tensor([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
+    squares = F.pad(x.square(), (1, 1, 1, 1))
+    expected = torch.stack(
+        [
+            torch.stack(
+                [(squares[..., r : r + 3, c : c + 3] * window).sum((2, 3)) for c in range(0, 9, 2)], -1
+            )
+            for r in range(0, 7, 2)
+        ],
+        -2,
+    )
+    assert torch.allclose(dists._pool(x), (expected + 1e-12).sqrt(), rtol=1e-5)
+
+
+def test_weights_lie_beside_the_user_s_models_and_damaged_ones_are_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("VQCODEC_PERCEPTUAL", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert weights_folder() == tmp_path / "vqcodec" / "perceptual"
+    path = tmp_path / "alexnet.safetensors"
+    path.write_bytes(b"no weights")
+    with pytest.raises(ModelNotFound, match=f"^{re.escape(str(path))} is not a safetensors file: "):
+        LPIPS("alexnet", tmp_path)
