@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import types
 
 import pytest
 import torch
@@ -32,6 +33,18 @@ def test_which_engine_runs(monkeypatch, capsys):
     assert re.fullmatch(r"native \((portable|avx2|avxvnni|avx512vnni|amx)\)", choice.engine())
     assert main(["--version"]) == 0
     assert f", engine {choice.engine()}, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "isa", "expected"),
+    [("", "portable", "torch"), ("native", "portable", "native (portable)"), ("", "avx2", "native (avx2)")],
+)
+def test_plain_c_is_for_who_asks_for_it(monkeypatch, asked, isa, expected):
+    module = types.SimpleNamespace(isa=lambda: isa)
+    monkeypatch.setattr(choice, "built", lambda name: module)
+    monkeypatch.setenv(choice.VARIABLE, asked)
+    assert choice.engine() == expected
+    assert (choice.kernels() is None) == (expected == "torch")
 
 
 def test_missing_library(monkeypatch):

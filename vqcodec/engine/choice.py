@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vqcodec.engine.operations import Operations
-from vqcodec.native.choice import extension, threads
+from vqcodec.native.choice import kernels, threads
 
 
 def make_operations() -> Operations:
@@ -12,7 +12,7 @@ def make_operations() -> Operations:
     Raises:
         VQCodecError: the environment asks for an engine that is not there.
     """
-    if extension("_kernels") is None:
+    if kernels() is None:
         from vqcodec.engine.torch_ops import TorchOps  # noqa: PLC0415  imports torch
 
         return TorchOps()

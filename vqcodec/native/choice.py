@@ -15,6 +15,8 @@ from vqcodec.errors import VQCodecError
 
 ENGINES = ("native", "torch")
 VARIABLE = "VQCODEC_ENGINE"
+PLAIN = "portable"
+"""The instruction set of plain C."""
 
 
 def built(name: str) -> ModuleType | None:
@@ -42,14 +44,27 @@ def extension(name: str) -> Any:
     return module
 
 
+def kernels() -> Any:
+    """`vqcodec.native._kernels` if the transforms are to run on it, else None.
+
+    Without vector instructions torch is five times as fast, so C is for who asks for it there.
+
+    Raises:
+        VQCodecError: as `extension`.
+    """
+    module = extension("_kernels")
+    slow = module is not None and module.isa() == PLAIN and not os.environ.get(VARIABLE)
+    return None if slow else module
+
+
 def engine() -> str:
     """The engine that runs the transforms, for people: "torch", or "native" with its instruction set.
 
     Raises:
         VQCodecError: as `extension`.
     """
-    kernels = extension("_kernels")
-    return "torch" if kernels is None else f"native ({kernels.isa()})"
+    module = kernels()
+    return "torch" if module is None else f"native ({module.isa()})"
 
 
 def threads() -> int:
