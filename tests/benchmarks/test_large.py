@@ -35,5 +35,5 @@ def test_time_and_memory_of_each_size(large, tmp_path, tiny_weights, capsys):
     assert [entry["side"] for entry in result["sizes"]] == [100, 200]
     for entry in result["sizes"]:
         assert min(entry["compress_s"], entry["decompress_s"], entry["bpp"]) > 0
-        assert 50 < entry["decompress_mib"] < 2000
+        assert 20 < entry["decompress_mib"] < 2000
     assert "| 0.04 |" in capsys.readouterr().out

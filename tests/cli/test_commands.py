@@ -228,7 +228,7 @@ def test_model_and_device_options(vqcodec, photo, coded, models):
 def test_version_and_help(vqcodec):
     run = vqcodec("-V")
     assert run.code == 0
-    assert run.out.decode().startswith(f"vqcodec {library.__version__}, format 1, torch ")
+    assert run.out.decode().startswith(f"vqcodec {library.__version__}, format 1, engine ")
     assert "130  interrupted" in vqcodec("-h").out.decode()
     for command in ("compress", "decompress", "info", "inspect", "verify", "models"):
         run = vqcodec(command, "--help")

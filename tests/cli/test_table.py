@@ -98,7 +98,7 @@ def test_higher_quality_is_larger_and_better(vqcodec, photo, pixels):
 def test_version_names_the_format_and_libraries(vqcodec):
     assert vqcodec("-V").out == vqcodec("--version").out
     names = [part.split(" ")[0] for part in vqcodec("-V").out.decode().split(", ")]
-    assert names == ["vqcodec", "format", "torch", "constriction", "pillow"]
+    assert names == ["vqcodec", "format", "engine", "torch", "constriction", "pillow"]
 
 
 def test_help_in_two_layers(vqcodec):
