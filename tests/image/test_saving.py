@@ -147,3 +147,9 @@ def test_unknown_formats_are_refused(path, name):
     suffix = name or path.partition(".")[2]
     with pytest.raises(ValueError, match=f"^unknown picture format '{suffix}'; known: {known}$"):
         format_for(path, name)
+
+
+def test_png_is_packed_quickly(pixels):
+    expected = io.BytesIO()
+    Image.fromarray(pixels).save(expected, "PNG", compress_level=3)
+    assert encode_image(Image.fromarray(pixels), "PNG") == (expected.getvalue(), ())
