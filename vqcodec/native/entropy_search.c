@@ -35,8 +35,8 @@ static PyObject *nearest(PyObject *module, PyObject *args)
     vq_views arrays = {.count = 0};
     vq_search search;
     int threads, result;
-    if (!PyArg_ParseTuple(args, "OOOOOiO", &objects[0], &objects[1], &objects[2], &objects[3], &objects[4], &threads,
-                          &objects[5]) ||
+    if (!PyArg_ParseTuple(args, "OOOOOpiO", &objects[0], &objects[1], &objects[2], &objects[3], &objects[4],
+                          &search.certain, &threads, &objects[5]) ||
         (search.tables = vq_tables_of(objects[0])) == NULL)
         return NULL;
     vq_tables *tables = search.tables;
@@ -135,7 +135,8 @@ static PyObject *offsets(PyObject *module, PyObject *args)
 
 static PyMethodDef functions[] = {
     {"nearest", nearest, METH_VARARGS,
-     "nearest(tables, factors, norms, residual, classes, threads, index): the codeword of least cost at each place."},
+     "nearest(tables, factors, norms, residual, classes, certain, threads, index): the codeword of least cost at each "
+     "place, or where certain the one that needs no symbol."},
     {"offsets", offsets, METH_VARARGS,
      "offsets(tables, index, classes, moved, own, shape, zero, threads, chosen): the cheapest class offsets."},
     {NULL, NULL, 0, NULL},
