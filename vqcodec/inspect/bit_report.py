@@ -81,7 +81,7 @@ class BandBits:
         """Count indices (h, w, G) of these classes; returns their bits (h, w) at every position."""
         bits = self.coded.bits(index, classes, moves)
         if moves is not None:
-            self.certain += int(self.coded.certain(classes).sum())
+            self.certain += int((self.coded.certain(classes) >= 0).sum())
         self.group_bits += bits.sum(axis=(0, 1))
         np.add.at(self.used, (np.arange(self.groups), index), 1)
         return bits.sum(axis=2)
