@@ -31,12 +31,11 @@ static int lowest(uint64_t bits)
 
 int vq_order_sort(vq_order *order, const vq_open *open, int group, const int32_t *moves)
 {
-    const int32_t *classes = open->class_of + (size_t)group * open->room;
-    const int32_t *positions = open->positions + (size_t)group * open->room;
+    const vq_place *places = open->places + (size_t)group * open->room;
     int32_t *ends = order->ends, place = 0;
     int count = open->sizes[group], failed = 0;
     for (int i = 0; i < count; i++) {
-        int32_t class_ = moves != NULL ? moves[classes[i]] : classes[i];
+        int32_t class_ = moves != NULL ? moves[places[i].class_] : places[i].class_;
         if (class_ < 0 || class_ >= order->classes) {
             failed = -1;
             break;
@@ -53,7 +52,7 @@ int vq_order_sort(vq_order *order, const vq_open *open, int group, const int32_t
             place += size;
         }
     for (int i = 0; i < count && !failed; i++)
-        order->positions[ends[moves != NULL ? moves[classes[i]] : classes[i]]++] = positions[i];
+        order->positions[ends[moves != NULL ? moves[places[i].class_] : places[i].class_]++] = places[i].position;
     for (int i = 0; i < order->count; i++)
         ends[order->runs[i].class_] = 0;
     return failed;
