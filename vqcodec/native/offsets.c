@@ -17,7 +17,8 @@ typedef struct {
     int runs;
 } histogram;
 
-static int count_symbols(const vq_offset_search *search, int group, const vq_order *order, int32_t *slots, histogram *all)
+static int count_symbols(const vq_offset_search *search, int group, const vq_order *order, int32_t *slots,
+                         histogram *all)
 {
     int pairs = 0, groups = search->tables->groups;
     all->runs = 0;

@@ -115,7 +115,7 @@ def _count(counts: Tensor, classes: Tensor, index: Tensor) -> None:
 def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[list[Tensor], list[Tensor]]:
     """Counts of indices by group and class: (G, T, K) per band, and those of the hyper-latent.
 
-    They are counted as if none were certain: that follows from the tables, which class offsets lead to as well.
+    They are counted as if none were certain: class offsets lead to the tables of certain classes, too.
     """
     quantizer, hyper = model.quantizer, model.hyper_quantizer
     total, hyper_total = math.prod(quantizer.context_levels), LEVEL_MAX // LEVELS_PER_CLASS + 1
