@@ -7,7 +7,7 @@ static PyObject *end(vq_views *arrays, int result)
 {
     vq_views_end(arrays);
     if (result == -2 && !PyErr_Occurred())
-        PyErr_SetString(PyExc_IndexError, "a class or index is out of range");
+        PyErr_SetString(PyExc_IndexError, "a class, index or price is out of range");
     else if (result < 0 && !PyErr_Occurred())
         PyErr_NoMemory();
     return result < 0 ? NULL : Py_NewRef(Py_None);
@@ -126,6 +126,9 @@ static PyObject *offsets(PyObject *module, PyObject *args)
     result = 0;
     for (Py_ssize_t i = 0; i < moved->shape[0] * moved->shape[1]; i++)
         if (search.moved[i] < 0 || search.moved[i] >= tables->classes)
+            result = -2;
+    for (int i = 0; i < search.offsets; i++)
+        if (search.own[i] < 0 || search.own[i] > (int64_t)1 << 40)
             result = -2;
     if (result == 0)
         result = vq_offsets_run(&search, threads, chosen->buf);
