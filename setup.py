@@ -40,8 +40,8 @@ MODULES = {
     ],
     "_entropy": [
         *("entropy_module", "entropy_tables", "entropy_coders", "entropy_layers", "entropy_prior"),
-        *("entropy_settle", "entropy_search", "views", "tables", "order", "segments", "range_coder"),
-        *("layer", "layer_run", "prior", "search", "offsets"),
+        *("entropy_settle", "entropy_search", "views", "tables", "order", "certain"),
+        *("segments", "range_coder", "layer", "layer_run", "prior", "search", "offsets"),
     ],
 }
 

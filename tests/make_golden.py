@@ -2,7 +2,7 @@
 
     tiny.safetensors      weights of a tiny trained model
     NAME.vqc              a compressed picture
-    NAME.indices.npy      uint8, all symbols in the order of coding
+    NAME.indices.npy      uint8, all symbols, certain ones too, in the order of reading
     NAME.latent.npy       int32 (h, w, M), the latent in steps of 1/128
     NAME.pixels.npy       uint8 (H, W, 3), what the machine that wrote the set decoded
     SHA256SUMS            of all of them
@@ -52,8 +52,10 @@ def decode(codec: Codec, data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int
     symbols: list[NDArray[Any]] = []
     read = SegmentReader.read
 
-    def recorded(self: SegmentReader, classes: NDArray[Any], models: TableSet) -> NDArray[Any]:
-        found = read(self, classes, models)
+    def recorded(
+        self: SegmentReader, classes: NDArray[Any], models: TableSet, moves: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        found = read(self, classes, models, moves)
         # Group by group.
         symbols.append(np.moveaxis(found, -1, 0).reshape(-1) if found.ndim > 1 else found)
         return found

@@ -134,6 +134,7 @@ class Model:
         ends = [0, *starts, len(self.bands)]
         self.slices = [list(range(a, b)) for a, b in itertools.pairwise(ends)]
         self.tables: dict[tuple[str, int, int, int], list[int]] = {}
+        self.only: dict[tuple[int, int, int], int | None] = {}
 
     def __getitem__(self, name: str) -> Integers:
         return self.tensors[f"coding.{name}"].astype(np.int64)
@@ -169,6 +170,16 @@ class Model:
             end -= count
             total += rows[end + u]
         return total.tolist()
+
+    def certain(self, band: int, group: int, context: int) -> int | None:
+        """*Certain symbols*: the only index of a class of y, if it has just one."""
+        key = (band, group, context)
+        if key not in self.only:
+            sums = self.sums("y", band, group, context)
+            powers = self.tensors["coding.powers"].tolist()
+            others = sum(powers[min(s - min(sums), 255)] for s in sums) - powers[0]
+            self.only[key] = sums.index(min(sums)) if 8192 * others <= powers[0] else None
+        return self.only[key]
 
     def counts(self, kind: str, band: int, group: int, context: int) -> list[int]:
         """*Tables*, in Python integers."""
@@ -251,7 +262,7 @@ class Tile:
                     moved = self.moved(classes, offsets)
                     for band in bands:
                         channel = model.channel(band)
-                        found = self.symbols(coder, "y", moved, band)
+                        found = self.symbols(coder, "y", moved, band, classes)
                         residual[channel : channel + len(found)] = found
                 own = slice(model.channel(bands[0]), model.channel(bands[-1] + 1))
                 value = means[own] + residual[own]
@@ -262,8 +273,18 @@ class Tile:
                 coder.end()
         return latent
 
-    def symbols(self, coder: RangeDecoder | None, kind: str, classes: Integers, band: int) -> Integers:
-        """Codewords (channels, rows, columns) of a band for classes (groups of all bands, rows, columns)."""
+    def symbols(
+        self,
+        coder: RangeDecoder | None,
+        kind: str,
+        classes: Integers,
+        band: int,
+        unmoved: Integers | None = None,
+    ) -> Integers:
+        """Codewords (channels, rows, columns) of a band for classes (groups of all bands, rows, columns).
+
+        Some may be certain, by their classes before class offsets.
+        """
         assert coder is not None
         codebooks = self.model.count(kind)
         first = sum(len(words) for words in codebooks[:band])
@@ -271,7 +292,13 @@ class Tile:
         groups, _, size = words.shape
         value = np.zeros((size, groups, *classes.shape[1:]), np.int64)
         for group in range(groups):
-            here = classes[first + group]
+            here = classes[first + group].copy()
+            if unmoved is not None:
+                for (i, j), context in np.ndenumerate(unmoved[first + group]):
+                    k = self.model.certain(band, group, context)
+                    if k is not None:
+                        value[:, group, i, j] = words[group, k]
+                        here[i, j] = -1
             for context in range(self.model.classes(kind)):
                 for i, j in np.argwhere(here == context):
                     k = coder.symbol(self.model.counts(kind, band, group, context))

@@ -49,8 +49,9 @@ def test_the_table_of_offsets():
 def test_classes_move_and_stop_at_the_ends(offsets):
     assert offsets.zero == 10
     classes = np.array([[[0, 4, 23], [7, 22, 5]]])  # (u0, u1): 00 11 72 / 21 71 12
-    assert offsets.apply(classes, np.full(3, offsets.zero)) is classes
-    moved = offsets.apply(classes, np.array([RIGHT, DOWN, RIGHT]))
+    assert (offsets.moves(np.full(3, offsets.zero)) == np.arange(24)).all()
+    moves = offsets.moves(np.array([RIGHT, DOWN, RIGHT]))
+    moved = moves[np.arange(3), classes]
     assert moved.tolist() == [[[3, 3, 23], [10, 21, 8]]]
     assert offsets.moved.shape == (21, 24)
     assert offsets.moved.min() >= 0
@@ -147,7 +148,7 @@ def test_offsets_save_bytes_and_change_no_pixel(tiny_codec, striped):
     walk = coder.walk(z_index, (12, 12), level)
     for part, _ in walk:
         bands = coder.bands_of(part, offsets)
-        part.index = [band.read(readers[part.place.layer], classes) for band, classes in bands]
+        part.index = [band.read(readers[part.place.layer], *given) for band, *given in bands]
         parts.append(part)
     assert coder.write(z_index, offsets, parts, level) == segments
     without = coder.write(z_index, [np.full(len(o), coder.offsets.zero) for o in offsets], parts, level)

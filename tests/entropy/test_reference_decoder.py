@@ -107,6 +107,9 @@ def test_latents_are_clamped(both: Both, tmp_path: Path):
     for part, mean in walk:
         bands, sides = coder.bands[part.piece.bands], part.classes.shape[:2]
         part.index = [random.integers(len(b.codewords[0]), size=(*sides, b.groups)) for b in bands]
+        for n, band in enumerate(bands):
+            only = band.certain(part.classes[:, :, band.within(part.piece)[1]])
+            part.index[n] = np.where(only < 0, part.index[n], only)
         if part.piece.bands.start == 0:
             beyond += (np.abs(mean[:, :, :4] + bands[0].look_up(part.index[0])) > 131071).sum()
         parts.append(part)

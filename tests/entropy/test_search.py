@@ -14,7 +14,7 @@ from vqcodec.compress.codeword_search import BandSearch, OffsetSearch
 from vqcodec.entropy.class_offsets import ClassOffsets, offset_counts
 from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
-from vqcodec.entropy.table_set import RowTables
+from vqcodec.entropy.table_set import RowTables, TableSet
 from vqcodec.entropy.tables import TOTAL, combine_rows, counts_from_codes, make_powers
 from vqcodec.errors import CorruptData
 
@@ -77,11 +77,22 @@ def test_threads_may_share_tables(name):
         assert all(np.array_equal(found, symbols) for found in pool.map(code, range(32)))
 
 
+def certain_rows(random: np.random.Generator, groups: int, words: int) -> np.ndarray:
+    """Random rows that leave no doubt in about half of the classes."""
+    rows = random_rows(random, groups, words) // 2
+    likely = random.integers(words, size=groups)
+    for number in np.flatnonzero(random.random(BINS[0]) < 0.5):
+        rows[:, number] = 255
+        rows[np.arange(groups), number, likely] = 0
+        rows[np.arange(groups), BINS[0] :, likely] = 0
+    return rows.astype(np.uint8)
+
+
 def random_search(random: np.random.Generator, groups: int, words: int, size: int) -> BandSearch:
     codewords = random.integers(-2000, 2001, (groups, words, size)) // random.choice([1, 1000])
-    return BandSearch(
-        codewords, RowTables(random_rows(random, groups, words), BINS, make_powers()), 1 / 128, 7.2
-    )
+    make = random_rows if random.random() < 0.5 else certain_rows
+    tables = RowTables(make(random, groups, words), BINS, make_powers())
+    return BandSearch(codewords, tables, 1 / 128, 7.2, certain=bool(random.random() < 0.7))
 
 
 @settings(max_examples=60, deadline=None)
@@ -133,6 +144,64 @@ def test_all_choose_the_same_offsets(seed, groups, words, n):
             assert np.array_equal(offsets(search, index, classes), wanted)
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, groups=st.integers(1, 5), words=st.integers(2, 60), n=st.integers(0, 200))
+def test_all_leave_out_what_is_certain(seed, groups, words, n):
+    """The rule by the counts, the same words from all engines, and symbols that come back."""
+    random = np.random.default_rng(seed)
+    tables = RowTables(certain_rows(random, groups, words), BINS, make_powers())
+    classes = random.integers(20, size=(n, groups)).astype(np.int32)
+    moves = random.integers(20, size=(groups, 20)).astype(np.int32)
+    counts = tables.counts.reshape(groups, 20, words)
+    largest = counts.max(-1)
+    only = tables.certain(np.arange(groups * 20)).reshape(groups, 20)
+    assert (only[largest > TOTAL - 2**11 + 1] >= 0).all()
+    assert (only[largest < TOTAL - 2**11 - words] < 0).all()
+    assert (only < 0)[only != counts.argmax(-1)].all()
+    mine = only[np.arange(groups), classes]
+    symbols = np.where(mine < 0, random.integers(words, size=(n, groups)), mine).astype(np.int32)
+    # Written one by one, in the order of the format.
+    plain = SegmentWriter()
+    for g in range(groups):
+        moved = moves[g, classes[:, g]]
+        for i in np.argsort(moved, kind="stable"):
+            if mine[i, g] < 0:
+                one = counts[g, moved[i]].reshape(1, -1)
+                plain.write(symbols[i : i + 1, g], np.zeros(1, np.int32), TableSet(one))
+    wanted = plain.finish()
+    for name in ENGINES:
+        with engine(name):
+            writer = SegmentWriter()
+            writer.write(symbols, classes, tables, moves)
+            assert writer.finish() == wanted
+            reader = SegmentReader(wanted)
+            assert np.array_equal(reader.read(classes, tables, moves), symbols)
+            reader.finish()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_is_certain_takes_no_bits_and_is_nothing_else(name):
+    rows = np.full((2, sum(BINS), 7), 200, np.uint8)
+    rows[:, :, 3] = 0
+    tables, classes = RowTables(rows, BINS, make_powers()), np.zeros((50, 2), np.int32)
+    moves, symbols = np.zeros((2, 20), np.int32), np.full((50, 2), 3, np.int32)
+    with engine(name):
+        writer = SegmentWriter()
+        writer.write(symbols, classes, tables, moves)
+        assert writer.finish() == b""
+        reader = SegmentReader(b"")
+        assert (reader.read(classes, tables, moves) == 3).all()
+        reader.finish()
+        symbols[49, 1] = 2
+        with pytest.raises(IndexError):
+            SegmentWriter().write(symbols, classes, tables, moves)
+        writer = SegmentWriter()
+        writer.write(symbols, classes, tables)
+        assert writer.finish() != b""
+        with pytest.raises((IndexError, ValueError)):
+            SegmentWriter().write(symbols * 0 + 3, classes, tables, moves[:1])
+
+
 def test_prices_are_those_of_the_counts():
     random = np.random.default_rng(5)
     tables = RowTables(random_rows(random, 2, 90) // 2, BINS, make_powers())
@@ -161,6 +230,13 @@ def valid_calls():
     tables = NATIVE.Tables(rows, BINS, make_powers())
     classes, index = integers(0, 20, (4, 5, 3), np.int32), integers(0, 21, (4, 5, 3), np.int32)
     flat = classes.reshape(-1, 3), index.reshape(-1, 3)
+    moves = integers(0, 20, (3, 20), np.int32)
+    rows[:, :2] = 250  # some symbols are certain
+    rows[:, :2, 0] = rows[:, 5:, 0] = 0
+    only = RowTables(rows, BINS, make_powers()).certain(flat[0] + np.arange(3) * 20)
+    assert (only >= 0).any()
+    assert (only < 0).any()
+    symbols = np.where(only < 0, flat[1], only)
     words = integers(-300, 300, (3, 21, 2), np.int32)
     latent, mean, seen = (
         np.zeros((4, 5, 6), np.int32),
@@ -176,12 +252,13 @@ def valid_calls():
     phases = (latent, latent)
     linear = integers(-9, 9, (4, 2, 3, 3), np.int16)
     writer = NATIVE.Encoder()
-    writer.encode(flat[1], flat[0], tables)
+    coded = flat[0], tables, moves
+    writer.encode(symbols, *coded)
     data = np.frombuffer(writer.finish(), np.uint32)
     return {
         "fill_counts": (tables.fill_counts, (55, np.zeros((5, 21), np.int32))),
-        "encode": (lambda *a: NATIVE.Encoder().encode(*a), (flat[1], flat[0], tables)),
-        "decode": (lambda d, *a: NATIVE.Decoder(d).decode(*a), (data, flat[1].copy(), flat[0], tables)),
+        "encode": (lambda *a: NATIVE.Encoder().encode(*a), (symbols, *coded)),
+        "decode": (lambda d, *a: NATIVE.Decoder(d).decode(*a), (data, symbols.copy(), *coded)),
         "hyper": (NATIVE.hyper, (*layers, np.zeros((2, 3, 2), np.int8), 3, 2, np.zeros((4, 6, 6), np.uint8))),
         "open_pass": (
             NATIVE.open_pass,
@@ -193,7 +270,7 @@ def valid_calls():
             (look, tell, leave, (seen,), hidden, latent, 2, BINS, 9, 2, mean, np.zeros((4, 5, 3), np.int32)),
         ),
         "settle": (NATIVE.settle, ((words,), (index,), mean, latent, compand, seen)),
-        "nearest": (NATIVE.nearest, (tables, factors, norms, mean.astype(np.float32), classes, 2, index)),
+        "nearest": (NATIVE.nearest, (tables, factors, norms, mean.astype(np.float32), classes, 1, 2, index)),
         "offsets": (
             NATIVE.offsets, (tables, flat[1], flat[0], moved, np.zeros(21, np.int64), (7, 3), 10, 2,
                              np.zeros(3, np.int32)),

@@ -26,12 +26,23 @@ class BandSearch:
     -ln p is taken from the codes of the class's table, less what all its words pay; |r|^2 is left out too.
     """
 
-    def __init__(self, words: np.ndarray, tables: RowTables, step: float, slope: float = SLOPE) -> None:
-        """words (G, K, d) in steps of `step`, tables that come from rows, slope the price w."""
+    def __init__(
+        self,
+        words: np.ndarray,
+        tables: RowTables,
+        step: float,
+        slope: float = SLOPE,
+        *,
+        certain: bool = False,
+    ) -> None:
+        """words (G, K, d) in steps of `step`, tables that come from rows, slope the price w.
+
+        certain: indices that are certain are not coded, and so no others can be chosen there.
+        """
         groups, self.count, size = words.shape
         padded = -(-self.count // LANES) * LANES
         real = words.astype(np.float32) * np.float32(step)
-        self.tables = tables
+        self.tables, self.certain = tables, certain
         self.factors = np.zeros((groups, size, padded), dtype=np.float32)
         self.factors[:, :, : self.count] = (np.float32(-2 * slope) * real).transpose(0, 2, 1)
         self.norms = np.zeros((groups, padded), dtype=np.float32)
@@ -46,7 +57,7 @@ class BandSearch:
         native = entropy_extension()
         if native is not None:
             search = self.tables.native, self.factors, self.norms
-            native.nearest(*search, residual, classes, threads(), index)
+            native.nearest(*search, residual, classes, self.certain, threads(), index)
             return index
         groups = classes.shape[2]
         vectors, numbers = residual.reshape(-1, self.factors.shape[1], groups), classes.reshape(-1, groups)
@@ -67,7 +78,11 @@ class BandSearch:
         for j in range(1, len(factors)):
             cost += vectors[:, j, None] * factors[j]
         cost += price[place]
-        return cost.argmin(-1)
+        nearest = cost.argmin(-1)
+        if not self.certain:
+            return nearest
+        only = self.tables.certain(group * self.tables.classes + used)[place]
+        return np.where(only < 0, nearest, only)
 
 
 class OffsetSearch:
@@ -118,7 +133,10 @@ class _Symbols:
     def __init__(self, tables: RowTables, index: np.ndarray, classes: np.ndarray) -> None:
         self.tables, self.count = tables, index.shape[1]
         first = np.arange(self.count) * tables.classes
-        alike, self.numbers = np.unique((first + classes) * tables.words + index, return_counts=True)
+        tables_of = first + classes
+        # What is certain costs nothing, whatever the offset.
+        coded = tables.certain(tables_of) < 0
+        alike, self.numbers = np.unique((tables_of * tables.words + index)[coded], return_counts=True)
         table, self.index = np.divmod(alike, tables.words)
         self.groups, self.classes = np.divmod(table, tables.classes)
 

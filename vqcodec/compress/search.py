@@ -38,7 +38,7 @@ class TileSearch:
         self._coder, self._hyper_latent = coder, hyper_latent
         slopes = [greedy_slope(b.codewords.shape[2]) if greedy else SLOPE for b in coder.bands]
         self._searches = [
-            BandSearch(b.codewords, b.tables, VALUE_STEP, slope)
+            BandSearch(b.codewords, b.tables, VALUE_STEP, slope, certain=True)
             for b, slope in zip(coder.bands, slopes, strict=True)
         ]
         self._hyper_searches = [BandSearch(b.codewords, b.tables, HYPER_STEP) for b in coder.hyper_bands]

@@ -92,8 +92,6 @@ class ClassOffsets:
             return flag
         return flag + TOTAL_BITS - np.log2(self.table.counts[0, numbers])
 
-    def apply(self, classes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """The classes (h, w, G) that groups have after their offsets (G,)."""
-        if (offsets == self.zero).all():
-            return classes
-        return self.moved[offsets, classes]
+    def moves(self, offsets: np.ndarray) -> np.ndarray:
+        """The class int32 that each class of each group becomes by their offsets (G,), (G, classes)."""
+        return np.take(self.moved, offsets, axis=0)

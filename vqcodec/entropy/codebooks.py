@@ -55,22 +55,37 @@ class CodedBand:
         vectors = self.codewords[np.arange(self.groups), index]
         return vectors.transpose(0, 1, 3, 2).reshape((*index.shape[:2], -1))
 
-    def write(self, writer: SegmentWriter, index: np.ndarray, classes: np.ndarray) -> None:
-        """Append indices (h, w, G) of these classes (h, w, G): group by group, row by row."""
-        writer.write(index, classes, self.tables)
+    def write(
+        self, writer: SegmentWriter, index: np.ndarray, classes: np.ndarray, moves: np.ndarray | None = None
+    ) -> None:
+        """Append indices (h, w, G) of these classes (h, w, G): group by group, row by row.
 
-    def read(self, reader: SegmentReader, classes: np.ndarray) -> np.ndarray:
-        """Indices (h, w, G) int32 of these classes (h, w, G).
+        Args:
+            moves: those of `ClassOffsets.moves`, with which certain indices are not coded; None for the
+                hyper-latent, which has neither.
+        """
+        writer.write(index, classes, self.tables, moves)
+
+    def read(self, reader: SegmentReader, classes: np.ndarray, moves: np.ndarray | None = None) -> np.ndarray:
+        """Indices (h, w, G) int32 of these classes (h, w, G), written with the same moves.
 
         Raises:
             CorruptData: the coder words do not decode.
         """
-        return reader.read(classes, self.tables)
+        return reader.read(classes, self.tables, moves)
 
-    def bits(self, index: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Bits (h, w, G) that the tables charge for indices of these classes, both (h, w, G)."""
-        numbers = np.arange(self.groups) * self.classes + classes
-        return TOTAL_BITS - np.log2(self.tables.counts[numbers, index])
+    def certain(self, classes: np.ndarray) -> np.ndarray:
+        """The index int32 that is certain by each of these classes (h, w, G), before class offsets, or -1."""
+        return self.tables.certain(self._numbers(classes))
+
+    def bits(self, index: np.ndarray, classes: np.ndarray, moves: np.ndarray | None = None) -> np.ndarray:
+        """Bits (h, w, G) that indices of these classes, both (h, w, G), take with these moves."""
+        moved = classes if moves is None else moves[np.arange(self.groups), classes]
+        bits = TOTAL_BITS - np.log2(self.tables.counts[self._numbers(moved), index])
+        return bits if moves is None else np.where(self.certain(classes) >= 0, 0.0, bits)
+
+    def _numbers(self, classes: np.ndarray) -> np.ndarray:
+        return np.arange(self.groups) * self.classes + classes
 
 
 def read_bands(arrays: Arrays, prefix: str, bins: tuple[int, ...]) -> list[CodedBand]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import constriction
 import numpy as np
 
-from vqcodec.entropy.table_set import TableSet
+from vqcodec.entropy.table_set import RowTables, TableSet
 
 
 def model(counts: np.ndarray) -> object:
@@ -34,12 +34,35 @@ def runs(tables: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
     return order, list(zip(ordered[starts].tolist(), starts, [*starts[1:], len(tables)], strict=True))
 
 
-def _in_order(classes: np.ndarray, tables: TableSet) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
-    """`runs` of classes (n, G), taken group by group."""
-    step = tables.groups * tables.classes // classes.shape[1]
-    if classes.size and (classes.min() < 0 or classes.max() >= step):
-        raise IndexError("a class is out of range")
-    return runs((classes + np.arange(classes.shape[1], dtype=np.int64) * step).T.reshape(-1))
+class _Order:
+    """The order in which symbols (n, G) are coded, taken group by group.
+
+    Attributes:
+        places: of the symbols that are coded, in their order, among all.
+        spans: runs of them, see `runs`.
+        words: (n * G,) what the others are certain to be; None if there are no others.
+    """
+
+    def __init__(self, classes: np.ndarray, tables: TableSet, moves: np.ndarray | None) -> None:
+        groups = classes.shape[1]
+        step = tables.groups * tables.classes // groups
+        if classes.size and (classes.min() < 0 or classes.max() >= step):
+            raise IndexError("a class is out of range")
+        first = np.arange(groups, dtype=np.int64) * step
+        numbers = (classes + first).T.reshape(-1)
+        self.words: np.ndarray | None = None
+        if moves is None:
+            self.places, self.spans = runs(numbers)
+            return
+        if moves.shape != (groups, step) or not isinstance(tables, RowTables):
+            raise ValueError("the moves are not those of as many groups")
+        moved = (moves + first[:, None]).reshape(-1)[numbers]
+        if moved.size and bool((moved // step != numbers // step).any()):
+            raise IndexError("a class is out of range")
+        self.words = tables.certain(numbers)
+        coded = np.flatnonzero(self.words < 0)
+        order, self.spans = runs(moved[coded])
+        self.places = coded[order]
 
 
 class Encoder:
@@ -48,14 +71,19 @@ class Encoder:
     def __init__(self) -> None:
         self._encoder = constriction.stream.queue.RangeEncoder()
 
-    def encode(self, symbols: np.ndarray, classes: np.ndarray, tables: TableSet) -> None:
+    def encode(
+        self, symbols: np.ndarray, classes: np.ndarray, tables: TableSet, moves: np.ndarray | None = None
+    ) -> None:
         """Append symbols (n, G) int32 of these classes."""
-        order, spans = _in_order(classes, tables)
-        models = tables.models((table for table, _, _ in spans), model)
-        values = symbols.T.reshape(-1)[order]
+        order = _Order(classes, tables, moves)
+        models = tables.models((table for table, _, _ in order.spans), model)
+        every = symbols.T.reshape(-1)
+        values = every[order.places]
         if values.size and (values.min() < 0 or values.max() >= tables.words):
             raise IndexError("a symbol is out of range")
-        for table, start, end in spans:
+        if order.words is not None and bool(((order.words >= 0) & (order.words != every)).any()):
+            raise IndexError("a symbol is not what it is certain to be")
+        for table, start, end in order.spans:
             self._encoder.encode(values[start:end], models[table])
 
     def finish(self) -> bytes:
@@ -71,19 +99,21 @@ class Decoder:
         self._decoder = constriction.stream.queue.RangeDecoder(words)
         self._again = constriction.stream.queue.RangeEncoder()
 
-    def decode(self, symbols: np.ndarray, classes: np.ndarray, tables: TableSet) -> bool:
+    def decode(
+        self, symbols: np.ndarray, classes: np.ndarray, tables: TableSet, moves: np.ndarray | None = None
+    ) -> bool:
         """Fill in symbols (n, G) int32 of these classes; False if the words cannot be those of symbols."""
-        order, spans = _in_order(classes, tables)
-        models = tables.models((table for table, _, _ in spans), model)
-        values = np.empty(classes.size, dtype=np.int32)
+        order = _Order(classes, tables, moves)
+        models = tables.models((table for table, _, _ in order.spans), model)
+        values = np.empty(len(order.places), dtype=np.int32)
         try:
-            for table, start, end in spans:
+            for table, start, end in order.spans:
                 values[start:end] = run = self._decoder.decode(models[table], end - start)
                 self._again.encode(run, models[table])
         except (AssertionError, KeyError, TypeError, ValueError):
             return False
-        ordered = np.empty_like(values)
-        ordered[order] = values
+        ordered = np.empty(classes.size, dtype=np.int32) if order.words is None else order.words
+        ordered[order.places] = values
         symbols[...] = ordered.reshape(symbols.shape[::-1]).T
         return True
 

@@ -2,6 +2,7 @@
 
 Symbols are coded group by group, in a group by ascending classes, and in a class in the order given. That
 order is part of the format, and it is fast: what a table costs to find is paid once for all its symbols.
+What is certain is not coded at all: most symbols of most pictures.
 """
 
 from __future__ import annotations
@@ -44,14 +45,20 @@ class SegmentWriter:
         coder, self._native = _coder()
         self._encoder = coder.Encoder()
 
-    def write(self, symbols: np.ndarray, classes: np.ndarray, models: TableSet) -> None:
+    def write(
+        self, symbols: np.ndarray, classes: np.ndarray, models: TableSet, moves: np.ndarray | None = None
+    ) -> None:
         """Append symbols (..., G) coded with the tables of their classes (..., G); (n,) are of one group.
 
+        Args:
+            moves: (G, classes) int32, what each class becomes by class offsets. If it is given, symbols of
+                classes that are certain, before that, are not coded.
+
         Raises:
-            IndexError: a symbol or class is none of the tables'.
+            IndexError: a symbol or class is none of the tables', or a symbol is not the certain one.
         """
         tables = models.native if self._native else models
-        self._encoder.encode(_flat(symbols), _flat(classes), tables)
+        self._encoder.encode(_flat(symbols), _flat(classes), tables, moves)
 
     def finish(self) -> bytes:
         """The segment: its coder words, 32 bits each, little-endian."""
@@ -71,8 +78,10 @@ class SegmentReader:
         coder, self._native = _coder()
         self._decoder = coder.Decoder(np.frombuffer(data, dtype="<u4").astype(np.uint32))
 
-    def read(self, classes: np.ndarray, models: TableSet) -> np.ndarray:
+    def read(self, classes: np.ndarray, models: TableSet, moves: np.ndarray | None = None) -> np.ndarray:
         """Decode one symbol for each of `classes` (..., G), or (n,) of one group, as int32.
+
+        With `moves`, see `SegmentWriter.write`, those that are certain are filled in.
 
         Raises:
             CorruptData: the coder words do not decode.
@@ -80,7 +89,7 @@ class SegmentReader:
         """
         tables, flat = models.native if self._native else models, _flat(classes)
         symbols = np.empty_like(flat)
-        if not self._decoder.decode(symbols, flat, tables):
+        if not self._decoder.decode(symbols, flat, tables, moves):
             raise CorruptData("segment does not decode")
         return symbols.reshape(classes.shape)
 

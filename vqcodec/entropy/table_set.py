@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from vqcodec.entropy.tables import CODE_NATS, TOTAL, add_rows, counts_from_codes
+from vqcodec.entropy.tables import CODE_NATS, TOTAL, add_rows, certain_words, counts_from_codes
 from vqcodec.native.choice import entropy_extension
 
 TABLES_AT_ONCE = 1024
+_UNKNOWN = -2
 CODE_UNITS = 1024
 """Units of a price in one step of the codes."""
 
@@ -90,6 +91,7 @@ class RowTables(TableSet):
         self._start(rows.shape[0], math.prod(bins), rows.shape[2])
         self._rows, self._bins = np.ascontiguousarray(rows), bins
         self._powers = np.ascontiguousarray(powers)
+        self._certain: np.ndarray | None = None
         self._least: np.ndarray | None = None
         self._log = np.empty(0)
 
@@ -111,6 +113,18 @@ class RowTables(TableSet):
 
     def _make_native(self) -> Any:
         return entropy_extension().Tables(self._rows, self._bins, self._powers)
+
+    def certain(self, numbers: np.ndarray) -> np.ndarray:
+        """The codeword int32 that symbols of tables (...,) are certain to be, -1 where none is."""
+        with self._lock:
+            if self._certain is None:
+                self._certain = np.full(self.groups * self.classes, _UNKNOWN, dtype=np.int32)
+            used = np.unique(numbers)
+            missing = used[self._certain[used] == _UNKNOWN]
+            for start in range(0, len(missing), TABLES_AT_ONCE):
+                part = missing[start : start + TABLES_AT_ONCE]
+                self._certain[part] = certain_words(self.codes(part), self._powers)
+        return self._certain[numbers]
 
     def prices(self, numbers: np.ndarray, symbols: np.ndarray) -> np.ndarray:
         """-ln p of symbols in tables of these numbers, both (n,), nearly exact: int64 in units."""

@@ -16,6 +16,7 @@ import numpy as np
 
 TOTAL_BITS = 24
 TOTAL = 1 << TOTAL_BITS
+CERTAIN_BITS = 13
 CODE_NATS = 17.0 / 255
 """Step of the code: 256 codes span e**-17, a little below one count of 2**24."""
 
@@ -66,6 +67,16 @@ def encode_logits(logits: np.ndarray) -> np.ndarray:
 def encode_probabilities(p: np.ndarray) -> np.ndarray:
     """Probabilities (..., K) to codes uint8; used at export only, where floats are harmless."""
     return encode_logits(np.log(np.maximum(p, 1e-30)))
+
+
+def certain_words(codes: np.ndarray, powers: np.ndarray) -> np.ndarray:
+    """The codeword int32 that is certain in each table of codes (n, K) uint8, or -1 in tables without one.
+
+    It is certain where all other codewords together weigh at most 2**-CERTAIN_BITS of it.
+    """
+    most = int(powers[0]) + (int(powers[0]) >> CERTAIN_BITS)
+    certain = powers.astype(np.int64)[codes].sum(-1) <= most
+    return np.where(certain, codes.argmin(-1), -1).astype(np.int32)
 
 
 def counts_from_codes(codes: np.ndarray, powers: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@
     layer 1:  y of the other three phases
 
 Inside a pass: slices and bands in order, groups in order, context classes ascending, positions row by row.
+What a class makes certain is left out of y: the decoder knows it.
 Encoder and decoder are loops over the same walk, which predicts from the indices that are set on the way:
 
     for part, mean in coder.walk(z_index, shape, level):
@@ -87,8 +88,9 @@ class LatentCoder:
             band.write(writers[0], index, hyper_classes(band, index.shape[:2], level))
         self.offsets.write(writers[0], offsets)
         for part in parts:
-            for (band, classes), index in zip(self.bands_of(part, offsets), part.index or (), strict=True):
-                band.write(writers[part.place.layer], index, classes)
+            bands = self.bands_of(part, offsets)
+            for (band, classes, moves), index in zip(bands, part.index or (), strict=True):
+                band.write(writers[part.place.layer], index, classes, moves)
         return [writer.finish() for writer in writers]
 
     def decode(self, segments: Sequence[bytes | None], shape: tuple[int, int], level: int) -> np.ndarray:
@@ -107,7 +109,7 @@ class LatentCoder:
         for part, _ in walk:
             if part.place.layer < len(readers):
                 bands, reader = self.bands_of(part, offsets), readers[part.place.layer]
-                part.index = [band.read(reader, classes) for band, classes in bands]
+                part.index = [band.read(reader, classes, moves) for band, classes, moves in bands]
         for reader in readers:
             reader.finish()
         return walk.latent
@@ -136,10 +138,12 @@ class LatentCoder:
         self.prior.learn(state, known)
         np.clip(mean + known, -LATENT_MAX, LATENT_MAX, out=latent)
 
-    def bands_of(self, part: CodedSlice, offsets: Indices) -> Iterator[tuple[CodedBand, np.ndarray]]:
-        """The bands of a slice, each with the classes (h, w, G) of its groups after their offsets."""
+    def bands_of(
+        self, part: CodedSlice, offsets: Indices
+    ) -> Iterator[tuple[CodedBand, np.ndarray, np.ndarray]]:
+        """The bands of a slice, with the classes (h, w, G) of their groups and what offsets make of each."""
         for band, own in zip(self.bands[part.piece.bands], offsets[part.piece.bands], strict=True):
-            yield band, self.offsets.apply(part.classes[:, :, band.within(part.piece)[1]], own)
+            yield band, part.classes[:, :, band.within(part.piece)[1]], self.offsets.moves(own)
 
 
 def hyper_classes(band: CodedBand, shape: tuple[int, ...], level: int) -> np.ndarray:

@@ -47,6 +47,7 @@ class BandBits:
         name: "z0", ... of the hyper-latent, "y0", ... of the latent.
         group_bits: (G,) bits of each group.
         used: (G, K) how often each codeword was chosen.
+        certain: how many of the indices were certain, and so not coded.
     """
 
     def __init__(self, name: str, band: CodedBand) -> None:
@@ -54,6 +55,7 @@ class BandBits:
         self.groups, self.codewords, self.size = band.codewords.shape
         self.group_bits = np.zeros(self.groups)
         self.used = np.zeros((self.groups, self.codewords), dtype=np.int64)
+        self.certain = 0
 
     @property
     def bits(self) -> float:
@@ -70,9 +72,16 @@ class BandBits:
         """That of the indices in the file, mean over the groups."""
         return float(perplexity(self.used).mean())
 
-    def add(self, index: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
+    def add(
+        self,
+        index: NDArray[np.int64],
+        classes: NDArray[np.int64],
+        moves: NDArray[np.int32] | None = None,
+    ) -> NDArray[np.float64]:
         """Count indices (h, w, G) of these classes; returns their bits (h, w) at every position."""
-        bits = self.coded.bits(index, classes)
+        bits = self.coded.bits(index, classes, moves)
+        if moves is not None:
+            self.certain += int((self.coded.certain(classes) >= 0).sum())
         self.group_bits += bits.sum(axis=(0, 1))
         np.add.at(self.used, (np.arange(self.groups), index), 1)
         return bits.sum(axis=2)
@@ -160,6 +169,7 @@ class BitReport:
                     "groups": band.groups,
                     "codewords": band.codewords,
                     "symbols": band.symbols,
+                    "certain": band.certain,
                     **share(band.bits),
                     "bits_per_symbol": round(band.bits / band.symbols, 4),
                     "perplexity": round(band.perplexity, 3),
@@ -229,10 +239,10 @@ def _add_tile(
     for part, _ in coder.walk(z_index, shape, level):
         part.index = []
         bands = report.bands[hyper:][part.piece.bands]
-        for band, (coded, classes) in zip(bands, coder.bands_of(part, offsets), strict=True):
-            index = coded.read(readers[part.place.layer], classes)
+        for band, (coded, classes, moves) in zip(bands, coder.bands_of(part, offsets), strict=True):
+            index = coded.read(readers[part.place.layer], classes, moves)
             part.index.append(index)
-            bits = band.add(index, classes)
+            bits = band.add(index, classes, moves)
             report.passes[_FIRST + part.place.phase] += bits.sum()
             blocks[part.place.places] += bits
 

@@ -40,14 +40,61 @@ static int take_up(Coder *self)
     return PyErr_Occurred() ? -1 : 0;
 }
 
-typedef vq_result (*work)(vq_coder *, vq_order *, vq_tables *, int32_t *, const int32_t *);
+/* What one call codes; moves may be null. */
+typedef struct {
+    vq_tables *tables;
+    const int32_t *classes, *moves;
+    int32_t *symbols;
+    vq_open open;
+    int writable;
+} work;
 
-static PyObject *code(Coder *self, PyObject *args, work work, int writable)
+/* Symbols that are certain must be what they are certain to be. */
+static int agree(const work *work)
 {
-    PyObject *objects[3];
+    int wrong = 0;
+    size_t groups = (size_t)work->open.groups;
+    for (int i = 0; i < work->open.count; i++)
+        for (int g = 0; g < work->open.groups; g++) {
+            size_t at = (size_t)i * groups + (size_t)g;
+            int32_t word = vq_certain_word(work->tables, g, work->classes[at]);
+            wrong |= word >= 0 && word != work->symbols[at];
+        }
+    return !wrong;
+}
+
+static vq_result do_work(vq_coder *coder, work *work)
+{
+    vq_open *open = &work->open;
+    vq_order order;
+    vq_result result = VQ_NO_MEMORY;
+    size_t step = (size_t)open->groups;
+    if (vq_open_start(open, open->groups, open->count, open->classes) < 0)
+        return VQ_NO_MEMORY;
+    if (vq_order_start(&order, open->count, open->classes) == 0) {
+        int found = work->moves == NULL
+                        ? vq_open_all(open, work->classes, step)
+                        : vq_open_find(open, work->tables, work->classes, step, work->writable ? work->symbols : NULL);
+        if (found < 0)
+            result = VQ_BAD_CLASS;
+        else if (work->writable)
+            result = vq_decode(coder, &order, open, work->tables, work->moves, work->symbols);
+        else if (work->moves != NULL && !agree(work))
+            result = VQ_BAD_SYMBOL;
+        else
+            result = vq_encode(coder, &order, open, work->tables, work->moves, work->symbols);
+        vq_order_free(&order);
+    }
+    vq_open_free(open);
+    return result;
+}
+
+static PyObject *code(Coder *self, PyObject *args, int writable)
+{
+    PyObject *objects[4] = {NULL, NULL, NULL, Py_None};
     vq_views arrays = {.count = 0};
-    Py_buffer *classes, *symbols = NULL;
-    if (!PyArg_ParseTuple(args, "OOO", &objects[0], &objects[1], &objects[2]))
+    Py_buffer *classes, *symbols = NULL, *moves = NULL;
+    if (!PyArg_ParseTuple(args, "OOO|O", &objects[0], &objects[1], &objects[2], &objects[3]))
         return NULL;
     vq_tables *tables = vq_tables_of(objects[2]);
     if (tables == NULL)
@@ -57,23 +104,25 @@ static PyObject *code(Coder *self, PyObject *args, work work, int writable)
         symbols = vq_view_output(&arrays, objects[0], VQ_S32, "symbols", 2, classes->shape);
     else if (classes != NULL)
         symbols = vq_view(&arrays, objects[0], VQ_S32, "symbols", 2, classes->shape);
-    if (symbols == NULL) {
+    if (symbols != NULL && objects[3] != Py_None)
+        moves = vq_view(&arrays, objects[3], VQ_S32, "moves", 2, VQ_SHAPE(tables->groups, tables->classes));
+    if (PyErr_Occurred()) {
         vq_views_end(&arrays);
         return NULL;
     }
     vq_result result = VQ_NO_MEMORY;
-    vq_order order;
     int all = tables->groups * tables->classes, failed = 1;
     Py_ssize_t groups = classes->shape[1], count = classes->shape[0];
-    if (groups < 1 || groups > all || all % groups != 0 || count > INT32_MAX / 2)
+    if (groups < 1 || groups > all || all % groups != 0 || count > INT32_MAX / 2 ||
+        (moves != NULL && (groups != tables->groups || tables->rows == NULL)))
         PyErr_SetString(PyExc_ValueError, "the tables are not those of as many groups");
     else if (take_up(self) == 0) {
+        work work = {.tables = tables, .classes = classes->buf, .symbols = symbols->buf, .writable = writable};
+        work.moves = moves == NULL ? NULL : moves->buf;
+        work.open = (vq_open){.groups = (int)groups, .count = (int)count, .classes = all / (int)groups};
         failed = 0;
         Py_BEGIN_ALLOW_THREADS
-        if (vq_order_start(&order, (int)groups, (int)count, all / (int)groups) == 0) {
-            result = work(&self->coder, &order, tables, symbols->buf, classes->buf);
-            vq_order_free(&order);
-        }
+        result = do_work(&self->coder, &work);
         Py_END_ALLOW_THREADS
         self->busy = 0;
     }
@@ -81,20 +130,14 @@ static PyObject *code(Coder *self, PyObject *args, work work, int writable)
     return failed ? NULL : answer(result);
 }
 
-static vq_result encode_work(vq_coder *coder, vq_order *order, vq_tables *tables, int32_t *symbols,
-                             const int32_t *classes)
-{
-    return vq_encode(coder, order, tables, symbols, classes);
-}
-
 static PyObject *encode(Coder *self, PyObject *args)
 {
-    return code(self, args, encode_work, 0);
+    return code(self, args, 0);
 }
 
 static PyObject *decode(Coder *self, PyObject *args)
 {
-    return code(self, args, vq_decode, 1);
+    return code(self, args, 1);
 }
 
 static PyObject *finish(Coder *self, PyObject *ignored)
@@ -155,14 +198,15 @@ static void free_coder(Coder *self)
 }
 
 static PyMethodDef encoder_methods[] = {
-    {"encode", (PyCFunction)encode, METH_VARARGS, "encode(symbols, classes, tables): int32 (count, groups)."},
+    {"encode", (PyCFunction)encode, METH_VARARGS, 
+     "encode(symbols, classes, tables, moves=None): int32 (count, groups); moves int32 (groups, classes)."},
     {"finish", (PyCFunction)finish, METH_NOARGS, "finish(): all words as bytes, in this machine's order."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyMethodDef decoder_methods[] = {
     {"decode", (PyCFunction)decode, METH_VARARGS,
-     "decode(symbols, classes, tables): fill int32 (count, groups); False if the words are no symbols'."},
+     "decode(symbols, classes, tables, moves=None): fill int32 (count, groups); False if the words are no symbols'."},
     {"finish", (PyCFunction)finish, METH_NOARGS, "finish(): whether the symbols read encode to just these words."},
     {NULL, NULL, 0, NULL},
 };

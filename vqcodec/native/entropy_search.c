@@ -7,7 +7,7 @@ static PyObject *end(vq_views *arrays, int result)
 {
     vq_views_end(arrays);
     if (result == -2 && !PyErr_Occurred())
-        PyErr_SetString(PyExc_IndexError, "a class or index is out of range");
+        PyErr_SetString(PyExc_IndexError, "a class, index or price is out of range");
     else if (result < 0 && !PyErr_Occurred())
         PyErr_NoMemory();
     return result < 0 ? NULL : Py_NewRef(Py_None);
@@ -35,8 +35,8 @@ static PyObject *nearest(PyObject *module, PyObject *args)
     vq_views arrays = {.count = 0};
     vq_search search;
     int threads, result;
-    if (!PyArg_ParseTuple(args, "OOOOOiO", &objects[0], &objects[1], &objects[2], &objects[3], &objects[4], &threads,
-                          &objects[5]) ||
+    if (!PyArg_ParseTuple(args, "OOOOOpiO", &objects[0], &objects[1], &objects[2], &objects[3], &objects[4],
+                          &search.certain, &threads, &objects[5]) ||
         (search.tables = vq_tables_of(objects[0])) == NULL)
         return NULL;
     vq_tables *tables = search.tables;
@@ -127,6 +127,9 @@ static PyObject *offsets(PyObject *module, PyObject *args)
     for (Py_ssize_t i = 0; i < moved->shape[0] * moved->shape[1]; i++)
         if (search.moved[i] < 0 || search.moved[i] >= tables->classes)
             result = -2;
+    for (int i = 0; i < search.offsets; i++)
+        if (search.own[i] < 0 || search.own[i] > (int64_t)1 << 40)
+            result = -2;
     if (result == 0)
         result = vq_offsets_run(&search, threads, chosen->buf);
     Py_END_ALLOW_THREADS
@@ -135,7 +138,8 @@ static PyObject *offsets(PyObject *module, PyObject *args)
 
 static PyMethodDef functions[] = {
     {"nearest", nearest, METH_VARARGS,
-     "nearest(tables, factors, norms, residual, classes, threads, index): the codeword of least cost at each place."},
+     "nearest(tables, factors, norms, residual, classes, certain, threads, index): the codeword of least cost at each "
+     "place, or where certain the one that needs no symbol."},
     {"offsets", offsets, METH_VARARGS,
      "offsets(tables, index, classes, moved, own, shape, zero, threads, chosen): the cheapest class offsets."},
     {NULL, NULL, 0, NULL},

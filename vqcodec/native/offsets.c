@@ -17,15 +17,14 @@ typedef struct {
     int runs;
 } histogram;
 
-static int count_symbols(const vq_offset_search *search, int group, vq_order *order, int32_t *slots, histogram *all)
+static int count_symbols(const vq_offset_search *search, int group, const vq_order *order, int32_t *slots,
+                         histogram *all)
 {
-    int place = 0, pairs = 0, groups = search->tables->groups;
+    int pairs = 0, groups = search->tables->groups;
     all->runs = 0;
-    for (int c = 0; place < search->count; c++) {
-        if (place == order->ends[c])
-            continue;
+    for (const vq_run *run = order->runs; run < order->runs + order->count; run++) {
         int first = pairs;
-        for (; place < order->ends[c]; place++) {
+        for (int place = run->first; place < run->end; place++) {
             int32_t k = search->index[(size_t)order->positions[place] * (size_t)groups + (size_t)group];
             if (k < 0 || k >= search->tables->words)
                 return -1;
@@ -36,7 +35,7 @@ static int count_symbols(const vq_offset_search *search, int group, vq_order *or
             }
             all->pairs[slots[k]].count++;
         }
-        all->classes[all->runs] = c;
+        all->classes[all->runs] = run->class_;
         all->ends[all->runs++] = pairs;
     }
     return 0;
@@ -87,6 +86,7 @@ static int choose(const vq_offset_search *search, int group, const histogram *al
 
 typedef struct {
     const vq_offset_search *search;
+    vq_open open;
     int64_t *least, *unmoved; /* by group */
     int32_t *chosen;
     _Atomic int result;
@@ -97,19 +97,19 @@ static void part(void *context, int group)
     run *run = context;
     const vq_offset_search *search = run->search;
     vq_tables *tables = search->tables;
-    size_t count = (size_t)search->count + 1, classes = (size_t)tables->classes;
+    size_t count = (size_t)run->open.sizes[group] + 1, classes = (size_t)tables->classes;
     histogram all = {.pairs = malloc(count * sizeof *all.pairs)};
     all.classes = malloc((2 * classes + (size_t)tables->words) * sizeof *all.classes);
-    vq_order order = {.groups = 0};
-    int started = vq_order_start(&order, tables->groups, search->count, tables->classes) == 0;
+    vq_order order;
+    int started = vq_order_start(&order, run->open.sizes[group], tables->classes) == 0;
     if (!started || all.pairs == NULL || all.classes == NULL) {
         run->result = -1;
     } else {
         int32_t *slots = all.classes + 2 * classes;
         all.ends = all.classes + classes;
         memset(slots, 0, (size_t)tables->words * sizeof *slots);
-        if (vq_order_sort(&order, search->classes, group) < 0 ||
-            count_symbols(search, group, &order, slots, &all) < 0)
+        vq_order_sort(&order, &run->open, group, NULL);
+        if (count_symbols(search, group, &order, slots, &all) < 0)
             run->result = -2;
         else
             run->chosen[group] = choose(search, group, &all, &run->least[group], &run->unmoved[group]);
@@ -127,7 +127,15 @@ int vq_offsets_run(const vq_offset_search *search, int threads, int32_t *chosen)
     if (run.least == NULL)
         return -1;
     run.unmoved = run.least + groups;
-    vq_pool_run(threads, groups, part, &run);
+    if (vq_open_start(&run.open, groups, search->count, search->tables->classes) < 0) {
+        free(run.least);
+        return -1;
+    }
+    if (vq_open_find(&run.open, search->tables, search->classes, (size_t)groups, NULL) < 0)
+        run.result = -2;
+    else
+        vq_pool_run(threads, groups, part, &run);
+    vq_open_free(&run.open);
     int64_t gain = 0;
     for (int g = 0; g < groups; g++)
         gain += run.unmoved[g] - run.least[g];

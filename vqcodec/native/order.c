@@ -1,14 +1,15 @@
 #include "order.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-int vq_order_start(vq_order *order, int groups, int count, int classes)
+int vq_order_start(vq_order *order, int most, int classes)
 {
-    *order = (vq_order){.groups = groups, .count = count, .classes = classes, .step = (size_t)groups};
-    order->ends = malloc(((size_t)classes + 1) * sizeof *order->ends);
-    order->positions = malloc(((size_t)count + 1) * sizeof *order->positions);
-    if (order->ends != NULL && order->positions != NULL)
+    size_t room = (size_t)most < (size_t)classes ? (size_t)most : (size_t)classes;
+    *order = (vq_order){.classes = classes, .runs = malloc((room + 1) * sizeof *order->runs)};
+    order->positions = malloc(((size_t)most + 1) * sizeof *order->positions);
+    order->ends = calloc((size_t)classes, sizeof *order->ends);
+    order->used = calloc((size_t)classes / 64 + 1, sizeof *order->used);
+    if (order->runs != NULL && order->positions != NULL && order->ends != NULL && order->used != NULL)
         return 0;
     vq_order_free(order);
     return -1;
@@ -16,27 +17,43 @@ int vq_order_start(vq_order *order, int groups, int count, int classes)
 
 void vq_order_free(vq_order *order)
 {
-    free(order->ends);
+    free(order->runs);
     free(order->positions);
+    free(order->ends);
+    free(order->used);
 }
 
-int vq_order_sort(vq_order *order, const int32_t *of, int group)
+/* The lowest bit that is set. */
+static int lowest(uint64_t bits)
 {
+    return __builtin_ctzll(bits);
+}
+
+int vq_order_sort(vq_order *order, const vq_open *open, int group, const int32_t *moves)
+{
+    const vq_place *places = open->places + (size_t)group * open->room;
     int32_t *ends = order->ends, place = 0;
-    memset(ends, 0, (size_t)order->classes * sizeof *ends);
-    const int32_t *own = of + group;
-    for (int i = 0; i < order->count; i++) {
-        int32_t class_ = own[(size_t)i * order->step];
-        if (class_ < 0 || class_ >= order->classes)
-            return -1;
+    int count = open->sizes[group], failed = 0;
+    for (int i = 0; i < count; i++) {
+        int32_t class_ = moves != NULL ? moves[places[i].class_] : places[i].class_;
+        if (class_ < 0 || class_ >= order->classes) {
+            failed = -1;
+            break;
+        }
         ends[class_]++;
+        order->used[class_ / 64] |= (uint64_t)1 << class_ % 64;
     }
-    for (int c = 0; c < order->classes; c++) {
-        int32_t size = ends[c];
-        ends[c] = place;
-        place += size;
-    }
+    order->count = 0;
+    for (int word = 0; word <= order->classes / 64; word++)
+        for (; order->used[word] != 0; order->used[word] &= order->used[word] - 1) {
+            int32_t class_ = word * 64 + lowest(order->used[word]), size = ends[class_];
+            order->runs[order->count++] = (vq_run){class_, place, place + size};
+            ends[class_] = place;
+            place += size;
+        }
+    for (int i = 0; i < count && !failed; i++)
+        order->positions[ends[moves != NULL ? moves[places[i].class_] : places[i].class_]++] = places[i].position;
     for (int i = 0; i < order->count; i++)
-        order->positions[ends[own[(size_t)i * order->step]]++] = i;
-    return 0;
+        ends[order->runs[i].class_] = 0;
+    return failed;
 }

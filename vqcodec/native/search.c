@@ -176,6 +176,7 @@ static void set_price(const vq_search *search, int group, int class_, float *pri
 
 typedef struct {
     const vq_search *search;
+    vq_open open;
     nearest *nearest;
     _Atomic int result;
 } run;
@@ -204,33 +205,31 @@ static void search_class(const run *run, int group, const float *price, const in
 static void part(void *context, int group)
 {
     run *run = context;
-    const vq_search *search = run->search;
     vq_order order;
     float price[VQ_WORDS];
-    if (vq_order_start(&order, search->tables->groups, search->count, search->tables->classes) < 0) {
+    if (vq_order_start(&order, run->open.sizes[group], run->open.classes) < 0) {
         run->result = -1;
         return;
     }
-    order.step = search->class_step;
-    int place = 0;
-    if (vq_order_sort(&order, search->classes, group) < 0) {
-        run->result = -2;
-        place = search->count;
-    }
-    for (int c = 0; place < search->count; c++) {
-        int end = order.ends[c];
-        if (place == end)
-            continue;
-        set_price(search, group, c, price);
-        search_class(run, group, price, order.positions + place, end - place);
-        place = end;
+    vq_order_sort(&order, &run->open, group, NULL);
+    for (const vq_run *own = order.runs; own < order.runs + order.count; own++) {
+        set_price(run->search, group, own->class_, price);
+        search_class(run, group, price, order.positions + own->first, own->end - own->first);
     }
     vq_order_free(&order);
 }
 
 int vq_search_run(const vq_search *search, int threads)
 {
+    vq_tables *tables = search->tables;
     run run = {.search = search, .nearest = best_nearest()};
-    vq_pool_run(threads, search->tables->groups, part, &run);
+    if (vq_open_start(&run.open, tables->groups, search->count, tables->classes) < 0)
+        return -1;
+    if ((search->certain ? vq_open_find(&run.open, tables, search->classes, search->class_step, search->index)
+                         : vq_open_all(&run.open, search->classes, search->class_step)) < 0)
+        run.result = -2;
+    else
+        vq_pool_run(threads, tables->groups, part, &run);
+    vq_open_free(&run.open);
     return run.result;
 }

@@ -17,13 +17,15 @@ typedef struct {
     const int32_t *classes;       /* (count, groups of a slice) */
     size_t residual_step, class_step;
     int count;
+    int certain;    /* whether codewords that are certain are taken without a search */
     int32_t *index; /* (count, groups) */
 } vq_search;
 
 /* 0; -1 where memory is short, -2 where a class is out of range. */
 int vq_search_run(const vq_search *search, int threads);
 
-/* Class offsets (groups,) by what indices would cost after each; all in units of vq_price. */
+/* Class offsets (groups,) by what indices would cost after each; all in units of vq_price. What is certain costs
+   nothing, whatever the offset. */
 typedef struct {
     vq_tables *tables;
     const int32_t *index, *classes; /* (count, groups) */

@@ -1,28 +1,31 @@
 #include "segments.h"
 
 /* A group of the symbols may be a part of one of the tables, or all of them one group: count on from here. */
-static const vq_table *table_of(vq_tables *tables, const vq_order *order, int group, int class_)
+static const vq_table *table_of(vq_tables *tables, const vq_open *open, int group, int class_)
 {
-    int number = group * order->classes + class_;
+    int number = group * open->classes + class_;
     return vq_tables_get(tables, number / tables->classes, number % tables->classes);
 }
 
-vq_result vq_encode(vq_coder *coder, vq_order *order, vq_tables *tables, const int32_t *symbols,
-                    const int32_t *classes)
+static int sort(vq_order *order, const vq_open *open, int group, const int32_t *moves)
 {
-    for (int g = 0; g < order->groups; g++) {
-        if (vq_order_sort(order, classes, g) < 0)
+    const int32_t *own = moves == NULL ? NULL : moves + (size_t)group * (size_t)open->classes;
+    return vq_order_sort(order, open, group, own);
+}
+
+vq_result vq_encode(vq_coder *coder, vq_order *order, const vq_open *open, vq_tables *tables, const int32_t *moves,
+                    const int32_t *symbols)
+{
+    size_t groups = (size_t)open->groups;
+    for (int g = 0; g < open->groups; g++) {
+        if (sort(order, open, g, moves) < 0)
             return VQ_BAD_CLASS;
-        int place = 0;
-        for (int c = 0; c < order->classes; c++) {
-            if (place == order->ends[c])
-                continue;
-            const vq_table *table = table_of(tables, order, g, c);
+        for (const vq_run *run = order->runs; run < order->runs + order->count; run++) {
+            const vq_table *table = table_of(tables, open, g, run->class_);
             if (table == NULL)
                 return VQ_NO_MEMORY;
-            for (; place < order->ends[c]; place++) {
-                size_t at = (size_t)order->positions[place] * (size_t)order->groups + (size_t)g;
-                int32_t k = symbols[at];
+            for (int place = run->first; place < run->end; place++) {
+                int32_t k = symbols[(size_t)order->positions[place] * groups + (size_t)g];
                 if (k < 0 || k >= tables->words)
                     return VQ_BAD_SYMBOL;
                 vq_coder_step(coder, table->left[k], table->left[k + 1] - table->left[k]);
@@ -66,25 +69,21 @@ static vq_result decode_run(vq_coder *coder, const vq_table *table, uint32_t wor
     return coder->result;
 }
 
-vq_result vq_decode(vq_coder *coder, vq_order *order, vq_tables *tables, int32_t *symbols,
-                    const int32_t *classes)
+vq_result vq_decode(vq_coder *coder, vq_order *order, const vq_open *open, vq_tables *tables, const int32_t *moves,
+                    int32_t *symbols)
 {
-    for (int g = 0; g < order->groups; g++) {
-        if (vq_order_sort(order, classes, g) < 0)
+    for (int g = 0; g < open->groups; g++) {
+        if (sort(order, open, g, moves) < 0)
             return VQ_BAD_CLASS;
-        int place = 0;
-        for (int c = 0; c < order->classes; c++) {
-            int end = order->ends[c];
-            if (place == end)
-                continue;
-            const vq_table *table = table_of(tables, order, g, c);
+        for (const vq_run *run = order->runs; run < order->runs + order->count; run++) {
+            const vq_table *table = table_of(tables, open, g, run->class_);
             if (table == NULL)
                 return VQ_NO_MEMORY;
-            vq_result result = decode_run(coder, table, (uint32_t)tables->words, order->positions + place,
-                                          end - place, symbols + g, (size_t)order->groups);
+            vq_result result =
+                decode_run(coder, table, (uint32_t)tables->words, order->positions + run->first,
+                           run->end - run->first, symbols + g, (size_t)open->groups);
             if (result != VQ_OK)
                 return result;
-            place = end;
         }
     }
     return coder->result;

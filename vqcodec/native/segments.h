@@ -6,11 +6,12 @@
 #include "range_coder.h"
 #include "tables.h"
 
-/* Code symbols (count, groups) of these classes, group by group; tables of group * order->classes + class. */
-vq_result vq_encode(vq_coder *coder, vq_order *order, vq_tables *tables, const int32_t *symbols,
-                    const int32_t *classes);
-/* Decode them; whatever is wrong with the words, all symbols are in range. */
-vq_result vq_decode(vq_coder *coder, vq_order *order, vq_tables *tables, int32_t *symbols,
-                    const int32_t *classes);
+/* Code symbols (count, groups), group by group, in the order that `order` makes of what is open; tables of group *
+   open->classes + class. Moves (groups, open->classes), unless they are null, make other classes of theirs. */
+vq_result vq_encode(vq_coder *coder, vq_order *order, const vq_open *open, vq_tables *tables, const int32_t *moves,
+                    const int32_t *symbols);
+/* Decode them; whatever is wrong with the words, symbols are in range that were before. */
+vq_result vq_decode(vq_coder *coder, vq_order *order, const vq_open *open, vq_tables *tables, const int32_t *moves,
+                    int32_t *symbols);
 
 #endif

@@ -12,7 +12,8 @@ int vq_tables_start(vq_tables *tables)
     size_t count = (size_t)tables->groups * (size_t)tables->classes;
     tables->tables = calloc(count + 1, sizeof *tables->tables);
     tables->prices = calloc(count + 1, sizeof *tables->prices);
-    return tables->tables != NULL && tables->prices != NULL ? 0 : -1;
+    tables->certain = calloc(count + 1, sizeof *tables->certain);
+    return tables->tables != NULL && tables->prices != NULL && tables->certain != NULL ? 0 : -1;
 }
 
 void vq_tables_free(vq_tables *tables)
@@ -22,6 +23,7 @@ void vq_tables_free(vq_tables *tables)
             free(tables->tables[i]);
     free(tables->tables);
     free(tables->prices);
+    free(tables->certain);
 }
 
 void vq_tables_rows(const vq_tables *tables, int group, int class_, const uint8_t **rows)

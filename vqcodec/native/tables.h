@@ -21,6 +21,7 @@ typedef struct {
     uint32_t powers[256];
     _Atomic(vq_table *) *tables; /* (groups, classes), null where not made yet */
     _Atomic uint64_t *prices;    /* the same of what `vq_tables_price` knows, 0 where not yet */
+    _Atomic int32_t *certain;    /* the same of what `vq_certain_make` finds, 0 where not yet: codeword + 1, or -1 */
 } vq_tables;
 
 /* Sizes and powers of `tables` are set; 0, or -1 where memory is short. */

@@ -113,7 +113,10 @@ def _count(counts: Tensor, classes: Tensor, index: Tensor) -> None:
 
 @torch.inference_mode()
 def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Counts of indices by group and class: (G, T, K) per band, and those of the hyper-latent."""
+    """Counts of indices by group and class: (G, T, K) per band, and those of the hyper-latent.
+
+    They are counted as if none were certain: class offsets lead to the tables of certain classes, too.
+    """
     quantizer, hyper = model.quantizer, model.hyper_quantizer
     total, hyper_total = math.prod(quantizer.context_levels), LEVEL_MAX // LEVELS_PER_CLASS + 1
     counts = [torch.zeros(b.groups, total, b.codewords) for b in quantizer.bands]
