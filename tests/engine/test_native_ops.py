@@ -204,7 +204,9 @@ def test_restoring_at_once_is_restoring_step_by_step(
     assert 0 < hidden.mean() < 255
     expected = ops.mend(u, cells, ops.conv8(hidden, *filtering), filters, colour)
     assert 0 < expected.mean() < 255
-    same(ops.restore(u, guide, lead, sense, mix, filtering, filters, colour), expected)
+    whole = ops.restore(u, guide, lead, sense, mix, filtering, filters, colour)
+    assert whole is not None
+    same(whole, expected)
 
 
 def test_wrong_arguments_are_refused(rng: np.random.Generator) -> None:
