@@ -96,7 +96,10 @@ def test_other_engines_instructions_and_threads(tmp_path, setting):
     )
     out = tmp_path / "results.npz"
     command = [sys.executable, "-c", script, str(ROOT), str(GOLDEN), str(out)]
-    subprocess.run(command, env=os.environ | changes, check=True, capture_output=True, text=True)
+    # In a checkout its package, without the engine, would hide the installed one.
+    subprocess.run(
+        command, env=os.environ | changes, cwd=tmp_path, check=True, capture_output=True, text=True
+    )
     with np.load(out) as results:
         assert {key.split(".")[0] for key in results} == set(PICTURES)
         for name in PICTURES:

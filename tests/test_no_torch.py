@@ -27,8 +27,9 @@ print("torch" in sys.modules)
 
 
 @pytest.mark.skipif(any(built(name) is None for name in ("_kernels", "_entropy")), reason="no C engine")
-def test_only_searches_by_gradient_import_torch():
+def test_only_searches_by_gradient_import_torch(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "VQCODEC_ENGINE"}
     command = [sys.executable, "-c", CODE, str(WEIGHTS_FILE)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    # In a checkout its package, without the engine, would hide the installed one.
+    done = subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["False", "True"]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -270,7 +271,7 @@ def test_several_callers_share_the_pool(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_computes_too_and_the_environment_chooses() -> None:
+def test_a_forked_child_computes_too_and_the_environment_chooses(tmp_path: Path) -> None:
     program = """if True:
         import os, numpy as np
         from vqcodec.engine.native_ops import NativeOps
@@ -287,6 +288,7 @@ def test_a_forked_child_computes_too_and_the_environment_chooses() -> None:
     result = subprocess.run(
         [sys.executable, "-c", program],
         env=environment,
+        cwd=tmp_path,  # in a checkout its package, without the engine, would hide the installed one
         capture_output=True,
         text=True,
         timeout=60,
