@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.entropy.plain_tables import nats_from_counts
 from tests.tiny import load_codec, picture
 from vqcodec.compress.codeword_search import BandSearch
 from vqcodec.compress.search import SCALE, TileSearch
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.decompress import tile_decoder
 from vqcodec.entropy.table_set import RowTables
-from vqcodec.entropy.tables import make_powers, nats_from_counts
+from vqcodec.entropy.tables import make_powers
 from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
 from vqcodec.errors import CorruptData
 from vqcodec.metrics.rate_distortion import psnr

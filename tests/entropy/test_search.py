@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.entropy.engines import ENGINES, ISAS, NATIVE, engine, isa
+from tests.entropy.plain_tables import combine_rows
 from vqcodec.compress.codeword_search import BandSearch, OffsetSearch
 from vqcodec.entropy.class_offsets import ClassOffsets, offset_counts
 from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
 from vqcodec.entropy.table_set import RowTables, TableSet
-from vqcodec.entropy.tables import TOTAL, combine_rows, counts_from_codes, make_powers
+from vqcodec.entropy.tables import TOTAL, counts_from_codes, make_powers
 from vqcodec.errors import CorruptData
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -8,14 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.entropy.plain_tables import combine_rows, nats_from_counts
 from vqcodec.entropy.tables import (
     CODE_NATS,
     TOTAL,
-    combine_rows,
     counts_from_codes,
     encode_probabilities,
     make_powers,
-    nats_from_counts,
 )
 
 CODES = st.integers(1, 300).flatmap(lambda n: st.lists(st.integers(0, 255), min_size=n, max_size=n))

@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.entropy.plain_tables import combine_rows
 from tests.tiny import TINY, load_codec, picture, pictures, tiny_integers
-from vqcodec.entropy.tables import combine_rows, counts_from_codes, make_powers
+from vqcodec.entropy.tables import counts_from_codes, make_powers
 from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.codebook import SLOPE, VectorQuantizer, greedy_slope
 from vqcodec.model.vqvae import VQVAE, lambda_of_level

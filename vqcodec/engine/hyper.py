@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.engine.layers import Arrays, Convolution
-from vqcodec.engine.operations import Floats, Operations
+from vqcodec.engine.operations import LATENT_UNITS, Floats, Operations
 
 COMPANDED_STEP = 1 / 16
 HYPER_LIMIT = 127 / 32
-LATENT_UNITS, LATENT_MAX = 128, 131_071
+LATENT_MAX = 131_071
 
 
 class HyperAnalysis:

@@ -23,6 +23,8 @@ Scaled = tuple[Layer, Floats, Floats]
 BYTE_MAX, SIGNED_ZERO = 255, 128
 """Largest activation in 8 bits, and the byte that stands for 0 where activations have a sign."""
 WORD_MAX = 32767
+LATENT_UNITS = 128
+"""Steps of the integer latent in a step of the quantiser."""
 WEIGHT8_MAX = 64
 """With larger weights, pairs of products of u8 and s8 saturate in 16 bits on processors without VNNI."""
 SUM8_MAX = (1 << 24) // BYTE_MAX

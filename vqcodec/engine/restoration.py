@@ -18,11 +18,10 @@ STRIDE, GUIDE_CELLS = 8, 4
 sees 6 rows up and down."""
 STRIP = 128
 """Rows that are restored at once, so that they stay in the processor's cache."""
-
-
 _ROWS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float64)
-OPPONENT = (_ROWS / np.sqrt((_ROWS * _ROWS).sum(1, keepdims=True))).astype(np.float32)
+OPPONENT_REAL = _ROWS / np.sqrt((_ROWS * _ROWS).sum(1, keepdims=True))
 """Orthonormal rows: brightness, red against blue, green against both."""
+OPPONENT = OPPONENT_REAL.astype(np.float32)
 
 
 class Restoration:

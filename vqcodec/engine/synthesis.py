@@ -15,12 +15,9 @@ from numpy.typing import NDArray
 
 from vqcodec.engine.layers import Arrays, Convolution, inverse, read_blocks
 from vqcodec.engine.levels import between_knots, exp
-from vqcodec.engine.operations import SIGNED_ZERO, Bytes, Operations
+from vqcodec.engine.operations import LATENT_UNITS, SIGNED_ZERO, Bytes, Operations
 from vqcodec.engine.restoration import Restoration
 from vqcodec.tiling import BLOCK
-
-LATENT_UNITS = 128
-"""Steps of the integer latent in a step of the quantiser."""
 
 
 class Synthesis:

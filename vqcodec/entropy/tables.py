@@ -26,21 +26,6 @@ def make_powers() -> np.ndarray:
     return np.round(2.0**31 * np.exp(-CODE_NATS * np.arange(256))).astype(np.uint32)
 
 
-def combine_rows(rows: np.ndarray, bins: tuple[int, ...]) -> np.ndarray:
-    """Rows (..., sum of bins, K) uint8 to the codes (..., product of bins, K) uint8 of all classes.
-
-    Classes count up with the last context number first.
-    """
-    total = np.zeros((*rows.shape[:-2], 1, rows.shape[-1]), dtype=np.int16)
-    start = 0
-    for count in bins:
-        part = rows[..., start : start + count, :].astype(np.int16)
-        start += count
-        total = (total[..., :, None, :] + part[..., None, :, :]).reshape(*rows.shape[:-2], -1, rows.shape[-1])
-    total -= total.min(axis=-1, keepdims=True)
-    return np.minimum(total, 255).astype(np.uint8)
-
-
 def add_rows(
     rows: np.ndarray, bins: tuple[int, ...], groups: np.ndarray, classes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -87,11 +72,6 @@ def counts_from_codes(codes: np.ndarray, powers: np.ndarray) -> np.ndarray:
     first_largest = counts.argmax(axis=-1)[..., None]
     np.put_along_axis(counts, first_largest, np.take_along_axis(counts, first_largest, -1) + rest, -1)
     return counts
-
-
-def nats_from_counts(counts: np.ndarray) -> np.ndarray:
-    """-ln(count / 2**24) as float32: what a symbol costs; the encoder's search uses it."""
-    return (TOTAL_BITS * np.log(2.0) - np.log(counts)).astype(np.float32)
 
 
 def perplexity(counts: np.ndarray) -> np.ndarray:

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqcodec.engine.restoration import OPPONENT_REAL
+
 LEVEL_KNOTS = 9
 """Knots of the quality t in [0, 1]; everything that depends on it is linear between them."""
 
@@ -57,9 +59,8 @@ class ResidualBlock(nn.Module):
 
 
 def opponent_colour(kind: torch.dtype = torch.float32) -> Tensor:
-    """Orthonormal rows (3, 3): brightness, red against blue, green against both."""
-    colour = torch.tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64, device="cpu")
-    return (colour / colour.norm(dim=1, keepdim=True)).to(kind)
+    """The orthonormal rows (3, 3) of the engine's opponent colour."""
+    return torch.from_numpy(OPPONENT_REAL).to(kind, copy=True)
 
 
 class Bounded(torch.autograd.Function):

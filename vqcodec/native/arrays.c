@@ -41,32 +41,19 @@ int vq_take(PyObject *object, Py_buffer *view, vq_type type, int axes, int writa
     return -1;
 }
 
-int vq_take_shape(PyObject *object, Py_buffer *view, vq_type type, int axes, const Py_ssize_t *shape,
-                  int writable, const char *name)
+int vq_has_shape(const Py_buffer *view, const char *name, int axes, const Py_ssize_t *shape)
 {
-    if (vq_take(object, view, type, axes, writable, name) < 0)
-        return -1;
     for (int i = 0; i < axes; i++)
-        if (view->shape[i] != shape[i]) {
+        if (shape[i] != VQ_ANY && view->shape[i] != shape[i]) {
             PyErr_Format(PyExc_ValueError, "axis %d of %s must be %zd long, not %zd", i, name, shape[i],
                          view->shape[i]);
-            PyBuffer_Release(view);
-            return -1;
+            return 0;
         }
-    return 0;
+    return 1;
 }
 
 void vq_release(Py_buffer *views, int count)
 {
     while (count-- > 0)
         PyBuffer_Release(&views[count]);
-}
-
-Py_ssize_t vq_times(Py_ssize_t a, Py_ssize_t b)
-{
-    if (a < 0 || b < 0 || (b > 0 && a > PY_SSIZE_T_MAX / 16 / b)) {
-        PyErr_SetString(PyExc_OverflowError, "array too large");
-        return -1;
-    }
-    return a * b;
 }

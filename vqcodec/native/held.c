@@ -13,13 +13,9 @@ const Py_buffer *vq_hold(vq_held *held, PyObject *array, vq_type type, int axes,
         return NULL;
     }
     held->count++;
-    for (int i = 0; shape && i < axes; i++) {
-        if (shape[i] != -1 && view->shape[i] != shape[i]) {
-            PyErr_Format(PyExc_ValueError, "axis %d of %s must be %zd long, not %zd", i, name, shape[i],
-                         view->shape[i]);
-            held->failed = 1;
-            return NULL;
-        }
+    if (shape && !vq_has_shape(view, name, axes, shape)) {
+        held->failed = 1;
+        return NULL;
     }
     return view;
 }
@@ -27,7 +23,7 @@ const Py_buffer *vq_hold(vq_held *held, PyObject *array, vq_type type, int axes,
 const Py_buffer *vq_hold_map(vq_held *held, PyObject *array, vq_type type, Py_ssize_t channels,
                              const char *name)
 {
-    const Py_ssize_t shape[] = {-1, -1, channels};
+    const Py_ssize_t shape[] = {VQ_ANY, VQ_ANY, channels};
     const Py_buffer *map = vq_hold(held, array, type, 3, shape, 0, name);
     if (!map)
         return NULL;

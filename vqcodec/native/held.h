@@ -16,8 +16,8 @@ typedef struct {
     int failed; /* an exception is set */
 } vq_held;
 
-/* Hold an array; its type and the number of axes are checked, and the length of every axis that is not -1 in
-   `shape`. After a failure, of this or an earlier one, null. */
+/* Hold an array; its type and the number of axes are checked, and the length of every axis that is not
+   VQ_ANY in `shape`. After a failure, of this or an earlier one, null. */
 const Py_buffer *vq_hold(vq_held *held, PyObject *array, vq_type type, int axes, const Py_ssize_t *shape,
                          int writable, const char *name);
 

@@ -9,17 +9,6 @@ static Py_buffer *next(vq_views *views)
     return NULL;
 }
 
-static Py_buffer *with_shape(Py_buffer *view, const char *name, int axes, const Py_ssize_t *shape)
-{
-    for (int i = 0; i < axes; i++)
-        if (shape[i] != VQ_ANY && view->shape[i] != shape[i]) {
-            PyErr_Format(PyExc_ValueError, "axis %d of %s must be %zd long, not %zd", i, name, shape[i],
-                         view->shape[i]);
-            return NULL;
-        }
-    return view;
-}
-
 static Py_buffer *contiguous(vq_views *views, PyObject *object, vq_type type, const char *name, int writable,
                              int axes, const Py_ssize_t *shape)
 {
@@ -27,7 +16,7 @@ static Py_buffer *contiguous(vq_views *views, PyObject *object, vq_type type, co
     if (view == NULL || vq_take(object, view, type, axes, writable, name) < 0)
         return NULL;
     views->count++;
-    return with_shape(view, name, axes, shape);
+    return vq_has_shape(view, name, axes, shape) ? view : NULL;
 }
 
 Py_buffer *vq_view(vq_views *views, PyObject *object, vq_type type, const char *name, int axes,
@@ -67,7 +56,7 @@ Py_buffer *vq_view_strided(vq_views *views, PyObject *object, vq_type type, cons
         PyErr_Format(PyExc_ValueError, "the last axis of %s must be contiguous", name);
         return NULL;
     }
-    return with_shape(view, name, axes, shape);
+    return vq_has_shape(view, name, axes, shape) ? view : NULL;
 }
 
 void vq_views_end(vq_views *views)

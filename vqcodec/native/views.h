@@ -4,7 +4,7 @@
 
 #include "arrays.h"
 
-enum { VQ_ANY = -1 /* a side of any length */, VQ_MOST_VIEWS = 80 };
+enum { VQ_MOST_VIEWS = 80 };
 
 /* What is held, and let go of at the end of the call. Starts as {.count = 0}. */
 typedef struct {

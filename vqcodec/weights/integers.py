@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from vqcodec.engine import quantised
 from vqcodec.engine.analysis import LAPPED_STEP, PIXEL_STEP
 from vqcodec.engine.hyper import COMPANDED_STEP
+from vqcodec.engine.levels import LN2
 from vqcodec.engine.operations import CELL_CHANNELS, CELL_SCALE, LOG_SCALE, WORD_MAX
 
 Arrays = dict[str, NDArray[Any]]
-LN2 = 0.6931471805599453
 CELL_STEPS = np.array([LN2 / LOG_SCALE] * 9 + [1 / CELL_SCALE] * 12 + [1.0] * (CELL_CHANNELS - 21))
 """Real values of a unit of each channel of the restoration's cells: natural logarithms, then samples."""
 _FIXED = {
