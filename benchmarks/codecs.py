@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import numpy as np
-from PIL import Image
-
 import vqcodec
 from benchmarks.anchors import ANCHORS, Pixels
 from benchmarks.processes import installed
 from vqcodec.compress import dial
+from vqcodec.image.picture import pixels_of
 from vqcodec.types import EFFORT_MAX
 
 
@@ -97,14 +95,13 @@ class VqCodec:
 
     def encode(self, pixels: Pixels, quality: float) -> bytes:
         tile, effort = self.settings["tile"], self.settings["effort"]
-        picture = Image.fromarray(pixels)
-        return self.codec.compress(picture, quality=quality, tile=tile, metadata="none", effort=effort)
+        return self.codec.compress(pixels, quality=quality, tile=tile, metadata="none", effort=effort)
 
     def decode(self, data: bytes) -> Pixels:
         picture = self.codec.decompress(
             data, realism=self.settings.get("realism", 0.0), limits=vqcodec.Limits(pixels=0)
         )
-        return np.asarray(picture.convert("RGB"))
+        return pixels_of(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 _ANCHORS: dict[str, Codec] = {codec.name: codec for codec in ANCHORS}

@@ -80,7 +80,7 @@ def vqcodec_parts(codec: vqcodec.Codec) -> dict[str, Methods]:
     """
     from vqcodec.entropy.range_coder import SegmentReader  # noqa: PLC0415  no codec has one before it decodes
 
-    encoder, decoder, coder = type(codec.encoder), type(codec.decoder), type(codec.model.coder)
+    encoder, coder = type(codec.encoder), type(codec.model.coder)
     prior = type(codec.model.coder.prior)
     steps = [name for name in ("hyper", "open", "predict", "learn", "settle") if hasattr(prior, name)]
     return {
@@ -88,5 +88,5 @@ def vqcodec_parts(codec: vqcodec.Codec) -> dict[str, Methods]:
         "search": [(encoder, "code")],
         "prior": [*((prior, name) for name in steps), (coder, "decode")],
         "coder": [(coder, "write"), (SegmentReader, "read"), (SegmentReader, "finish")],
-        "synthesis": [(decoder, "decode")],
+        "synthesis": [(type(codec.model.g_s), "__call__")],
     }

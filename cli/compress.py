@@ -121,13 +121,14 @@ def _compress(
         write_output(job, coded)
     if not compare:
         return info
-    import numpy as np  # noqa: PLC0415  keep the start of the command line quick
-
+    # Keep the start of the command line quick.
+    from vqcodec.image.colour import in_mode  # noqa: PLC0415
+    from vqcodec.image.picture import pixels_of  # noqa: PLC0415
     from vqcodec.metrics.rate_distortion import psnr  # noqa: PLC0415
     from vqcodec.metrics.structural import SMALLEST, ms_ssim  # noqa: PLC0415
 
     original = codec.prepare(data, metadata=options["metadata"]).picture.pixels
-    decoded: Any = np.asarray(codec.decompress(coded, limits=_NO_LIMITS).convert("RGB"))
+    decoded = pixels_of(in_mode(codec.decompress(coded, limits=_NO_LIMITS), "RGB"))
     alike = ms_ssim(original, decoded) if min(original.shape[:2]) >= SMALLEST else None
     return Compared(**vars(info), psnr=psnr(original, decoded), ms_ssim=alike)
 

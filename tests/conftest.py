@@ -10,7 +10,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -82,7 +82,6 @@ class FakeModel:
         level: int,
         tile: int,
         realism: float = 0.0,
-        region: tuple[int, int, int, int] | None = None,
         progress: TileProgress | None = None,
     ) -> Pixels:
         if realism:
@@ -101,8 +100,18 @@ class FakeModel:
                 target[:] = means.repeat(8, axis=0).repeat(8, axis=1)[:rows, :columns]
             if progress is not None:
                 progress(1, 1)
-        x, y, wide, tall = region or (0, 0, width, height)
-        return pixels[y : y + tall, x : x + wide]
+        return pixels
+
+    def parts(
+        self,
+        segments: Sequence[Sequence[bytes | None]],
+        *,
+        region: tuple[int, int, int, int] | None = None,
+        **options: Any,
+    ) -> Iterator[tuple[tuple[slice, slice], Pixels]]:
+        pixels = self.decode(segments, **options)
+        x, y, wide, tall = region or (0, 0, options["width"], options["height"])
+        yield (slice(0, tall), slice(0, wide)), pixels[y : y + tall, x : x + wide]
 
 
 def _step(level: int) -> int:

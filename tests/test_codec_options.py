@@ -33,6 +33,10 @@ class Watched(FakeModel):
         self.decoded.append(options)
         return super().decode(segments, **options)
 
+    def parts(self, segments, *, region=None, **options):
+        yield from super().parts(segments, region=region, **options)
+        self.decoded[-1]["region"] = region
+
 
 @pytest.fixture
 def model() -> Watched:

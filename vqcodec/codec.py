@@ -1,7 +1,7 @@
 """What users call: pictures to .vqc files and back, with one loaded model.
 
 compress:    image --prepare--> Prepared --TileEncoder--> segments --write--> bytes
-decompress:  bytes --parse--> segments --TileDecoder--> pixels --to_pil--> image
+decompress:  bytes --parse--> segments --TileDecoder--> pixels, part by part --to_pil--> image
 
 The two lines are `vqcodec.compress.picture_encoder` and `vqcodec.decompress.picture_decoder`.
 """
@@ -103,7 +103,9 @@ class Codec:
             UnsupportedImage: not a picture, damaged, too large, or of an undefined kind.
             ValueError: bad `metadata`.
         """
-        return prepare(image, metadata, limits, strip_gps)
+        # The caller may change an array before the picture is coded.
+        own = image.copy() if isinstance(image, np.ndarray) else image
+        return prepare(own, metadata, limits, strip_gps)
 
     def compress(
         self,

@@ -155,6 +155,7 @@ class VqcDecoder(ImageFile.PyDecoder):
     def decode(self, buffer: object) -> tuple[int, int]:
         """Fill the image; called by `ImageFile.load`."""
         assert self.fd is not None
+        assert self.im is not None
         assert _registered is not None
         with _as_os_errors():
             codec = _registered.for_file(self.args[0])
@@ -164,7 +165,8 @@ class VqcDecoder(ImageFile.PyDecoder):
             )
         if (image.mode, image.size) != (self.mode, (self.state.xsize, self.state.ysize)):
             raise OSError("the file was changed after it was opened")
-        self.set_as_raw(image.tobytes())
+        # Raw bytes would need the memory of the picture twice more.
+        self.im.paste(image.im, (0, 0, *image.size))
         return -1, 0
 
 

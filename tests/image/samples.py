@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageCms
+
+from vqcodec.image.metadata import Metadata
+from vqcodec.image.picture import to_pil
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -23,3 +27,16 @@ def exif_with(orientation: int) -> bytes:
     exif[0x0112] = orientation
     exif[0x010F] = "Maker"
     return exif.tobytes()
+
+
+def as_pil(
+    pixels: np.ndarray, gray: bool, alpha: np.ndarray | None, metadata: Metadata, *kinds: frozenset[str]
+) -> tuple[Image.Image, tuple[str, ...]]:
+    """What `to_pil` makes of pixels (H, W, 3) that come in four rectangles, or fewer of a tiny picture."""
+    height, width = pixels.shape[:2]
+    halves = [
+        [part for part in (slice(0, side // 3), slice(side // 3, side)) if part.start < part.stop]
+        for side in (height, width)
+    ]
+    parts = [((rows, columns), pixels[rows, columns]) for rows in halves[0] for columns in halves[1]]
+    return to_pil(parts, (width, height), gray, alpha, metadata, *kinds)

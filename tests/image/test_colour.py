@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tests.image.samples import SRGB, saved
+from tests.image.samples import SRGB, as_pil, saved
 from vqcodec.errors import UnsupportedImage
 from vqcodec.image.colour import icc_space, in_mode
 from vqcodec.image.metadata import Metadata
-from vqcodec.image.picture import load_picture, to_pil
+from vqcodec.image.picture import load_picture
 
 
 @pytest.mark.parametrize("mode", ["YCbCr", "HSV", "RGBX"])
@@ -54,10 +54,10 @@ def test_profile_is_kept_or_applied(pixels):
     applied = load_picture(data, metadata=frozenset())
     assert applied.metadata.icc is None
     assert np.abs(applied.pixels.astype(int) - pixels[:, :, ::-1]).max() <= 2
-    image, _ = to_pil(pixels, False, None, Metadata(icc=swapped))
+    image, _ = as_pil(pixels, False, None, Metadata(icc=swapped))
     assert image.info["icc_profile"] == swapped
     assert np.array_equal(np.asarray(image), pixels)
-    image, _ = to_pil(pixels, False, None, Metadata(icc=swapped), frozenset())
+    image, _ = as_pil(pixels, False, None, Metadata(icc=swapped), frozenset())
     assert "icc_profile" not in image.info
     assert np.abs(np.asarray(image).astype(int) - pixels[:, :, ::-1]).max() <= 2
 
@@ -170,6 +170,6 @@ def test_an_image_that_has_the_mode_is_not_copied():
 
 
 def test_notes_of_a_profile_that_cannot_be_applied(pixels):
-    assert to_pil(pixels, False, None, Metadata(), frozenset())[1] == ()
-    _, notes = to_pil(pixels, False, None, Metadata(icc=b"junk"), frozenset())
+    assert as_pil(pixels, False, None, Metadata(), frozenset())[1] == ()
+    _, notes = as_pil(pixels, False, None, Metadata(icc=b"junk"), frozenset())
     assert notes == ("ICC profile cannot be applied, pixels taken as sRGB",)

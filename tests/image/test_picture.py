@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from tests.image.samples import exif_with, saved
+from tests.image.samples import as_pil, exif_with, saved
 from vqcodec.errors import UnsupportedImage
 from vqcodec.image.metadata import Metadata
-from vqcodec.image.picture import load_picture, to_pil
+from vqcodec.image.picture import load_picture
 
 
 def test_rgb_is_taken_as_it_is(pixels):
@@ -42,10 +42,10 @@ def test_gray_stays_gray_and_averages_back(pixels):
     picture = load_picture(Image.fromarray(gray))
     assert picture.mode == "L"
     assert np.array_equal(picture.pixels, np.repeat(gray[:, :, None], 3, axis=2))
-    image, _ = to_pil(picture.pixels, True, None, Metadata())
+    image, _ = as_pil(picture.pixels, True, None, Metadata())
     assert image.mode == "L"
     assert np.array_equal(np.asarray(image), gray)
-    image, _ = to_pil(
+    image, _ = as_pil(
         np.array([[[10, 11, 11], [0, 0, 1], [255, 255, 255]]], np.uint8), True, None, Metadata()
     )
     assert np.asarray(image).tolist() == [[11, 0, 255]]
@@ -78,8 +78,8 @@ def test_only_opaque_alpha_is_dropped(pixels):
 
 def test_alpha_comes_back(pixels):
     alpha = np.arange(48 * 72, dtype=np.uint64).astype(np.uint8).reshape(48, 72)
-    colour, _ = to_pil(pixels, False, alpha, Metadata())
-    gray, _ = to_pil(pixels, True, alpha, Metadata())
+    colour, _ = as_pil(pixels, False, alpha, Metadata())
+    gray, _ = as_pil(pixels, True, alpha, Metadata())
     assert (colour.mode, gray.mode) == ("RGBA", "LA")
     assert np.array_equal(np.asarray(colour)[:, :, 3], alpha)
     assert np.array_equal(np.asarray(gray)[:, :, 1], alpha)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.image.samples import SRGB
+from tests.image.samples import SRGB, as_pil
 from vqcodec.errors import UnsupportedImage
 from vqcodec.image.metadata import Metadata
-from vqcodec.image.picture import load_picture, to_pil
+from vqcodec.image.picture import load_picture
 from vqcodec.image.saving import SUFFIXES, encode_image, format_for
 
 KINDS = sorted(set(SUFFIXES.values()))
@@ -28,7 +28,7 @@ def exif() -> bytes:
 def test_pixels_of_every_mode_survive_in_every_format(pixels, kind, mode):
     alpha = np.full(pixels.shape[:2], 200, np.uint8)
     alpha[:20] = 0
-    image, _ = to_pil(pixels, mode[0] == "L", alpha if mode[-1] == "A" else None, Metadata())
+    image, _ = as_pil(pixels, mode[0] == "L", alpha if mode[-1] == "A" else None, Metadata())
     data, notes = encode_image(image, kind)
     read = Image.open(io.BytesIO(data))
     assert read.format == kind
@@ -62,7 +62,7 @@ def test_lossy_formats_keep_full_colour_resolution_at_high_quality(kind, most):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF"])
 def test_icc_exif_and_xmp_survive_where_the_format_holds_them(pixels, kind):
     blocks = Metadata(icc=SRGB, exif=exif(), xmp=b"<x:xmpmeta/>")
-    image, _ = to_pil(pixels, False, None, blocks)
+    image, _ = as_pil(pixels, False, None, blocks)
     data, notes = encode_image(image, kind)
     assert notes == ()
     again = load_picture(data).metadata
@@ -76,7 +76,7 @@ def test_icc_exif_and_xmp_survive_where_the_format_holds_them(pixels, kind):
 
 @pytest.mark.parametrize("kind", ["BMP", "PPM"])
 def test_formats_without_metadata_say_so(pixels, kind):
-    image, _ = to_pil(pixels, False, None, Metadata(icc=SRGB, xmp=b"x"))
+    image, _ = as_pil(pixels, False, None, Metadata(icc=SRGB, xmp=b"x"))
     _, notes = encode_image(image, kind)
     assert notes == (
         f"{kind} cannot hold the icc block, dropped",
@@ -85,7 +85,7 @@ def test_formats_without_metadata_say_so(pixels, kind):
 
 
 def test_jpeg_drops_blocks_over_its_segment_size(pixels):
-    image, _ = to_pil(pixels, False, None, Metadata(exif=exif(), xmp=b"x" * 70_000))
+    image, _ = as_pil(pixels, False, None, Metadata(exif=exif(), xmp=b"x" * 70_000))
     data, notes = encode_image(image, "JPEG")
     assert notes == ("xmp block does not fit a JPEG segment, dropped",)
     assert load_picture(data).metadata.exif is not None
@@ -101,7 +101,7 @@ def test_xmp_alone_survives_whatever_its_bytes(pixels, kind):
         (b"<x/>", b"<x/>"),
         (b"<\xff/>", "<\ufffd/>".encode() if kind == "PNG" else b"<\xff/>"),
     ):
-        image, _ = to_pil(pixels, False, None, Metadata(xmp=xmp))
+        image, _ = as_pil(pixels, False, None, Metadata(xmp=xmp))
         assert load_picture(encode_image(image, kind)[0]).metadata.xmp == kept
 
 
@@ -115,7 +115,7 @@ def test_what_a_writer_says_is_passed_on_in_one_line(monkeypatch):
 
 
 def test_the_picture_is_left_as_it_was_and_not_copied(pixels, monkeypatch):
-    image, _ = to_pil(pixels, False, None, Metadata(icc=SRGB, exif=exif()))
+    image, _ = as_pil(pixels, False, None, Metadata(icc=SRGB, exif=exif()))
     info = dict(image.info)
     monkeypatch.setattr(Image.Image, "copy", None)  # 100 megapixels once more would be 400 MB
     for kind in ("PNG", "PPM", "TIFF"):

@@ -1,6 +1,6 @@
 """A .vqc file -> a picture.
 
-source --read--> bytes --parse--> Container --TileDecoder.decode--> pixels --to_pil--> image
+source --read--> bytes --parse--> Container --TileDecoder.parts--> pixels --to_pil--> image
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def decode(
     if header.alpha:
         plane = np.frombuffer(unpack_alpha(chunks["ALPH"], header), np.uint8)
         alpha = plane.reshape(header.height, header.width)[y : y + height, x : x + width]
-    pixels = decoder.decode(
+    parts = decoder.parts(
         container.segments,
         width=header.width,
         height=header.height,
@@ -96,7 +96,7 @@ def decode(
         region=region,
         progress=progress,
     )
-    image, notes = to_pil(pixels, header.gray, alpha, Metadata(**blocks), kinds)
+    image, notes = to_pil(parts, (width, height), header.gray, alpha, Metadata(**blocks), kinds)
     image.info["vqc_complete"] = container.complete
     return Decoded(image, container, size, (*container.warnings, *notes))
 

@@ -7,13 +7,13 @@ g_s runs over windows of the latent that overlap as far as it sees (`vqcodec.til
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from vqcodec.decompress.blending import Blends
 from vqcodec.decompress.latent_grid import LatentGrid
-from vqcodec.tiling import BLOCK, TRANSFORM_HALO, TRANSFORM_SIDE, whole, windows, within
+from vqcodec.tiling import BLOCK, TRANSFORM_HALO, TRANSFORM_SIDE, Place, whole, windows, within
 from vqcodec.types import Region, TileProgress
 from vqcodec.weights.loaded import LoadedModel
 
@@ -45,15 +45,34 @@ class TileDecoder:
         level: int,
         tile: int,
         realism: float = 0.0,
+    ) -> np.ndarray:
+        """Pixels (height, width, 3) uint8; arguments and errors are those of `parts`."""
+        result = np.empty((height, width, 3), np.uint8)
+        for place, pixels in self.parts(
+            segments, width=width, height=height, level=level, tile=tile, realism=realism
+        ):
+            result[place] = pixels
+        return result
+
+    def parts(
+        self,
+        segments: Sequence[Sequence[bytes | None]],
+        *,
+        width: int,
+        height: int,
+        level: int,
+        tile: int,
+        realism: float = 0.0,
         region: Region | None = None,
         progress: TileProgress | None = None,
-    ) -> np.ndarray:
-        """Pixels (H, W, 3) uint8. None stands for a layer that is missing.
+    ) -> Iterator[tuple[Place, np.ndarray]]:
+        """Rectangles of a picture, or of a region of it, as they are decoded, each with its pixels
+        (h, w, 3) uint8. None stands for a layer that is missing.
 
         Args:
             region: a part within the picture; only the tiles that it needs are decoded.
             realism: 0 is the fidelity decoder, 1 the perceptual one; between, their weights are mixed.
-            progress: told after every window.
+            progress: told after every rectangle.
 
         Raises:
             CorruptData: a segment, or their number, is not what the picture needs.
@@ -64,15 +83,17 @@ class TileDecoder:
         x, y, wide, tall = region or (0, 0, width, height)
         asked = slice(y, y + tall), slice(x, x + wide)
         span = slice(y // BLOCK, -(-(y + tall) // BLOCK)), slice(x // BLOCK, -(-(x + wide) // BLOCK))
-        result = np.empty((tall, wide, 3), np.uint8)
         pieces = windows(grid.shape, TRANSFORM_SIDE, TRANSFORM_HALO, span=span)
-        for done, piece in enumerate(pieces, 1):
-            pixels = g_s(grid.window(piece.outer, np.float32), level)
-            shown = piece.scaled(BLOCK).clipped(asked)
-            result[within(shown.inner, asked)] = pixels[within(shown.inner, shown.outer)]
-            if progress is not None:
-                progress(done, len(pieces))
-        return result
+
+        def decoded() -> Iterator[tuple[Place, np.ndarray]]:
+            for done, piece in enumerate(pieces, 1):
+                pixels = g_s(grid.window(piece.outer, np.float32), level)
+                shown = piece.scaled(BLOCK).clipped(asked)
+                yield within(shown.inner, asked), pixels[within(shown.inner, shown.outer)]
+                if progress is not None:
+                    progress(done, len(pieces))
+
+        return decoded()  # what is above is checked before a caller makes room for the picture
 
 
 def _blocks(height: int, width: int) -> tuple[int, int]:

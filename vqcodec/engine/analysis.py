@@ -52,9 +52,11 @@ class Analysis:
         for block in self._coarse:
             block(h, level)
         y = ops.conv16(ops.quantise16(h, self._last_inverse), *self._last.at(level))
-        x = 2 * pixels.astype(np.float32) - np.float32(255)
-        lapped = ops.lap(ops.enter(x), self._lapping)
-        units = ops.quantise16(lapped, np.full(3, LAPPED_SCALE, np.float32))
+        x = pixels.astype(np.float32)
+        x *= 2
+        x -= 255
+        scale = np.full(3, LAPPED_SCALE, np.float32)
+        units = ops.quantise16(ops.lap(ops.enter(x), self._lapping), scale)
         y = y + ops.conv16(ops.unshuffle(units, BLOCK), *self._linear.at(level))
         latent: Floats = ops.leave(y) * exp(between_knots(self._log_gain, level)).astype(np.float32)
         return latent

@@ -53,10 +53,10 @@ class Synthesis:
         h = ops.shuffle(h, 2)
         for block in self._fine:
             block(h, level)
-        samples = ops.shuffle(ops.conv16(latent, *self._linear.at(level)), BLOCK)
-        u = ops.lap(samples, self._lapping)
+        # No names for what is as large as the picture: it would be kept to the end.
+        u = ops.lap(ops.shuffle(ops.conv16(latent, *self._linear.at(level)), BLOCK), self._lapping)
         features = ops.quantise8(h, self._last_inverse)
-        u = u + ops.shuffle(ops.conv8(features, *self._last.at(level)), BLOCK // 2)
+        u += ops.shuffle(ops.conv8(features, *self._last.at(level)), BLOCK // 2)
         return self._restoration(u, features, level)
 
     def inverse(self, level: int) -> NDArray[np.float32]:

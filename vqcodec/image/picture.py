@@ -1,6 +1,7 @@
 """Between Pillow's images and what the codec codes: upright uint8 arrays, alpha and metadata.
 
-    path, bytes, file, PIL image or array --load_picture--> Picture --codec--> pixels --to_pil--> PIL image
+    path, bytes, file, PIL image or array --load_picture--> Picture
+    rectangles of pixels --to_pil--> PIL image
 
 Gray pictures are coded as three equal channels and averaged to one after decoding.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +23,7 @@ from vqcodec.errors import UnsupportedImage
 from vqcodec.files import read_source
 from vqcodec.image.colour import Notes, in_mode, mean_of_channels, split_planes, to_srgb
 from vqcodec.image.metadata import EXIF_PREFIX, KINDS, Metadata, clean_exif, clean_xmp
+from vqcodec.tiling import Place
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
 _STRIP = 512
@@ -62,7 +65,8 @@ def load_picture(
 
     Args:
         source: a path, bytes, a binary file, a PIL image, or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
-            Of an animated file the first frame is taken, of a PIL image the current one.
+            Of an animated file the first frame is taken, of a PIL image the current one. An array (H, W, 3)
+            is not copied.
         metadata: the kinds of blocks to keep. Without "icc", pixels are converted to sRGB.
         limits: the largest picture accepted.
 
@@ -77,6 +81,9 @@ def load_picture(
             raise UnsupportedImage("arrays must be uint8 of shape (H, W), (H, W, 3) or (H, W, 4)")
         if source.size == 0:
             raise UnsupportedImage("the picture has no pixels")
+        if source.shape[2:] == (3,):
+            _check_size(source.shape[1], source.shape[0], limits)
+            return Picture(source)
         return _from_pil(Image.fromarray(source), metadata, limits, [])
     data = read_source(source)
     if not data:
@@ -86,16 +93,18 @@ def load_picture(
 
 
 def to_pil(
-    pixels: NDArray[np.uint8],
+    parts: Iterable[tuple[Place, NDArray[np.uint8]]],
+    size: tuple[int, int],
     gray: bool,
     alpha: NDArray[np.uint8] | None,
     metadata: Metadata,
     kinds: frozenset[str] = KINDS,
 ) -> tuple[Image.Image, tuple[str, ...]]:
-    """Assemble the decoded picture.
+    """Assemble the decoded picture, from rectangles: an array of all of it would need its memory once more.
 
     Args:
-        pixels: uint8 (H, W, 3).
+        parts: rectangles that fill the picture, each with its pixels uint8 (h, w, 3).
+        size: width and height.
         gray: average the channels to one.
         alpha: uint8 (H, W) or None.
         metadata: the file's blocks.
@@ -106,9 +115,10 @@ def to_pil(
         The picture, and notes for people.
     """
     notes: Notes = []
-    if gray:
-        pixels = mean_of_channels(pixels)
-    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image = Image.new("L" if gray else "RGB", size)
+    for (rows, columns), pixels in parts:
+        shown = mean_of_channels(pixels) if gray else np.ascontiguousarray(pixels)
+        image.paste(Image.fromarray(shown), (columns.start, rows.start))
     if metadata.icc is not None and "icc" not in kinds:
         image = to_srgb(image, metadata.icc, notes)
     metadata = metadata.only(kinds)
@@ -135,7 +145,7 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _from_pil(image: Image.Image, kinds: frozenset[str], limits: Limits, notes: Notes) -> Picture:
-    _check_size(image, limits)
+    _check_size(*image.size, limits)
     try:
         # What Pillow's decoder knows of the samples as they are stored; `load` drops it.
         stored = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
@@ -154,12 +164,12 @@ def _from_pil(image: Image.Image, kinds: frozenset[str], limits: Limits, notes: 
         notes.append("16-bit samples reduced to 8 bits")
     if icc is not None and "icc" not in kinds:
         base, icc = to_srgb(base, icc, notes), None
-    pixels = _pixels(in_mode(base, "RGB"))
+    pixels = pixels_of(in_mode(base, "RGB"))
     kept = _bounded(Metadata(icc, blocks.exif, blocks.xmp).only(kinds), limits, notes)
     return Picture(pixels, base.mode == "L", alpha, kept, tuple(notes))
 
 
-def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
     """Pixels (H, W, 3) of an RGB image, strip by strip: at once, Pillow would need them twice on the way."""
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
@@ -182,8 +192,7 @@ def _frames_left_out(image: Image.Image) -> Notes:
     return [f"animated picture, only the first of {frames} frames is coded"]
 
 
-def _check_size(image: Image.Image, limits: Limits) -> None:
-    width, height = image.size
+def _check_size(width: int, height: int, limits: Limits) -> None:
     if width < 1 or height < 1:
         raise UnsupportedImage("the picture has no pixels")
     side = min(limits.side or SIDE_MAX, SIDE_MAX)

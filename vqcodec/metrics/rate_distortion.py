@@ -12,6 +12,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+STRIP = 256
+"""Rows that are compared at a time: their differences take four times the memory of the pixels."""
+
 
 def mse(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     """Mean squared error of two uint8 arrays (H, W, C) or (H, W), in squared code values.
@@ -26,9 +29,13 @@ def mse(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
         raise ValueError(f"mse wants arrays of one shape, not {a.shape} and {b.shape}")
     if a.size == 0:
         raise ValueError("mse of empty arrays is undefined")
-    difference = a.astype(np.int32) - b.astype(np.int32)
-    # |difference| <= 255, so an int64 sum is exact for any picture that fits in memory.
-    return int(np.sum(difference * difference, dtype=np.int64)) / a.size
+    total = 0
+    for top in range(0, len(a), STRIP):
+        difference = a[top : top + STRIP].astype(np.int32)
+        difference -= b[top : top + STRIP]
+        # |difference| <= 255, so an int64 sum is exact for any picture that fits in memory.
+        total += int(np.sum(difference * difference, dtype=np.int64))
+    return total / a.size
 
 
 def psnr(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
