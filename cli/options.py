@@ -153,7 +153,7 @@ model = together(
         default="auto",
         show_default=True,
         callback=checked(_device),
-        help="Where efforts above 1 search: auto, cpu, cuda, cuda:N or mps.",
+        help="Where the networks run: auto, cpu, cuda, cuda:N or mps.",
     ),
 )
 

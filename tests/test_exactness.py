@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.make_golden import PICTURES, SUMS, WEIGHTS, decode
-from tests.tiny import load_codec, picture
+from tests.tiny import DEVICES, load_codec, picture
 from vqcodec.bitstream import parse, write
 from vqcodec.entropy.class_offsets import ClassOffsets
 from vqcodec.errors import CorruptData, ModelMismatch
@@ -58,8 +58,9 @@ def test_the_files_are_those_that_were_written():
     assert sum(p.stat().st_size for p in GOLDEN.iterdir()) < 500_000
 
 
-def test_here_and_now():
-    codec = load_codec(GOLDEN / WEIGHTS)
+@pytest.mark.parametrize("device", DEVICES)
+def test_here_and_now(device):
+    codec = load_codec(GOLDEN / WEIGHTS, device)
     for path in FILES:
         indices, latent, pixels = decode(codec, path.read_bytes())
         compare(path.stem, {"indices": indices, "latent": latent, "pixels": pixels})

@@ -27,6 +27,8 @@ from vqcodec.weights.restore import restore
 from vqcodec.weights.writing import add_realism, save_weights
 
 Pixels = NDArray[np.uint8]
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+"""Those of this machine on which the transforms can run."""
 
 
 def load_codec(path: Path, device: str = "cpu") -> Codec:

@@ -18,7 +18,7 @@ def features() -> dict[str, Any]:
 
     Returns:
         "format": the version of the file format.
-        "engine": what runs the networks: "native" with the CPU's instruction set, or "torch".
+        "engine": what runs the networks on the CPU: "native" with the CPU's instruction set, or "torch".
         "versions": of vqcodec and the libraries it stands on; None where one is missing.
         "devices": kinds of device that `load` can use here: "cpu", and "cuda" or "mps" where torch finds one.
         "models": names of the installed models.

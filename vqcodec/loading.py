@@ -21,9 +21,11 @@ def load(model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, *, device: str = "au
 
     Args:
         model: a name on the search path (see `vqcodec.weights.zoo`), or the path of a .safetensors file.
-        device: where efforts above 1 search: "auto" (a CUDA device if there is one, else the CPU), "cpu",
-            "cuda", "cuda:N" or "mps". One that is not there falls back to the CPU with a RuntimeWarning. All
-            else runs on the CPU.
+        device: where the networks run: "auto" (a CUDA device if there is one, else the CPU), "cpu", "cuda",
+            "cuda:N" or "mps". One that is not there falls back to the CPU with a RuntimeWarning. Files and
+            pixels are the same on all; the entropy coder, its prior and the choice of codewords always run
+            on the CPU. On "mps", which lacks float64, so do the transforms, and only efforts above 1 search
+            there.
 
     Raises:
         ModelNotFound: no such model, or a damaged file.
@@ -31,10 +33,9 @@ def load(model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, *, device: str = "au
     """
     check_device(device)
     path = zoo.find_model(model)
-    if device != "auto":  # which is settled where a device is needed, for only that should wait for torch
-        device, note = resolve_device(device)
-        if note:
-            warnings.warn(note, RuntimeWarning, stacklevel=2)
+    device, note = resolve_device(device)
+    if note:
+        warnings.warn(note, RuntimeWarning, stacklevel=2)
     return Codec.of(LoadedModel.load(path, device))
 
 

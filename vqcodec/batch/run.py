@@ -74,9 +74,9 @@ def compress_batch(
         codec (Codec): works in this process, instead of loading `model`.
         model, device: as for `vqcodec.load`.
         jobs (int, 1): worker processes on the CPU; 0 = one for each core. They share the cores between them
-            and load the model once each (about 400 MB). Where `device` names a GPU, this process does all the
-            work. As always with processes in Python, a script that asks for them must do so below
-            `if __name__ == "__main__":`.
+            and load the model once each (about 400 MB), also where "auto" would take a GPU. Where `device`
+            names a GPU, this process does all the work. As always with processes in Python, a script that
+            asks for them must do so below `if __name__ == "__main__":`.
         overwrite (bool, False): replace outputs that exist instead of failing for these files.
         skip_existing (bool, False): leave sources whose output exists alone.
         on_error (str): "continue" (the default) with the next file, or "raise" (and leave files undone that

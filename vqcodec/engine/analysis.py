@@ -31,20 +31,22 @@ class Analysis:
             KeyError, ValueError: an array is missing, or of another type or shape.
         """
         name, self._ops, self._log_gain = "g_a", ops, arrays["log_gain"]
-        self._lapping = arrays[f"{name}.lapping"]
+        self._lapping = ops.enter(arrays[f"{name}.lapping"])
+        self._lapped_scale = ops.enter(np.full(3, LAPPED_SCALE, np.float32))
         self._linear = Convolution(ops, arrays, f"{name}.linear")
         self._first = Convolution(ops, arrays, f"{name}.first", zero=SIGNED_ZERO)
         self._fine = read_blocks(ops, arrays, f"{name}.fine")
-        self._reduce_inverse = inverse(arrays[f"{name}.reduce.step"])
+        self._reduce_inverse = ops.enter(inverse(arrays[f"{name}.reduce.step"]))
         self._reduce = Convolution(ops, arrays, f"{name}.reduce")
         self._coarse = read_blocks(ops, arrays, f"{name}.coarse")
-        self._last_inverse = inverse(arrays[f"{name}.last.step"])
+        self._last_inverse = ops.enter(inverse(arrays[f"{name}.last.step"]))
         self._last = Convolution(ops, arrays, f"{name}.last")
 
     def __call__(self, pixels: Bytes, level: int) -> Floats:
         """Pixels (16h, 16w, 3) at a level 0..252 -> latent y (h, w, M) in steps of the quantiser."""
         ops = self._ops
-        h = ops.conv8(ops.unshuffle(ops.enter(pixels), BLOCK // 2), *self._first.at(level))
+        x = ops.enter(pixels)
+        h = ops.conv8(ops.unshuffle(x, BLOCK // 2), *self._first.at(level))
         ops.relu(h)
         for block in self._fine:
             block(h, level)
@@ -52,11 +54,10 @@ class Analysis:
         for block in self._coarse:
             block(h, level)
         y = ops.conv16(ops.quantise16(h, self._last_inverse), *self._last.at(level))
-        x = pixels.astype(np.float32)
-        x *= 2
-        x -= 255
-        scale = np.full(3, LAPPED_SCALE, np.float32)
-        units = ops.quantise16(ops.lap(ops.enter(x), self._lapping), scale)
+        doubled = ops.to_floats(x)
+        doubled *= 2
+        doubled -= 255
+        units = ops.quantise16(ops.lap(doubled, self._lapping), self._lapped_scale)
         y = y + ops.conv16(ops.unshuffle(units, BLOCK), *self._linear.at(level))
         latent: Floats = ops.leave(y) * exp(between_knots(self._log_gain, level)).astype(np.float32)
         return latent

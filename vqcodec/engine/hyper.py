@@ -43,7 +43,7 @@ class HyperAnalysis:
         companded = np.pad(companded, ((0, rows), (0, columns), (0, 0)), mode="edge")
         h = ops.conv16_relu(ops.unshuffle(ops.enter(companded), 2), *self._squeeze.at(0))
         h = ops.conv8_relu(h, *self._mix.at(0))
-        h = ops.unshuffle(h, 2).astype(np.int16)
+        h = ops.to_words(ops.unshuffle(h, 2))
         z = ops.leave(ops.conv16(h, *self._last.at(0)))
         result: Floats = np.clip(z, np.float32(-HYPER_LIMIT), np.float32(HYPER_LIMIT))
         return result

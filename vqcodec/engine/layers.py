@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.engine.levels import between_knots
-from vqcodec.engine.operations import SIGNED_ZERO, Floats, Layer, Operations, Scaled
+from vqcodec.engine.operations import SIGNED_ZERO, FloatMap, Floats, Layer, Operations, Scaled, Vector
 from vqcodec.errors import ModelNotFound
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -71,7 +71,7 @@ class Convolution:
         self._modulation = arrays.get(f"{name}.modulation") if modulation is None else modulation
         if self._modulation is not None and self._modulation.shape[1:] != (2 * self.outputs,):
             raise ValueError(f"{name}: modulation of another size")
-        self._latest: tuple[int, Floats, Floats] | None = None
+        self._latest: tuple[int, Vector, Vector] | None = None
 
     @functools.cached_property
     def _layer(self) -> Layer:
@@ -98,8 +98,7 @@ class Convolution:
                 factor = 1 + row[: self.outputs]
                 scale, bias = scale * factor, bias * factor + row[self.outputs :]
             parts = [
-                np.ascontiguousarray((part * self._gain / self._out).astype(np.float32))
-                for part in (scale, bias)
+                self._ops.enter((part * self._gain / self._out).astype(np.float32)) for part in (scale, bias)
             ]
             latest = self._latest = (level, parts[0], parts[1])
         return self._layer, latest[1], latest[2]
@@ -111,12 +110,12 @@ class Block:
     def __init__(self, ops: Operations, arrays: Arrays, name: str) -> None:
         """Read layers `name.conv1` and `name.conv2`."""
         self._ops = ops
-        self._inverse = inverse(arrays[f"{name}.conv1.step"])
+        self._inverse = ops.enter(inverse(arrays[f"{name}.conv1.step"]))
         step = arrays[f"{name}.conv2.step"]
         self._conv1 = Convolution(ops, arrays, f"{name}.conv1", step, zero=SIGNED_ZERO)
         self._conv2 = Convolution(ops, arrays, f"{name}.conv2", zero=0)
 
-    def __call__(self, h: Floats, level: int) -> None:
+    def __call__(self, h: FloatMap, level: int) -> None:
         """Run on h (H, W, C) in place."""
         self._ops.block(h, self._inverse, *self._conv1.at(level), *self._conv2.at(level))
 

@@ -154,6 +154,14 @@ class NativeOps:
         """max(h, 0) in place."""
         np.maximum(h, 0, out=h)
 
+    def to_words(self, x: Bytes) -> Words:
+        """The same numbers in 16 bits."""
+        return x.astype(np.int16)
+
+    def to_floats(self, x: Bytes) -> Floats:
+        """The same numbers in float32."""
+        return x.astype(np.float32)
+
     def enter(self, x: NDArray[Any]) -> NDArray[Any]:
         """The array itself, contiguous."""
         return np.ascontiguousarray(x)

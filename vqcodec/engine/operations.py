@@ -1,5 +1,8 @@
 """What the transforms ask of an engine: exact sums of integers, and float32 rounded once an operation.
 
+Maps and vectors are the engine's own, arrays of numpy or tensors on a device: `enter` makes them and `leave`
+gives them back; between these only operations, Python's arithmetic and slices of rows touch them.
+
 A feature map is (H, W, C), C contiguous: activations u8 or s16, sums s32, the residual stream f32. Every `*`
 and `+` below is rounded to float32 on its own; `rint` rounds half to even. Vectors (S, B, inverse) have one
 float32 a channel. 3x3 convolutions are padded by the value that stands for 0.
@@ -17,7 +20,13 @@ Words = NDArray[np.int16]
 Floats = NDArray[np.float32]
 Layer = Any
 """A convolution's weights as an engine keeps them."""
-Scaled = tuple[Layer, Floats, Floats]
+ByteMap = Any
+WordMap = Any
+FloatMap = Any
+"""Maps of u8, s16 and f32 as an engine keeps them."""
+Vector = Any
+"""f32, as an engine keeps them."""
+Scaled = tuple[Layer, Vector, Vector]
 """A convolution with S and B."""
 
 BYTE_MAX, SIGNED_ZERO = 255, 128
@@ -48,39 +57,39 @@ class Operations(Protocol):
     def pack16(self, weight: Words) -> Layer:
         """Weights (O, k, k, I) for activations s16."""
 
-    def quantise8(self, h: Floats, inverse: Floats) -> Bytes:
+    def quantise8(self, h: FloatMap, inverse: Vector) -> ByteMap:
         """clamp(rint(h * inverse), -128, 127) + 128."""
 
-    def quantise16(self, h: Floats, inverse: Floats) -> Words:
+    def quantise16(self, h: FloatMap, inverse: Vector) -> WordMap:
         """clamp(rint(h * inverse), -32767, 32767)."""
 
-    def conv8_relu(self, x: Bytes, layer: Layer, scale: Floats, bias: Floats) -> Bytes:
+    def conv8_relu(self, x: ByteMap, layer: Layer, scale: Vector, bias: Vector) -> ByteMap:
         """clamp(rint(sum * S + B), 0, 255)."""
 
-    def conv8(self, x: Bytes, layer: Layer, scale: Floats, bias: Floats) -> Floats:
+    def conv8(self, x: ByteMap, layer: Layer, scale: Vector, bias: Vector) -> FloatMap:
         """sum * S + B."""
 
-    def conv8_add(self, x: Bytes, layer: Layer, scale: Floats, bias: Floats, h: Floats) -> None:
+    def conv8_add(self, x: ByteMap, layer: Layer, scale: Vector, bias: Vector, h: FloatMap) -> None:
         """h + (sum * S + B), in place."""
 
-    def conv16(self, x: Words, layer: Layer, scale: Floats, bias: Floats) -> Floats:
+    def conv16(self, x: WordMap, layer: Layer, scale: Vector, bias: Vector) -> FloatMap:
         """sum * S + B; sums are modulo 2^32."""
 
     def conv16_relu(
-        self, x: Words, layer: Layer, scale: Floats, bias: Floats, add: Floats | None = None
-    ) -> Bytes:
+        self, x: WordMap, layer: Layer, scale: Vector, bias: Vector, add: FloatMap | None = None
+    ) -> ByteMap:
         """clamp(rint((sum * S + B) + add), 0, 255)."""
 
     def block(
         self,
-        h: Floats,
-        inverse: Floats,
+        h: FloatMap,
+        inverse: Vector,
         layer1: Layer,
-        scale1: Floats,
-        bias1: Floats,
+        scale1: Vector,
+        bias1: Vector,
         layer2: Layer,
-        scale2: Floats,
-        bias2: Floats,
+        scale2: Vector,
+        bias2: Vector,
     ) -> None:
         """A residual block in place: quantise8, conv8_relu, conv8_add to h."""
 
@@ -90,20 +99,20 @@ class Operations(Protocol):
     def unshuffle(self, x: Any, n: int) -> Any:
         """Inverse of `shuffle`."""
 
-    def lap(self, x: Floats, matrix: Floats) -> Floats:
+    def lap(self, x: FloatMap, matrix: FloatMap) -> FloatMap:
         """Mix the 16 samples around every inner boundary of 16x16 blocks of x (H, W, C) by `matrix` (16, 16).
 
         Along columns, then along rows; sums in ascending order, a product and a sum at a time.
         """
 
-    def cells(self, u: Floats) -> Words:
+    def cells(self, u: FloatMap) -> WordMap:
         """What the restoration sees: (H/2, W/2, 24) of u (H, W, 3), see the constants above.
 
         0-2 mean absolute differences to the right, 3-5 downwards, 6-8 of these two; 9 + 4*colour + 2*row +
         column the pixels.
         """
 
-    def mend(self, u: Floats, cells: Words, f: Floats, kernels: Words, colour: Floats) -> Bytes:
+    def mend(self, u: FloatMap, cells: WordMap, f: FloatMap, kernels: WordMap, colour: FloatMap) -> ByteMap:
         """Pixels (H, W, 3) of u + draw + sum over k of gate k * (pixels of `cells` filtered by kernel k).
 
         Args:
@@ -114,22 +123,28 @@ class Operations(Protocol):
 
     def restore(
         self,
-        u: Floats,
-        guide: Bytes,
+        u: FloatMap,
+        guide: ByteMap,
         lead: Scaled,
         sense: Scaled,
         mix: Scaled,
         filtering: Scaled,
-        kernels: Words,
-        colour: Floats,
-    ) -> Bytes | None:
+        kernels: WordMap,
+        colour: FloatMap,
+    ) -> ByteMap | None:
         """All of `vqcodec.engine.restoration` at once; None where an engine does it step by step."""
 
-    def relu(self, h: Floats) -> None:
+    def relu(self, h: FloatMap) -> None:
         """max(h, 0) in place."""
 
+    def to_words(self, x: ByteMap) -> WordMap:
+        """The same numbers in 16 bits."""
+
+    def to_floats(self, x: ByteMap) -> FloatMap:
+        """The same numbers in float32."""
+
     def enter(self, x: NDArray[Any]) -> Any:
-        """An array as this engine's operations take it, on its device."""
+        """An array as this engine's operations take it, on its device; it may share the array's memory."""
 
     def leave(self, x: Any) -> NDArray[Any]:
         """Back to numpy."""

@@ -10,7 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 from vqcodec.engine.layers import Arrays, Convolution
-from vqcodec.engine.operations import CELL_SCALE, KERNEL_SUM_MAX, SIGNED_ZERO, Bytes, Floats, Operations
+from vqcodec.engine.operations import (
+    CELL_SCALE,
+    KERNEL_SUM_MAX,
+    SIGNED_ZERO,
+    ByteMap,
+    Bytes,
+    FloatMap,
+    Operations,
+)
 from vqcodec.tiling import windows
 
 STRIDE, GUIDE_CELLS = 8, 4
@@ -42,22 +50,23 @@ class Restoration:
         self._guide = Convolution(ops, arrays, f"{name}.guide", out, modulation=guided, zero=SIGNED_ZERO)
         self._sense = Convolution(ops, arrays, f"{name}.sense", first)
         self._mix = Convolution(ops, arrays, f"{name}.mix", second, zero=0)
-        self._kernels = arrays[f"{name}.kernels"]
-        sums = np.abs(self._kernels.astype(np.int64)).sum((2, 3))
-        if self._kernels.dtype != np.int16 or sums.max() > KERNEL_SUM_MAX:
+        kernels = arrays[f"{name}.kernels"]
+        sums = np.abs(kernels.astype(np.int64)).sum((2, 3))
+        if kernels.dtype != np.int16 or sums.max() > KERNEL_SUM_MAX:
             raise ValueError(f"{name}: kernels break the bounds of exact arithmetic")
+        self._kernels, self._colour = ops.enter(kernels), ops.enter(OPPONENT)
         # Answers of kernels stay integers; their scale is that of the gates.
         gates = np.repeat(arrays[f"{name}.kernels.scale"].T.ravel() / np.float32(CELL_SCALE), 4)
         gain = np.concatenate([np.ones(12), gates.astype(np.float64)])
         self._filter = Convolution(ops, arrays, f"{name}.filter", gain=gain, zero=0)
 
-    def __call__(self, u: Floats, guide: Bytes, level: int) -> Bytes:
+    def __call__(self, u: FloatMap, guide: ByteMap, level: int) -> Bytes:
         """Pixels (8H, 8W, 3) of u (8H, 8W, 3) around 0, with the last features (H, W, C) of g_s."""
         ops, layers = self._ops, (self._guide, self._sense, self._mix, self._filter)
         lead, sense, mix, filtering = (layer.at(level) for layer in layers)
-        whole = ops.restore(u, guide, lead, sense, mix, filtering, self._kernels, OPPONENT)
+        whole = ops.restore(u, guide, lead, sense, mix, filtering, self._kernels, self._colour)
         if whole is not None:
-            return whole
+            return ops.leave(whole)
         rows, columns = guide.shape[:2]
         parts = []
         for strip in windows((rows, columns), (STRIP // STRIDE, columns), halo=1):
@@ -65,12 +74,13 @@ class Restoration:
             part = self._restored(u[pixels.outer], guide[strip.outer], level)
             top = pixels.inner[0].start - pixels.outer[0].start
             parts.append(part[top : top + pixels.inner[0].stop - pixels.inner[0].start])
-        return np.concatenate(parts)
+        # Only now: a device is still at work on the first strip when the last one is asked for.
+        return np.concatenate([ops.leave(part) for part in parts])
 
-    def _restored(self, u: Floats, guide: Bytes, level: int) -> Bytes:
+    def _restored(self, u: FloatMap, guide: ByteMap, level: int) -> ByteMap:
         ops = self._ops
         cells = ops.cells(u)
         led = ops.shuffle(ops.conv8(guide, *self._guide.at(level)), GUIDE_CELLS)
         hidden = ops.conv16_relu(cells, *self._sense.at(level), led)
         hidden = ops.conv8_relu(hidden, *self._mix.at(level))
-        return ops.mend(u, cells, ops.conv8(hidden, *self._filter.at(level)), self._kernels, OPPONENT)
+        return ops.mend(u, cells, ops.conv8(hidden, *self._filter.at(level)), self._kernels, self._colour)

@@ -32,20 +32,20 @@ class Synthesis:
         name, self._ops, self._log_gain = "g_s", ops, arrays["log_gain"]
         self._latent_step = arrays[f"{name}.latent.step"].astype(np.float64)
         self._linear = Convolution(ops, arrays, f"{name}.linear")
-        self._lapping = arrays[f"{name}.lapping"]
+        self._lapping = ops.enter(arrays[f"{name}.lapping"])
         self._first = Convolution(ops, arrays, f"{name}.first")
         self._coarse = read_blocks(ops, arrays, f"{name}.coarse")
-        self._expand_inverse = inverse(arrays[f"{name}.expand.step"])
+        self._expand_inverse = ops.enter(inverse(arrays[f"{name}.expand.step"]))
         self._expand = Convolution(ops, arrays, f"{name}.expand")
         self._fine = read_blocks(ops, arrays, f"{name}.fine")
-        self._last_inverse = inverse(arrays[f"{name}.last.step"])
+        self._last_inverse = ops.enter(inverse(arrays[f"{name}.last.step"]))
         self._last = Convolution(ops, arrays, f"{name}.last", zero=SIGNED_ZERO)
         self._restoration = Restoration(ops, arrays, f"{name}.restoration")
 
     def __call__(self, y_hat: NDArray[Any], level: int) -> Bytes:
         """Latent (h, w, M) in steps of 1/128 at a level 0..252 -> pixels (16h, 16w, 3)."""
         ops = self._ops
-        latent = ops.quantise16(ops.enter(y_hat.astype(np.float32)), self.inverse(level))
+        latent = ops.quantise16(ops.enter(y_hat.astype(np.float32)), ops.enter(self.inverse(level)))
         h = ops.conv16(latent, *self._first.at(level))
         for block in self._coarse:
             block(h, level)

@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vqcodec.devices import resolve_device
 from vqcodec.engine.analysis import Analysis
 from vqcodec.engine.choice import make_operations
 from vqcodec.engine.hyper import HyperAnalysis
@@ -29,7 +28,7 @@ class LoadedModel(Weights):
         coder: tiles of indices <-> segments.
         ops: the engine that the transforms run on.
         g_a, h_a, g_s: the transforms in integers.
-        device: where searches that need gradients run; may be "auto".
+        device: where transforms and searches that need gradients run.
     """
 
     coder: LatentCoder
@@ -43,6 +42,9 @@ class LoadedModel(Weights):
     def load(cls, path: str | os.PathLike[str], device: str = "cpu") -> LoadedModel:
         """Load a weights file.
 
+        Args:
+            device: one that exists, as `vqcodec.devices.resolve_device` tells.
+
         Raises:
             ModelNotFound: missing, damaged, incomplete or of another format.
         """
@@ -52,7 +54,7 @@ class LoadedModel(Weights):
             compand = weights.coding["prior.compand"]
         except (IndexError, KeyError, ValueError) as error:
             raise ModelNotFound(f"{path}: unusable coding arrays: {error}") from error
-        ops, arrays = make_operations(), weights.transforms
+        ops, arrays = make_operations(device), weights.transforms
         try:
             g_a, h_a = Analysis(ops, arrays), HyperAnalysis(ops, arrays, compand)
             g_s = Synthesis(ops, arrays)
@@ -65,4 +67,4 @@ class LoadedModel(Weights):
         """The transforms in floating point, which have gradients, on the device; imports torch."""
         from vqcodec.weights.restore import restore_transforms  # noqa: PLC0415  as told above
 
-        return restore_transforms(self).to(resolve_device(self.device)[0])
+        return restore_transforms(self).to(self.device)
