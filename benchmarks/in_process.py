@@ -108,16 +108,27 @@ def measure(question: Question) -> dict[str, Any]:
         "decode_s": median_seconds(lambda: codec.decode(data), question.repeats),
         "peak_mib": peak_mib(),
     }
+    on_card = case.device.startswith("cuda")
+    if on_card:
+        figures |= _card(case.device)
     if isinstance(codec, codecs.VqCodec):
         parts = vqcodec_parts(codec.codec)
         figures |= {
             "encode_parts_s": split(lambda: codec.encode(pixels, quality), parts),
             "decode_parts_s": split(lambda: codec.decode(data), parts),
             "torch": "torch" in sys.modules,
-            "runs_on": vqcodec.features().get("engine"),
+            "runs_on": "torch" if on_card else vqcodec.features().get("engine"),
             **_png_seconds(pixels),
         }
     return figures
+
+
+def _card(device: str) -> dict[str, Any]:
+    """A graphics card, and the most memory of it that tensors took."""
+    import torch  # noqa: PLC0415  which others do without
+
+    peak = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    return {"card": torch.cuda.get_device_name(device), "card_peak_mib": peak}
 
 
 def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Time and memory that a picture takes: vqcodec and the other codecs side by side, at about one file size.
 
     python -m benchmarks.speed --image photo.png --bpp 0.5 --sides 256 4096 --threads 1 2 --out speed.json
+    python -m benchmarks.speed --image photo.png --codecs vqcodec --sides 3464 --devices cuda --out card.json
 
 In process: every figure comes from a fresh process with its own thread count, see `benchmarks.in_process`. At
 the first size vqcodec is also measured with other engines (--engines) and beside a busy process (--beside).
@@ -45,6 +46,10 @@ def cases(args: argparse.Namespace) -> list[Case]:
     """What is to be measured, in this order; what this machine cannot do is named on stderr and left out."""
     own = codecs.VQCODEC
     found = [device for device in vqcodec.features()["devices"] if device != "mps"]
+    devices = [device for device in args.devices or found if device.partition(":")[0] in found]
+    for device in args.devices or []:
+        if device not in devices:
+            _leave_out(device, "this machine, or its torch, has no such device")
     result = [
         Case(name, threads, side, device)
         for side in args.sides
@@ -52,7 +57,7 @@ def cases(args: argparse.Namespace) -> list[Case]:
         for name in args.codecs
         # Whose networks want gigabytes for large pictures.
         if name != hyperprior.NAME or side == args.sides[0]
-        for device in (args.devices or found if name.startswith(own) else ["cpu"])
+        for device in (devices if name.startswith(own) else ["cpu"])
     ]
     side = args.sides[0]
     for engine in args.engines:
@@ -151,6 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.out.write_text(dump(result), encoding="utf-8")
 
     wanted = cases(args)
+    if not wanted:
+        print("speed: nothing is left to measure", file=sys.stderr)
+        return 1
     try:
         for number, case in enumerate(wanted, 1):
             if any(asdict(case).items() <= run.items() for run in runs):

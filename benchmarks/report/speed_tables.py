@@ -10,6 +10,8 @@ from benchmarks.codecs import VQCODEC
 Runs = Sequence[dict[str, Any]]
 Rows = list[list[str]]
 TIMES = ("encode_s", "decode_s")
+ON_CPU = ("search", "prior", "coder")
+"""Parts of the time that no card takes over: choice of codewords, integer prior, range coder."""
 LIMITED = {
     "": "by itself",
     "portable": "C, no special instructions",
@@ -52,6 +54,23 @@ def of_parts(runs: Runs) -> Rows:
             png = [f"{f[key]:.3g}" for key in ("png_read_s", "png_write_s")]
             engine = LIMITED[f.get("engine", "")]
             rows.append([f["device"], engine, str(f["threads"]), f"{f['pixels'] / 1e6:.3g}", *split, *png])
+    return rows
+
+
+def of_cards(runs: Runs) -> Rows:
+    """vqcodec on graphics cards; the share of the time that goes into what stays on the CPU."""
+    rows = [
+        ["card", "threads", "MP", "encode MP/s", "CPU's share", "decode MP/s", "CPU's share", "card's MiB"]
+    ]
+    for f in runs:
+        if f.get("card"):
+            speeds = []
+            for action in ("encode", "decode"):
+                parts = f[f"{action}_parts_s"]
+                share = sum(parts.get(part, 0.0) for part in ON_CPU) / sum(parts.values())
+                speeds += [f"{f['pixels'] / 1e6 / f[f'{action}_s']:.3g}", f"{share:.0%}"]
+            sizes = [f["card"], str(f["threads"]), f"{f['pixels'] / 1e6:.3g}"]
+            rows.append([*sizes, *speeds, f"{f['card_peak_mib']:.0f}"])
     return rows
 
 
@@ -111,6 +130,8 @@ def all_tables(result: dict[str, Any]) -> list[tuple[str, Rows]]:
     ]
     if any(run.get("encode_parts_s") for run in runs):
         tables.append(("Where vqcodec's time goes, in seconds.", of_parts(runs)))
+    if any(run.get("card") for run in runs):
+        tables.append(("vqcodec on a graphics card; the CPU's share is the entropy coder's.", of_cards(runs)))
     if any(run.get("engine") for run in runs):
         tables.append(("vqcodec held to an engine or an instruction set.", of_engines(runs)))
     if any(run.get("beside") for run in runs):

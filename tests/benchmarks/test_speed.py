@@ -83,6 +83,7 @@ def test_cases_are_what_this_machine_can_do(
     monkeypatch.setattr(speed.neighbours, "available", lambda name: name == "python")
     words = ["--codecs", "jpeg", "vqcodec", "--threads", "2", "1", "--sides", "8", "0", "--devices", "cpu"]
     words += ["--engines", "avx2", "amx", "--beside", "python", "torch"]
+    monkeypatch.setattr(speed.vqcodec, "features", lambda: {"devices": ["cpu", "mps"]})
     found = speed.cases(speed._parser().parse_args(words))
     assert len(found) == 2 * 2 * 2 + 2 + 2
     assert [(c.threads, c.side, c.engine, c.beside) for c in found[-4:]] == [
@@ -93,6 +94,34 @@ def test_cases_are_what_this_machine_can_do(
     ]
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[1] for line in said] == [" amx", " beside torch"]
+
+
+def test_a_card_that_is_not_there_is_said_to_be(
+    bench: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speed = bench("speed")
+    here = ["cpu"]
+    monkeypatch.setattr(speed.vqcodec, "features", lambda: {"devices": here})
+    words = ["--codecs", "vqcodec", "--sides", "3464", "--devices", "cuda:0"]
+    assert speed.main(words) == 1
+    said = capsys.readouterr().err
+    assert "cuda:0: this machine, or its torch, has no such device" in said
+    assert "nothing is left to measure" in said
+    here.append("cuda")
+    assert [case.device for case in speed.cases(speed._parser().parse_args(words))] == ["cuda:0"]
+
+
+def test_cards_have_a_table_with_the_share_of_the_coder(bench: Callable[[str], ModuleType]) -> None:
+    tables = bench("report.speed_tables")
+    run = {"codec": "vqcodec", "device": "cuda", "threads": 2, "pixels": 12_000_000, "bpp": 0.5, "load_s": 1}
+    run |= {"encode_s": 0.5, "decode_s": 0.25, "peak_mib": 9, "png_read_s": 1, "png_write_s": 1}
+    run |= {"encode_parts_s": {"analysis": 0.1, "search": 0.2, "coder": 0.1, "rest": 0.1}}
+    run |= {"decode_parts_s": {"prior": 0.05, "coder": 0.05, "synthesis": 0.1, "rest": 0.05}}
+    assert not any("card" in line for line, _ in tables.all_tables({"runs": [run]}))
+    on_card = run | {"card": "Some card", "card_peak_mib": 700.2}
+    rows = dict(tables.all_tables({"runs": [run, on_card]}))
+    (found,) = [rows[line] for line in rows if "graphics card" in line]
+    assert found[1:] == [["Some card", "2", "12", "24", "60%", "48", "40%", "700"]]
 
 
 def test_a_case_gets_its_own_environment(
