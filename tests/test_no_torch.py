@@ -1,4 +1,4 @@
-"""With the engine in C and without a card, compressing and decompressing do without torch."""
+"""With the engine in C, compressing and decompressing do without torch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ CODE = """
 import sys
 import numpy as np
 import vqcodec
-from vqcodec import devices
-devices.may_have_card = bool
 codec = vqcodec.load(sys.argv[1])
 data = codec.compress(np.zeros((40, 50, 3), np.uint8), quality=30)
 codec.decompress(data)

@@ -21,10 +21,11 @@ def load(model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, *, device: str = "au
 
     Args:
         model: a name on the search path (see `vqcodec.weights.zoo`), or the path of a .safetensors file.
-        device: where the networks run: "auto" (a CUDA device if there is one, else the CPU), "cpu", "cuda",
-            "cuda:N" or "mps". One that is not there falls back to the CPU with a RuntimeWarning. Files and
-            pixels are the same on all; the entropy coder, its prior and the choice of codewords always run
-            on the CPU. On "mps", which lacks float64, so do the transforms, and only efforts above 1 search
+        device: where the networks run: "cpu", "cuda", "cuda:N", "mps", or "auto": a CUDA device if there is
+            one, but the CPU for effort 1 and for decoding if the engine in C was built, which is quicker than
+            the start of torch. One that is not there falls back to the CPU with a RuntimeWarning. Files and
+            pixels are the same on all; the entropy coder, its prior and the choice of codewords always run on
+            the CPU. On "mps", which lacks float64, so do the transforms, and only efforts above 1 search
             there.
 
     Raises:
@@ -33,9 +34,10 @@ def load(model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, *, device: str = "au
     """
     check_device(device)
     path = zoo.find_model(model)
-    device, note = resolve_device(device)
-    if note:
-        warnings.warn(note, RuntimeWarning, stacklevel=2)
+    if device != "auto":  # which is settled where a device is needed, for only that should wait for torch
+        device, note = resolve_device(device)
+        if note:
+            warnings.warn(note, RuntimeWarning, stacklevel=2)
     return Codec.of(LoadedModel.load(path, device))
 
 

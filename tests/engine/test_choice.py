@@ -33,18 +33,17 @@ def test_cards_take_torch_and_all_else_the_engine_of_the_cpu(monkeypatch, built,
 
 
 @pytest.mark.parametrize("found", ["cuda", "cpu"])
-def test_auto_is_a_card_where_one_is(monkeypatch, found):
-    asked: list[str] = []
-
-    def resolve(device: str) -> tuple[str, None]:
-        asked.append(device)
-        return found, None
-
+def test_auto_is_a_card_only_without_the_engine_in_c(monkeypatch, found):
+    """Whose start takes no seconds."""
     monkeypatch.setattr(torch_ops, "TorchOps", CardOps)
-    monkeypatch.setattr(loading, "resolve_device", resolve)
+    monkeypatch.setattr(choice, "resolve_device", lambda _device: (found, None))
+    monkeypatch.setattr(choice, "kernels", lambda: None)
     model = loading.load(GOLDEN / WEIGHTS).model
-    assert (asked, model.device) == (["auto"], found)
-    assert found == "cpu" or (isinstance(model.ops, CardOps) and model.ops.device.type == "cuda")
+    assert isinstance(model.ops, CardOps)
+    assert model.ops.device.type == found
+    monkeypatch.setattr(choice, "kernels", lambda: NATIVE)
+    monkeypatch.setattr("vqcodec.engine.native_ops.NativeOps", lambda _threads: NATIVE)
+    assert choice.make_operations("auto") is NATIVE
 
 
 def test_what_is_drawn_by_a_model_is_drawn_where_it_was_loaded():

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.compress.feedback import to_array, to_tensor
+from vqcodec.devices import resolve_device
 from vqcodec.model.codebook import SLOPE
 from vqcodec.model.prior import put_together
 from vqcodec.model.vqvae import lambda_of_level
@@ -77,7 +78,7 @@ class Refiner:
         Raises:
             ModelNotFound: the weights' coding arrays do not fit their configuration.
         """
-        self.model = restore(model).to(model.device).eval().requires_grad_(False)
+        self.model = restore(model).to(resolve_device(model.device)[0]).eval().requires_grad_(False)
         self.model.set_exact(True)
 
     @torch.inference_mode(False)

@@ -103,10 +103,11 @@ def _patches(
     model: LoadedModel, band: CodedBand, group: int, order: NDArray[np.int64], level: int
 ) -> NDArray[np.uint8]:
     """Pixels (N, 24, 24, 3) of the codewords `order` (N,) of a group; grey where one changes nothing."""
-    y = torch.zeros(len(order) + 1, model.coder.channels, _FIELD, _FIELD, device=model.device)
-    chosen = torch.from_numpy(band.codewords[group, order] * VALUE_STEP).to(model.device, torch.float32)
+    device = model.networks.log_gain.device
+    y = torch.zeros(len(order) + 1, model.coder.channels, _FIELD, _FIELD, device=device)
+    chosen = torch.from_numpy(band.codewords[group, order] * VALUE_STEP).to(device, torch.float32)
     y[:-1, list(band.channels_of(group)), _FIELD // 2, _FIELD // 2] = chosen
-    t = torch.full((len(y),), level / LEVEL_MAX, device=model.device)
+    t = torch.full((len(y),), level / LEVEL_MAX, device=device)
     start = (_FIELD * BLOCK - _CROP) // 2
     pixels = model.networks.synthesise(y, t)[:, :, start : start + _CROP, start : start + _CROP]
     change = pixels[:-1] - pixels[-1]

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vqcodec.devices import resolve_device
 from vqcodec.engine.analysis import Analysis
 from vqcodec.engine.choice import make_operations
 from vqcodec.engine.hyper import HyperAnalysis
@@ -28,7 +29,7 @@ class LoadedModel(Weights):
         coder: tiles of indices <-> segments.
         ops: the engine that the transforms run on.
         g_a, h_a, g_s: the transforms in integers.
-        device: where transforms and searches that need gradients run.
+        device: where transforms and searches that need gradients run; may be "auto".
     """
 
     coder: LatentCoder
@@ -43,7 +44,7 @@ class LoadedModel(Weights):
         """Load a weights file.
 
         Args:
-            device: one that exists, as `vqcodec.devices.resolve_device` tells.
+            device: "auto", or one that exists, as `vqcodec.devices.resolve_device` tells.
 
         Raises:
             ModelNotFound: missing, damaged, incomplete or of another format.
@@ -67,4 +68,4 @@ class LoadedModel(Weights):
         """The transforms in floating point, which have gradients, on the device; imports torch."""
         from vqcodec.weights.restore import restore_transforms  # noqa: PLC0415  as told above
 
-        return restore_transforms(self).to(self.device)
+        return restore_transforms(self).to(resolve_device(self.device)[0])
