@@ -77,6 +77,7 @@ def test_sources_are_paths_bytes_and_files_from_their_position_on(tmp_path: Path
             assert found.read(2) == b"ab"
             assert file_size(found, 2) == 6
             assert found.read() == b"cdef"
+            assert source is not file or found is file  # not a copy of all that is in it
     assert not file.closed  # it is its owner's
     nothing: Any = 5
     with pytest.raises(TypeError, match="expected a path, bytes or a binary file"), opened(nothing):

@@ -296,6 +296,8 @@ def test_the_random_prior_is_worth_testing():
     features = prior.hyper(random.integers(-127, 128, (8, 8, Z)), 20)
     assert ((features > 0) & (features < 255)).mean() > 0.2
     state = prior.open(0, features, [], 20)
+    # Doubles would be as exact, and twice the memory.
+    assert features.dtype == state.hidden.dtype == np.float32
     used = set()
     for n, piece in enumerate(SLICES):
         mean, classes = prior.predict(n, state, 20)

@@ -214,6 +214,13 @@ def test_changed_bits_never_pass_for_the_same_symbols(segment):
     assert found > len(data) * 4
 
 
+@pytest.mark.parametrize("name", ENGINES)
+def test_words_that_are_of_no_symbol_are_found_while_reading(name):
+    models = TableSet(counts_of(np.ones((1, 4))))
+    with engine(name), pytest.raises(CorruptData, match=r"^segment does not decode$"):
+        SegmentReader(b"\xff" * 8).read(np.zeros(1, np.int64), models)
+
+
 def test_too_few_and_too_many_symbols_are_found(segment):
     data, _, tables, models = segment
     for wrong in (tables[:-40], np.r_[tables, tables]):

@@ -211,6 +211,15 @@ def test_prices_are_those_of_the_counts():
     assert np.abs(nats + np.log(tables.counts.ravel() / TOTAL))[tables.counts.ravel() > 1000].max() < 2e-3
 
 
+def test_prices_end_at_the_largest_code():
+    rows = np.zeros((1, sum(BINS), 3), np.uint8)
+    rows[0, :, 1], rows[0, :, 2] = 2, 255
+    numbers, symbols = np.zeros(3, np.int64), np.arange(3)
+    prices = RowTables(rows, BINS, make_powers()).prices(numbers, symbols)
+    assert prices.dtype == np.int64
+    assert (prices - prices[0]).tolist() == [0, 4 * 1024, 255 * 1024]
+
+
 # -- the C engine by itself: whatever it is given, it refuses or serves -------------------------
 needs_native = pytest.mark.skipif(NATIVE is None, reason="the C engine was not built")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +14,10 @@ from vqcodec.entropy.tables import (
     CODE_NATS,
     TOTAL,
     counts_from_codes,
+    encode_logits,
     encode_probabilities,
     make_powers,
+    perplexity,
 )
 
 CODES = st.integers(1, 300).flatmap(lambda n: st.lists(st.integers(0, 255), min_size=n, max_size=n))
@@ -82,6 +85,16 @@ def test_codes_are_bytes_at_both_ends():
     codes = encode_probabilities(np.array([1.0, 0.0, 1e-300, np.exp(-17.0)]))
     assert codes.dtype == np.uint8
     assert codes.tolist() == [0, 255, 255, 255]
+
+
+def test_every_row_of_logits_has_a_zero_of_its_own():
+    codes = encode_logits(np.array([[0.0, -CODE_NATS, -30.0], [7.0, 5.0, 7.0 - 2.4 * CODE_NATS]]))
+    assert codes.tolist() == [[0, 1, 255], [0, 30, 2]]
+
+
+def test_perplexity():
+    counts = np.array([[5, 5, 5, 5], [9, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [3, 1, 0, 0]])
+    assert perplexity(counts) == pytest.approx([4, 1, 2, 1, 4 / 3**0.75])
 
 
 def test_nats_are_the_cost_of_a_count():

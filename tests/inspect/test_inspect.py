@@ -13,7 +13,6 @@ from PIL import Image
 
 from tests.tiny import TINY, picture
 from vqcodec.codec import Codec
-from vqcodec.entropy.tables import perplexity
 from vqcodec.errors import ModelMismatch, Truncated
 from vqcodec.inspect.bit_heatmap import draw_bits
 from vqcodec.inspect.bit_report import BitReport, _spread, count_bits
@@ -160,11 +159,6 @@ def test_pictures_of_any_shape_are_drawn(tiny, width, height):
 
 
 # -- codebooks ---------------------------------------------------------------------------------
-def test_perplexity():
-    counts = np.array([[5, 5, 5, 5], [9, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
-    assert perplexity(counts) == pytest.approx([4, 1, 2, 1])
-
-
 def test_use_of_every_codebook(tiny, tiny_codec):
     uses = codebook_use(tiny)
     assert [use.band for use in uses] == ["y0"] * 4 + ["y1"] * 2 + ["y2"] * 2 + ["z0"] * 2

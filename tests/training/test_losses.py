@@ -64,6 +64,14 @@ def test_the_weighted_error_of_a_batch_is_that_of_each():
     assert torch.allclose(weighted_error(a, b), alone, rtol=1e-5)
 
 
+def test_the_weighted_error_is_that_of_the_clipped_picture():
+    a, b = tensor(picture(64, 64)), as_jpeg(picture(64, 64), 30)
+    for beyond in (1.5 * b, b - 0.5):
+        clipped = beyond.clamp(0, 1)
+        assert not torch.equal(clipped, beyond)
+        assert torch.equal(weighted_error(a, beyond), weighted_error(a, clipped))
+
+
 def test_the_weighted_error_has_a_gradient_that_lowers_it():
     a = tensor(picture(64, 96))
     b = as_jpeg(picture(64, 96), 20).requires_grad_()
