@@ -170,6 +170,38 @@ def test_cut_at_every_offset() -> None:
     assert parse(SAMPLE, allow_partial=True) == whole
 
 
+def test_what_is_missing_is_told() -> None:
+    data = write(Header(64, 64, 126, ID), [[bytes(8), bytes(8)]])
+    front = probe(data)
+    first, size = front.layer_ends
+    told = f"^segments at offset {front.data_offset}: "
+    with pytest.raises(
+        Truncated, match=f"{told}the file has {size} bytes but the data ends after {size - 1}$"
+    ):
+        parse(data[:-1])
+    with pytest.raises(
+        Truncated, match=f"{told}{first} bytes are needed but the data ends after {first - 1}$"
+    ):
+        parse(data[: first - 1], layers=1)
+    cut = parse(data[: first - 1], allow_partial=True)
+    assert cut.warnings == ("the data ends early: 2 of 2 segments are missing",)
+    assert parse(data[:first], allow_partial=True).warnings == (
+        "the data ends early: 1 of 2 segments are missing",
+    )
+
+
+def test_first_layers_are_read_alone() -> None:
+    whole, first = parse(SAMPLE), probe(SAMPLE).layer_ends[0]
+    for data in (SAMPLE, SAMPLE[:first], SAMPLE[: first + 1]):
+        coarse = parse(data, layers=1)
+        assert coarse.segments == tuple((layers[0], None) for layers in whole.segments)
+        assert (coarse.complete, coarse.warnings) == (True, ())
+    assert parse(SAMPLE, layers=2) == whole
+    for layers in (-1, 0, 3):
+        with pytest.raises(ValueError, match=f"^layers must be from 1 to 2, not {layers}$"):
+            parse(SAMPLE, layers=layers)
+
+
 @pytest.mark.parametrize("extra", [b"\x00", b"PK\x03\x04", SAMPLE])
 def test_appended_bytes(extra: bytes) -> None:
     with pytest.raises(CorruptData, match=f"^end of file at offset {len(SAMPLE)}: {len(extra)} more bytes"):

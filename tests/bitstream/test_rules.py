@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import tracemalloc
 import zlib
@@ -112,45 +113,105 @@ def test_unknown_coders_are_refused(coder: int) -> None:
     refuse(craft(coder=coder), UnsupportedVersion, f"^coder_id at offset 21: entropy coder {coder} ")
 
 
+SHORTEST = "the varint is not in its shortest form"
+CONTRADICT = "the alpha bit of the colour field and the ALPH chunk contradict each other"
+SIZE = "has a payload of {} bytes, which is outside its range"
+CONTROL = "contains control characters"
+LETTERS = "the type is not four ASCII letters"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"level": 253}, "^level at offset 18: 253 is above 252"),
-        ({"width": 0}, "^width, height at offset 16: 0x64 is empty"),
-        ({"height": 0}, "64x0 is empty"),
-        ({"tile": 1024}, "^tile at offset 20: 1024 is above 1023"),
-        ({"width": b"\xc0\x00"}, "^width at offset 16: .*shortest form"),
-        ({"height": b"\xc0\x80\x00"}, "^height at offset 17: .*shortest form"),
-        ({"tile": b"\x80\x00"}, "^tile at offset 20: .*shortest form"),
-        ({"width": b"\xff\xff\xff\xff\xff\x01"}, "^width at offset 16: .*longer than"),
-        ({"toc": b"\x81\x00\x01"}, "^table of contents at offset 22: .*shortest form"),
-        ({"toc": b"\x01\x81\x80\x00"}, "^table of contents at offset 23: .*shortest form"),
-        ({"toc": b"\x00\x01"}, "^table of contents at offset 22: the layer 0 segment of tile 0 is empty"),
-        ({"toc": b"\x01\x80\x80\x80\x80\x04"}, "a segment of 1073741824 words is too long"),
-        ({"critical": 1, "count": b"\x00"}, "^chunk count at offset 22: 0 is not in"),
-        ({"critical": 1, "count": b"\x80\x02"}, "^chunk count at offset 22: 256 is not in"),
-        ({"count": b"\x81\x00", "chunks": [(b"zzzz", b"")]}, "^chunk count at offset 22: .*shortest form"),
-        ({"colour": 2}, "^chunks at offset 22: .*ALPH"),
-        ({"chunks": [(b"ALPH", b"\x00\x00")]}, "^chunks at offset 23: .*ALPH"),
-        ({"chunks": [(b"ALPH", b"\x02\x00")], "colour": 2}, "'ALPH' at offset 23: uses the unknown method 2"),
-        ({"chunks": [(b"ALPH", bytes(5000))], "colour": 2}, "'ALPH' at offset 23: 5000 bytes are more"),
-        ({"chunks": [(b"ALPH", b"\x00")], "colour": 2}, "'ALPH' at offset 23: has a payload of 1 bytes"),
-        ({"chunks": [(b"dECD", bytes(7))]}, "'dECD' at offset 23: has a payload of 7 bytes"),
-        ({"chunks": [(b"dECD", bytes(9))]}, "has a payload of 9 bytes"),
-        ({"chunks": [(b"mODL", b"")]}, "'mODL' at offset 23: has a payload of 0 bytes"),
-        ({"chunks": [(b"mODL", b"m" * 65)]}, "has a payload of 65 bytes"),
-        ({"chunks": [(b"mODL", b"\xff\xfe")]}, "is not UTF-8"),
-        ({"chunks": [(b"mODL", b"\x1b[31m")]}, "control characters"),
-        ({"chunks": [(b"mODL", "\x9b1m".encode())]}, "control characters"),
-        ({"chunks": [(b"iCCP", b"\x00")]}, "'iCCP' at offset 23: has a payload of 1 bytes"),
-        ({"chunks": [(b"xMPd", b"\x02x")]}, "'xMPd' at offset 23: uses the unknown method 2"),
-        ({"chunks": [(b"a\xc3\xa4b", b"")]}, "not four ASCII letters"),
-        ({"chunks": [(b"ab1d", b"")]}, "not four ASCII letters"),
-        ({"chunks": [(b"\x1b[0m", b"")]}, "not four ASCII letters"),
+        ({"level": 253}, "level at offset 18: 253 is above 252"),
+        ({"width": 0}, "width, height at offset 16: 0x64 is empty"),
+        ({"height": 0}, "width, height at offset 16: 64x0 is empty"),
+        ({"tile": 1024}, "tile at offset 20: 1024 is above 1023"),
+        ({"width": b"\xc0\x00"}, f"width at offset 16: {SHORTEST}"),
+        ({"height": b"\xc0\x80\x00"}, f"height at offset 17: {SHORTEST}"),
+        ({"tile": b"\x80\x00"}, f"tile at offset 20: {SHORTEST}"),
+        ({"width": b"\xff\xff\xff\xff\xff\x01"}, "width at offset 16: the varint is longer than 5 bytes"),
+        ({"toc": b"\x81\x00\x01"}, f"table of contents at offset 22: {SHORTEST}"),
+        ({"toc": b"\x01\x81\x80\x00"}, f"table of contents at offset 23: {SHORTEST}"),
+        ({"toc": b"\x00\x01"}, "table of contents at offset 22: the layer 0 segment of tile 0 is empty"),
+        (
+            {"toc": b"\x01\x80\x80\x80\x80\x04"},
+            "table of contents at offset 23: a segment of 1073741824 words is too long",
+        ),
+        ({"critical": 1, "count": b"\x00"}, "chunk count at offset 22: 0 is not in 1..255"),
+        ({"critical": 1, "count": b"\x80\x02"}, "chunk count at offset 22: 256 is not in 1..255"),
+        ({"count": b"\x81\x00", "chunks": [(b"zzzz", b"")]}, f"chunk count at offset 22: {SHORTEST}"),
+        ({"colour": 2}, f"chunks at offset 22: {CONTRADICT}"),
+        ({"chunks": [(b"ALPH", b"\x00\x00")]}, f"chunks at offset 23: {CONTRADICT}"),
+        (
+            {"chunks": [(b"ALPH", b"\x02\x00")], "colour": 2},
+            "chunk 'ALPH' at offset 23: uses the unknown method 2",
+        ),
+        (
+            {"chunks": [(b"ALPH", bytes(4166))], "colour": 2},
+            "chunk 'ALPH' at offset 23: 4166 bytes are more than this picture's alpha can need",
+        ),
+        ({"chunks": [(b"ALPH", b"\x00")], "colour": 2}, f"chunk 'ALPH' at offset 23: {SIZE.format(1)}"),
+        ({"chunks": [(b"dECD", bytes(7))]}, f"chunk 'dECD' at offset 23: {SIZE.format(7)}"),
+        ({"chunks": [(b"dECD", bytes(9))]}, f"chunk 'dECD' at offset 23: {SIZE.format(9)}"),
+        ({"chunks": [(b"mODL", b"")]}, f"chunk 'mODL' at offset 23: {SIZE.format(0)}"),
+        ({"chunks": [(b"mODL", b"m" * 65)]}, f"chunk 'mODL' at offset 23: {SIZE.format(65)}"),
+        ({"chunks": [(b"mODL", b"\xff\xfe")]}, "chunk 'mODL' at offset 23: is not UTF-8"),
+        ({"chunks": [(b"mODL", b"\x1b[31m")]}, f"chunk 'mODL' at offset 23: {CONTROL}"),
+        ({"chunks": [(b"mODL", b"a\x1f")]}, f"chunk 'mODL' at offset 23: {CONTROL}"),
+        ({"chunks": [(b"mODL", b"a\x7f")]}, f"chunk 'mODL' at offset 23: {CONTROL}"),
+        ({"chunks": [(b"mODL", "\x9b1m".encode())]}, f"chunk 'mODL' at offset 23: {CONTROL}"),
+        ({"chunks": [(b"mODL", "\x9f".encode())]}, f"chunk 'mODL' at offset 23: {CONTROL}"),
+        ({"chunks": [(b"iCCP", b"\x00")]}, f"chunk 'iCCP' at offset 23: {SIZE.format(1)}"),
+        ({"chunks": [(b"xMPd", b"\x02x")]}, "chunk 'xMPd' at offset 23: uses the unknown method 2"),
+        ({"chunks": [(b"a\xc3\xa4b", b"")]}, f"chunk 'a\\\\xc3\\\\xa4b' at offset 23: {LETTERS}"),
+        ({"chunks": [(b"ab1d", b"")]}, f"chunk 'ab1d' at offset 23: {LETTERS}"),
+        ({"chunks": [(b"\x1b[0m", b"")]}, f"chunk '\\x1b[0m' at offset 23: {LETTERS}"),
     ],
 )
 def test_broken_rules_name_field_and_offset(change: dict[str, object], message: str) -> None:
-    refuse(craft(**change), CorruptData, message)  # type: ignore[arg-type]
+    refuse(craft(**change), CorruptData, f"^{re.escape(message)}$")  # type: ignore[arg-type]
+
+
+def test_payloads_at_their_bounds_are_read() -> None:
+    """Of a picture of 64x64: its alpha, and names with the letters beside the control characters."""
+    for kind, payload in ((b"ALPH", bytes(4165)), (b"mODL", "~ \xa0".encode()), (b"mODL", b"m" * 64)):
+        data = craft(chunks=[(kind, payload)], colour=2 if kind == b"ALPH" else 0)
+        assert [chunk.data for chunk in parse(data).chunks] == [payload]
+
+
+CUTS = (
+    (4, "magic", 0),
+    (5, "major version", 4),
+    (6, "minor version", 5),
+    (7, "critical flags", 6),
+    (8, "ignorable flags", 7),
+    (16, "bitstream_id", 8),
+    (17, "width", 16),
+    (18, "height", 17),
+    (19, "level", 18),
+    (20, "colour", 19),
+    (21, "tile", 20),
+    (22, "coder_id", 21),
+    (23, "chunk count", 22),
+    (32, "chunks", 23),
+    (34, "chunk 'zzzz'", 28),
+    (38, "chunk 'zzzz' CRC", 34),
+    (44, "table of contents and segments of 1 tiles", 38),
+    (45, "table of contents", 44),
+    (46, "table of contents", 45),
+    (50, "header CRC", 46),
+)
+"""Data of fewer bytes ends in this field, at this offset."""
+
+
+def test_wherever_the_front_is_cut_the_field_is_named() -> None:
+    data = craft(chunks=[(b"zzzz", b"abcdef")], toc=b"\xff\xff\xff\x7f" * 2)
+    assert probe(data).data_offset == CUTS[-1][0]
+    for size in range(CUTS[-1][0]):
+        name, offset = next((name, offset) for end, name, offset in CUTS if size < end)
+        with pytest.raises(Truncated, match=f"^{re.escape(name)} at offset {offset}: needs "):
+            probe(data[:size])
 
 
 @pytest.mark.parametrize("kind", ["iCCP", "eXIF", "xMPd", "mODL", "dECD", "ALPH"])
@@ -238,7 +299,8 @@ def test_size_limits_are_exact(
     if error is None:
         assert (parse(data, limits).header.width, parse(data, limits).header.height) == size
     else:
-        refuse(data, error, "^width, height at offset 16: ", limits)
+        over = f"{size[0]}x{size[1]} (exceeds the side|pixels exceed the) limit of [0-9]+"
+        refuse(data, error, f"^width, height at offset 16: {over}$", limits)
 
 
 def test_tile_limit_is_exact() -> None:

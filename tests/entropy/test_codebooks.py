@@ -77,7 +77,7 @@ def test_bands_follow_one_another_and_have_tables_of_their_codewords():
         assert np.array_equal(found.codewords, own)
     assert np.array_equal(bands[2].tables.counts, counts_from_codes(ROWS, make_powers()).reshape(6, 3))
     for wrong in (ROWS[0], ROWS[:, :, :2], ROWS[:1]):
-        with pytest.raises(ValueError, match="the tables do not fit the codewords"):
+        with pytest.raises(ValueError, match=r"^the tables do not fit the codewords$"):
             read_bands(arrays | {"y.tables.1": wrong}, "y", (3,))
 
 

@@ -263,11 +263,19 @@ def test_groups_come_one_after_the_other(seed, groups, n, classes):
 @pytest.mark.parametrize("name", ENGINES)
 def test_what_is_no_class_or_symbol_is_refused(name):
     models = TableSet(counts_of(np.ones((4, 6))))
-    good, far = np.array([0, 3]), 2**33
+    good, far = np.array([0, 3]), (2**31, 2**33)
     with engine(name):
-        for symbols, tables in (([6, 0], good), ([-1, 0], good), ([0, far], good), ([0, 0], [0, 4])):
-            with pytest.raises(IndexError):
-                SegmentWriter().write(np.array(symbols), np.array(tables), models)
-        for tables in ([0, 4], [-1, 0], [far, 0]):
-            with pytest.raises(IndexError):
-                SegmentReader(bytes(8)).read(np.array(tables), models)
+        for kind in (np.int32, np.int64):
+            for symbol in (6, -1):
+                with pytest.raises(IndexError, match=r"^a (class or )?symbol is out of range$"):
+                    SegmentWriter().write(np.array([symbol, 0], kind), good, models)
+            for number in (4, -1):
+                tables = np.array([0, number], kind)
+                for call in (SegmentWriter().write, lambda _, *given: SegmentReader(bytes(8)).read(*given)):
+                    with pytest.raises(IndexError, match=r"^a class (or symbol )?is out of range$"):
+                        call(good, tables, models)
+        for number in far:
+            with pytest.raises(IndexError, match=r"^a class or symbol is out of range$"):
+                SegmentWriter().write(np.array([0, number]), good, models)
+            with pytest.raises(IndexError, match=r"^a class or symbol is out of range$"):
+                SegmentReader(bytes(8)).read(np.array([number, 0]), models)

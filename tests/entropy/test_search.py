@@ -181,26 +181,44 @@ def test_all_leave_out_what_is_certain(seed, groups, words, n):
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_what_is_certain_takes_no_bits_and_is_nothing_else(name):
+@pytest.mark.parametrize("only", [0, 3])
+def test_what_is_certain_takes_no_bits_and_is_nothing_else(name, only):
     rows = np.full((2, sum(BINS), 7), 200, np.uint8)
-    rows[:, :, 3] = 0
+    rows[:, :, only] = 0
     tables, classes = RowTables(rows, BINS, make_powers()), np.zeros((50, 2), np.int32)
-    moves, symbols = np.zeros((2, 20), np.int32), np.full((50, 2), 3, np.int32)
+    moves, symbols = np.zeros((2, 20), np.int32), np.full((50, 2), only, np.int32)
     with engine(name):
         writer = SegmentWriter()
         writer.write(symbols, classes, tables, moves)
         assert writer.finish() == b""
         reader = SegmentReader(b"")
-        assert (reader.read(classes, tables, moves) == 3).all()
+        assert (reader.read(classes, tables, moves) == only).all()
         reader.finish()
         symbols[49, 1] = 2
-        with pytest.raises(IndexError):
+        with pytest.raises(IndexError, match=r"^a symbol is (out of range|not what it is certain to be)$"):
             SegmentWriter().write(symbols, classes, tables, moves)
         writer = SegmentWriter()
         writer.write(symbols, classes, tables)
         assert writer.finish() != b""
-        with pytest.raises((IndexError, ValueError)):
-            SegmentWriter().write(symbols * 0 + 3, classes, tables, moves[:1])
+        with pytest.raises(ValueError, match=r"moves must be|^the moves are not those of as many groups$"):
+            SegmentWriter().write(symbols * 0 + only, classes, tables, moves[:1])
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("wrong", [-1, 20])
+def test_classes_move_within_their_group(name, wrong):
+    tables, zeros = (
+        RowTables(np.zeros((2, sum(BINS), 7), np.uint8), BINS, make_powers()),
+        np.zeros((5, 2), np.int32),
+    )
+    for group in range(2):
+        moves = np.zeros((2, 20), np.int32)
+        moves[group, 0] = wrong
+        with engine(name):
+            with pytest.raises(IndexError, match=r"^a class is out of range$"):
+                SegmentWriter().write(zeros, zeros, tables, moves)
+            with pytest.raises(IndexError, match=r"^a class is out of range$"):
+                SegmentReader(bytes(8)).read(zeros, tables, moves)
 
 
 def test_prices_are_those_of_the_counts():

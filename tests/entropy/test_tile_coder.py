@@ -94,7 +94,7 @@ def test_a_word_too_many_is_corrupt_in_either_layer(coder, layer):
     ((segments, latent),), level = golden("whole")
     longer = list(segments)
     longer[layer] += bytes(4)
-    with pytest.raises(CorruptData, match="what its symbols encode to"):
+    with pytest.raises(CorruptData, match=r"^segment is not what its symbols encode to$"):
         coder.decode(longer, latent.shape[:2], level)
 
 
@@ -105,7 +105,7 @@ def test_codewords_within_the_bounds_are_taken_and_others_refused(arrays, name, 
         words[-1, -1, -1] = sign * limit
         LatentCoder(arrays | {name: words})
         words[-1, -1, -1] += sign
-        with pytest.raises(ValueError, match="codewords break the bounds of exact arithmetic"):
+        with pytest.raises(ValueError, match=r"^codewords break the bounds of exact arithmetic$"):
             LatentCoder(arrays | {name: words})
 
 
