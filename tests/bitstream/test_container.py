@@ -171,10 +171,9 @@ def test_cut_at_every_offset() -> None:
 
 
 def test_what_is_missing_is_told() -> None:
-    data = write(Header(64, 64, 126, ID), [[bytes(8), bytes(8)]])
-    front = probe(data)
-    first, size = front.layer_ends
-    told = f"^segments at offset {front.data_offset}: "
+    file = compose(Header(64, 64, 126, ID), [[bytes(8), bytes(8)]])
+    data, (first, size) = file.data, file.layer_ends
+    told = f"^segments at offset {file.data_offset}: "
     with pytest.raises(
         Truncated, match=f"{told}the file has {size} bytes but the data ends after {size - 1}$"
     ):

@@ -35,5 +35,5 @@ def test_every_output_belongs_to_one_slice(starts):
 
 @pytest.mark.parametrize("starts", [[0], [3], [2, 1], [1, 1], [-1]])
 def test_slices_without_bands_are_refused(starts):
-    with pytest.raises(ValueError, match="rising numbers"):
+    with pytest.raises(ValueError, match=r"^slices begin at rising numbers of bands behind the first one$"):
         cut_slices(BANDS, starts)

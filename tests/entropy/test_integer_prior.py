@@ -125,6 +125,14 @@ def test_requantisation_rounds_half_up(seed):
     assert np.array_equal(out, conv_reference(arrays, "layer", x, 0))
 
 
+def test_the_bias_is_linear_between_its_knots_and_rounds_half_up():
+    layer = extreme_layer(np.random.default_rng(0), 2, 3, 1, levels=True)
+    layer["bias"] = np.arange(KNOTS, dtype=np.int32)[:, None] * np.array([4, -4], np.int32)
+    conv = IntegerConv.from_arrays(named("layer", layer), "layer")
+    found = [conv.level_bias(level).tolist() for level in range(65)]
+    assert found == [[(level + 1) // 2, -(level // 2)] for level in range(65)]
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -379,9 +387,12 @@ def test_no_prior_takes_layers_beyond_the_bounds(kind):
         pass
     arrays = random_prior(np.random.default_rng(0))
     arrays["prior.look.5.weight"] = arrays["prior.look.5.weight"][:, 1:]
-    with pytest.raises(ValueError, match="slices do not fit"), prior_of(kind, arrays):
+    with (
+        pytest.raises(ValueError, match=r"^the slices do not fit the layers that look at them$"),
+        prior_of(kind, arrays),
+    ):
         pass
     arrays = random_prior(np.random.default_rng(0))
     arrays["prior.compand"] = np.arange(128, dtype=np.int32)
-    with pytest.raises(ValueError, match="companded"), prior_of(kind, arrays):
+    with pytest.raises(ValueError, match=r"^companded latents are too large$"), prior_of(kind, arrays):
         pass

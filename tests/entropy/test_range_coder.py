@@ -166,7 +166,7 @@ def test_runs_are_ascending_and_stable():
     ],
 )
 def test_tables_that_are_none_are_refused(counts):
-    with pytest.raises(ValueError, match="sum to"):
+    with pytest.raises(ValueError, match=r"^every table must hold counts >= 1 that sum to 2\*\*24$"):
         TableSet(counts)
 
 
@@ -196,7 +196,7 @@ def test_missing_or_added_words_are_found(segment):
 def test_half_a_word_is_found(segment):
     data, _, tables, models = segment
     for damaged in (data[:-1], data + b"\0", data + b"\0\0\0"):
-        with pytest.raises(CorruptData, match="32-bit words"):
+        with pytest.raises(CorruptData, match=r"^segment is not a whole number of 32-bit words$"):
             read_all(damaged, tables, models)
 
 
@@ -263,19 +263,28 @@ def test_groups_come_one_after_the_other(seed, groups, n, classes):
 @pytest.mark.parametrize("name", ENGINES)
 def test_what_is_no_class_or_symbol_is_refused(name):
     models = TableSet(counts_of(np.ones((4, 6))))
-    good, far = np.array([0, 3]), (2**31, 2**33)
+    good, no_class = np.array([0, 3]), r"^a class (or symbol )?is out of range$"
     with engine(name):
-        for kind in (np.int32, np.int64):
-            for symbol in (6, -1):
-                with pytest.raises(IndexError, match=r"^a (class or )?symbol is out of range$"):
-                    SegmentWriter().write(np.array([symbol, 0], kind), good, models)
-            for number in (4, -1):
-                tables = np.array([0, number], kind)
-                for call in (SegmentWriter().write, lambda _, *given: SegmentReader(bytes(8)).read(*given)):
-                    with pytest.raises(IndexError, match=r"^a class (or symbol )?is out of range$"):
-                        call(good, tables, models)
-        for number in far:
+        for wrong in (
+            np.array([6, 0]),
+            np.array([-1, 0]),
+            np.array([6, 0], np.int32),
+            np.array([-1, 0], np.int32),
+        ):
+            with pytest.raises(IndexError, match=r"^a (class or )?symbol is out of range$"):
+                SegmentWriter().write(wrong, good, models)
+        for wrong in (
+            np.array([0, 4]),
+            np.array([0, -1]),
+            np.array([0, 4], np.int32),
+            np.array([0, -1], np.int32),
+        ):
+            with pytest.raises(IndexError, match=no_class):
+                SegmentWriter().write(good, wrong, models)
+            with pytest.raises(IndexError, match=no_class):
+                SegmentReader(bytes(8)).read(wrong, models)
+        for far in (2**31, 2**33):
             with pytest.raises(IndexError, match=r"^a class or symbol is out of range$"):
-                SegmentWriter().write(np.array([0, number]), good, models)
+                SegmentWriter().write(np.array([0, far]), good, models)
             with pytest.raises(IndexError, match=r"^a class or symbol is out of range$"):
-                SegmentReader(bytes(8)).read(np.array([number, 0]), models)
+                SegmentReader(bytes(8)).read(np.array([far, 0]), models)
