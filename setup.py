@@ -41,7 +41,17 @@ MODULES = {
     "_entropy": [
         *("entropy_module", "entropy_tables", "entropy_coders", "entropy_layers", "entropy_prior"),
         *("entropy_settle", "entropy_search", "views", "tables", "order", "certain"),
-        *("segments", "range_coder", "layer", "layer_run", "prior", "search", "offsets"),
+        *(
+            "segments",
+            "range_coder",
+            "layer",
+            "layer_run",
+            "prior",
+            "prior_step",
+            "settle",
+            "search",
+            "offsets",
+        ),
     ],
 }
 

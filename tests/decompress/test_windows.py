@@ -148,3 +148,18 @@ def test_tiles_are_decoded_once_and_forgotten_when_passed(tiny_codec):
     with pytest.raises(CorruptData, match="14 tiles where the picture has 15"):
         LatentGrid(Coder(), segments[1:], (20, 12), 80, 64)  # type: ignore[arg-type]
     assert len(list(tiles(20, 12, 64))) == 15
+
+
+@pytest.mark.parametrize(
+    ("largest", "kind"), [(2**15 - 1, np.int16), (2**15, np.int32), (-(2**17), np.int32)]
+)
+def test_tiles_are_kept_in_16_bits_where_they_fit(largest, kind):
+    class Coder:
+        channels = 2
+
+        def decode(self, layers, size, level):
+            return np.full((*size, 2), largest, np.int32)
+
+    grid = LatentGrid(Coder(), [(b"", b"")], (4, 4), 80, 64)  # type: ignore[arg-type]
+    assert (grid.window((slice(0, 4), slice(0, 4))) == largest).all()
+    assert grid._decoded[0][1].dtype == kind

@@ -379,6 +379,47 @@ def test_engines_agree_on_extremes_of_any_size(kind, threads, seed, width, featu
     assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.parametrize("kind", ISAS)
+@pytest.mark.parametrize("threads", [1, 2])
+@settings(max_examples=8, deadline=None)
+@given(seed=SEEDS, rows=st.integers(1, 9), columns=st.integers(1, 30), known=st.booleans())
+def test_a_slice_is_settled_when_the_next_is_predicted(kind, threads, seed, rows, columns, known):
+    """Latents, and what later slices make of them, are those of `learn` and of a plain sum."""
+    random = np.random.default_rng(seed)
+    reach = [-(2**31), 2**31 - 1, -LATENT_MAX, LATENT_MAX, 300, -7, 0]
+    words = []
+    for piece in SLICES:
+        groups = piece.groups.stop - piece.groups.start
+        words.append(random.choice(reach[2:], (groups, 5, piece.width // groups)).astype(np.int32))
+    features = random.integers(0, 256, (rows, columns, FEATURES)).astype(np.uint8)
+    with engine("torch", threads), prior_of(kind, random_prior(random)) as prior:
+        learnt, settled = (prior.open(0, features, [], 9) for _ in range(2))
+        whole = np.zeros((2 * rows, 2 * columns, CHANNELS), np.int32)
+        for n, (piece, own) in enumerate(zip(SLICES, words, strict=True)):
+            for a, b in zip(prior.predict(n, learnt, 9), prior.predict(n, settled, 9), strict=True):
+                assert np.array_equal(a, b)
+            shape = learnt.hidden.shape[:2]
+            mean = random.choice(reach, (*shape, piece.width)).astype(np.int32)
+            index = random.integers(0, 5, (*shape, len(own))).astype(np.int32)
+            found = own[np.arange(len(own)), index].transpose(0, 1, 3, 2).reshape(mean.shape)
+            found = found if known else np.zeros_like(found)
+            prior.learn(learnt, found)
+            latent = whole[: 2 * shape[0] : 2, : 2 * shape[1] : 2, piece.channels]
+            prior.settle(settled, (own,) * known, (index,) * known, mean, latent)
+            if n == len(SLICES) - 1:
+                assert np.array_equal(latent, np.clip(mean.astype(np.int64) + found, -LATENT_MAX, LATENT_MAX))
+            elif n == 0:
+                first = latent, np.clip(mean.astype(np.int64) + found, -LATENT_MAX, LATENT_MAX)
+            else:
+                assert np.array_equal(*first)
+        bad = (words[0],), (np.full((*shape, len(words[0])), 5, np.int32),)
+        state = prior.open(0, features, [], 9)
+        mean, _ = prior.predict(0, state, 9)
+        prior.settle(state, *bad, mean, np.zeros_like(mean))
+        with pytest.raises(IndexError):
+            prior.predict(1, state, 9)
+
+
 @pytest.mark.parametrize("kind", PRIORS)
 def test_no_prior_takes_layers_beyond_the_bounds(kind):
     arrays = random_prior(np.random.default_rng(0))

@@ -295,9 +295,12 @@ def valid_calls():
         ),
         "predict": (
             NATIVE.predict,
-            (look, tell, leave, (seen,), hidden, latent, 2, BINS, 9, 2, mean, np.zeros((4, 5, 3), np.int32)),
+            (look, tell, leave, ((words,), (index,), mean, latent, compand, seen), (seen,), hidden, latent, 2,
+             BINS, 9, 2, mean.copy(), np.zeros((4, 5, 3), np.int32)),
         ),
-        "settle": (NATIVE.settle, ((words,), (index,), mean, latent, compand, seen)),
+        "settle": (
+            lambda *a: NATIVE.settle(a[:6], *a[6:]), ((words,), (index,), mean, latent, compand, seen, 2)
+        ),
         "nearest": (NATIVE.nearest, (tables, factors, norms, mean.astype(np.float32), classes, 1, 2, index)),
         "offsets": (
             NATIVE.offsets, (tables, flat[1], flat[0], moved, np.zeros(21, np.int64), (7, 3), 10, 2,

@@ -11,6 +11,8 @@ from vqcodec.entropy.tile_coder import LAYERS, LatentCoder
 from vqcodec.errors import CorruptData
 from vqcodec.tiling import Place, overlap, size, tiles, within
 
+_MOST16 = np.iinfo(np.int16).max
+
 
 class LatentGrid:
     """Windows of a latent, to be asked for from top to bottom; passed tiles are dropped from memory."""
@@ -47,9 +49,10 @@ class LatentGrid:
         waiting = []
         for tile, layers in self._left:
             if overlap(tile, place):
-                # Half the memory: latents are less than 2^31 steps by far.
-                latent = self._coder.decode(layers, size(tile), self._level).astype(np.int32)
-                self._decoded.append((tile, latent))
+                latent = self._coder.decode(layers, size(tile), self._level)
+                # Half the memory of rows of tiles, for nearly all pictures.
+                fits = max(latent.max(), -latent.min()) <= _MOST16
+                self._decoded.append((tile, latent.astype(np.int16 if fits else np.int32)))
             else:
                 waiting.append((tile, layers))
         self._left = waiting

@@ -39,7 +39,7 @@ class HyperAnalysis:
         size = np.abs(y) * np.float32(LATENT_UNITS)
         size = np.minimum(np.rint(size, out=size), LATENT_MAX, out=size)
         companded = self._steps.take(size.astype(np.int32))
-        np.negative(companded, out=companded, where=y < 0)
+        companded *= 1 - 2 * (y < 0).astype(np.int16)  # `np.negative` with a mask takes six times as long
         companded = np.pad(companded, ((0, rows), (0, columns), (0, 0)), mode="edge")
         h = ops.conv16_relu(ops.unshuffle(ops.enter(companded), 2), *self._squeeze.at(0))
         h = ops.conv8_relu(h, *self._mix.at(0))

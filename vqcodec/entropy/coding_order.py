@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -107,6 +107,7 @@ class PassState(Generic[Array]):
         local: linear mean of the strongest channels; None in the first pass.
         known: decoded residuals y_hat - mean of the slices so far.
         companded: those of them that the next slices look at, companded.
+        unsettled: of `NativePrior`, what `settle` was told, until the next slice is predicted.
     """
 
     place: Pass
@@ -114,6 +115,7 @@ class PassState(Generic[Array]):
     local: Array | None
     known: list[Array] = field(default_factory=list)
     companded: list[Array] = field(default_factory=list)
+    unsettled: tuple[Any, ...] | None = None
 
 
 def cut_slices(bands: Sequence[tuple[int, int]], starts: Sequence[int]) -> list[Slice]:

@@ -88,10 +88,11 @@ class NativePrior:
         mean = np.empty((*shape, piece.width), dtype=np.int32)
         classes = np.empty((*shape, piece.groups.stop - piece.groups.start), dtype=np.int32)
         seen = tuple(state.companded) if n else ()
+        settled, state.unsettled = state.unsettled, None
         local = None if state.local is None else np.ascontiguousarray(state.local)
         where = local, piece.channels.start, self.context_levels, prior_level, threads()
         leave = self._leave[phase][n]
-        self._native.predict(look, tell, leave, seen, state.hidden, *where, mean, classes)
+        self._native.predict(look, tell, leave, settled, seen, state.hidden, *where, mean, classes)
         return mean, classes
 
     def learn(self, state: State, known: np.ndarray) -> None:
@@ -109,10 +110,15 @@ class NativePrior:
     ) -> None:
         """Set the latent (h, w, C) int32 of a slice of this mean, and let the slices that follow see it.
 
+        The latent is set when the next slice is predicted; that of the last slice at once.
+
         Args:
             words: codewords (G, K, d) int32 of its bands.
             index: indices (h, w, G) int32 of its bands; none of either for codewords of 0.
         """
         seen = np.empty(mean.shape, dtype=np.int8)
-        self._native.settle(words, index, mean, latent, self._compand, seen)
         state.companded.append(seen)
+        state.unsettled = words, index, mean, latent, self._compand, seen
+        if len(state.companded) == len(self.slices):
+            self._native.settle(state.unsettled, threads())
+            state.unsettled = None

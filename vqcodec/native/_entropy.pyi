@@ -4,6 +4,8 @@ Arrays are C-contiguous unless said otherwise, outputs come last and are filled 
 ValueError for arrays of another type or shape, MemoryError where none is left.
 """
 
+from typing import TypeAlias
+
 from numpy import float32, int8, int16, int32, int64, uint8, uint32
 from numpy.typing import NDArray
 
@@ -86,10 +88,21 @@ def open_pass(
 ) -> None:
     """`IntegerPrior.open`; of maps the last axis alone is contiguous; grid: first row, column and step."""
 
+Settled: TypeAlias = tuple[
+    tuple[NDArray[int32], ...],
+    tuple[NDArray[int32], ...],
+    NDArray[int32],
+    NDArray[int32],
+    NDArray[uint8],
+    NDArray[int8],
+]
+"""A slice to be settled: words and indices of its bands, mean, latent, compand, and what will be seen."""
+
 def predict(
     look: Layer | None,
     tell: Layer | None,
     leave: Layer,
+    settled: Settled | None,
     seen: tuple[NDArray[int8], ...],
     hidden: NDArray[uint8],
     local: NDArray[int32] | None,
@@ -100,17 +113,13 @@ def predict(
     mean: NDArray[int32],
     classes: NDArray[int32],
 ) -> None:
-    """`IntegerPrior.predict`; `first` is the slice's first channel, the hidden units are updated."""
+    """`IntegerPrior.predict`; `first` is the slice's first channel, the hidden units are updated.
 
-def settle(
-    words: tuple[NDArray[int32], ...],
-    indices: tuple[NDArray[int32], ...],
-    mean: NDArray[int32],
-    latent: NDArray[int32],
-    compand: NDArray[uint8],
-    seen: NDArray[int8],
-) -> None:
-    """`NativePrior.settle`; IndexError for an index that is none."""
+    Before that, the slice before is settled; what is seen of it is the last of `seen`, too.
+    """
+
+def settle(settled: Settled, threads: int) -> None:
+    """Set the latent of a slice, and what is seen of it; IndexError for an index that is none."""
 
 def nearest(
     tables: Tables,

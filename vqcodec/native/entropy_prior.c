@@ -23,7 +23,9 @@ static int check(int level, Py_ssize_t height, Py_ssize_t width)
 static PyObject *end(vq_views *arrays, int failed)
 {
     vq_views_end(arrays);
-    if (failed && !PyErr_Occurred())
+    if (failed == -2)
+        PyErr_SetString(PyExc_IndexError, "an index is out of range");
+    else if (failed && !PyErr_Occurred())
         PyErr_NoMemory();
     return failed ? NULL : Py_NewRef(Py_None);
 }
@@ -174,13 +176,15 @@ static int read_bins(PyObject *bins, int *numbers)
 static PyObject *predict(PyObject *module, PyObject *args)
 {
     (void)module;
-    PyObject *look, *tell, *leave, *seen, *hidden, *local, *bins, *outputs[2];
+    PyObject *look, *tell, *leave, *settled, *seen, *hidden, *local, *bins, *outputs[2];
     vq_prediction p = {.seen_count = 0};
+    vq_settling settling;
     vq_views arrays = {.count = 0};
     const int8_t *data[MOST_SLICES];
     int numbers[VQ_NUMBERS], channels[MOST_SLICES], level, threads, failed;
-    if (!PyArg_ParseTuple(args, "OOOO!OOiO!iiOO", &look, &tell, &leave, &PyTuple_Type, &seen, &hidden, &local,
-                          &p.local_first, &PyTuple_Type, &bins, &level, &threads, &outputs[0], &outputs[1]) ||
+    if (!PyArg_ParseTuple(args, "OOOOO!OOiO!iiOO", &look, &tell, &leave, &settled, &PyTuple_Type, &seen, &hidden,
+                          &local, &p.local_first, &PyTuple_Type, &bins, &level, &threads, &outputs[0],
+                          &outputs[1]) ||
         (p.leave = vq_layer_of(leave)) == NULL)
         return NULL;
     p.bins = numbers;
@@ -195,6 +199,12 @@ static PyObject *predict(PyObject *module, PyObject *args)
         return end(&arrays, misfit("bins"));
     if (look != Py_None && read_seen(&p, &arrays, look, tell, seen, data, channels) < 0)
         return end(&arrays, -1);
+    if (settled != Py_None) {
+        int height = PyTuple_Check(settled) ? vq_read_settling(&settling, &arrays, settled) : misfit("parts");
+        if (height < 0 || height != p.height || settling.columns != p.width)
+            return end(&arrays, PyErr_Occurred() ? -1 : misfit("slices"));
+        p.settling = &settling;
+    }
     const Py_ssize_t *any = VQ_SHAPE(p.height, p.width, VQ_ANY);
     mean = vq_view_output(&arrays, outputs[0], VQ_S32, "mean", 3, any);
     classes = mean == NULL ? NULL : vq_view_output(&arrays, outputs[1], VQ_S32, "classes", 3, any);
@@ -223,7 +233,7 @@ static PyMethodDef functions[] = {
     {"open_pass", open_pass, METH_VARARGS,
      "open_pass(enter, middle, maps, features, linear, compand, (top, left, step), level, threads, hidden, local)"},
     {"predict", predict, METH_VARARGS,
-     "predict(look, tell, leave, seen, hidden, local, first, bins, level, threads, mean, classes)"},
+     "predict(look, tell, leave, settled, seen, hidden, local, first, bins, level, threads, mean, classes)"},
     {NULL, NULL, 0, NULL},
 };
 

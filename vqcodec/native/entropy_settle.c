@@ -1,46 +1,16 @@
 /* The function settle: indices of a slice -> its latent, and what the slices after it see of it. */
 #include "module.h"
 
-#include <string.h>
+#include "pool.h"
 
-#include "prior.h"
-
-#define LATENT_MAX 131071
-
-enum { MOST_BANDS = 32 };
-
-typedef struct {
-    const int32_t *words, *index; /* (groups, count, size), (pixels, groups) */
-    int groups, count, size;
-} band;
-
-static int32_t clamp(int32_t x)
-{
-    return x < -LATENT_MAX ? -LATENT_MAX : x > LATENT_MAX ? LATENT_MAX : x;
-}
-
-/* Codewords (channels,) of a pixel, group g in channels g, g + G, ...; -1 if an index has none. */
-static int look_up(const band *bands, int count, size_t pixel, int32_t *known)
-{
-    for (const band *b = bands; b < bands + count; known += b->groups * b->size, b++) {
-        const int32_t *index = b->index + pixel * (size_t)b->groups;
-        for (int g = 0; g < b->groups; g++) {
-            if (index[g] < 0 || index[g] >= b->count)
-                return -1;
-            const int32_t *word = b->words + ((size_t)g * (size_t)b->count + (size_t)index[g]) * (size_t)b->size;
-            for (int j = 0; j < b->size; j++)
-                known[j * b->groups + g] = clamp(word[j]);
-        }
-    }
-    return 0;
-}
+enum { PIXELS = 48 };
 
 /* Tuples of words and of indices; the number of channels, or -1 with an exception set. */
 static int read_bands(vq_views *arrays, PyObject *words, PyObject *indices, Py_ssize_t height, Py_ssize_t width,
-                      band *bands)
+                      vq_settled_band *bands)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(words), channels = 0;
-    if (count > MOST_BANDS || PyTuple_GET_SIZE(indices) != count) {
+    if (count > VQ_MOST_BANDS || PyTuple_GET_SIZE(indices) != count) {
         PyErr_SetString(PyExc_ValueError, "indices are not those of as many bands");
         return -1;
     }
@@ -57,73 +27,89 @@ static int read_bands(vq_views *arrays, PyObject *words, PyObject *indices, Py_s
                                    VQ_SHAPE(height, width, own->shape[0]));
         if (index == NULL)
             return -1;
-        bands[i] = (band){own->buf, index->buf, (int)own->shape[0], (int)own->shape[1], (int)own->shape[2]};
+        bands[i] = (vq_settled_band){own->buf, index->buf, (int)own->shape[0], (int)own->shape[1], (int)own->shape[2]};
         channels += own->shape[0] * own->shape[2];
     }
     return (int)channels;
 }
 
+int vq_read_settling(vq_settling *settling, vq_views *arrays, PyObject *parts)
+{
+    PyObject *words, *indices, *objects[4];
+    if (!PyArg_ParseTuple(parts, "O!O!OOOO", &PyTuple_Type, &words, &PyTuple_Type, &indices, &objects[0],
+                          &objects[1], &objects[2], &objects[3]))
+        return -1;
+    Py_buffer *mean = vq_view(arrays, objects[0], VQ_S32, "mean", 3, VQ_SHAPE(VQ_ANY, VQ_ANY, VQ_ANY)), *latent,
+              *compand, *seen;
+    if (mean == NULL)
+        return -1;
+    const Py_ssize_t *shape = mean->shape;
+    int channels = read_bands(arrays, words, indices, shape[0], shape[1], settling->bands);
+    if (channels < 0 || (latent = vq_view_strided(arrays, objects[1], VQ_S32, "latent", 1, 3, shape)) == NULL ||
+        (compand = vq_view(arrays, objects[2], VQ_U8, "compand", 1, VQ_SHAPE(VQ_ANY))) == NULL ||
+        (seen = vq_view_output(arrays, objects[3], VQ_S8, "seen", 3, shape)) == NULL)
+        return -1;
+    settling->count = (int)PyTuple_GET_SIZE(words);
+    if (shape[0] > 1 << 14 || shape[1] > 1 << 14 || shape[2] > 1 << 16 ||
+        (settling->count > 0 && channels != shape[2]) || compand->shape[0] < 1 || compand->shape[0] > 1 << 20) {
+        PyErr_SetString(PyExc_ValueError, "words do not fit the mean");
+        return -1;
+    }
+    settling->channels = (int)shape[2];
+    settling->columns = (int)shape[1];
+    settling->mean = mean->buf;
+    settling->latent = latent->buf;
+    settling->row = latent->strides[0];
+    settling->column = latent->strides[1];
+    settling->compand = (vq_compand){compand->buf, (uint32_t)compand->shape[0]};
+    settling->seen = seen->buf;
+    return (int)shape[0];
+}
+
+typedef struct {
+    const vq_settling *settling;
+    int pixels;
+    _Atomic int result;
+} run;
+
+static void part(void *context, int number)
+{
+    run *run = context;
+    int first = number * PIXELS, rest = run->pixels - first;
+    int result = vq_settle(run->settling, first, rest < PIXELS ? rest : PIXELS);
+    if (result < 0)
+        run->result = result;
+}
+
 static PyObject *settle(PyObject *module, PyObject *args)
 {
     (void)module;
-    PyObject *words, *indices, *objects[4];
+    PyObject *parts;
     vq_views arrays = {.count = 0};
-    band bands[MOST_BANDS];
-    int result = -1;
-    if (!PyArg_ParseTuple(args, "O!O!OOOO", &PyTuple_Type, &words, &PyTuple_Type, &indices, &objects[0],
-                          &objects[1], &objects[2], &objects[3]))
+    vq_settling settling;
+    int threads, height;
+    run run = {.settling = &settling, .result = -1};
+    if (!PyArg_ParseTuple(args, "O!i", &PyTuple_Type, &parts, &threads))
         return NULL;
-    Py_buffer *mean = vq_view(&arrays, objects[0], VQ_S32, "mean", 3, VQ_SHAPE(VQ_ANY, VQ_ANY, VQ_ANY)), *latent,
-              *compand, *seen;
-    if (mean == NULL)
-        goto done;
-    const Py_ssize_t *shape = mean->shape;
-    int channels = read_bands(&arrays, words, indices, shape[0], shape[1], bands);
-    if (channels < 0)
-        goto done;
-    int count = (int)PyTuple_GET_SIZE(words);
-    if ((latent = vq_view_strided(&arrays, objects[1], VQ_S32, "latent", 1, 3, shape)) == NULL ||
-        (compand = vq_view(&arrays, objects[2], VQ_U8, "compand", 1, VQ_SHAPE(VQ_ANY))) == NULL ||
-        (seen = vq_view_output(&arrays, objects[3], VQ_S8, "seen", 3, shape)) == NULL)
-        goto done;
-    if (shape[2] > 1 << 16 || (count > 0 && channels != shape[2]) || compand->shape[0] < 1 ||
-        compand->shape[0] > 1 << 20) {
-        PyErr_SetString(PyExc_ValueError, "words do not fit the mean");
-        goto done;
+    if ((height = vq_read_settling(&settling, &arrays, parts)) >= 0) {
+        run.pixels = height * settling.columns;
+        run.result = 0;
+        Py_BEGIN_ALLOW_THREADS
+        vq_pool_run(threads, (run.pixels + PIXELS - 1) / PIXELS, part, &run);
+        Py_END_ALLOW_THREADS
+        if (run.result == -2)
+            PyErr_SetString(PyExc_IndexError, "an index is out of range");
+        else if (run.result < 0)
+            PyErr_NoMemory();
     }
-    int32_t *known = PyMem_Calloc((size_t)shape[2] + 1, sizeof *known);
-    if (known == NULL) {
-        PyErr_NoMemory();
-        goto done;
-    }
-    vq_compand table = {compand->buf, (uint32_t)compand->shape[0]};
-    Py_BEGIN_ALLOW_THREADS
-    const int32_t *from = mean->buf;
-    int8_t *out = seen->buf;
-    result = 0;
-    for (Py_ssize_t y = 0; result == 0 && y < shape[0]; y++)
-        for (Py_ssize_t x = 0; result == 0 && x < shape[1]; x++) {
-            int32_t *to = (int32_t *)((char *)latent->buf + y * latent->strides[0] + x * latent->strides[1]);
-            result = look_up(bands, count, (size_t)(y * shape[1] + x), known);
-            for (Py_ssize_t c = 0; c < shape[2]; c++) {
-                int64_t sum = (int64_t)*from++ + known[c];
-                to[c] = clamp(sum < -VQ_INTEGER_MAX ? -VQ_INTEGER_MAX : sum > VQ_INTEGER_MAX ? VQ_INTEGER_MAX : (int32_t)sum);
-                *out++ = vq_companded(&table, known[c]);
-            }
-        }
-    Py_END_ALLOW_THREADS
-    PyMem_Free(known);
-    if (result < 0)
-        PyErr_SetString(PyExc_IndexError, "an index is out of range");
-done:
     vq_views_end(&arrays);
-    return result < 0 ? NULL : Py_NewRef(Py_None);
+    return run.result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyMethodDef functions[] = {
     {"settle", settle, METH_VARARGS,
-     "settle(words, indices, mean, latent, compand, seen): tuples of int32 (groups, count, size) and (h, w, groups), "
-     "both empty for codewords of 0; int32 (h, w, C) twice; uint8 (n,); int8 (h, w, C)."},
+     "settle((words, indices, mean, latent, compand, seen), threads): tuples of int32 (groups, count, size) and "
+     "(h, w, groups), both empty for codewords of 0; int32 (h, w, C) twice; uint8 (n,); int8 (h, w, C)."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -10,7 +10,7 @@
 #define MIDDLE 128 /* what stands for 0 in a signed input that is moved to u8 */
 
 /* AVX2 adds products of bytes in 16 bits, too few for weights of 127; all others are twice as fast with bytes. */
-static vq_dot best_dot(void)
+vq_dot vq_layer_dot(void)
 {
     return vq_isa_now() == VQ_AVX2 ? VQ_DOT16 : VQ_DOT8;
 }
@@ -96,7 +96,7 @@ const void *vq_layer_packed(vq_layer *layer, vq_dot dot)
 
 int vq_map_start(vq_map *map, const vq_layer *layer, int height, int width)
 {
-    map->dot = best_dot();
+    map->dot = vq_layer_dot();
     map->height = height;
     map->width = width;
     map->border = layer->kernel / 2;
@@ -115,12 +115,12 @@ int vq_map_start(vq_map *map, const vq_layer *layer, int height, int width)
     return 0;
 }
 
-void vq_map_row(vq_map *map, int y, int channel, int count, int is_signed, const void *from)
+void vq_fill(vq_dot dot, void *in, size_t pixel, int channel, int count, int is_signed, const void *from, int pixels)
 {
     const uint8_t *source = from;
-    uint8_t *to = map->data + (size_t)(y + map->border) * map->row + (size_t)map->border * map->pixel;
-    for (int x = 0; x < map->width; x++, to += map->pixel, source += count) {
-        if (map->dot == VQ_DOT16) {
+    uint8_t *to = in;
+    for (int x = 0; x < pixels; x++, to += pixel, source += count) {
+        if (dot == VQ_DOT16) {
             int16_t *wide = (int16_t *)to + channel;
             for (int c = 0; c < count; c++)
                 wide[c] = is_signed ? (int16_t)(int8_t)source[c] : (int16_t)source[c];
@@ -131,6 +131,12 @@ void vq_map_row(vq_map *map, int y, int channel, int count, int is_signed, const
             memcpy(to + channel, source, (size_t)count);
         }
     }
+}
+
+void vq_map_row(vq_map *map, int y, int channel, int count, int is_signed, const void *from)
+{
+    uint8_t *to = map->data + (size_t)(y + map->border) * map->row + (size_t)map->border * map->pixel;
+    vq_fill(map->dot, to, map->pixel, channel, count, is_signed, from, map->width);
 }
 
 void vq_map_all(vq_map *map, int channel, int count, int is_signed, const void *from)

@@ -44,8 +44,36 @@ typedef struct {
 int vq_layer_start(vq_layer *layer, const int8_t *weights, const int32_t *bias, const int32_t *multiplier,
                    const uint8_t *shift);
 void vq_layer_free(vq_layer *layer);
+/* What products run on here. */
+vq_dot vq_layer_dot(void);
 /* The weights in the order of the products; null where memory is short. */
 const void *vq_layer_packed(vq_layer *layer, vq_dot dot);
+
+/* A layer at a level, ready to compute; threads may share it. */
+typedef struct {
+    const vq_layer *layer;
+    vq_dot dot;
+    const char *packed;
+    size_t block, pixel;        /* bytes of the weights of VQ_OUTPUTS outputs, and of a pixel of the inputs */
+    int32_t *base, *multiplier; /* (outputs,) */
+    int64_t *add, *less, *shift;
+} vq_plan;
+
+enum { VQ_PLAN_PIXELS = 48, VQ_PLAN_OUTPUTS = 64 }; /* at a time: sums and weights stay in the inner caches */
+
+/* 0, or -1 where memory is short; to be freed in any case. */
+int vq_plan_start(vq_plan *plan, vq_layer *layer, int level);
+void vq_plan_free(vq_plan *plan);
+/* Outputs from `first` on, at most VQ_PLAN_OUTPUTS, of at most VQ_PLAN_PIXELS pixels; rows as of `vq_conv_row`, `out`
+   the first of these pixels' outputs. */
+void vq_plan_some(const vq_plan *plan, const void *const *rows, int step, int first, int pixels, vq_finish finish,
+                  void *out);
+/* All outputs of a 1x1 layer. */
+void vq_plan_all(const vq_plan *plan, const void *in, int pixels, vq_finish finish, void *out);
+
+/* Inputs of some pixels, plan->pixel bytes each: set `count` channels, from `channel` on, by s8 or u8 (pixels,
+   count). */
+void vq_fill(vq_dot dot, void *in, size_t pixel, int channel, int count, int is_signed, const void *from, int pixels);
 
 /* An empty map for a layer; 0 or -1. */
 int vq_map_start(vq_map *map, const vq_layer *layer, int height, int width);

@@ -3,6 +3,7 @@
 #define VQ_MODULE_H
 
 #include "layer.h"
+#include "settle.h"
 #include "tables.h"
 #include "views.h"
 
@@ -17,5 +18,8 @@ int vq_add_search(PyObject *module);
 /* What an object of the type Tables, or Layer, holds; null with TypeError set for any other. */
 vq_tables *vq_tables_of(PyObject *object);
 vq_layer *vq_layer_of(PyObject *object);
+
+/* What a tuple (words, indices, mean, latent, compand, seen) is; the height, or -1 with an exception set. */
+int vq_read_settling(vq_settling *settling, vq_views *arrays, PyObject *parts);
 
 #endif

@@ -1,7 +1,10 @@
 #include "prior.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "isa.h"
+#include "pool.h"
 
 static const vq_grid EVERYWHERE = {0, 0, 1};
 
@@ -57,101 +60,122 @@ static const int32_t *at(const vq_phase *phase, int y, int x)
     return (const int32_t *)(phase->data + y * phase->row + x * phase->column);
 }
 
-/* Linear mean from 3x3 neighbourhoods, in steps of 1/128. */
-static void interpolate(const vq_opening *opening, vq_grid grid, int32_t *local)
+typedef struct {
+    const vq_opening *opening;
+    vq_grid grid;
+    vq_map *map;
+    int32_t *local;        /* null where there is none */
+    const int32_t *linear; /* (maps, 3, 3, local_channels) */
+    atomic_int failed;
+} opening_run;
+
+static const int64_t POSITIVE = (int64_t)1 << 40;
+
+VQ_INLINE void add_products(int64_t *restrict sum, const int32_t *restrict weight, const int32_t *restrict value,
+                            int channels)
 {
-    int channels = opening->local_channels;
-    for (int y = grid.top; y < opening->height; y += grid.step)
-        for (int x = grid.left; x < opening->width; x += grid.step, local += channels)
-            for (int c = 0; c < channels; c++) {
-                const int16_t *weight = opening->linear + c * opening->maps * 9;
-                int64_t sum = 64 + ((int64_t)1 << 40);
-                for (int map = 0; map < opening->maps; map++)
-                    for (int i = 0; i < 3; i++)
-                        for (int j = 0; j < 3; j++, weight++) {
-                            int u = y + i - 1, v = x + j - 1;
-                            if (u >= 0 && u < opening->height && v >= 0 && v < opening->width)
-                                sum += (int64_t)*weight * at(&opening->phases[map], u, v)[c];
-                        }
-                local[c] = (int32_t)((sum >> 7) - ((int64_t)1 << 33));
-            }
+    for (int c = 0; c < channels; c++)
+        sum[c] += (int64_t)weight[c] * value[c];
+}
+
+/* Linear mean of a row from 3x3 neighbourhoods, in steps of 1/128. */
+VQ_INLINE void interpolate(const opening_run *run, int y, int64_t *restrict sum)
+{
+    const vq_opening *opening = run->opening;
+    const int channels = opening->local_channels, step = run->grid.step;
+    int columns = (opening->width - run->grid.left + step - 1) / step;
+    int32_t *restrict local = run->local + (size_t)((y - run->grid.top) / step) * (size_t)columns * (size_t)channels;
+    for (int x = run->grid.left; x < opening->width; x += step, local += channels) {
+        const int32_t *weight = run->linear;
+        for (int c = 0; c < channels; c++)
+            sum[c] = POSITIVE + 64;
+        for (int map = 0; map < opening->maps; map++)
+            for (int i = 0; i < 3; i++)
+                for (int j = 0; j < 3; j++, weight += channels) {
+                    int u = y + i - 1, v = x + j - 1;
+                    if (u >= 0 && u < opening->height && v >= 0 && v < opening->width)
+                        add_products(sum, weight, at(&opening->phases[map], u, v), channels);
+                }
+        for (int c = 0; c < channels; c++)
+            local[c] = (int32_t)((int64_t)((uint64_t)sum[c] >> 7) - (POSITIVE >> 7));
+    }
+}
+
+static void interpolate_portable(const opening_run *run, int y, int64_t *sum)
+{
+    interpolate(run, y, sum);
+}
+
+#ifdef VQ_X86
+VQ_TARGET_AVX2 static void interpolate_avx2(const opening_run *run, int y, int64_t *sum)
+{
+    interpolate(run, y, sum);
+}
+#endif
+
+/* What a row of the inputs is, and the linear mean of it. */
+static void open_row(void *context, int y)
+{
+    opening_run *run = context;
+    const vq_opening *opening = run->opening;
+    size_t width = (size_t)opening->width, seen = (size_t)opening->seen;
+    int64_t *sum = malloc((size_t)opening->local_channels * sizeof *sum + width * seen + 1);
+    if (sum == NULL) {
+        run->failed = 1;
+        return;
+    }
+    int8_t *companded = (int8_t *)(sum + opening->local_channels);
+    for (int m = 0; m < opening->maps; m++) {
+        int8_t *to = companded;
+        for (int x = 0; x < opening->width; x++) {
+            const int32_t *from = at(&opening->phases[m], y, x);
+            for (size_t c = 0; c < seen; c++)
+                *to++ = vq_companded(&opening->compand, from[c]);
+        }
+        vq_map_row(run->map, y, m * opening->seen, opening->seen, 1, companded);
+    }
+    vq_map_row(run->map, y, opening->maps * opening->seen, opening->feature_channels, 0,
+               opening->features + (size_t)y * width * (size_t)opening->feature_channels);
+    if (run->local != NULL && y >= run->grid.top && (y - run->grid.top) % run->grid.step == 0) {
+#ifdef VQ_X86
+        if (vq_isa_now() != VQ_PORTABLE)
+            interpolate_avx2(run, y, sum);
+        else
+#endif
+            interpolate_portable(run, y, sum);
+    }
+    free(sum);
+}
+
+/* (local_channels, maps, 3, 3) -> (maps, 3, 3, local_channels), wider; null where memory is short. */
+static int32_t *channels_last(const vq_opening *opening)
+{
+    size_t channels = (size_t)opening->local_channels, taps = (size_t)opening->maps * 9;
+    int32_t *linear = malloc(channels * taps * sizeof *linear + 1);
+    for (size_t c = 0; linear != NULL && c < channels; c++)
+        for (size_t tap = 0; tap < taps; tap++)
+            linear[tap * channels + c] = opening->linear[c * taps + tap];
+    return linear;
 }
 
 int vq_prior_open(const vq_opening *opening, vq_grid grid, int level, int threads, uint8_t *hidden, int32_t *local)
 {
-    int height = opening->height, width = opening->width, seen = opening->seen;
+    int height = opening->height, width = opening->width;
     int rows = (height - grid.top + grid.step - 1) / grid.step;
     int columns = (width - grid.left + grid.step - 1) / grid.step;
-    size_t pixels = (size_t)rows * (size_t)columns;
-    uint8_t *entered = malloc(pixels * (size_t)opening->enter->outputs + 1);
-    int8_t *companded = malloc((size_t)width * (size_t)seen + 1);
+    uint8_t *entered = malloc((size_t)rows * (size_t)columns * (size_t)opening->enter->outputs + 1);
+    int32_t *linear = channels_last(opening);
     vq_map map = {.data = NULL};
-    int failed = entered == NULL || companded == NULL || vq_map_start(&map, opening->enter, height, width) < 0;
+    opening_run run = {.opening = opening, .grid = grid, .map = &map, .linear = linear};
+    run.local = opening->local_channels > 0 ? local : NULL;
+    int failed = entered == NULL || linear == NULL || vq_map_start(&map, opening->enter, height, width) < 0;
     if (!failed) {
-        for (int m = 0; m < opening->maps; m++)
-            for (int y = 0; y < height; y++) {
-                int8_t *to = companded;
-                for (int x = 0; x < width; x++) {
-                    const int32_t *from = at(&opening->phases[m], y, x);
-                    for (int c = 0; c < seen; c++)
-                        *to++ = vq_companded(&opening->compand, from[c]);
-                }
-                vq_map_row(&map, y, m * seen, seen, 1, companded);
-            }
-        vq_map_all(&map, opening->maps * seen, opening->feature_channels, 0, opening->features);
-        failed = vq_layer_run(opening->enter, &map, grid, level, VQ_BYTES, entered, threads) < 0 ||
+        vq_pool_run(threads, height, open_row, &run);
+        failed = run.failed || vq_layer_run(opening->enter, &map, grid, level, VQ_BYTES, entered, threads) < 0 ||
                  run_on_bytes(opening->middle, entered, rows, columns, level, VQ_BYTES, hidden, threads) < 0;
-        if (opening->linear != NULL)
-            interpolate(opening, grid, local);
     }
     vq_map_free(&map);
-    free(companded);
+    free(linear);
     free(entered);
-    return failed ? -1 : 0;
-}
-
-/* Let the hidden units know what the slices before gave. */
-static int update(const vq_prediction *p, int level, int threads, uint8_t *hidden)
-{
-    vq_map map;
-    uint8_t *looked = malloc((size_t)p->height * (size_t)p->width * (size_t)p->look->outputs + 1);
-    if (looked == NULL || vq_map_start(&map, p->look, p->height, p->width) < 0) {
-        free(looked);
-        return -1;
-    }
-    int channel = 0;
-    for (int i = 0; i < p->seen_count; channel += p->seen_channels[i++])
-        vq_map_all(&map, channel, p->seen_channels[i], 1, p->seen[i]);
-    vq_map_all(&map, channel, p->tell->outputs, 0, hidden);
-    int failed = vq_layer_run(p->look, &map, EVERYWHERE, level, VQ_BYTES, looked, threads) < 0 ||
-                 run_on_bytes(p->tell, looked, p->height, p->width, level, VQ_ADD_BYTES, hidden, threads) < 0;
-    vq_map_free(&map);
-    free(looked);
-    return failed ? -1 : 0;
-}
-
-int vq_prior_predict(const vq_prediction *p, int level, int threads, uint8_t *hidden, int32_t *mean,
-                     int32_t *classes)
-{
-    size_t pixels = (size_t)p->height * (size_t)p->width, channels = (size_t)p->channels;
-    int32_t *left = malloc(pixels * (size_t)p->leave->outputs * sizeof *left + 1);
-    int failed = left == NULL || (p->look != NULL && update(p, level, threads, hidden) < 0) ||
-                 run_on_bytes(p->leave, hidden, p->height, p->width, level, VQ_INTEGERS, left, threads) < 0;
-    const int32_t *out = left;
-    int near = p->local == NULL ? 0 : p->local_width - p->local_first;
-    near = near < 0 ? 0 : near < p->channels ? near : p->channels;
-    for (size_t i = 0; !failed && i < pixels; i++, mean += channels, classes += p->groups) {
-        memcpy(mean, out, channels * sizeof *mean);
-        for (int c = 0; c < near; c++)
-            mean[c] += p->local[i * (size_t)p->local_width + (size_t)(p->local_first + c)];
-        out += channels;
-        memset(classes, 0, (size_t)p->groups * sizeof *classes);
-        for (int n = 0; n < p->numbers; n++)
-            for (int g = 0; g < p->groups; g++, out++) {
-                int32_t number = *out < 0 ? 0 : *out < p->bins[n] ? *out : p->bins[n] - 1;
-                classes[g] = classes[g] * p->bins[n] + number;
-            }
-    }
-    free(left);
     return failed ? -1 : 0;
 }

@@ -3,21 +3,9 @@
 #define VQ_PRIOR_H
 
 #include "layer.h"
+#include "settle.h"
 
 enum { VQ_MAPS = 3 }; /* most phases that a pass looks at */
-
-/* 16 asinh(y / 128) by table, of numbers 0..length-1; larger ones count as the largest. */
-typedef struct {
-    const uint8_t *values;
-    uint32_t length;
-} vq_compand;
-
-static inline int8_t vq_companded(const vq_compand *compand, int32_t y)
-{
-    uint32_t size = y < 0 ? 0u - (uint32_t)y : (uint32_t)y;
-    int value = compand->values[size < compand->length ? size : compand->length - 1];
-    return (int8_t)(y < 0 ? -value : value);
-}
 
 /* z (height, width, inputs of the first layer) -> features (2 height, 2 width, outputs of the third). */
 int vq_prior_hyper(vq_layer *const layers[3], const int8_t *z, int height, int width, int level, int threads,
@@ -53,8 +41,11 @@ typedef struct {
     const int *bins;
     const int32_t *local; /* (height, width, local_width), or null; channels from local_first on are the slice's */
     int local_width, local_first;
+    const vq_settling *settling; /* of the slice before, whose codewords are the last that are seen; or null */
 } vq_prediction;
 
+/* Settles the slice before, updates the hidden units, and predicts; 0, -1 where memory is short, -2 if an index of the
+   slice before has no codeword. */
 int vq_prior_predict(const vq_prediction *prediction, int level, int threads, uint8_t *hidden, int32_t *mean,
                      int32_t *classes);
 

@@ -4,7 +4,7 @@
 
 #include "arrays.h"
 
-enum { VQ_MOST_VIEWS = 80 };
+enum { VQ_MOST_VIEWS = 128 };
 
 /* What is held, and let go of at the end of the call. Starts as {.count = 0}. */
 typedef struct {
