@@ -67,7 +67,7 @@ def test_a_band_that_was_not_used_before_reads_what_another_wrote(name):
 
 def test_bands_follow_one_another_and_have_tables_of_their_codewords():
     words = [np.arange(6).reshape(1, 3, 2), np.arange(6).reshape(2, 3, 1), np.arange(12).reshape(2, 3, 2)]
-    arrays = {f"y.words.{i}": own.astype(np.int16) for i, own in enumerate(words)}
+    arrays: dict[str, np.ndarray] = {f"y.words.{i}": own.astype(np.int16) for i, own in enumerate(words)}
     arrays |= {f"y.tables.{i}": ROWS[: len(own)] for i, own in enumerate(words)}
     arrays |= {"z.words.0": words[0], "powers": make_powers()}
     bands = read_bands(arrays, "y", (3,))

@@ -36,7 +36,7 @@ def golden(name):
     """(segments, latent) of each tile of a golden file, and its level."""
     container = parse((GOLDEN / f"{name}.vqc").read_bytes())
     latent, tile = np.load(GOLDEN / f"{name}.latent.npy"), container.header.tile
-    parts = [latent[place] for place in tiles(*latent.shape[:2], tile)]
+    parts = [latent[place] for place in tiles(latent.shape[0], latent.shape[1], tile)]
     return list(zip(container.segments, parts, strict=True)), container.header.level
 
 
