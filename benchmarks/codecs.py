@@ -14,7 +14,7 @@ from benchmarks.anchors import ANCHORS, Pixels
 from benchmarks.processes import installed
 from vqcodec.compress import dial
 from vqcodec.image.picture import pixels_of
-from vqcodec.types import EFFORT_MAX
+from vqcodec.types import EFFORT_MAX, TUNES
 
 
 class Codec(Protocol):
@@ -50,6 +50,7 @@ class Codec(Protocol):
 
 
 VQCODEC = "vqcodec"
+PSNR_TUNE = f"{VQCODEC}-psnr"
 
 
 class VqCodec:
@@ -58,6 +59,7 @@ class VqCodec:
     Args:
         model: name of installed weights, or a path to a weights file.
         tile: tile size of the files, 0 for one tile.
+        tune: what pictures are coded for, part of the name where it is not the default.
         effort: the encoder's effort, part of the name where it is not 1.
         realism: what decoding mixes, part of the name where it is not 0; the files are the same.
     """
@@ -68,14 +70,22 @@ class VqCodec:
         self,
         model: str = "default",
         *,
+        tune: str = TUNES[0],
         tile: int = 1024,
         device: str = "cpu",
         effort: int = 1,
         realism: float = 0,
     ) -> None:
         self.codec = vqcodec.load(model, device=device)
-        self.name = VQCODEC + (f"-e{effort}" if effort != 1 else "") + (f"-r{realism:g}" if realism else "")
-        self.settings: dict[str, Any] = {"metadata": "none", "tile": tile, "device": device, "effort": effort}
+        parts = {tune: tune != TUNES[0], f"e{effort}": effort != 1, f"r{realism:g}": realism != 0}
+        self.name = "-".join([VQCODEC, *(part for part, told in parts.items() if told)])
+        self.settings: dict[str, Any] = {
+            "metadata": "none",
+            "tune": tune,
+            "tile": tile,
+            "device": device,
+            "effort": effort,
+        }
         # Another strength is another dial, whose results must not be taken for this one's.
         self.settings["dial"] = dial.STRENGTH
         if realism:
@@ -94,8 +104,8 @@ class VqCodec:
         }
 
     def encode(self, pixels: Pixels, quality: float) -> bytes:
-        tile, effort = self.settings["tile"], self.settings["effort"]
-        return self.codec.compress(pixels, quality=quality, tile=tile, metadata="none", effort=effort)
+        asked = {option: self.settings[option] for option in ("metadata", "tune", "tile", "effort")}
+        return self.codec.compress(pixels, quality=quality, **asked)
 
     def decode(self, data: bytes) -> Pixels:
         picture = self.codec.decompress(
@@ -106,12 +116,13 @@ class VqCodec:
 
 _ANCHORS: dict[str, Codec] = {codec.name: codec for codec in ANCHORS}
 
-DEFAULT_NAMES = (*_ANCHORS, VQCODEC)
+DEFAULT_NAMES = (*_ANCHORS, VQCODEC, PSNR_TUNE)
 REALISMS = (0.5, 1.0)
 ONE_FILE = (VQCODEC, *(f"{VQCODEC}-r{realism:g}" for realism in REALISMS))
 """Decoders of the same file."""
 _OPTIONS: dict[str, dict[str, Any]] = {
     VQCODEC: {},
+    PSNR_TUNE: {"tune": "psnr"},
     **{f"{VQCODEC}-e{effort}": {"effort": effort} for effort in range(2, EFFORT_MAX + 1)},
     **{f"{VQCODEC}-r{realism:g}": {"realism": realism} for realism in REALISMS},
 }

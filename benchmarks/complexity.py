@@ -20,8 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vqcodec.entropy.coding_order import PASSES
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.blocks import LEVEL_KNOTS
 from vqcodec.model.config import ModelConfig
+from vqcodec.model.dial import LEVEL_KNOTS
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.tiling import BLOCK
 from vqcodec.weights.checkpoint import REALISM, load_weights

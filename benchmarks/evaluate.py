@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from vqcodec.model.vqvae import VQVAE, lambda_of_level
+from vqcodec.model.dial import lambda_of_level
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import find_images
 from vqcodec.training.reports import CodebookUse
 from vqcodec.training.state import load_state

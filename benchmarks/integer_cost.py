@@ -33,7 +33,8 @@ from vqcodec.compress.feedback import to_tensor
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.errors import VQCodecError
 from vqcodec.metrics.rate_distortion import mse, psnr
-from vqcodec.model.vqvae import VQVAE, lambda_of_level
+from vqcodec.model.dial import lambda_of_level
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.tiling import whole
 from vqcodec.training.data import find_images
 from vqcodec.training.export import export_prior

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vqcodec.batch.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job
-from vqcodec.types import EFFORT_MAX, ImageInfo, Limits
+from vqcodec.types import EFFORT_MAX, TUNES, ImageInfo, Limits
 from vqcodec.weights.zoo import DEFAULT_MODEL
 from vqcodec_cli import options
 from vqcodec_cli.convert import Conversion
@@ -50,6 +50,13 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     type=click.FloatRange(min=0, min_open=True),
     metavar="DB",
     help="Lowest quality with at least this PSNR.",
+)
+@click.option(
+    "--tune",
+    type=click.Choice(TUNES),
+    default=TUNES[0],
+    show_default=True,
+    help="What to code for: what people see, or squared error.",
 )
 @click.option(
     "--tile",

@@ -54,6 +54,12 @@ class FakeModel:
     decoder_id = bytes(range(8, 16))
     realism_id = b""
 
+    def __init__(self, model: FakeModel | None = None, tune: str = "eyes") -> None:
+        self.tune: str = tune if model is None else model.tune
+
+    def tuned(self, tune: str) -> FakeModel:
+        return FakeModel(tune=tune)
+
     @property
     def model(self) -> FakeModel:
         return self

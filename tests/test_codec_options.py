@@ -22,6 +22,7 @@ class Watched(FakeModel):
     """A model that keeps what it was called with."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.encoded: list[dict[str, Any]] = []
         self.decoded: list[dict[str, Any]] = []
 

@@ -6,6 +6,7 @@ All that the default model has is here too: bands of three sizes, both context n
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,10 +94,10 @@ def settings(**changes: object) -> TrainConfig:
     return TrainConfig(**(values | changes))  # type: ignore[arg-type]
 
 
-def tiny_model(steps: int = 12) -> VQVAE:
+def tiny_model(steps: int = 12, config: ModelConfig = TINY) -> VQVAE:
     """A model after the Lloyd start and a few steps, half of them on the integer grids."""
-    trainer = Trainer(settings(steps=steps))
-    crops = Crops(pictures(), seed=0)
+    trainer = Trainer(settings(steps=steps, model=config))
+    crops = Crops(pictures(), seed=0, tunes=config.tunes)
     trainer.start(crops)
     for step in range(steps):
         trainer.model.set_exact(step >= steps // 2)
@@ -105,16 +106,28 @@ def tiny_model(steps: int = 12) -> VQVAE:
     return trainer.model.eval()
 
 
+def two_tunes() -> VQVAE:
+    """A model with two tunes, whose tables over the dial have nothing to do with each other."""
+    model = tiny_model(4, replace(TINY, tunes=2))
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(("level_bias", "modulation.table", "log_gain")):
+                parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
 def write_tiny(path: Path, model: VQVAE | None = None) -> tuple[bytes, bytes]:
     """Export a tiny model to a weights file; returns bitstream_id and decoder_id."""
     model = tiny_model() if model is None else model
-    arrays = export(model, Crops(pictures(), seed=1), batches=8, side=64)
+    crops = Crops(pictures(), seed=1, tunes=model.config.tunes)
+    arrays = export(model, crops, batches=8, side=64)
     return save_weights(path, model.config, tiny_integers(model), arrays, {"name": "tiny"})
 
 
 def tiny_integers(model: VQVAE) -> Arrays:
     """Its transforms as a weights file has them."""
-    return quantise(model, some_batches(pictures(), 64))
+    return quantise(model, some_batches(pictures(), 64, model.config.tunes))
 
 
 @torch.no_grad()

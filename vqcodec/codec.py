@@ -9,6 +9,7 @@ The two lines are `vqcodec.compress.picture_encoder` and `vqcodec.decompress.pic
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -29,7 +30,7 @@ from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
 from vqcodec.probing import describe
-from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits, Region, TileProgress
+from vqcodec.types import DEFAULT_LIMITS, TUNES, ImageInfo, Limits, Region, TileProgress
 
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
@@ -46,8 +47,10 @@ class Codec:
     """A loaded model. Immutable, so one instance may compress and decompress in several threads at once."""
 
     def __init__(self, encoder: TileEncoder, decoder: TileDecoder) -> None:
-        """The two halves of one model."""
+        """The two halves of one model at one tune."""
         self.encoder, self.decoder = encoder, decoder
+        self._others: dict[str, Codec] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, model: LoadedModel) -> Codec:
@@ -56,6 +59,22 @@ class Codec:
         from vqcodec.decompress.tile_decoder import TileDecoder  # noqa: PLC0415
 
         return cls(TileEncoder(model), TileDecoder(model))
+
+    def tuned(self, tune: str) -> Codec:
+        """The same model at a tune, "eyes" or "psnr"; built when it is first asked for.
+
+        Raises:
+            ValueError: another tune.
+        """
+        if tune not in TUNES:
+            raise ValueError(f"tune must be {' or '.join(TUNES)}, not {tune!r}")
+        if tune == self.tune:
+            return self
+        with self._lock:
+            if tune not in self._others:
+                model = self.model.tuned(tune)
+                self._others[tune] = Codec(type(self.encoder)(model), type(self.decoder)(model))
+            return self._others[tune]
 
     @property
     def model(self) -> LoadedModel:
@@ -66,6 +85,11 @@ class Codec:
     def name(self) -> str:
         """Name of the model."""
         return self.model.name
+
+    @property
+    def tune(self) -> str:
+        """What it codes for unless told otherwise; it decodes files of either tune."""
+        return self.model.tune
 
     @property
     def bitstream_id(self) -> str:
@@ -115,6 +139,7 @@ class Codec:
         bpp: float | None = None,
         target_size: int | None = None,
         psnr: float | None = None,
+        tune: str | None = None,
         tile: int = DEFAULT_TILE,
         metadata: str | Iterable[str] = "all",
         limits: Limits = DEFAULT_LIMITS,
@@ -132,6 +157,8 @@ class Codec:
             bpp: the highest quality whose whole file has at most this many bits per pixel.
             target_size: the same for this many bytes.
             psnr: the lowest quality whose PSNR (dB, 8-bit RGB) is at least this.
+            tune: "eyes" (unless given) or "psnr", what the picture is coded for: what people see, or squared
+                error. Models with one tune only write it down.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
             metadata, limits, strip_gps: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches for a file that is better for its size: for 3 to 10
@@ -152,6 +179,7 @@ class Codec:
             bpp=bpp,
             target_size=target_size,
             psnr=psnr,
+            tune=tune,
             tile=tile,
             metadata=metadata,
             limits=limits,
@@ -170,6 +198,7 @@ class Codec:
         bpp: float | None = None,
         target_size: int | None = None,
         psnr: float | None = None,
+        tune: str | None = None,
         tile: int = DEFAULT_TILE,
         metadata: str | Iterable[str] = "all",
         limits: Limits = DEFAULT_LIMITS,
@@ -188,7 +217,8 @@ class Codec:
         picture = ready.picture
         if label:
             ready = replace(ready, chunks=(*labels(self.model), *ready.chunks))
-        coding = PictureEncoder(self.encoder, self.decoder, ready, tile, effort, progress)
+        tuned = self if tune is None else self.tuned(tune)
+        coding = PictureEncoder(tuned.encoder, tuned.decoder, ready, tile, effort, progress)
         if bpp is not None:
             target_size = int(bpp * picture.width * picture.height / 8)
         if target_size is not None:
@@ -243,7 +273,7 @@ class Codec:
             ValueError: bad `metadata`, `realism` or `preview`, or `region` is not within the picture.
         """
         return decode(
-            self.decoder,
+            self._decoder_of,
             data,
             metadata=metadata,
             allow_partial=allow_partial,
@@ -287,7 +317,7 @@ class Codec:
     def transcode(self, src: Source, kind: str, **options: Any) -> tuple[bytes, ImageInfo]:
         """Decompress to a picture file of Pillow format `kind`, in memory; `options` as for `decompress`."""
         start = time.perf_counter()
-        found = decode(self.decoder, src, **options)
+        found = decode(self._decoder_of, src, **options)
         encoded, more = encode_image(found.image, kind)
         seconds = time.perf_counter() - start
         notes = (*found.notes, *more)
@@ -317,6 +347,9 @@ class Codec:
         return self.decoder.decode(
             segments, width=width, height=height, level=level, tile=tile, realism=checked_realism(realism)
         )
+
+    def _decoder_of(self, tune: str) -> TileDecoder:
+        return self.tuned(tune).decoder
 
 
 def _refuse_same(src: Any, dst: PathLike) -> None:

@@ -68,6 +68,7 @@ def describe(front: Probe, file_bytes: int, model: str | None = None, **more: An
         metadata={chunk.type: len(chunk.data) for chunk in front.chunks},
         level=header.level,
         tile=header.tile,
+        tune=header.tune,
         version=f"{header.major}.{header.minor}",
         complete=parsed.complete if parsed else file_bytes >= front.file_bytes,
         preview_bytes=() if parsed else front.layer_ends,

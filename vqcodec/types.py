@@ -16,7 +16,8 @@ LEVEL_MAX = 252
 EFFORT_MAX = 9
 """The encoder's longest search; 1 is none."""
 
-"""What the transforms may be asked to run in."""
+TUNES = ("eyes", "psnr")
+"""What a picture is coded for: what people see (by SSIMULACRA2, in training), or squared error."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Header:
     major: int = 1
     minor: int = 0
     ignorable: int = 0
+    tune: str = TUNES[0]
 
     @property
     def quality(self) -> float:
@@ -92,6 +94,7 @@ class ImageInfo:
     complete: bool = True
     notes: tuple[str, ...] = ()
     preview_bytes: tuple[int, ...] = ()
+    tune: str = TUNES[0]
 
     @property
     def bpp(self) -> float:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from benchmarks.evaluate import evaluate
 from tests.tiny import picture
-from vqcodec.model.vqvae import LAMBDA_MAX, LAMBDA_MIN, VQVAE
+from vqcodec.model.dial import LAMBDA_MAX, LAMBDA_MIN
+from vqcodec.model.vqvae import VQVAE
 
 
 def model_with_errors(change: float, bits: tuple[float, float] = (900.0, 100.0)) -> VQVAE:

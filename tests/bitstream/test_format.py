@@ -155,9 +155,9 @@ class Stranger:
         tile = 64 * self.varint()
         assert self.some(1) == b"\x01"
         found.update(width=width, height=height, level=level, tile=tile)
-        found.update(gray=colour % 2 == 1, alpha=colour >= 2)
+        found.update(gray=colour % 2 == 1, alpha=colour >= 2, tune=["eyes", "psnr"][critical // 2])
         extras = []
-        count = self.varint() if critical == 1 else 0
+        count = self.varint() if critical % 2 else 0
         front = self.data[: self.at]
         for _ in range(count):
             kind = self.some(4)
@@ -194,6 +194,7 @@ def test_the_stranger_reads_the_example() -> None:
         tile=st.sampled_from([0, 4096, 8192, 65_472]),
         minor=st.integers(0, 255),
         ignorable=st.integers(0, 255),
+        tune=st.sampled_from(["eyes", "psnr"]),
     ),
     st.binary(min_size=1, max_size=200),
     st.lists(st.binary(max_size=200).map(lambda data: Chunk("noTE", data)), max_size=3),

@@ -98,7 +98,16 @@ def test_later_minor_versions_and_ignorable_flags_are_read_and_kept(minor: int, 
     assert write(parsed.header, parsed.segments, parsed.chunks) == data
 
 
-@pytest.mark.parametrize("bit", range(1, 8))
+def test_the_tune_is_bit_1_of_the_critical_flags() -> None:
+    for critical, tune in ((0, "eyes"), (2, "psnr")):
+        header = Header(64, 64, 126, ID, tune=tune)
+        assert craft(critical=critical) == write(header, [[b"AAAA", b"BBBB"]])
+        assert parse(craft(critical=critical)).header == header
+    with pytest.raises(ValueError, match="^tune must be eyes or psnr, not 'fast'$"):
+        write(Header(64, 64, 126, ID, tune="fast"), [[b"AAAA", b"BBBB"]])
+
+
+@pytest.mark.parametrize("bit", range(2, 8))
 def test_unknown_critical_flags_are_refused_by_number(bit: int) -> None:
     refuse(craft(critical=1 << bit), UnsupportedVersion, f"^critical flags at offset 6: bit {bit} ")
 

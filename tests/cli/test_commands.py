@@ -183,6 +183,14 @@ def test_info(vqcodec, coded, codec):
     assert [json.loads(text)["file"] for text in two] == [str(coded), "-"]
 
 
+def test_the_tune_of_a_file_is_chosen_and_shown(vqcodec, photo, coded):
+    assert "tune            eyes" in vqcodec("info", "-v", coded).out.decode()
+    assert vqcodec("compress", photo, "--tune", "psnr", "-o", coded, "-f").code == 0
+    assert "tune            psnr" in vqcodec("info", "-v", coded).out.decode()
+    assert json.loads(vqcodec("info", "--json", coded).out)["tune"] == "psnr"
+    assert vqcodec("compress", photo, "--tune", "ears", "-o", coded, "-f").code == 2
+
+
 def test_info_marks_cut_files(vqcodec, coded):
     coded.write_bytes(coded.read_bytes()[:-5])
     run = vqcodec("info", coded)

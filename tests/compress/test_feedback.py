@@ -16,7 +16,7 @@ from vqcodec.compress.search import SCALE
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.metrics.rate_distortion import mse
 from vqcodec.model.codebook import SLOPE
-from vqcodec.model.vqvae import lambda_of_level
+from vqcodec.model.dial import lambda_of_level
 
 LEVEL = 150
 T = torch.tensor([LEVEL / 252])

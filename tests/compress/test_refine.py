@@ -14,7 +14,7 @@ from vqcodec.compress.efforts import EFFORT_STEPS, PARTS
 from vqcodec.compress.refine import Refiner, parts, trusted
 from vqcodec.entropy import steps
 from vqcodec.metrics.rate_distortion import mse
-from vqcodec.model.vqvae import lambda_of_level
+from vqcodec.model.dial import lambda_of_level
 from vqcodec_cli.main import main
 
 

@@ -115,7 +115,7 @@ class RangeDecoder:
 class Model:
     """*Model data*: a weights file, read without the safetensors library."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tune: int = 0) -> None:
         data = path.read_bytes()
         (size,) = struct.unpack_from("<Q", data)
         entries = json.loads(data[8 : 8 + size])
@@ -125,7 +125,9 @@ class Model:
         for name, entry in entries.items():
             kind = f"{kinds[entry['dtype'][0]]}{int(entry['dtype'][1:]) // 8}"
             start, end = (8 + size + offset for offset in entry["data_offsets"])
-            self.tensors[name] = np.frombuffer(data[start:end], kind).reshape(entry["shape"])
+            array = np.frombuffer(data[start:end], kind).reshape(entry["shape"])
+            by_tune = array.ndim == 3 and name.endswith((".bias", ".modulation", "log_gain"))
+            self.tensors[name] = array[tune] if by_tune else array
         self.levels = [int(n) for n in self.tensors["coding.context_levels"]]
         self.bands = self.count("y")
         self.channels = sum(b.shape[0] * b.shape[2] for b in self.bands)

@@ -19,7 +19,15 @@ from safetensors.numpy import save_file
 from tests import make_golden
 from tests.entropy import reference_decoder as reference
 from tests.entropy.reference_synthesis import synthesise
-from tests.tiny import load_codec, open_restoration_, picture, random_prior_, tiny_model, write_tiny
+from tests.tiny import (
+    load_codec,
+    open_restoration_,
+    picture,
+    random_prior_,
+    tiny_model,
+    two_tunes,
+    write_tiny,
+)
 from vqcodec.bitstream import parse, write
 from vqcodec.codec import Codec
 from vqcodec.entropy.range_coder import SegmentWriter
@@ -64,6 +72,21 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
 def coded(both: Both, height: int, width: int, level: int, tile: int) -> list[list[bytes]]:
     pixels = picture(height, width, seed=level)
     return both.codec.encode(pixels, level, tile).segments
+
+
+@pytest.mark.parametrize("tune", [0, 1])
+def test_same_latent_and_pixels_at_each_tune_of_a_model_with_two(tune: int, tmp_path: Path):
+    path = tmp_path / "two.safetensors"
+    write_tiny(path, two_tunes())
+    codec = load_codec(path).tuned(("eyes", "psnr")[tune])
+    pixels = picture(70, 90, seed=3)
+    where: dict[str, Any] = {"width": 90, "height": 70, "level": 140, "tile": 64}
+    segments = codec.encode(pixels, 140, 64).segments
+    model = reference.Model(path, tune)
+    latent = reference.decode_latent(model, segments, **where)
+    assert np.array_equal(synthesise(model, latent, 90, 70, 140), codec.decode(segments, **where))
+    with pytest.raises(reference.Refused):
+        reference.decode_latent(reference.Model(path, 1 - tune), segments, **where)
 
 
 def ours(both: Both, segments: Sequence[Sequence[bytes | None]], **where: int) -> np.ndarray:

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqcodec.model.blocks import hat_basis
 from vqcodec.model.codebook import (
     SLOPE,
     Band,
@@ -17,6 +16,7 @@ from vqcodec.model.codebook import (
     from_groups,
     to_groups,
 )
+from vqcodec.model.dial import hat_basis
 from vqcodec.model.free_energy import Contexts, FreeEnergy, hat_rows, rows_between, softmax
 from vqcodec.training.codebook_start import (
     class_of_scale,

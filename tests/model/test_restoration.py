@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vqcodec.model import restoration as restoration_module
-from vqcodec.model.blocks import level_basis
+from vqcodec.model.dial import level_basis
 from vqcodec.model.restoration import Restoration, start_kernels
 
 BASIS = level_basis(torch.tensor([0.4]))

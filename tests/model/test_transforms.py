@@ -9,19 +9,21 @@ from hypothesis import strategies as st
 
 from tests.tiny import TINY
 from vqcodec.entropy.coding_order import PASSES
-from vqcodec.model.blocks import (
+from vqcodec.model.blocks import LevelModulation, ResidualBlock
+from vqcodec.model.decoder import SynthesisTransform
+from vqcodec.model.dial import (
+    LAMBDA_MAX,
+    LAMBDA_MIN,
     LEVEL_KNOTS,
-    LevelModulation,
-    ResidualBlock,
     hat_basis,
+    lambda_of_level,
     level_basis,
 )
-from vqcodec.model.decoder import SynthesisTransform
 from vqcodec.model.encoder import AnalysisTransform
 from vqcodec.model.integer_conv import HYPER_STEP
 from vqcodec.model.interpolation import DC_CHANNELS, LINEAR_CHANNELS, start_interpolation
 from vqcodec.model.shortcut import dct_filters, lap, pre_filter
-from vqcodec.model.vqvae import LAMBDA_MAX, LAMBDA_MIN, Transforms, lambda_of_level
+from vqcodec.model.vqvae import Transforms
 
 ALL = 3 * 16 * 16
 

@@ -48,6 +48,19 @@ def test_crops_are_spread_over_the_dial_and_repeatable():
         assert (level * 6).long().tolist() == list(range(6))
 
 
+def test_half_of_the_crops_are_of_either_tune():
+    """Of a batch, or of two where it is odd; each tune sees the whole dial."""
+    one, two = (Crops(pictures(3, 100), seed=4, tunes=tunes) for tunes in (1, 2))
+    for count in (4, 3):
+        pairs = [(one.batch(count, 48), two.batch(count, 48)) for _ in range(40)]
+        tunes = torch.stack([dial[1] - plain[1] for plain, dial in pairs])
+        assert set(tunes.unique().round().tolist()) == {0, 2}
+        assert torch.equal(pairs[0][0][0], pairs[0][1][0])
+        assert tunes.unflatten(0, (20, 2)).sum((1, 2)).round().tolist() == [2 * count] * 20
+        assert bool((tunes.mean(0) > 0.5).all())
+        assert bool((tunes.mean(0) < 1.5).all())
+
+
 def test_crops_cut_ahead_are_the_same():
     """Neither threads nor the number of the first batch change what a batch holds."""
     plain, ahead = Crops(pictures(3, 100), seed=4), Crops(pictures(3, 100), seed=4, workers=3)

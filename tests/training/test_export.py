@@ -15,7 +15,8 @@ from tests.tiny import TINY, load_codec, picture, pictures, tiny_integers
 from vqcodec.entropy.tables import counts_from_codes, make_powers
 from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.codebook import SLOPE, VectorQuantizer, greedy_slope
-from vqcodec.model.vqvae import VQVAE, lambda_of_level
+from vqcodec.model.dial import lambda_of_level
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.training import export
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.state import load_state

@@ -56,6 +56,17 @@ def test_the_same_model_is_copied(source):
         assert torch.equal(model.get_parameter(name), parameter), name
 
 
+def test_a_second_tune_begins_as_the_first(source):
+    model, afresh = started(dataclasses.replace(TINY, tunes=2), source)
+    assert afresh == []
+    x, dial = example()
+    for tune in (0, 2):
+        assert torch.allclose(model.analyse(x, dial + tune), source.analyse(x, dial), atol=1e-4)
+    energies(model, source)
+    back, _ = started(TINY, model)
+    assert all(torch.equal(back.get_parameter(n), p) for n, p in source.named_parameters())
+
+
 def test_old_channels_of_a_grown_latent_stay_what_they_were(source):
     model, afresh = started(GROWN, source)
     assert kept_bands(model, source) == [True, True, True, False]

@@ -14,10 +14,17 @@ from PIL import Image
 
 from tests.tiny import picture, pictures, settings
 from vqcodec.metrics.ssimulacra2 import weighted_error
-from vqcodec.model.vqvae import LAMBDA_MAX, LAMBDA_MIN, VQVAE
+from vqcodec.model.dial import LAMBDA_MAX, LAMBDA_MIN
+from vqcodec.model.vqvae import VQVAE
 from vqcodec.training import losses
 from vqcodec.training.data import Crops
-from vqcodec.training.losses import MixReference, measure_reference, mixed_distortion, rate_distortion
+from vqcodec.training.losses import (
+    MixReference,
+    measure_reference,
+    mixed_distortion,
+    mse_shares,
+    rate_distortion,
+)
 from vqcodec.training.state import FILE
 from vqcodec.training.trainer import Trainer
 
@@ -112,6 +119,16 @@ def test_the_mixed_distortion_by_hand_between_two_knots():
     expected = 0.25 * mse + 0.75 * math.exp(log_mse) * (error / math.exp(log_error)) ** LINE.power
     mixed = mixed_distortion(torch.tensor([mse]), torch.tensor([error]), torch.tensor([level]), 0.25, LINE)
     assert float(mixed) == pytest.approx(expected, rel=1e-5)
+
+
+def test_only_the_tune_for_eyes_is_mixed():
+    dial = torch.tensor([0.2, 2.2, 0.9, 3.0])
+    assert mse_shares(dial, 0.25, tunes=2).tolist() == [0.25, 1, 0.25, 1]
+    assert mse_shares(dial[:1], 0.25, tunes=1).tolist() == [0.25]
+    mixed = mixed_distortion(torch.tensor([2e-3]), torch.tensor([9.0]), torch.tensor([2.2]), 1.0, LINE)
+    assert float(mixed) == pytest.approx(2e-3)
+    at = [mixed_distortion(torch.tensor([2e-3]), torch.tensor([9.0]), t, 0.25, LINE) for t in dial[:2, None]]
+    assert float(at[0]) == pytest.approx(float(at[1]), rel=1e-5)
 
 
 def test_the_loss_by_hand():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from vqcodec.model.vqvae import LAMBDA_MAX, LAMBDA_MIN
+from vqcodec.model.dial import LAMBDA_MAX, LAMBDA_MIN
 from vqcodec.training.reports import Averages
 
 
@@ -32,6 +32,13 @@ def test_means_are_of_the_samples_in_each_third_of_the_dial():
     assert summary["high"]["cost"] == pytest.approx(LAMBDA_MAX * 65025 * 1e-4 + 5, abs=1e-4)
     averages.reset()
     assert averages.summary() == {}
+
+
+def test_tunes_are_reported_apart():
+    averages = Averages(tunes=2)
+    averages.add(torch.tensor([0.1, 2.1]), output([100.0, 900.0], [0.0, 0.0], [1e-2, 1e-2]), pixels=1000)
+    summary = averages.summary()
+    assert {name: row["bpp"] for name, row in summary.items()} == {"low_eyes": 0.1, "low_psnr": 0.9}
 
 
 def test_nothing_that_is_not_synthesised_has_a_psnr():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from vqcodec.bitstream.fields import Cursor, encode_varint, where
 from vqcodec.errors import CorruptData, LimitExceeded, UnsupportedVersion
-from vqcodec.types import LEVEL_MAX, Header, Limits
+from vqcodec.types import LEVEL_MAX, TUNES, Header, Limits
 
 MAGIC = b"\x89VQC"
 """First byte: not ASCII and no valid start of UTF-8, so that no text is mistaken for it."""
@@ -25,7 +25,9 @@ ID_BYTES = 8
 
 FLAG_CHUNKS = 0x01
 """Critical flag bit 0: a chunk list follows the fixed header."""
-KNOWN_CRITICAL = FLAG_CHUNKS
+FLAG_PSNR = 0x02
+"""Critical flag bit 1: the picture is coded by the tune "psnr", not "eyes"."""
+KNOWN_CRITICAL = FLAG_CHUNKS | FLAG_PSNR
 
 COLOUR_GRAY = 0x01
 COLOUR_ALPHA = 0x02
@@ -60,13 +62,16 @@ def write_header(header: Header, *, chunks: bool) -> bytes:
         raise ValueError(f"bitstream_id must be {ID_BYTES} bytes, not {len(header.bitstream_id)}")
     if not 0 <= header.level <= LEVEL_MAX:
         raise ValueError(f"level must be 0..{LEVEL_MAX}, not {header.level}")
+    if header.tune not in TUNES:
+        raise ValueError(f"tune must be {' or '.join(TUNES)}, not {header.tune!r}")
     if not (0 <= header.minor <= 0xFF and 0 <= header.ignorable <= 0xFF):
         raise ValueError("minor and ignorable must be 0..255")
+    critical = (FLAG_CHUNKS if chunks else 0) | (FLAG_PSNR if header.tune == "psnr" else 0)
     colour = (COLOUR_GRAY if header.gray else 0) | (COLOUR_ALPHA if header.alpha else 0)
     return b"".join(
         (
             MAGIC,
-            bytes((header.major, header.minor, FLAG_CHUNKS if chunks else 0, header.ignorable)),
+            bytes((header.major, header.minor, critical, header.ignorable)),
             header.bitstream_id,
             encode_varint(header.width),
             encode_varint(header.height),
@@ -128,6 +133,7 @@ def read_header(cursor: Cursor, limits: Limits) -> tuple[Header, bool]:
         coder_id=coder_id,
         minor=minor,
         ignorable=ignorable,
+        tune="psnr" if critical & FLAG_PSNR else "eyes",
     )
     tiles = tile_count(header)
     if limits.tiles and tiles > limits.tiles:

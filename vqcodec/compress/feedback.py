@@ -17,7 +17,8 @@ from torch import Tensor
 from vqcodec.compress.search import TileSegments, rate_in_nats
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.model.codebook import SLOPE
-from vqcodec.model.vqvae import Transforms, lambda_of_level
+from vqcodec.model.dial import lambda_of_level
+from vqcodec.model.vqvae import Transforms
 from vqcodec.tiling import BLOCK, Place, windows, within
 from vqcodec.types import LEVEL_MAX
 

@@ -97,6 +97,7 @@ class PictureEncoder:
             gray=picture.gray,
             alpha=picture.alpha is not None,
             tile=self.tile,
+            tune=self.encoder.model.tune,
         )
         tiles = tile_count(self._header)
         if tiles > DEFAULT_LIMITS.tiles:

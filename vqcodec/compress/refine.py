@@ -25,8 +25,8 @@ from torch import Tensor
 from vqcodec.compress.feedback import to_array, to_tensor
 from vqcodec.devices import resolve_device
 from vqcodec.model.codebook import SLOPE
+from vqcodec.model.dial import lambda_of_level
 from vqcodec.model.prior import put_together
-from vqcodec.model.vqvae import lambda_of_level
 from vqcodec.tiling import BLOCK, Place, at, windows
 from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.loaded import LoadedModel

@@ -5,7 +5,7 @@ source --read--> bytes --parse--> Container --TileDecoder.parts--> pixels --to_p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ class Decoded:
 
 
 def decode(
-    decoder: TileDecoder,
+    decoder_of: Callable[[str], TileDecoder],
     source: Source,
     *,
     metadata: str | Iterable[str] = "all",
@@ -54,7 +54,10 @@ def decode(
     preview: int | None = None,
     progress: TileProgress | None = None,
 ) -> Decoded:
-    """Decode a file with a model; arguments and errors are those of `Codec.decompress`."""
+    """Decode a file with a model, whose decoder of a tune `decoder_of` gives.
+
+    Other arguments and errors are those of `Codec.decompress`.
+    """
     kinds, realism = parse_kinds(metadata), checked_realism(realism)
     if preview is not None and preview not in range(1, LAYERS + 1):
         raise ValueError(f"preview must be from 1 to {LAYERS}, not {preview}")
@@ -65,7 +68,9 @@ def decode(
     else:
         data, size = read_layers(source, layers, limits)
     container = parse(data, limits, allow_partial=allow_partial, layers=layers)
-    header, model = container.header, decoder.model
+    header = container.header
+    decoder = decoder_of(header.tune)
+    model = decoder.model
     if header.bitstream_id != model.bitstream_id:
         raise ModelMismatch(
             f"the file needs model {header.bitstream_id.hex()}, "

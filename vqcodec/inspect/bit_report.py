@@ -202,7 +202,8 @@ def count_bits(
     data = read_source(source)
     picture = codec.decompress(data, limits=limits)
     container = parse(data, limits)
-    header, coder = container.header, codec.model.coder
+    header = container.header
+    coder = codec.tuned(header.tune).model.coder
     bands = {"z": coder.hyper_bands, "y": coder.bands}
     shape = -(-header.height // BLOCK), -(-header.width // BLOCK)
     report = BitReport(

@@ -9,35 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.engine.restoration import OPPONENT_REAL
-
-LEVEL_KNOTS = 9
-"""Knots of the quality t in [0, 1]; everything that depends on it is linear between them."""
-
-
-def hat_basis(position: Tensor, knots: int) -> Tensor:
-    """Linear-interpolation weights (..., knots) of `position` (...), clamped to [0, knots - 1].
-
-    Each row has at most two non-zero weights, of the neighbouring knots, that sum to 1.
-    """
-    grid = torch.arange(knots, device=position.device, dtype=position.dtype)
-    inside = position.clamp(0, knots - 1)
-    return (1 - (inside.unsqueeze(-1) - grid).abs()).clamp_min(0)
-
-
-def level_basis(t: Tensor) -> Tensor:
-    """Basis (B, LEVEL_KNOTS) of the quality t (B,) in [0, 1]."""
-    return hat_basis(t * (LEVEL_KNOTS - 1), LEVEL_KNOTS)
+from vqcodec.model.dial import LEVEL_KNOTS
 
 
 class LevelModulation(nn.Module):
-    """x * (1 + scale(t)) + shift(t) per channel, at first the identity: one model serves every quality."""
+    """x * (1 + scale(t)) + shift(t) per channel, at first the identity: one model serves the whole dial."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, tunes: int = 1) -> None:
         super().__init__()
-        self.table = nn.Parameter(torch.zeros(LEVEL_KNOTS, 2 * channels))
+        self.table = nn.Parameter(torch.zeros(tunes * LEVEL_KNOTS, 2 * channels))
 
     def forward(self, x: Tensor, basis: Tensor) -> Tensor:
-        """x (B, C, H, W), basis (B, LEVEL_KNOTS) -> (B, C, H, W) in the dtype of x."""
+        """x (B, C, H, W), basis (B, knots) of the dial -> (B, C, H, W) in the dtype of x."""
         scale, shift = (basis @ self.table).to(x.dtype)[:, :, None, None].chunk(2, dim=1)
         return torch.addcmul(shift, x, 1 + scale)
 
@@ -45,10 +28,10 @@ class LevelModulation(nn.Module):
 class ResidualBlock(nn.Module):
     """x + conv3x3(relu(modulate(conv3x3(x)))), modulated by the quality t."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, tunes: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.modulation = LevelModulation(channels)
+        self.modulation = LevelModulation(channels, tunes)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         with torch.no_grad():
             self.conv2.weight.mul_(0.3)

@@ -32,6 +32,7 @@ class ModelConfig:
         prior_features, prior_width: channels of h_s, and hidden units of the prior.
         slices: numbers of the bands at which a new slice begins, see `vqcodec.entropy.coding_order`.
         slice_width: hidden units that look at the slices before.
+        tunes: 1, or 2 for a table of each tune in whatever depends on the level, see `vqcodec.model.dial`.
     """
 
     channels: int = 448
@@ -55,6 +56,7 @@ class ModelConfig:
     first_channels: int = 64
     slices: tuple[int, ...] = (1, 2, 3, 4)
     slice_width: int = 128
+    tunes: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.model.blocks import ResidualBlock, level_basis
+from vqcodec.model.blocks import ResidualBlock
+from vqcodec.model.dial import level_basis
 from vqcodec.model.restoration import Restoration
 from vqcodec.model.shortcut import dct_filters, lap, pre_filter
 from vqcodec.tiling import BLOCK
@@ -21,9 +22,16 @@ from vqcodec.tiling import BLOCK
 class SynthesisTransform(nn.Module):
     """g_s: latent in pixel units back to the picture."""
 
-    def __init__(self, channels: int, sizes: tuple[int, int, int, int], restoration: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        channels: int,
+        sizes: tuple[int, int, int, int],
+        restoration: tuple[int, int],
+        tunes: int = 1,
+    ) -> None:
         """Random network of `sizes` and `restoration` (see `ModelConfig`), shortcut at its start."""
         super().__init__()
+        self.tunes = tunes
         wide, deep, blocks_wide, blocks_deep = sizes
         filters, deviation = dct_filters(channels)
         self.shortcut = nn.Parameter(filters)
@@ -31,11 +39,11 @@ class SynthesisTransform(nn.Module):
         self.deviation: Tensor
         self.register_buffer("deviation", deviation)
         self.head = nn.Conv2d(channels, deep, 1)
-        self.blocks_deep = nn.ModuleList(ResidualBlock(deep) for _ in range(blocks_deep))
+        self.blocks_deep = nn.ModuleList(ResidualBlock(deep, tunes) for _ in range(blocks_deep))
         self.up = nn.Conv2d(deep, 4 * wide, 1)
-        self.blocks_wide = nn.ModuleList(ResidualBlock(wide) for _ in range(blocks_wide))
+        self.blocks_wide = nn.ModuleList(ResidualBlock(wide, tunes) for _ in range(blocks_wide))
         self.tail = nn.Conv2d(wide, 3 * 64, 3, padding=1)
-        self.restoration = Restoration(*restoration, wide)
+        self.restoration = Restoration(*restoration, wide, tunes)
         with torch.no_grad():
             self.tail.weight.mul_(0.02)
 
@@ -46,8 +54,8 @@ class SynthesisTransform(nn.Module):
             return lap(F.pixel_shuffle(samples, BLOCK), self.lapping)
 
     def forward(self, y: Tensor, t: Tensor) -> Tensor:
-        """y (B, M, h, w) float32, quality t (B,) -> picture (B, 3, 16h, 16w) float32, not clamped."""
-        basis = level_basis(t)
+        """y (B, M, h, w) float32, dial t (B,) -> picture (B, 3, 16h, 16w) float32, not clamped."""
+        basis = level_basis(t, self.tunes)
         h = y / self.deviation[:, None, None]
         h = self.head(h.contiguous(memory_format=torch.channels_last))
         for block in self.blocks_deep:

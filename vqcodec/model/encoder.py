@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqcodec.model.blocks import ResidualBlock, level_basis
+from vqcodec.model.blocks import ResidualBlock
+from vqcodec.model.dial import level_basis
 from vqcodec.model.shortcut import dct_filters, lap, pre_filter
 from vqcodec.tiling import BLOCK
 
@@ -21,16 +22,17 @@ from vqcodec.tiling import BLOCK
 class AnalysisTransform(nn.Module):
     """g_a: picture in [0, 1] to the latent y in pixel units (gains are applied by the caller)."""
 
-    def __init__(self, channels: int, sizes: tuple[int, int, int, int]) -> None:
+    def __init__(self, channels: int, sizes: tuple[int, int, int, int], tunes: int = 1) -> None:
         """Random network of `sizes` (see `ModelConfig.analysis`), shortcut at its start."""
         super().__init__()
+        self.tunes = tunes
         wide, deep, blocks_wide, blocks_deep = sizes
         self.shortcut = nn.Parameter(dct_filters(channels)[0])
         self.lapping = nn.Parameter(pre_filter().float())
         self.head = nn.Conv2d(3 * 64, wide, 3, padding=1)
-        self.blocks_wide = nn.ModuleList(ResidualBlock(wide) for _ in range(blocks_wide))
+        self.blocks_wide = nn.ModuleList(ResidualBlock(wide, tunes) for _ in range(blocks_wide))
         self.down = nn.Conv2d(4 * wide, deep, 1)
-        self.blocks_deep = nn.ModuleList(ResidualBlock(deep) for _ in range(blocks_deep))
+        self.blocks_deep = nn.ModuleList(ResidualBlock(deep, tunes) for _ in range(blocks_deep))
         self.tail = nn.Conv2d(deep, channels, 1)
         with torch.no_grad():
             self.tail.weight.mul_(0.1)
@@ -43,8 +45,8 @@ class AnalysisTransform(nn.Module):
             return F.conv2d(F.pixel_unshuffle(x, BLOCK), self.shortcut.float().flatten(1)[:, :, None, None])
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """x (B, 3, H, W) with H and W multiples of 16, quality t (B,) -> y (B, M, H/16, W/16)."""
-        basis = level_basis(t)
+        """x (B, 3, H, W) with H and W multiples of 16, dial t (B,) -> y (B, M, H/16, W/16)."""
+        basis = level_basis(t, self.tunes)
         h = F.relu(self.head(F.pixel_unshuffle(x - 0.5, 8).contiguous(memory_format=torch.channels_last)))
         for block in self.blocks_wide:
             h = block(h, basis)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vqcodec.entropy.steps import HYPER_STEP as HYPER_STEP
 from vqcodec.entropy.steps import VALUE_STEP as VALUE_STEP
-from vqcodec.model.blocks import LEVEL_KNOTS
+from vqcodec.model.dial import LEVEL_KNOTS
 
 ACTIVATION_STEP = 1 / 32
 CONTEXT_STEP = 1 / 16
@@ -55,15 +55,21 @@ class QuantizableConv(nn.Module):
     """1x1 or 3x3 convolution with optional level-dependent bias and clamped ReLU."""
 
     def __init__(
-        self, inputs: list[tuple[int, float]], outputs: int, kernel: int, relu: bool, level_bias: bool = False
+        self, inputs: list[tuple[int, float]], outputs: int, kernel: int, relu: bool, level_biases: int = 0
     ) -> None:
-        """Usual start, for concatenated inputs of (channels, step of their integer grid) each."""
+        """Usual start.
+
+        Args:
+            inputs: (channels, step of their integer grid) of each part that is concatenated.
+            level_biases: tunes for which a bias depends on the level.
+        """
         super().__init__()
         in_channels = sum(n for n, _ in inputs)
         conv = nn.Conv2d(in_channels, outputs, kernel)
         self.weight = nn.Parameter(conv.weight.detach())
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.level_bias = nn.Parameter(torch.zeros(LEVEL_KNOTS, outputs)) if level_bias else None
+        knots = level_biases * LEVEL_KNOTS
+        self.level_bias = nn.Parameter(torch.zeros(knots, outputs)) if knots else None
         steps = torch.cat([torch.full((n,), step) for n, step in inputs])
         self.in_step: Tensor
         self.register_buffer("in_step", steps, persistent=False)
@@ -80,7 +86,7 @@ class QuantizableConv(nn.Module):
         return scaled / scale[:, None, None, None], scale
 
     def biases(self, basis: Tensor | None) -> Tensor:
-        """Bias (O,) or, with the level basis (B, LEVEL_KNOTS), (B, O)."""
+        """Bias (O,) or, with the basis (B, knots) of the dial, (B, O)."""
         if self.level_bias is None or basis is None:
             return self.bias
         return self.bias + basis @ self.level_bias

@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.entropy.coding_order import PASSES, PHASES, PassState, cut_slices
-from vqcodec.model.blocks import LEVEL_KNOTS, Bounded
+from vqcodec.model.blocks import Bounded
 from vqcodec.model.codebook import Band
 from vqcodec.model.config import ModelConfig
+from vqcodec.model.dial import LEVEL_KNOTS
 from vqcodec.model.integer_conv import (
     ACTIVATION_STEP,
     CONTEXT_STEP,
@@ -81,16 +82,17 @@ class Prior(nn.Module):
         self.register_buffer("class_limit", limit, persistent=False)
         outputs = self.channels + self.groups * len(self.context_levels)
         features, width, looking = config.prior_features, config.prior_width, config.slice_width
+        self.tunes = tunes = config.tunes
 
         def conv(
             inputs: int, outputs: int, kernel: int = 1, context: int = 0, bias: bool = False
         ) -> QuantizableConv:
             """A hidden layer on `context` companded channels and on `inputs` hidden units."""
             steps = [(context, CONTEXT_STEP), (inputs, ACTIVATION_STEP)]
-            return QuantizableConv(steps, outputs, kernel, relu=True, level_bias=bias)
+            return QuantizableConv(steps, outputs, kernel, relu=True, level_biases=tunes * bias)
 
         self.hyper1 = QuantizableConv(
-            [(config.hyper_channels, HYPER_STEP)], 2 * features, 3, relu=True, level_bias=True
+            [(config.hyper_channels, HYPER_STEP)], 2 * features, 3, relu=True, level_biases=tunes
         )
         self.hyper2 = conv(2 * features, 4 * features)
         self.hyper3 = conv(features, features, 3, bias=True)
@@ -99,7 +101,7 @@ class Prior(nn.Module):
         )
         self.middle = nn.ModuleList(conv(width, width) for _ in PASSES)
         self.leave = nn.ModuleList(
-            QuantizableConv([(width, ACTIVATION_STEP)], outputs, 1, relu=False, level_bias=True)
+            QuantizableConv([(width, ACTIVATION_STEP)], outputs, 1, relu=False, level_biases=tunes)
             for _ in PHASES
         )
         self.linear = nn.ParameterList(
@@ -126,7 +128,7 @@ class Prior(nn.Module):
             level_slope: bins by which u0 rises from t = 0 to 1.
             first: number of the first of these groups; those before it are left alone.
         """
-        ramp = torch.linspace(-0.5, 0.5, LEVEL_KNOTS)[:, None] * level_slope / CONTEXT_GAIN
+        ramp = torch.linspace(-0.5, 0.5, LEVEL_KNOTS).repeat(self.tunes)[:, None] * level_slope / CONTEXT_GAIN
         for layer in self.leave:
             start = self.channels
             for i, levels in enumerate(self.context_levels):

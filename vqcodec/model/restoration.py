@@ -58,7 +58,7 @@ def start_kernels(count: int) -> Tensor:
 class Restoration(nn.Module):
     """Starts as the identity."""
 
-    def __init__(self, features: int, kernels: int, guide: int) -> None:
+    def __init__(self, features: int, kernels: int, guide: int, tunes: int = 1) -> None:
         """A network of `features` channels, `kernels` filters for each of the three opponent colours, and a
         guide of `guide` channels at an eighth of the picture's resolution.
         """
@@ -71,7 +71,7 @@ class Restoration(nn.Module):
         self.guide = skip_init(nn.Conv2d, guide, features * GUIDE_CELLS**2, 1)
         self.see = skip_init(nn.Conv2d, 3 * CELL**2, features, 3, padding=1, bias=False)
         self.draw = skip_init(nn.Conv2d, features, 3 * CELL**2, 1)
-        self.modulation = LevelModulation(features)
+        self.modulation = LevelModulation(features, tunes)
         self.mix = nn.Conv2d(features, features, 3, padding=1)
         self.gates = nn.Conv2d(features, 3 * kernels * CELL**2, 1)
         with torch.no_grad():
@@ -111,7 +111,7 @@ class Restoration(nn.Module):
 
         Args:
             picture: (B, 3, H, W) around 0, sides multiples of 8.
-            basis, guide: (B, LEVEL_KNOTS) and (B, C, H/8, W/8).
+            basis, guide: (B, knots) and (B, C, H/8, W/8).
 
         Returns:
             (B, 3, H, W) float32. Under autocast only the network and its gates run in low precision: they

@@ -2,8 +2,8 @@
 
     x --g_a--> y_pixel * gain(t) = y --quantise(prior)--> y_hat / gain(t) --g_s--> x_hat
 
-One model for the whole quality range: t in [0, 1] sets lambda(t) (log-linear), the gains and the modulation
-of transforms and prior.
+One model for the whole dial: t (`vqcodec.model.dial`) sets lambda(t) (log-linear), the gains and the
+modulation of transforms and prior.
 """
 
 from __future__ import annotations
@@ -17,23 +17,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqcodec.entropy.coding_order import PASSES, Pass, whole
-from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
 from vqcodec.model.codebook import SLOPE, Band, Quantized, VectorQuantizer
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.decoder import SynthesisTransform
+from vqcodec.model.dial import LEVEL_KNOTS, lambda_of_level, level_basis
 from vqcodec.model.encoder import AnalysisTransform, HyperAnalysis
 from vqcodec.model.free_energy import Contexts
 from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.prior import Prior, put_together, to_phases
 
-LAMBDA_MIN, LAMBDA_MAX = 0.0006, 0.15
 PRIOR_LEVELS = 64
 """The prior sees t in steps of 1/64: eight between two knots."""
-
-
-def lambda_of_level(t: Tensor) -> Tensor:
-    """Weight of the distortion in lambda * 255^2 * MSE + bpp at quality t in [0, 1]."""
-    return LAMBDA_MIN * torch.exp(t * math.log(LAMBDA_MAX / LAMBDA_MIN))
 
 
 @dataclass
@@ -63,11 +57,11 @@ class Transforms(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.g_a = AnalysisTransform(config.channels, config.analysis)
-        self.g_s = SynthesisTransform(config.channels, config.synthesis, config.restoration)
+        self.g_a = AnalysisTransform(config.channels, config.analysis, config.tunes)
+        self.g_s = SynthesisTransform(config.channels, config.synthesis, config.restoration, config.tunes)
         self.h_a = HyperAnalysis(config.channels, config.prior_features, config.hyper_channels)
         # On the CPU even under device "meta", where arithmetic imports torch's compiler (slow).
-        step = torch.linspace(0, 1, LEVEL_KNOTS, device="cpu")
+        step = torch.linspace(0, 1, LEVEL_KNOTS, device="cpu").repeat(config.tunes)
         # With these gains a unit step in y is the step of an ideal uniform quantiser at lambda(t).
         start = 0.5 * torch.log(lambda_of_level(step) * 255.0**2 * 2 * math.log(2) / (6 * SLOPE))
         self.log_gain = nn.Parameter(start[:, None].repeat(1, config.channels))
@@ -76,7 +70,7 @@ class Transforms(nn.Module):
         """Per-channel gain (B, M, 1, 1) at quality t (B,)."""
         # bfloat16 would be off by up to 1.6 %: several steps where means are hundreds of steps.
         with torch.autocast(t.device.type, enabled=False):
-            return torch.exp(level_basis(t) @ self.log_gain)[:, :, None, None]
+            return torch.exp(level_basis(t, self.config.tunes) @ self.log_gain)[:, :, None, None]
 
     def analyse(self, x: Tensor, t: Tensor) -> Tensor:
         """Latent y (B, M, h, w) in quantiser steps."""
@@ -118,13 +112,14 @@ class VQVAE(Transforms):
         """Quantised hyper-latent of y (B, M, h, w)."""
         z = self.hyper_latent(y)
         knots = torch.arange(LEVEL_KNOTS, dtype=prior_basis.dtype, device=prior_basis.device)
+        knots = knots.repeat(self.config.tunes)
         numbers = (prior_basis @ knots).repeat_interleave(z.shape[2] * z.shape[3])
         by_band = [numbers.expand(1, band.groups, -1) for band in self.hyper_quantizer.bands]
         return self.hyper_quantizer(z, [Contexts.of(part, rounded=False) for part in by_band])
 
     def prior_basis(self, t: Tensor) -> Tensor:
-        """Basis (B, LEVEL_KNOTS) of t as the prior sees it, rounded to 1/64."""
-        return level_basis((t * PRIOR_LEVELS).round() / PRIOR_LEVELS)
+        """Basis (B, knots) of the dial as the prior sees it, rounded to 1/64."""
+        return level_basis((t * PRIOR_LEVELS).round() / PRIOR_LEVELS, self.config.tunes)
 
     def quantise(
         self,
@@ -174,7 +169,7 @@ class VQVAE(Transforms):
         return put_together(decoded)[:, :, :h, :w], hyper, passes
 
     def forward(self, x: Tensor, t: Tensor, autocast: bool = False, synthesis: bool = True) -> Output:
-        """x (B, 3, H, W) in [0, 1], H and W multiples of 16, at quality t (B,) in [0, 1].
+        """x (B, 3, H, W) in [0, 1], H and W multiples of 16, at t (B,) of the dial.
 
         Args:
             autocast: run the transforms (not the prior or the quantiser) in bfloat16.

@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vqcodec.model.dial import TUNE_STEP
+
 BATCHES_AHEAD = 4
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
 
@@ -65,16 +67,24 @@ def _read(path: Path) -> np.ndarray | None:
 
 
 class Crops:
-    """Endless random crops with flips, each with a quality t in [0, 1].
+    """Endless random crops with flips, each with a place on the dial: a quality t in [0, 1], and a tune.
 
     Training pictures are lossy themselves. For t > 0.5 half of the crops are scaled down by 1.2 to 1.8
     first, which removes most of the source's own coding noise. Every crop has a random generator of its own,
     seeded by (seed, batch, place): threads and resumed runs see the same crops.
     """
 
-    def __init__(self, pictures: list[np.ndarray], seed: int, first: int = 0, workers: int = 0) -> None:
-        """first: number of the first batch. workers: threads that cut batches ahead of use, 0 = none."""
-        self.pictures = pictures
+    def __init__(
+        self, pictures: list[np.ndarray], seed: int, first: int = 0, workers: int = 0, tunes: int = 1
+    ) -> None:
+        """Pictures (H, W, 3) to cut from.
+
+        Args:
+            first: number of the first batch.
+            workers: threads that cut batches ahead of use, 0 = none.
+            tunes: of the model, 1 or 2.
+        """
+        self.pictures, self.tunes = pictures, tunes
         self.seed = seed
         self._reach: dict[int, np.ndarray] = {}
         self._number = first
@@ -96,7 +106,7 @@ class Crops:
         return self._reach[side]
 
     def batch(self, count: int, side: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-        """Pictures (count, 3, side, side) in [0, 1], channels last in memory, and qualities t (count,)."""
+        """Pictures (count, 3, side, side) in [0, 1], channels last in memory, and the dial (count,)."""
         number, self._number = self._number, self._number + 1
         if self._pool is None:
             crops, qualities = self._cut(number, count, side)
@@ -110,14 +120,17 @@ class Crops:
         return x, torch.tensor(qualities, dtype=torch.float32).to(device)
 
     def _cut(self, number: int, count: int, side: int) -> tuple[np.ndarray, list[float]]:
-        """Batch of this number, (count, side, side, 3) uint8, and its qualities."""
+        """Batch of this number, (count, side, side, 3) uint8, and its places on the dial."""
         crops, qualities = [], []
         for place in range(count):
             random = np.random.default_rng((self.seed, number, place))
             # Stratified: every batch spans the whole range of qualities.
             qualities.append((place + random.random()) / count)
             crops.append(self._crop(random, side, qualities[-1]))
-        return np.stack(crops), qualities
+        # Half of each batch, or of two, is of either tune.
+        order = np.random.default_rng((self.seed, number)).permutation(count)
+        tunes = (order + number) % self.tunes
+        return np.stack(crops), [t + TUNE_STEP * int(tune) for t, tune in zip(qualities, tunes, strict=True)]
 
     def _crop(self, random: np.random.Generator, side: int, t: float) -> np.ndarray:
         reach = self.reach(side)

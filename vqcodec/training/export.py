@@ -21,8 +21,8 @@ from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.tables import encode_logits, encode_probabilities, make_powers
 from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.blocks import LEVEL_KNOTS
 from vqcodec.model.codebook import VectorQuantizer
+from vqcodec.model.dial import LEVEL_KNOTS, quality_of
 from vqcodec.model.integer_conv import BIAS_MAX, CONTEXT_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
 from vqcodec.model.vqvae import VQVAE
@@ -46,8 +46,11 @@ MULTIPLIER_BITS = 15
 def _export_conv(layer: QuantizableConv, factor: np.ndarray) -> dict[str, np.ndarray]:
     """Integers of one layer; `factor` (O,) turns its real outputs to integer outputs."""
     weight, scale = layer.integer_weight()
-    bias = layer.biases(torch.eye(LEVEL_KNOTS) if layer.level_bias is not None else None)
+    levels = layer.level_bias
+    bias = layer.biases(None if levels is None else torch.eye(len(levels)))
     bias = (bias.reshape(-1, bias.shape[-1]) / scale).round().clamp(-BIAS_MAX, BIAS_MAX)
+    if len(bias) > LEVEL_KNOTS:
+        bias = bias.unflatten(0, (-1, LEVEL_KNOTS))
     ratio = scale.double().numpy() * factor
     shift = MULTIPLIER_BITS - 1 - np.floor(np.log2(ratio)).astype(np.int64)
     shift = np.clip(shift, 1, 62)
@@ -123,8 +126,8 @@ def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[
     hyper_counts = [torch.zeros(b.groups, hyper_total, b.codewords) for b in hyper.bands]
     for _ in range(batches):
         x, t = crops.batch(4, side)
-        level = (t * LEVEL_MAX).round()
-        output = model(x, level / LEVEL_MAX)
+        output = model(x, (t * LEVEL_MAX).round() / LEVEL_MAX)
+        level = (quality_of(t) * LEVEL_MAX).round()
         for result in output.passes:
             for i, index in enumerate(result.index):
                 classes = torch.zeros_like(index)
@@ -186,8 +189,9 @@ def export_state(
     model, settings = load_state(state)
     side = min(SIDE, int(str(settings["crop"])))  # pictures that were large enough for training are for this
     pictures = load_images(data, side)
-    coding = export(model, Crops(pictures, seed=1), batches, side, pseudo)
-    transforms = quantise(model, some_batches(pictures, side))
+    tunes = model.config.tunes
+    coding = export(model, Crops(pictures, seed=1, tunes=tunes), batches, side, pseudo)
+    transforms = quantise(model, some_batches(pictures, side, tunes))
     kept = {k: v for k, v in settings.items() if k not in ("model", "data", "out")}
     notes = {"name": name, "training": json.dumps(kept)}
     return save_weights(output, model.config, transforms, coding, notes)
@@ -208,7 +212,8 @@ def export_decoder(state: Path, data: str, source: Path, output: Path) -> bytes:
     step = read_tensors(source)[0]["g_s.latent.step"]
     if len(step) != model.config.channels:
         raise ModelNotFound(f"{source}: its latents are of other sizes")
-    decoder = quantise_decoder(model, model.g_s, some_batches(load_images(data, side), side), step)
+    batches = some_batches(load_images(data, side), side, model.config.tunes)
+    decoder = quantise_decoder(model, model.g_s, batches, step)
     return replace_decoder(source, model.config, decoder, model.log_gain.detach().numpy(), output)
 
 

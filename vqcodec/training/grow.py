@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from vqcodec.entropy.coding_order import PASSES, PHASES, whole
-from vqcodec.model.blocks import hat_basis
 from vqcodec.model.codebook import from_groups
+from vqcodec.model.dial import LEVEL_KNOTS, at_quality, hat_basis, quality_of
 from vqcodec.model.prior import put_together
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.codebook_start import group_samples, start_quantizer
@@ -150,6 +150,8 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
     """
     if model.config.hyper_bands != source.config.hyper_bands:
         raise ValueError("a model of another hyper-latent cannot be taken over")
+    if model.config.tunes != source.config.tunes:
+        source = with_tunes(source, model.config.tunes)
     if model.config.context_levels != source.config.context_levels:
         source = resample_contexts(source, model.config.context_levels)
     growth = Growth(model, source, kept_bands(model, source))
@@ -184,7 +186,8 @@ def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) 
     for _ in range(BATCHES):
         x, t = crops.batch(batch, crop, next(model.parameters()).device)
         # Square root: codewords out of reach cost most at high quality, where residuals are largest.
-        output, latent = source(x, t.sqrt()), model.analyse(x, t.sqrt())
+        t = at_quality(t, quality_of(t).sqrt())
+        output, latent = source(x, t), model.analyse(x, t)
         h, w = latent.shape[-2:]
         rows, columns = whole(h, w)
         left = []
@@ -195,6 +198,18 @@ def residuals(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int) 
         joined = put_together(left)[:, :, :h, :w]
         parts.append(torch.cat([joined[:, :old], latent[:, old:]], 1))
     return torch.cat(parts)
+
+
+@torch.no_grad()
+def with_tunes(source: VQVAE, tunes: int) -> VQVAE:
+    """A copy of a model with another number of tunes; what it lacks begins as its first."""
+    model = VQVAE(dataclasses.replace(source.config, tunes=tunes))
+    model.to(next(source.parameters()).device)
+    for name, parameter in model.named_parameters():
+        values: Tensor = source.get_parameter(name)
+        same = values.shape == parameter.shape
+        parameter.copy_(values if same else values[:LEVEL_KNOTS].repeat(tunes, 1))
+    return model.eval()
 
 
 @torch.no_grad()

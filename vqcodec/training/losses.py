@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from vqcodec.metrics.ssimulacra2 import weighted_error
-from vqcodec.model.blocks import LEVEL_KNOTS, level_basis
-from vqcodec.model.vqvae import VQVAE, lambda_of_level
+from vqcodec.model.dial import LEVEL_KNOTS, lambda_of_level, level_basis, quality_of, tune_of
+from vqcodec.model.vqvae import VQVAE
 
 REFERENCE_BATCHES = 6
 """Batches measured at each level; with 4 crops each, 24 crops."""
@@ -46,23 +46,30 @@ class MixReference:
         return cls(tuple(values["log_mse"]), tuple(values["log_error"]), values["power"])
 
 
-def mixed_distortion(mse: Tensor, error: Tensor, t: Tensor, share: float, reference: MixReference) -> Tensor:
-    """D (B,) of mean squared errors and weighted errors (B,) at qualities t (B,); `share` is a."""
-    basis = level_basis(t)
+def mse_shares(t: Tensor, share: float, tunes: int) -> Tensor:
+    """a (B,) at t (B,) of the dial: `share`, but at the tune "psnr" of a model that has two it is 1."""
+    return torch.where(tune_of(t) > 0, 1.0, share) if tunes > 1 else torch.full_like(t, share)
+
+
+def mixed_distortion(
+    mse: Tensor, error: Tensor, t: Tensor, share: Tensor | float, reference: MixReference
+) -> Tensor:
+    """D (B,) of mean squared errors and weighted errors (B,) at t (B,) of the dial; `share` is a."""
+    basis = level_basis(quality_of(t))
     log_mse, log_error = (basis @ basis.new_tensor(v) for v in (reference.log_mse, reference.log_error))
     relative = error.clamp(min=1e-9).log() - log_error
     return share * mse + (1 - share) * torch.exp(log_mse + reference.power * relative)
 
 
 def rate_distortion(distortion: Tensor, bpp: Tensor, t: Tensor, balance: float) -> Tensor:
-    """Mean loss of a batch from D, bits per pixel and quality t, all (B,)."""
+    """Mean loss of a batch from D, bits per pixel and t of the dial, all (B,)."""
     weight = lambda_of_level(t)
     return ((weight / 0.01) ** -balance * (weight * 255**2 * distortion + bpp)).mean()
 
 
 @torch.no_grad()
 def measure_reference(model: VQVAE, batch: Callable[[], Tensor], autocast: bool) -> MixReference:
-    """MSE and weighted error of a model on the same crops at every knot of t.
+    """MSE and weighted error of a model on the same crops at every knot of t, at its first tune.
 
     Args:
         batch: returns another batch of pictures (B, 3, H, W) in [0, 1].

@@ -44,7 +44,7 @@ blocks overlap."""
 
 
 Batches = Iterable[tuple[Tensor, Tensor]]
-"""Pictures (B, 3, H, W) in [0, 1] and qualities (B,) to look at."""
+"""Pictures (B, 3, H, W) in [0, 1] and places on the dial (B,) to look at."""
 
 
 @torch.inference_mode()
@@ -80,9 +80,11 @@ def quantise_decoder(model: VQVAE, g_s: SynthesisTransform, batches: Batches, la
     return to_integers(layers, steps, _bounds("g_s.", ranges))
 
 
-def some_batches(pictures: list[NDArray[np.uint8]], side: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Crops of this side of pictures (H, W, 3), and qualities all over the dial, to look at."""
-    crops = Crops(pictures, seed=2)
+def some_batches(
+    pictures: list[NDArray[np.uint8]], side: int, tunes: int = 1
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Crops of this side of pictures (H, W, 3), and places all over the dial, to look at."""
+    crops = Crops(pictures, seed=2, tunes=tunes)
     for _ in range(BATCHES):
         yield crops.batch(4, side)
 
@@ -188,12 +190,12 @@ def main() -> None:
         pictures = load_images(arguments.data, SIDE, most=PICTURES)
     except (ModelNotFound, FileNotFoundError) as error:
         parser.error(str(error))
-    transforms = quantise(model, some_batches(pictures, SIDE))
+    transforms = quantise(model, some_batches(pictures, SIDE, model.config.tunes))
     kept = {key: note for key, note in notes.items() if key in ("name", "training")}
     ids = save_weights(arguments.output, model.config, transforms, coding, kept)
     if decoder:
         step = transforms["g_s.latent.step"]
-        tuned = quantise_decoder(model, decoder, some_batches(pictures, SIDE), step)
+        tuned = quantise_decoder(model, decoder, some_batches(pictures, SIDE, model.config.tunes), step)
         add_realism(arguments.output, tuned, arguments.output)
     size = arguments.output.stat().st_size
     print(f"{arguments.output} {size} bytes, {ids[0].hex()} {ids[1].hex()}")

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from vqcodec.entropy.tables import perplexity
 from vqcodec.model.codebook import SLOPE, VectorQuantizer
-from vqcodec.model.vqvae import Output, lambda_of_level
+from vqcodec.model.dial import lambda_of_level, quality_of, tune_of
+from vqcodec.model.vqvae import Output
+from vqcodec.types import TUNES
 
 
 class CodebookUse:
@@ -59,30 +61,32 @@ class CodebookUse:
 
 
 class Averages:
-    """Mean bpp, mse and cost J of the samples in each third of the quality range since the last reset."""
+    """Mean bpp, mse and cost J of the samples in each third of the dial since the last reset, by tune."""
 
     NAMES = ("low", "middle", "high")
 
-    def __init__(self) -> None:
+    def __init__(self, tunes: int = 1) -> None:
+        """Nothing is counted yet; `tunes` of the model."""
+        self.names = [name + f"_{tune}" * (tunes > 1) for tune in TUNES[:tunes] for name in self.NAMES]
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
-        self.sums = torch.zeros(3, 5, dtype=torch.float64)
+        self.sums = torch.zeros(len(self.names), 5, dtype=torch.float64)
 
     @torch.no_grad()
     def add(self, t: Tensor, output: Output, pixels: int) -> None:
-        """Add one batch of qualities t (B,); `pixels` per picture."""
+        """Add one batch at t (B,) of the dial; `pixels` per picture."""
         bpp = (output.bits_y + output.bits_z) / pixels
         cost = lambda_of_level(t) * 255**2 * output.mse + bpp
-        third = (t * 3).long().clamp(0, 2).cpu()
+        third = ((quality_of(t) * 3).long().clamp(0, 2) + 3 * tune_of(t).long()).cpu()
         rows = torch.stack([torch.ones_like(bpp), bpp, output.bits_z / pixels, output.mse, cost], 1)
         self.sums.index_add_(0, third, rows.double().cpu())
 
     def summary(self) -> dict[str, dict[str, float | None]]:
-        """Means by third; PSNR is that of the mean squared error."""
+        """Means by third, and tune if there are two; PSNR is that of the mean squared error."""
         result = {}
-        for name, row in zip(self.NAMES, self.sums.tolist(), strict=True):
+        for name, row in zip(self.names, self.sums.tolist(), strict=True):
             if row[0]:
                 _, bpp, bpp_z, mse, cost = (v / row[0] for v in row)
                 # Nothing is synthesised where the prior is trained alone.

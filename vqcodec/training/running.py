@@ -53,7 +53,7 @@ class Run(Generic[C]):
         """Factor on the learning rate that rises linearly to 1 over the first steps."""
         return min(1.0, (self.step + 1) / max(self.config.warmup, 1))
 
-    def open(self, workers: int, *sides: int) -> Crops:
+    def open(self, workers: int, *sides: int, tunes: int = 1) -> Crops:
         """Make the output folder, and read the pictures that crops of these sides are cut from."""
         self.out.mkdir(parents=True, exist_ok=True)
         # The shortcut needs float32: TensorFloat-32 keeps 10 bits, of means of hundreds of steps.
@@ -61,7 +61,7 @@ class Run(Generic[C]):
         # A run has few shapes, so trying algorithms for each pays.
         torch.backends.cudnn.benchmark = True
         pictures = load_images(self.config.data, min(sides), sys.stderr.isatty())
-        crops = Crops(pictures, seed=self.config.seed, first=self.step, workers=workers)
+        crops = Crops(pictures, self.config.seed, self.step, workers, tunes)
         for side in sides:
             crops.reach(side)
         return crops

@@ -31,7 +31,13 @@ from vqcodec.training.cuda_graphs import Graphs, without_history
 from vqcodec.training.data import Crops
 from vqcodec.training.grow import take_over
 from vqcodec.training.learning_rates import parameter_groups, trains
-from vqcodec.training.losses import MixReference, measure_reference, mixed_distortion, rate_distortion
+from vqcodec.training.losses import (
+    MixReference,
+    measure_reference,
+    mixed_distortion,
+    mse_shares,
+    rate_distortion,
+)
 from vqcodec.training.reports import Averages, CodebookUse
 from vqcodec.training.running import Run, tiny_floats_as_zero, write_entry
 from vqcodec.training.state import FILE, progress_of_state, write_state
@@ -74,7 +80,7 @@ class Trainer(Run[TrainConfig]):
         if self.device.type == "cuda":
             self.graphs = Graphs(self._gradients, list(self.model.parameters()))
         self.gradient_norm = 0.0
-        self.averages, self.use = Averages(), self.codebook_use()
+        self.averages, self.use = Averages(config.model.tunes), self.codebook_use()
         self.bad_steps = 0
         self.started = False
         self.reference: MixReference | None = None
@@ -155,7 +161,8 @@ class Trainer(Run[TrainConfig]):
         distortion = output.mse
         if self.reference is not None:
             error = weighted_error(x, output.picture)
-            distortion = mixed_distortion(output.mse, error, t, self.config.mse_share, self.reference)
+            share = mse_shares(t, self.config.mse_share, self.config.model.tunes)
+            distortion = mixed_distortion(output.mse, error, t, share, self.reference)
         loss = rate_distortion(distortion, bpp, t, self.config.loss_balance)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -201,7 +208,8 @@ class Trainer(Run[TrainConfig]):
         """
         # On a CPU the step itself needs every core.
         workers = 0 if self.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 1))
-        crops = self.open(workers, self.config.crop, self.config.late_crop)
+        sides = self.config.crop, self.config.late_crop
+        crops = self.open(workers, *sides, tunes=self.config.model.tunes)
         if not self.started and source is not None:
             self.start_from(source, crops)
         elif not self.started:

@@ -5,7 +5,10 @@
     g_a.*, h_a.*                                 the encoder's own business
     realism.*                                    optional: what differs in a second g_s, tuned for looks
 
-Layers of the transforms are those of `vqcodec.engine`; `vqcodec.weights.restore` makes float models of them.
+Tables over the dial (modulation, log_gain, biases of the prior) have a row per knot, (9, n), or in a model
+with two tunes (2, 9, n). Layers of the transforms are those of `vqcodec.engine`; `vqcodec.weights.restore`
+makes float models of them.
+
 Fingerprints are the first 8 bytes of SHA-256 over the sorted tensors (name, dtype, shape, data):
 `bitstream_id` over coding.*, `decoder_id` over g_s.* and log_gain, `realism_id` over realism.*.
 """
@@ -16,7 +19,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from safetensors import SafetensorError, safe_open
 
 from vqcodec.errors import ModelNotFound
 from vqcodec.model.config import ModelConfig
+from vqcodec.types import TUNES
 
 FORMAT = "vqcodec-weights-1"
 CODING = "coding."
@@ -54,6 +58,23 @@ class Weights:
     decoder_id: bytes
     realism: Arrays = field(default_factory=dict)
     realism_id: bytes = b""
+
+    def of_tune(self, tune: str) -> Weights:
+        """The weights of one tune, as a model with no other; a model with one is the same for both."""
+        if self.config.tunes == 1:
+            return self
+        number = TUNES.index(tune)
+        transforms, coding, realism = (
+            _of_tune(arrays, number) for arrays in (self.transforms, self.coding, self.realism)
+        )
+        config = replace(self.config, tunes=1)
+        return replace(self, config=config, transforms=transforms, coding=coding, realism=realism)
+
+
+def _of_tune(arrays: Arrays, number: int) -> Arrays:
+    """Arrays with only one tune's tables over the dial."""
+    tables = ("modulation", "log_gain", "bias")
+    return {n: a[number] if n.endswith(tables) and a.ndim == 3 else a for n, a in arrays.items()}
 
 
 def fingerprint(tensors: Mapping[str, np.ndarray]) -> bytes:

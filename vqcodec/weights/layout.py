@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vqcodec.engine.operations import CELL_CHANNELS
 from vqcodec.engine.restoration import OPPONENT
+from vqcodec.model.dial import LEVEL_KNOTS
 from vqcodec.model.shortcut import dct_filters
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -44,6 +45,8 @@ _SQUARES = {
     "h_a.last": (2, 3),
 }
 """Layers that put out (axis 0) or take in (axis 3) the positions of a square as channels, and its side."""
+_TABLES = ("modulation.table", "log_gain")
+"""Tables over the dial: rows of one tune after those of the other here, with an axis for tunes in a file."""
 _RESTORATION = "g_s.restoration"
 _HALF_PIXEL = 0.5 / 255
 """From 127.5, around which the float model has pixels, to 128."""
@@ -56,6 +59,8 @@ def to_layers(tensors: Tensors) -> Reals:
     for name, tensor in tensors.items():
         real = tensor.astype(np.float64)
         convolution = name.endswith(".weight") and real.ndim == 4
+        if name.endswith(_TABLES) and len(real) > LEVEL_KNOTS:
+            real = real.reshape(-1, LEVEL_KNOTS, real.shape[1])
         reals[_renamed(name, 0)] = real.transpose(0, 2, 3, 1) if convolution else real
     for layer, (side, axis) in _SQUARES.items():
         for key in (f"{layer}.weight", f"{layer}.bias"):
@@ -101,7 +106,9 @@ def to_parameters(reals: Tensors) -> Reals:
     tensors: Reals = {}
     for name, real in parts.items():
         convolution = name.endswith(".weight") and real.ndim == 4
-        tensors[_renamed(name, 1)] = real.transpose(0, 3, 1, 2) if convolution else real
+        known = _renamed(name, 1)
+        table = real.reshape(-1, real.shape[-1]) if known.endswith(_TABLES) else real
+        tensors[known] = real.transpose(0, 3, 1, 2) if convolution else table
     return tensors
 
 

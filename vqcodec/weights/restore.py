@@ -13,7 +13,7 @@ from torch import Tensor
 from vqcodec.entropy.tables import CODE_NATS
 from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.blocks import level_basis
+from vqcodec.model.dial import level_basis
 from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.prior import LINEAR_STEP
 from vqcodec.model.vqvae import VQVAE, Transforms
@@ -40,7 +40,7 @@ def _restore_conv(layer: QuantizableConv, arrays: dict[str, np.ndarray], name: s
     layer.weight.copy_(
         _real(arrays[f"{name}.weight"]) * scale[:, None, None, None] / layer.in_step[:, None, None]
     )
-    bias = _real(arrays[f"{name}.bias"]) * scale
+    bias = _real(arrays[f"{name}.bias"]).flatten(0, -2) * scale
     if layer.level_bias is None:
         layer.bias.copy_(bias[0])
     else:

@@ -69,7 +69,7 @@ def replace_decoder(
 
     Args:
         config, decoder: the sizes of its model, and its arrays g_s.*.
-        log_gain: the gains that it was trained for.
+        log_gain: the gains that it was trained for, tune after tune.
 
     Returns:
         decoder_id.
@@ -81,7 +81,7 @@ def replace_decoder(
     old = ModelConfig.from_dict(json.loads(metadata["config"]))
     if replace(old, synthesis=config.synthesis, restoration=config.restoration) != config:
         raise ModelNotFound(f"{source}: its latents are of other sizes")
-    if not np.array_equal(tensors["log_gain"], log_gain):
+    if not np.array_equal(tensors["log_gain"].ravel(), log_gain.ravel()):
         raise ModelNotFound(f"{source}: its gains are others, the decoder was trained for other latents")
     # What the perceptual decoder had in common with the old one becomes its own.
     own = {name: tensor for name, tensor in tensors.items() if name.startswith(G_S)}

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.perceptual import DISTS, LPIPS
+from vqcodec.model.dial import at_quality, quality_of
 from vqcodec.training.data import load_images
 from vqcodec.training.grow import adds
 from vqcodec.training.perceptual.players import PerceptualConfig, Players
@@ -106,14 +107,14 @@ def start_from(players: Players, model: str) -> None:
 def run(players: Players) -> None:
     """Train until the budget is used up; writes log and state to `out`."""
     config = players.config
-    crops = players.open(0, config.crop)
+    crops = players.open(0, config.crop, tunes=players.model.config.tunes)
     rows: list[dict[str, float]] = []
 
     def advance(progress: float) -> dict[str, float]:
         players.set_rates(progress)
         x, level = crops.batch(config.batch, config.crop, players.device)
-        adversarial = progress >= config.begin
-        rows.append(players.train_step(x, level**config.level_power, adversarial=adversarial))
+        level = at_quality(level, quality_of(level) ** config.level_power)
+        rows.append(players.train_step(x, level, adversarial=progress >= config.begin))
         return {}
 
     def report(entry: dict[str, Any]) -> None:
@@ -141,7 +142,7 @@ def add_decoder(source: Path, state: Path, path: Path) -> None:
     except RuntimeError as error:
         raise ModelNotFound(f"{source}: its g_s has no parameters like those of {state}: {error}") from error
     side = min(SIDE, config["crop"])
-    batches = some_batches(load_images(config["data"], side), side)
+    batches = some_batches(load_images(config["data"], side), side, model.config.tunes)
     step = weights.transforms["g_s.latent.step"]
     add_realism(source, quantise_decoder(model, g_s, batches, step), path)
 

@@ -127,7 +127,7 @@ class Players(Run[PerceptualConfig]):
 
         Args:
             x: originals (B, 3, H, W) in [0, 1], H and W multiples of 32.
-            level: t (B,) in [0, 1].
+            level: t (B,) of the dial.
 
         Returns:
             What is logged: unweighted terms of the loss, their weighted sum `loss`, the loss of PSNR against
