@@ -56,7 +56,7 @@ def test_tunes_give_different_files_and_eyes_is_the_default(codec: Codec):
     assert codec.tuned("psnr").compress(PIXELS) == psnr
     assert codec.tuned("psnr") is codec.tuned("psnr")
     assert codec.tuned("psnr").tuned("eyes").compress(PIXELS) == eyes
-    with pytest.raises(ValueError, match="^tune must be eyes or psnr, not 'ears'$"):
+    with pytest.raises(ValueError, match=r"^tune must be eyes or psnr, not 'ears'$"):
         codec.compress(PIXELS, tune="ears")
 
 

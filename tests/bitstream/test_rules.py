@@ -103,7 +103,7 @@ def test_the_tune_is_bit_1_of_the_critical_flags() -> None:
         header = Header(64, 64, 126, ID, tune=tune)
         assert craft(critical=critical) == write(header, [[b"AAAA", b"BBBB"]])
         assert parse(craft(critical=critical)).header == header
-    with pytest.raises(ValueError, match="^tune must be eyes or psnr, not 'fast'$"):
+    with pytest.raises(ValueError, match=r"^tune must be eyes or psnr, not 'fast'$"):
         write(Header(64, 64, 126, ID, tune="fast"), [[b"AAAA", b"BBBB"]])
 
 
