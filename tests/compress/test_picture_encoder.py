@@ -18,6 +18,7 @@ class Reaching(FakeModel):
     """Out of reach and worse above level 137; remembers the sizes that it encodes."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.encoded: list[tuple[int, int, int]] = []
 
     def encode(self, pixels: Any, level: int, *rest: Any) -> Encoded:
