@@ -78,7 +78,7 @@ def test_a_step_of_no_use_does_no_harm(tiny_codec, monkeypatch):
 def test_the_choice_is_by_error_and_rate(tiny_codec, more_bytes, kept):
     """A second try with less error is taken, unless its bytes cost more than that is worth."""
     x = picture(64, 64, seed=3)
-    look = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL)
+    look = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL, "psnr")
     y_hat = latent(tiny_codec, x)
     tries = iter([({(0, 0): [b"0000"]}, 3 * y_hat), ({(0, 0): [b"1111", bytes(more_bytes)]}, y_hat)])
     found, _ = look.search(lambda target, y: next(tries), y_hat, y_hat, (0.25,))
@@ -91,7 +91,7 @@ def test_the_error_is_that_of_the_decoded_picture(tiny_codec, size):
     height, width = size
     x = picture(height, width, seed=7)
     y_hat = latent(tiny_codec, x)
-    found = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL).move(y_hat.copy(), y_hat, 0.0)
+    found = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL, "psnr").move(y_hat.copy(), y_hat, 0.0)
     segments = tiny_codec.encode(x, LEVEL, 0).segments
     decoded = tiny_codec.decode(segments, width=width, height=height, level=LEVEL, tile=0)
     nats = float(lambda_of_level(T)) * mse(x, decoded) * height * width * np.log(2)
@@ -101,7 +101,7 @@ def test_the_error_is_that_of_the_decoded_picture(tiny_codec, size):
 def test_targets_move_against_the_gradient(tiny_codec):
     """A small step from y_hat itself lowers D by what the slope of the move says."""
     x = picture(96, 80, seed=8)
-    look = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL)
+    look = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL, "psnr")
     y_hat = latent(tiny_codec, x)
     target = y_hat.copy()
     before = look.move(target, y_hat, 1e-3)

@@ -8,12 +8,14 @@ by the coded bytes, is kept.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vqcodec.compress.distortion import Distortion
 from vqcodec.compress.search import TileSegments, rate_in_nats
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.model.codebook import SLOPE
@@ -31,9 +33,10 @@ FEEDBACK_HALO = 6
 class Feedback:
     """Errors of decoded latents of one picture at one level, and the better targets that follow."""
 
-    def __init__(self, networks: Transforms, source: PaddedPixels, level: int) -> None:
-        """networks: the transforms in floating point; level 0..252."""
+    def __init__(self, networks: Transforms, source: PaddedPixels, level: int, tune: str) -> None:
+        """networks: the transforms in floating point; level 0..252; tune: of `Distortion`."""
         self._networks, self._source = networks, source
+        self._distortions: dict[tuple[int, int], Distortion] = defaultdict(lambda: Distortion(tune))
         self._t = torch.tensor([level / LEVEL_MAX], device=networks.log_gain.device)
         self._price = float(lambda_of_level(self._t)) * 255**2 * math.log(2) / 3
 
@@ -70,24 +73,29 @@ class Feedback:
             # Tensors of a caller's inference mode would take no part in gradients.
             with torch.inference_mode(False), torch.set_grad_enabled(part > 0):
                 value = to_tensor(y_hat[window.outer], self._t.device).requires_grad_(part > 0)
-                squares = self._squares(value, window.outer)
+                x, decoded = self._decoded(value, window.outer)
+                squares = (decoded - x).square()
+                distortion = self._distortions[window.outer[0].start, window.outer[1].start]
+                error = distortion(x, decoded, squares.sum())
                 if part > 0:
-                    (gradient,) = torch.autograd.grad(self._price * squares.sum(), value)
+                    (gradient,) = torch.autograd.grad(self._price * error, value)
             if part > 0:
                 best = y_hat[window.outer] - to_array(gradient) / (2 * SLOPE)
                 rows, columns = within(window.inner, window.outer)
                 target[window.inner] += part * (best[rows, columns] - target[window.inner])
-            total += float(window.scaled(BLOCK).crop(squares.detach()).sum())
+            # The error of a window without its halo: as large a part of it as of the squares.
+            squares, whole = squares.detach(), float(squares.detach().sum())
+            inner = float(window.scaled(BLOCK).crop(squares).sum())
+            total += inner * float(error.detach()) / whole if whole else 0.0
         return self._price * total
 
-    def _squares(self, y_hat: Tensor, place: Place) -> Tensor:
-        """Squared errors (1, 3, 16h, 16w) of a piece; none of what lies behind the picture's edge."""
+    def _decoded(self, y_hat: Tensor, place: Place) -> tuple[Tensor, Tensor]:
+        """Original and decoded pixels (1, 3, H, W) of a piece, up to the picture's edge."""
         x = to_tensor(self._source.window(place), y_hat.device) / 255
-        squares = (self._networks.synthesise(y_hat, self._t) - x).square()
         height, width = self._source.pixels.shape[:2]
-        squares[:, :, height - BLOCK * place[0].start :] = 0
-        squares[:, :, :, width - BLOCK * place[1].start :] = 0
-        return squares
+        bottom, right = height - BLOCK * place[0].start, width - BLOCK * place[1].start
+        decoded = self._networks.synthesise(y_hat, self._t)
+        return x[:, :, :bottom, :right], decoded[:, :, :bottom, :right]
 
 
 def to_tensor(x: np.ndarray, device: torch.device) -> Tensor:

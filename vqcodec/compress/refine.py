@@ -3,7 +3,9 @@
 The quantiser takes y = g_a(x) for its target and prices an error at w |y - y_hat|^2, whatever g_s makes of it
 and whatever later passes have to pay for it. Here both count: with g the gradient at y_hat of
 
-    D(y_hat) + sum of the free energies of the passes,      D = lambda(t) 255^2 SSE ln 2 in nats,
+    D(y_hat) + sum of the free energies of the passes,      D = lambda(t) 255^2 E ln 2 in nats,
+
+with E the error by the tune (`vqcodec.compress.distortion`),
 
 the target moves a part b of the way to where a quadratic of the quantiser's own curvature has its minimum,
 
@@ -22,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vqcodec.compress.distortion import Distortion
 from vqcodec.compress.feedback import to_array, to_tensor
 from vqcodec.devices import resolve_device
 from vqcodec.model.codebook import SLOPE
@@ -80,6 +83,7 @@ class Refiner:
         """
         self.model = restore(model).to(resolve_device(model.device)[0]).eval().requires_grad_(False)
         self.model.set_exact(True)
+        self._tune = model.tune
 
     @torch.inference_mode(False)
     def refine(self, pixels: np.ndarray, latent: np.ndarray, level: int, steps: int) -> np.ndarray:
@@ -102,16 +106,16 @@ class Refiner:
         return to_array(result)
 
     def _window(self, x: Tensor, target: Tensor, y: Tensor, t: Tensor, steps: int, mask: Tensor) -> Tensor:
-        best, least = target, math.inf
+        best, least, distortion = target, math.inf, Distortion(self._tune)
         for part in (*parts(steps), 0.0):
-            y_hat, gradient, cost = self._evaluate(x, target, y, t, mask)
+            y_hat, gradient, cost = self._evaluate(x, target, y, t, mask, distortion)
             if cost < least:
                 best, least = target, cost
             target = target + part * mask * (y_hat - gradient / (2 * SLOPE) - target)
         return best
 
     def _evaluate(
-        self, x: Tensor, target: Tensor, y: Tensor, t: Tensor, mask: Tensor
+        self, x: Tensor, target: Tensor, y: Tensor, t: Tensor, mask: Tensor, measure: Distortion
     ) -> tuple[Tensor, Tensor, float]:
         """Quantised latent, gradient of the objective there, and J in nats: error plus rate."""
         h, w = target.shape[-2:]
@@ -125,7 +129,7 @@ class Refiner:
             y_hat, hyper, passes = self.model.quantise(target, t, hyper_of=y, watch=watch)
             pixels = mask.clone().repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
             decoded = self.model.synthesise(y_hat, t)
-            error = (decoded - x).mul(pixels).square().sum() / 3
+            error = measure(x, decoded, (decoded - x).mul(pixels).square().sum()) / 3
             distortion = lambda_of_level(t) * 255**2 * error * math.log(2)
             energy = torch.stack([p.energy.sum() for p in passes]).sum()
             gradients = torch.autograd.grad(distortion.sum() + energy, seen)

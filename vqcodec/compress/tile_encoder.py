@@ -73,7 +73,9 @@ class TileEncoder:
             if parts:
                 from vqcodec.compress.feedback import Feedback  # noqa: PLC0415  imports torch
 
-                segments, y_hat = Feedback(self.model.networks, source, level).search(code, target, y, parts)
+                segments, y_hat = Feedback(self.model.networks, source, level, self.model.tune).search(
+                    code, target, y, parts
+                )
             else:
                 segments, y_hat = code(target, y)
             coded |= segments
