@@ -50,7 +50,6 @@ class Codec(Protocol):
 
 
 VQCODEC = "vqcodec"
-PSNR_TUNE = f"{VQCODEC}-psnr"
 
 
 class VqCodec:
@@ -116,14 +115,14 @@ class VqCodec:
 
 _ANCHORS: dict[str, Codec] = {codec.name: codec for codec in ANCHORS}
 
-DEFAULT_NAMES = (*_ANCHORS, VQCODEC, PSNR_TUNE)
+DEFAULT_NAMES = (*_ANCHORS, VQCODEC)
 REALISMS = (0.5, 1.0)
 ONE_FILE = (VQCODEC, *(f"{VQCODEC}-r{realism:g}" for realism in REALISMS))
 """Decoders of the same file."""
 _OPTIONS: dict[str, dict[str, Any]] = {
     VQCODEC: {},
-    PSNR_TUNE: {"tune": "psnr"},
     **{f"{VQCODEC}-e{effort}": {"effort": effort} for effort in range(2, EFFORT_MAX + 1)},
+    **{f"{VQCODEC}-psnr-e{e}": {"tune": "psnr", "effort": e} for e in range(2, EFFORT_MAX + 1)},
     **{f"{VQCODEC}-r{realism:g}": {"realism": realism} for realism in REALISMS},
 }
 CODEC_NAMES = (*_ANCHORS, *_OPTIONS)

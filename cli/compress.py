@@ -56,7 +56,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     type=click.Choice(TUNES),
     default=TUNES[0],
     show_default=True,
-    help="What to code for: what people see, or squared error.",
+    help="What efforts above 1 search for: what people see, or squared error.",
 )
 @click.option(
     "--tile",

@@ -157,8 +157,8 @@ class Codec:
             bpp: the highest quality whose whole file has at most this many bits per pixel.
             target_size: the same for this many bytes.
             psnr: the lowest quality whose PSNR (dB, 8-bit RGB) is at least this.
-            tune: "eyes" (unless given) or "psnr", what the picture is coded for: what people see, or squared
-                error. Models with one tune only write it down.
+            tune: "eyes" (unless given) or "psnr", what efforts above 1 search for: what people see, or
+                squared error. A model with two tunes, unlike the packaged one, has tables for each.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
             metadata, limits, strip_gps: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches for a file that is better for its size: for 3 to 10

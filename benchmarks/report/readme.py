@@ -13,14 +13,15 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any
 
+from benchmarks.allocation import picture_percents
 from benchmarks.bd_rate import RatePoint, bd_rate
-from benchmarks.codecs import PSNR_TUNE, VQCODEC
+from benchmarks.codecs import VQCODEC
 from benchmarks.processes import ROOT
 from benchmarks.report import curves, speed_tables
 from benchmarks.report.results import FIGURES, Results, load
-from vqcodec.types import TUNES
 
 FILES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
 RESULTS = ROOT / "benchmarks" / "results"
@@ -48,24 +49,28 @@ def bd() -> list[list[str]]:
     """BD-rates on both sets against the codecs that were measured."""
     kodak, dev = load(RESULTS / "kodak.json"), load(RESULTS / "dev.json")
     names = [curves.NAMES[figure].removesuffix(", dB") for figure in FIGURES]
-    heads = [f"{tune}: {name}" for tune in TUNES for name in names]
-    rows = [["BD-rate of vqcodec against", *heads, "psnr: PSNR, dev"]]
+    rows = [["BD-rate of vqcodec against", *names, "PSNR, own mean", "dev, PSNR", "dev, own mean"]]
 
-    def against(results: Results, anchor: str, codec: str, figure: str) -> str:
-        if anchor not in results.codecs or codec not in results.codecs:
+    def against(results: Results, anchor: str, figure: str) -> str:
+        if anchor not in results.codecs:
             return ""
-        return _percent(results.curve(anchor, figure), results.curve(codec, figure))
+        return _percent(results.curve(anchor, figure), results.curve(VQCODEC, figure))
+
+    def alone(results: Results, anchor: str) -> str:
+        if anchor not in results.codecs:
+            return ""
+        return f"{fmean(picture_percents(results, anchor)):+.1f} %"
 
     for name, label in LABELS.items():
-        cells = [against(kodak, name, codec, f) for codec in (VQCODEC, PSNR_TUNE) for f in FIGURES]
-        rows.append([label, *cells, against(dev, name, PSNR_TUNE, "psnr")])
+        cells = [*(against(kodak, name, f) for f in FIGURES), alone(kodak, name)]
+        rows.append([label, *cells, against(dev, name, "psnr"), alone(dev, name)])
     return rows
 
 
 def published() -> list[list[str]]:
     """BD-rates on Kodak against curves that others published."""
-    curve = load(RESULTS / "kodak.json").curve(PSNR_TUNE)
-    rows = [["published curve", "BD-rate of vqcodec --tune psnr, Kodak, PSNR"]]
+    curve = load(RESULTS / "kodak.json").curve(VQCODEC)
+    rows = [["published curve", "BD-rate of vqcodec, Kodak, PSNR"]]
     for name, anchor in curves.load_published(PUBLISHED).items():
         rows.append([name.removesuffix(", published"), _percent(anchor, curve)])
     return rows
