@@ -14,7 +14,6 @@ from PIL import Image
 
 from benchmarks.codecs import VqCodec
 from tests.tiny import picture
-from vqcodec import pillow_plugin
 from vqcodec.decompress.tile_decoder import TileDecoder
 from vqcodec.image.metadata import Metadata
 from vqcodec.image.picture import load_picture, pixels_of, to_pil
@@ -62,16 +61,6 @@ def test_decompress_makes_no_array_of_the_picture(tiny_codec, monkeypatch):
     seen = np.asarray(tiny_codec.decompress(data))
     monkeypatch.setattr(TileDecoder, "decode", None)
     assert np.array_equal(np.asarray(tiny_codec.decompress(data)), seen)
-
-
-def test_the_plugin_loads_without_raw_bytes_of_the_picture(codec, pixels, models, monkeypatch):
-    path = models.parent / "raw.vqc"
-    path.write_bytes(codec.compress(pixels, quality=100))
-    pillow_plugin.register_pillow_plugin()
-    with Image.open(path) as image:
-        monkeypatch.setattr(Image.Image, "tobytes", None)
-        image.load()
-        assert image.getpixel((3, 2)) == tuple(pixels[2, 3])
 
 
 def test_benchmarks_take_pixels_in_strips(tiny_weights, monkeypatch):

@@ -438,6 +438,16 @@ def test_registration_is_idempotent(plugin, models, make_model):
     assert Image.ID.count("VQC") == 1
 
 
+def test_pictures_are_loaded_without_raw_bytes_of_them(plugin, codec, pixels, tmp_path, monkeypatch):
+    """Which would take their memory twice more."""
+    path = tmp_path / "raw.vqc"
+    path.write_bytes(codec.compress(pixels, quality=100))
+    with Image.open(path) as image:
+        monkeypatch.setattr(Image.Image, "tobytes", None)
+        image.load()
+        assert image.getpixel((3, 2)) == tuple(pixels[2, 3])
+
+
 def test_registration_refuses_unknown_models_and_devices(clean_pillow, models):
     with pytest.raises(errors.ModelNotFound):
         vqcodec.register_pillow_plugin(model="nothing")
