@@ -246,7 +246,7 @@ def test_unknown_critical_chunks_are_refused_and_never_written(kind: str) -> Non
         write(Header(64, 64, 126, ID), [[b"AAAA", b""]], [Chunk(kind, b"x")])
     damaged = bytearray(data)
     damaged[28] ^= 1
-    refuse(bytes(damaged), CorruptData, "wrong checksum")
+    refuse(bytes(damaged), CorruptData, f"^chunk '{kind}' at offset 23: wrong checksum$")
 
 
 def test_unknown_ancillary_chunks_are_kept_in_order_even_twice() -> None:
@@ -268,6 +268,18 @@ def test_the_number_of_chunks_is_bounded() -> None:
 def test_chunk_types_that_are_not_letters_are_not_written(kind: str) -> None:
     with pytest.raises(ValueError, match="not four ASCII letters"):
         write(Header(64, 64, 126, ID), [[b"AAAA", b""]], [Chunk(kind, b"")])
+
+
+def test_an_alpha_that_no_picture_of_its_size_needs_is_not_written() -> None:
+    with pytest.raises(ValueError, match=f"^chunk 'ALPH' {SIZE.format(4166)}$"):
+        write(Header(64, 64, 126, ID, alpha=True), [[b"AAAA", b""]], [Chunk("ALPH", bytes(4166))])
+
+
+def test_damage_before_the_picture_is_told_where_its_checksum_is() -> None:
+    data = bytearray(craft())
+    data[12] ^= 1
+    message = "^header CRC at offset 24: wrong checksum of header and table of contents$"
+    refuse(bytes(data), CorruptData, message)
 
 
 def test_metadata_limit_is_exact_and_does_not_need_the_data() -> None:

@@ -160,7 +160,7 @@ LOOK = 8
 
 
 def random_prior(random):
-    """Arrays of a small prior whose outputs spread over their ranges."""
+    """Arrays of a small prior whose outputs spread over their ranges; layers with and without knots."""
 
     def layer(outputs, inputs, kernel, levels, target):
         taps = inputs * kernel * kernel
@@ -175,12 +175,12 @@ def random_prior(random):
 
     outputs = CHANNELS + GROUPS * len(LEVELS)
     arrays = named("prior.hyper1", layer(2 * FEATURES, Z, 3, True, 120))
-    arrays |= named("prior.hyper2", layer(4 * FEATURES, 2 * FEATURES, 1, False, 120))
+    arrays |= named("prior.hyper2", layer(4 * FEATURES, 2 * FEATURES, 1, True, 120))
     arrays |= named("prior.hyper3", layer(FEATURES, FEATURES, 3, True, 120))
     for p, place in enumerate(PASSES):
         seen = SEEN if place.layer else FIRST_SEEN
         arrays |= named(f"prior.enter.{p}", layer(WIDTH, place.maps * seen + FEATURES, 3, True, 120))
-        arrays |= named(f"prior.middle.{p}", layer(WIDTH, WIDTH, 1, False, 120))
+        arrays |= named(f"prior.middle.{p}", layer(WIDTH, WIDTH, 1, bool(p % 2), 120))
         if place.maps:
             weight = random.integers(-60, 60, (LINEAR, place.maps, 3, 3))
             arrays[f"prior.linear.{p - 1}"] = weight.astype(np.int16)
@@ -191,7 +191,7 @@ def random_prior(random):
     for number in range(4 * (len(SLICES) - 1)):
         known = SLICES[1 + number // 4].channels.start
         arrays |= named(f"prior.look.{number}", layer(LOOK, known + WIDTH, 1, True, 120))
-        arrays |= named(f"prior.tell.{number}", layer(WIDTH, LOOK, 1, False, 60))
+        arrays |= named(f"prior.tell.{number}", layer(WIDTH, LOOK, 1, bool(number % 2), 60))
     companded = np.round(16 * np.arcsinh(np.arange(LATENT_MAX + 1) / 128))
     arrays["prior.compand"] = np.array([np.argmax(companded >= n) for n in range(1, 123)], dtype=np.int32)
     return arrays

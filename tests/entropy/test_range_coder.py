@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -191,6 +193,18 @@ def test_missing_or_added_words_are_found(segment):
     ):
         with pytest.raises(CorruptData):
             read_all(damaged, tables, models)
+
+
+def test_the_coder_in_c_does_without_constriction(monkeypatch):
+    monkeypatch.delattr("vqcodec.entropy.constriction_coder")
+    monkeypatch.setitem(sys.modules, "vqcodec.entropy.constriction_coder", None)
+    for name in ENGINES:
+        with engine(name):
+            if name == "native":
+                SegmentReader(SegmentWriter().finish()).finish()
+            else:
+                with pytest.raises(ImportError):
+                    SegmentWriter()
 
 
 def test_half_a_word_is_found(segment):

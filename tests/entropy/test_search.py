@@ -16,7 +16,7 @@ from vqcodec.entropy.class_offsets import ClassOffsets, offset_counts
 from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.range_coder import SegmentReader, SegmentWriter
 from vqcodec.entropy.table_set import RowTables, TableSet
-from vqcodec.entropy.tables import TOTAL, counts_from_codes, make_powers
+from vqcodec.entropy.tables import TOTAL, certain_words, counts_from_codes, make_powers
 from vqcodec.errors import CorruptData
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -53,9 +53,21 @@ def test_tables_that_do_not_fit_are_refused():
     for wrong in (rows[:, 1:], rows[0], rows.astype(np.int16)):
         with pytest.raises(ValueError, match=r"^the tables do not fit the context classes$"):
             RowTables(wrong, BINS, powers)
-    for none in (powers[1:], powers.astype(np.int64), powers * np.uint32(0)):
+    only = np.arange(256) == 0
+    for none in (powers[1:], powers.astype(np.int64), np.where(only, np.uint32(0), powers)):
         with pytest.raises(ValueError, match=r"^the powers are not 256 numbers of which the first is not 0$"):
             RowTables(rows, BINS, none)
+    RowTables(rows, BINS, np.where(only, powers, np.uint32(0)))
+
+
+def test_thousands_of_tables_are_asked_for_at_once():
+    rows = np.random.default_rng(0).choice(np.array([0, 99, 255], np.uint8), (1, 160, 3))
+    tables, numbers = RowTables(rows, (80, 80), make_powers()), np.arange(6400)
+    codes = combine_rows(rows, (80, 80))[0]
+    assert np.array_equal(tables.certain(numbers), certain_words(codes, make_powers()))
+    symbols, parts = np.ones_like(numbers), RowTables(rows, (80, 80), make_powers())
+    few = [parts.prices(own, symbols[own]) for own in np.split(numbers, 10)]
+    assert np.array_equal(tables.prices(numbers, symbols), np.concatenate(few))
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -45,6 +45,7 @@ def test_powers_are_a_falling_exponential():
 def test_counts_follow_the_rule_in_plain_integers(codes):
     counts = counts_from_codes(np.array(codes, dtype=np.uint8), make_powers())
     assert counts.tolist() == reference(codes, make_powers().tolist())
+    assert counts.dtype == np.int64
     assert counts.sum() == TOTAL
     assert counts.min() >= 1
 

@@ -10,10 +10,11 @@ import pytest
 from tests.entropy.engines import ENGINES, engine
 from tests.make_golden import WEIGHTS
 from vqcodec.bitstream import parse
+from vqcodec.entropy.coding_order import PASSES, Slice
 from vqcodec.entropy.integer_prior import COMPANDED_MAX, LATENT_MAX, IntegerPrior
 from vqcodec.entropy.native_prior import NativePrior
 from vqcodec.entropy.range_coder import SegmentReader
-from vqcodec.entropy.tile_coder import LatentCoder, hyper_classes, prior_level_of
+from vqcodec.entropy.tile_coder import CodedSlice, LatentCoder, hyper_classes, prior_level_of
 from vqcodec.errors import CorruptData
 from vqcodec.tiling import tiles
 from vqcodec.weights.checkpoint import load_weights
@@ -98,6 +99,55 @@ def test_a_word_too_many_is_corrupt_in_either_layer(coder, layer):
         coder.decode(longer, latent.shape[:2], level)
 
 
+def test_indices_of_any_integer_type_are_settled(coder):
+    ((segments, latent),), level = golden("whole")
+    z_index, _, parts, _ = walked(coder, segments, latent.shape[:2], level)
+    walk = coder.walk(z_index, latent.shape[:2], level)
+    for (part, _), (known, _) in zip(walk, parts, strict=True):
+        part.index = [own.astype(np.int64) for own in known.index]
+    assert np.array_equal(walk.latent, latent)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_latents_end_at_the_bounds_on_either_side(coder, sign):
+    ((segments, latent),), level = golden("whole")
+    z_index, _ = coder.read_side(SegmentReader(segments[0]), latent.shape[:2], level)
+    walk = coder.walk(z_index, latent.shape[:2], level)
+    for _, mean in walk:
+        mean[:] = sign * (LATENT_MAX + 1)
+    assert (walk.latent == sign * LATENT_MAX).all()
+
+
+def test_codewords_of_the_bands_of_a_slice_lie_side_by_side(arrays, monkeypatch):
+    with engine("torch"):
+        coder = LatentCoder(arrays)
+    learnt = []
+    monkeypatch.setattr(coder.prior, "learn", lambda _, known: learnt.append(known))
+    index = [np.full((2, 3, band.groups), i) for i, band in enumerate(coder.bands)]
+    classes = np.zeros((2, 3, sum(band.groups for band in coder.bands)), np.int32)
+    groups = slice(0, classes.shape[2])
+    piece = Slice(slice(0, len(coder.bands)), slice(0, coder.channels), groups)
+    latent = np.empty((2, 3, coder.channels), np.int32)
+    coder.settle(CodedSlice(PASSES[0], piece, classes, index), None, np.ones_like(latent), latent)
+    for i, band in enumerate(coder.bands):
+        own = band.codewords[:, i].T.reshape(-1)
+        assert (learnt[0][:, :, band.within(piece)[0]] == own).all()
+        assert (latent[:, :, band.within(piece)[0]] == own + 1).all()
+
+
+def test_what_is_not_of_every_band_is_not_written(coder):
+    ((segments, latent),), level = golden("whole")
+    z_index, offsets, walk, _ = walked(coder, segments, latent.shape[:2], level)
+    parts = [part for part, _ in walk]
+    with pytest.raises(ValueError, match="zip"):
+        coder.write([], offsets, parts, level)
+    with pytest.raises(ValueError, match="zip"):
+        list(coder.bands_of(parts[-1], offsets[:-1]))
+    parts[-1].index = None
+    with pytest.raises(ValueError, match="zip"):
+        coder.write(z_index, offsets, parts, level)
+
+
 @pytest.mark.parametrize(("name", "limit"), [("y.words.0", LATENT_MAX), ("z.words.0", COMPANDED_MAX)])
 def test_codewords_within_the_bounds_are_taken_and_others_refused(arrays, name, limit):
     for sign in (1, -1):
@@ -113,7 +163,7 @@ def test_each_engine_has_its_prior_and_products_are_the_callers(arrays):
     products = []
 
     def product(a, b):
-        products.append(a.shape)
+        products.append((a.dtype, b.dtype))
         return a @ b
 
     ((segments, latent),), level = golden("dot")
@@ -123,7 +173,7 @@ def test_each_engine_has_its_prior_and_products_are_the_callers(arrays):
             assert isinstance(coder.prior, NativePrior if name == "native" else IntegerPrior)
             assert coder.channels == latent.shape[2]
             assert np.array_equal(coder.decode(segments, (1, 1), level), latent)
-    assert products
+    assert set(products) == {(np.dtype(np.float32), np.dtype(np.float32))}
 
 
 def test_levels_of_the_prior_and_of_the_hyper_latents_tables(arrays):
