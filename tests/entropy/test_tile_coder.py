@@ -10,7 +10,7 @@ import pytest
 from tests.entropy.engines import ENGINES, engine
 from tests.make_golden import WEIGHTS
 from vqcodec.bitstream import parse
-from vqcodec.entropy.coding_order import PASSES, Slice
+from vqcodec.entropy.coding_order import PASSES, PassState, Slice
 from vqcodec.entropy.integer_prior import COMPANDED_MAX, LATENT_MAX, IntegerPrior
 from vqcodec.entropy.native_prior import NativePrior
 from vqcodec.entropy.range_coder import SegmentReader
@@ -128,7 +128,8 @@ def test_codewords_of_the_bands_of_a_slice_lie_side_by_side(arrays, monkeypatch)
     groups = slice(0, classes.shape[2])
     piece = Slice(slice(0, len(coder.bands)), slice(0, coder.channels), groups)
     latent = np.empty((2, 3, coder.channels), np.int32)
-    coder.settle(CodedSlice(PASSES[0], piece, classes, index), None, np.ones_like(latent), latent)
+    state = PassState(PASSES[0], np.zeros_like(latent), None)
+    coder.settle(CodedSlice(PASSES[0], piece, classes, index), state, np.ones_like(latent), latent)
     for i, band in enumerate(coder.bands):
         own = band.codewords[:, i].T.reshape(-1)
         assert (learnt[0][:, :, band.within(piece)[0]] == own).all()
