@@ -263,6 +263,11 @@ def test_headers_that_do_not_fit_are_not_written(change: dict[str, Any]) -> None
         write(header, [[b"AAAA", b""]])
 
 
+def test_the_largest_header_is_written_and_read() -> None:
+    header = Header(65_535, 65_535, LEVEL_MAX, ID, tile=64 * 1023)
+    assert parse(write(header, [[b"AAAA", b""]] * 4), OPEN).header == header
+
+
 @pytest.mark.parametrize(
     "segments",
     [
