@@ -304,7 +304,7 @@ def test_the_byte_fields_of_a_header_are_bounded_each_by_itself(field: str) -> N
 
     assert getattr(parse(written(255)).header, field) == 255
     for value in (-1, 256):
-        with pytest.raises(ValueError, match=r"must be 0\.\.255"):
+        with pytest.raises(ValueError, match=r"^minor and ignorable must be 0\.\.255$"):
             written(value)
 
 

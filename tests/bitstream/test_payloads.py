@@ -107,6 +107,14 @@ def test_a_vertical_gradient_takes_the_up_filter() -> None:
     assert len(chunk.data) < 1 + len(zlib.compress(plane, 9))
 
 
+def test_payloads_are_deflated_as_far_as_zlib_can() -> None:
+    planes = (bytes(64 * 64), bytes(x * y % 256 for y in range(64) for x in range(64)))
+    chunks = [pack_alpha(plane, 64, 64) for plane in planes]
+    assert [chunk.data[0] for chunk in chunks] == [0, 1]
+    for chunk in (*chunks, pack_metadata("iCCP", b"profile " * 9)):
+        assert chunk.data[1:3] == zlib.compress(b"", 9)[:2] != zlib.compress(b"")[:2]
+
+
 def test_alpha_of_another_size() -> None:
     header = Header(8, 8, 0, ID, alpha=True)
     for size in (0, 63, 65, 1000):

@@ -110,6 +110,7 @@ def test_the_tune_is_bit_1_of_the_critical_flags() -> None:
 @pytest.mark.parametrize("bit", range(2, 8))
 def test_unknown_critical_flags_are_refused_by_number(bit: int) -> None:
     refuse(craft(critical=1 << bit), UnsupportedVersion, f"^critical flags at offset 6: bit {bit} ")
+    refuse(craft(critical=1 << bit | 128), UnsupportedVersion, f"^critical flags at offset 6: bit {bit} ")
 
 
 @pytest.mark.parametrize("bit", range(2, 8))
@@ -328,6 +329,10 @@ def test_tile_limit_is_exact() -> None:
     data = write(Header(128, 64, 0, ID, tile=64), [[b"AAAA", b""]] * 2)
     assert len(parse(data, Limits(tiles=2)).segments) == 2
     refuse(data, LimitExceeded, "^tile at offset 21: 2 tiles exceed the limit of 1$", Limits(tiles=1))
+
+
+def test_the_longest_segment_has_the_most_bytes_that_are_words() -> None:
+    assert probe(craft(toc=b"\x01\xff\xff\xff\xff\x03")).lengths == [4, 2**32 - 4]
 
 
 def test_the_least_payload_is_enough_and_one_byte_less_is_truncated() -> None:
