@@ -12,6 +12,8 @@ import numpy.typing as npt
 import PIL
 from PIL import Image, features
 
+from benchmarks.processes import installed
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -100,6 +102,38 @@ class JpegXl:
         return np.asarray(imagecodecs.jpegxl_decode(data, numthreads=1))
 
 
+@dataclass(frozen=True)
+class Jpegli:
+    """JPEG by Google's jpegli (pyjpegli), with its own decoder; subsampling and the rest are its defaults."""
+
+    name: str = "jpegli"
+    qualities: tuple[float, ...] = (5, 12, 20, 30, 45, 60, 75, 85, 91, 95)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"format": "JPEG", "encoder": "jpegli", "decoder": "jpegli"}
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return {"pyjpegli": installed("pyjpegli") or "none"}
+
+    def encode(self, pixels: Pixels, quality: float) -> bytes:
+        height, width = pixels.shape[:2]
+        return bytes(_pyjpegli().encode(pixels.tobytes(), width, height, int(quality)))
+
+    def decode(self, data: bytes) -> Pixels:
+        decoded, width, height = _pyjpegli().decode(data)
+        return np.frombuffer(decoded, np.uint8).reshape(height, width, 3)
+
+
+def _pyjpegli() -> Any:
+    try:
+        import pyjpegli  # noqa: PLC0415  an extra
+    except ImportError as error:
+        raise ImportError("jpegli needs the package pyjpegli: pip install pyjpegli") from error
+    return pyjpegli
+
+
 def jxl_distance(quality: float) -> float:
     """The Butteraugli distance that cjxl takes for a quality (JxlEncoderDistanceFromQuality of libjxl)."""
     if quality >= 100:
@@ -135,3 +169,16 @@ _JPEG2000 = Jpeg2000(
     (2, 3, 5, 8, 12, 18, 25, 37, 50, 75),
 )
 ANCHORS = (*PILLOW_CODECS, _JPEG2000, JpegXl())
+
+_SLOW_AVIF: dict[str, Any] = {**_AVIF, "speed": 2}
+_FOR_SSIMULACRA2: dict[str, Any] = {"advanced": {"tune": "ssimulacra2"}}
+# libavif spreads qualities for its default tune; these reach the same rates with the other one.
+_OTHER_QUALITIES = (2, 10, 20, 32, 45, 60, 74, 84)
+MORE_ANCHORS = (
+    PillowCodec("avif-s2", "AVIF", "avif", _SLOW_AVIF, (2, 10, 22, 36, 50, 64, 77, 87)),
+    PillowCodec("avif-ssim2", "AVIF", "avif", {**_AVIF, **_FOR_SSIMULACRA2}, _OTHER_QUALITIES),
+    PillowCodec("avif-ssim2-s2", "AVIF", "avif", {**_SLOW_AVIF, **_FOR_SSIMULACRA2}, _OTHER_QUALITIES),
+    JpegXl("jxl-e9", 9),
+    Jpegli(),
+)
+"""Measured where they are named: the slower settings take ten times as long, and jpegli a package more."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import vqcodec
-from benchmarks.anchors import ANCHORS, Pixels
+from benchmarks.anchors import ANCHORS, MORE_ANCHORS, Pixels
 from benchmarks.processes import installed
 from vqcodec.compress import dial
 from vqcodec.image.picture import pixels_of
@@ -113,9 +113,9 @@ class VqCodec:
         return pixels_of(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
-_ANCHORS: dict[str, Codec] = {codec.name: codec for codec in ANCHORS}
+_ANCHORS: dict[str, Codec] = {codec.name: codec for codec in (*ANCHORS, *MORE_ANCHORS)}
 
-DEFAULT_NAMES = (*_ANCHORS, VQCODEC)
+DEFAULT_NAMES = (*(codec.name for codec in ANCHORS), VQCODEC)
 REALISMS = (0.5, 1.0)
 ONE_FILE = (VQCODEC, *(f"{VQCODEC}-r{realism:g}" for realism in REALISMS))
 """Decoders of the same file."""

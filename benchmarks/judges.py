@@ -5,7 +5,7 @@ ms_ssim         pytorch-msssim, RGB, range 255
 lpips_alexnet   LPIPS on AlexNet, what papers report; also a loss of our perceptual decoder
 lpips_vgg16     LPIPS on VGG16; no loss of ours
 dists           DISTS; also a loss of our perceptual decoder
-ssimulacra2     the package of that name, a port of libjxl's; no loss of ours
+ssimulacra2     as libjxl defines it (vqcodec.metrics.ssimulacra2); also a loss in training
 frechet         distance of two sets of patches, see `frechet`; features much like theirs are a loss of ours
 """
 

@@ -1,7 +1,8 @@
-"""Rate-distortion curves: every codec, every quality, every picture of a folder, whole files, 8-bit RGB PSNR.
+"""Rate-distortion curves: every codec, every quality, every picture of a folder, by PSNR and other judges.
 
     python -m benchmarks.rate_distortion --data kodak/ --out kodak.json --jobs 2 --plot kodak.png
-    python -m benchmarks.rate_distortion --data kodak/ --out kodak.json --resume --codecs vqcodec
+    python -m benchmarks.rate_distortion --data kodak/ --out kodak.json --resume --codecs vqcodec avif \
+        --figures ms_ssim ssimulacra2 butteraugli cvvdp lpips dists
 
 The result file is also the cache: with --resume whatever is already there for the same pictures, settings and
 versions is kept. --jobs measures several pictures at a time, in processes that share the cores.
@@ -25,20 +26,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks import codecs
+from benchmarks import codecs, measures
 from benchmarks.anchors import Pixels
 from benchmarks.processes import cores, environment
 from benchmarks.report import curves
 from benchmarks.report.results import FIGURES, CodecResult, Picture, Point, ResultError, Results, Sample, load
-from benchmarks.similarity import ms_ssim, ssimulacra2
+from vqcodec.errors import ModelNotFound
 from vqcodec.metrics import rate_distortion
 
 SUFFIXES = {".png", ".ppm", ".bmp", ".tif", ".tiff"}
 """Lossless pictures only: a lossy original would favour the codec it came from."""
 
 SAVE_SECONDS = 5.0
-_MORE = {"ms_ssim": ms_ssim, "ssimulacra2": ssimulacra2}
-"""Figures beside PSNR."""
 
 
 def find_pictures(folder: Path) -> dict[str, Path]:
@@ -71,12 +70,12 @@ def measure(
     """Compress and decompress one picture once; `figures` are those of `FIGURES` that are wanted.
 
     Raises:
-        ValueError: the codec returns a picture of another size, or MS-SSIM cannot take one so small.
+        ValueError: the codec returns a picture of another size, or a judge cannot take one so small.
     """
     data = codec.encode(pixels, quality)
     decoded = codec.decode(data)
     psnr = rate_distortion.psnr(pixels, decoded)
-    more = {name: round(_MORE[name](pixels, decoded), 6) for name in figures if name in _MORE}
+    more = {name: round(measures.judge(name)(pixels, decoded), 6) for name in figures if name != "psnr"}
     height, width = pixels.shape[:2]
     # Rounded here and not when saving, so that a resumed run prints the figures of an uninterrupted one.
     rate = round(rate_distortion.bpp(len(data), width, height), 6)
@@ -110,7 +109,7 @@ def run(
     if entry is None or (entry.settings, entry.versions) != (codec.settings, codec.versions):
         entry = results.codecs[codec.name] = CodecResult(codec.settings, codec.versions)
     points = [entry.points.setdefault(quality, Point(quality)) for quality in qualities]
-    more = [figure for figure in figures if figure in _MORE]
+    more = [figure for figure in figures if figure != "psnr"]
     for point in points:
         point.images = {n: s for n, s in point.images.items() if all(getattr(s, f) is not None for f in more)}
     done, total = sum(len(point.images) for point in points), len(points) * len(paths)
@@ -167,7 +166,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     args = _parser().parse_args(argv)
     try:
+        # Whatever a judge lacks is said before hours of measuring.
+        definitions = {name: _ready(name) for name in args.figures if name != "psnr"}
         results, paths = _start(args)
+        for name, text in definitions.items():
+            results.define(name, text)
         with ExitStack() as stack:
             pool = None
             if args.jobs > 1:
@@ -178,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in args.codecs:
                 _run_and_save(results, paths, codecs.make(name, model=args.model), args, pool)
         published = curves.load_published(args.published) if args.published else {}
-    except (ResultError, OSError, ValueError, ImportError) as error:
+    except (ResultError, ModelNotFound, OSError, ValueError, ImportError) as error:
         print(f"rate_distortion: {error}", file=sys.stderr)
         return 1
     print(curves.rd_table(results))
@@ -187,6 +190,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.plot and not curves.plot(results, published, args.plot):
         print("rate_distortion: no plot, matplotlib is not installed", file=sys.stderr)
     return 0
+
+
+def _ready(judge: str) -> str:
+    """The definition of a judge that was loaded."""
+    measures.judge(judge)
+    return measures.definition(judge)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -198,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=codecs.DEFAULT_NAMES,
         choices=codecs.CODEC_NAMES,
-        help="default: all others, and vqcodec at effort 1",
+        help="default: the others at their usual speeds, and vqcodec at effort 1",
     )
     parser.add_argument("--qualities", nargs="+", type=_number, metavar="Q", help="default: a grid per codec")
     parser.add_argument(

@@ -20,7 +20,15 @@ from typing import Any
 from benchmarks.bd_rate import RatePoint, bd_rate
 from benchmarks.report.results import FIGURES, ResultError, Results, load
 
-NAMES = {"psnr": "PSNR, dB", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2"}
+NAMES = {
+    "psnr": "PSNR, dB",
+    "ms_ssim": "MS-SSIM",
+    "ssimulacra2": "SSIMULACRA2",
+    "butteraugli": "Butteraugli",
+    "cvvdp": "ColorVideoVDP",
+    "lpips": "LPIPS",
+    "dists": "DISTS",
+}
 Curves = Mapping[str, list[RatePoint]]
 
 
@@ -136,7 +144,8 @@ def _bd_cell(anchor: list[RatePoint], test: list[RatePoint], same: bool, figure:
         return "-"
     if figure == "psnr":
         return f"{bd.percent:+.1f} % ({bd.low:.1f} to {bd.high:.1f} dB)"
-    return f"{bd.percent:+.1f} % ({bd.low:.4g} to {bd.high:.4g})"
+    # Curves of figures where lower is better were turned round.
+    return f"{bd.percent:+.1f} % ({abs(bd.low):.4g} to {abs(bd.high):.4g})"
 
 
 def table(rows: list[list[str]]) -> str:

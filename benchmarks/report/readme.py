@@ -20,8 +20,8 @@ from benchmarks.allocation import picture_percents
 from benchmarks.bd_rate import RatePoint, bd_rate
 from benchmarks.codecs import VQCODEC
 from benchmarks.processes import ROOT
-from benchmarks.report import curves, speed_tables
-from benchmarks.report.results import FIGURES, Results, load
+from benchmarks.report import curves, judges_table, speed_tables
+from benchmarks.report.results import MAIN_FIGURES, Results, load
 
 FILES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
 RESULTS = ROOT / "benchmarks" / "results"
@@ -34,6 +34,15 @@ LABELS = {
     "avif-psnr": "AVIF (4:4:4, speed 6, `tune=psnr`)",
     "jxl": "JPEG XL (effort 7)",
 }
+MORE_LABELS = {
+    "avif-s2": "AVIF (4:4:4, speed 2, default tune)",
+    "avif-ssim2": "AVIF (4:4:4, speed 6, `tune=ssimulacra2`)",
+    "avif-ssim2-s2": "AVIF (4:4:4, speed 2, `tune=ssimulacra2`)",
+    "jxl-e9": "JPEG XL (effort 9)",
+    "jpegli": "JPEG (jpegli)",
+}
+SETS = {"Kodak": "kodak.json", "dev": "dev.json", "Budgie": "budgie.json"}
+"""Result files by picture set; the third is of pictures on which nothing was chosen."""
 _BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.S)
 
 
@@ -48,7 +57,7 @@ def _percent(anchor: list[RatePoint], curve: list[RatePoint]) -> str:
 def bd() -> list[list[str]]:
     """BD-rates on both sets against the codecs that were measured."""
     kodak, dev = load(RESULTS / "kodak.json"), load(RESULTS / "dev.json")
-    names = [curves.NAMES[figure].removesuffix(", dB") for figure in FIGURES]
+    names = [curves.NAMES[figure].removesuffix(", dB") for figure in MAIN_FIGURES]
     rows = [["BD-rate of vqcodec against", *names, "PSNR, own mean", "dev, PSNR", "dev, own mean"]]
 
     def against(results: Results, anchor: str, figure: str) -> str:
@@ -62,9 +71,15 @@ def bd() -> list[list[str]]:
         return f"{fmean(picture_percents(results, anchor)):+.1f} %"
 
     for name, label in LABELS.items():
-        cells = [*(against(kodak, name, f) for f in FIGURES), alone(kodak, name)]
+        cells = [*(against(kodak, name, f) for f in MAIN_FIGURES), alone(kodak, name)]
         rows.append([label, *cells, against(dev, name, "psnr"), alone(dev, name)])
     return rows
+
+
+def judges() -> list[list[str]]:
+    """BD-rates by every judge on every set that has a result file."""
+    sets = {name: load(RESULTS / file) for name, file in SETS.items() if (RESULTS / file).exists()}
+    return judges_table.rows(sets, LABELS | MORE_LABELS)
 
 
 def published() -> list[list[str]]:
@@ -167,6 +182,7 @@ def ablation() -> list[list[str]]:
 
 BLOCKS: dict[str, Callable[[], list[list[str]]]] = {
     "bd": bd,
+    "judges": judges,
     "published": published,
     "dial": dial,
     "effort": effort,

@@ -8,15 +8,15 @@
        {"quality": 50, "bpp": mean, "psnr": mean, "complete": true,
         "images": {"kodim01.png": {"bytes": ..., "bpp": ..., "psnr": ...}, ...}}, ...]}}}
 
-`ms_ssim` and `ssimulacra2` stand beside `psnr` where they were measured. `psnr` is null where a picture came
-back without any error. A mean stands only where the point is complete and finite.
+Other figures (`FIGURES`) stand beside `psnr` where they were measured, by what "definition" says. `psnr` is
+null where a picture came back without any error. A mean stands only where the point is complete and finite.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,15 @@ from benchmarks.bd_rate import RatePoint
 from vqcodec.files import write_atomic
 
 SCHEMA = 1
-FIGURES = ("psnr", "ms_ssim", "ssimulacra2")
-"""What a sample may hold; all rise with quality."""
+FIGURES = ("psnr", "ms_ssim", "ssimulacra2", "butteraugli", "cvvdp", "lpips", "dists")
+"""What a sample may hold."""
+MAIN_FIGURES = FIGURES[:3]
+LOWER_IS_BETTER = frozenset({"butteraugli", "lpips", "dists"})
+"""The others rise with quality."""
 
 DEFINITION = {
     "bpp": "8 x bytes of the whole file / (width x height)",
     "psnr": "dB, 8-bit RGB, error over all three channels of one picture",
-    "ms_ssim": "pytorch-msssim, RGB, range 255",
-    "ssimulacra2": "the package ssimulacra2",
     "mean": "of the per-picture values",
 }
 
@@ -58,6 +59,10 @@ class Sample:
     psnr: float | None
     ms_ssim: float | None = None
     ssimulacra2: float | None = None
+    butteraugli: float | None = None
+    cvvdp: float | None = None
+    lpips: float | None = None
+    dists: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Without the figures that were not measured."""
@@ -96,12 +101,26 @@ class Results:
 
     dataset: dict[str, Picture]
     codecs: dict[str, CodecResult] = field(default_factory=dict)
+    definition: dict[str, str] = field(default_factory=DEFINITION.copy)
+
+    def define(self, figure: str, text: str) -> None:
+        """Say what a figure is from now on; values by another definition are dropped."""
+        if self.definition.get(figure, text) != text:
+            for codec in self.codecs.values():
+                for point in codec.points.values():
+                    without = {n: replace(sample, **{figure: None}) for n, sample in point.images.items()}
+                    point.images = without
+        self.definition[figure] = text
 
     def curve(self, codec: str, figure: str = "psnr") -> list[RatePoint]:
-        """The complete points of a codec in order of quality, by one of `FIGURES`."""
+        """The complete points of a codec in order of quality, by one of `FIGURES`.
+
+        Where lower is better the values are negative: they rise with quality, as BD-rates need it.
+        """
         points = sorted(self.codecs[codec].points.values(), key=lambda point: point.quality)
         means = (point.mean(len(self.dataset), figure) for point in points)
-        return [mean for mean in means if mean is not None]
+        sign = -1 if figure in LOWER_IS_BETTER else 1
+        return [RatePoint(mean.bpp, sign * mean.value) for mean in means if mean is not None]
 
     def save(self, path: Path) -> None:
         """Replace the file in one step, so that an interrupted run leaves the old or the new one."""
@@ -110,7 +129,7 @@ class Results:
     def _to_json(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
-            "definition": DEFINITION,
+            "definition": self.definition,
             "dataset": {name: vars(picture) for name, picture in self.dataset.items()},
             "codecs": {
                 name: {
@@ -148,6 +167,7 @@ def load(path: Path) -> Results:
         return Results(
             {name: Picture(**picture) for name, picture in data["dataset"].items()},
             {name: _codec(codec) for name, codec in data["codecs"].items()},
+            {**DEFINITION, **data["definition"]},
         )
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ResultError(f"{path}: not a result file ({error!r})") from error

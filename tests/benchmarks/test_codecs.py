@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.bd_rate import RatePoint, bd_rate
 from tests.tiny import picture
@@ -49,9 +52,53 @@ def test_other_codecs_get_at_least_as_many_bytes_and_no_more_than_needed(bench):
         assert len(match(codec, pixels, 10**9)) == len(codec.encode(pixels, 100))
 
 
+def test_slower_and_further_anchors_are_measured_only_where_they_are_named(bench):
+    codecs = bench("codecs")
+    more = {"avif-s2", "avif-ssim2", "avif-ssim2-s2", "jxl-e9", "jpegli"}
+    assert more <= {*codecs.CODEC_NAMES}
+    assert not more & {*codecs.DEFAULT_NAMES}
+    settings = {name: codecs.make(name).settings for name in more | {"avif", "avif-psnr", "jxl"}}
+    for name, other, differs in [
+        ("avif-s2", "avif", {"speed": 2}),
+        ("avif-ssim2", "avif", {"advanced": {"tune": "ssimulacra2"}}),
+        ("avif-ssim2-s2", "avif", {"speed": 2, "advanced": {"tune": "ssimulacra2"}}),
+        ("jxl-e9", "jxl", {"effort": 9}),
+    ]:
+        assert settings[name] == settings[other] | differs
+
+
+def test_the_tune_for_ssimulacra2_is_libaoms(bench):
+    """Another file than by the default tune or by tune=psnr: the library did not ignore it."""
+    make, pixels = bench("codecs").make, picture(64, 48)
+    assert len({make(name).encode(pixels, 50) for name in ("avif", "avif-psnr", "avif-ssim2")}) == 3
+
+
+def test_jpegli_makes_jpeg_files_that_others_decode_alike(bench):
+    codec, pixels = bench("codecs").make("jpegli"), picture(64, 48)
+    data = codec.encode(pixels, 90)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format == "JPEG"
+        other = np.asarray(image.convert("RGB")).astype(int)
+    # Chroma is interpolated differently.
+    assert np.abs(codec.decode(data) - other).mean() < 3
+
+
+def test_without_jpegli_it_says_how_to_get_it(bench, monkeypatch):
+    codec = bench("codecs").make("jpegli")
+    monkeypatch.setitem(sys.modules, "pyjpegli", None)
+    with pytest.raises(ImportError, match="pip install pyjpegli"):
+        codec.encode(picture(16, 16), 50)
+
+
 @pytest.mark.parametrize(
     ("name", "qualities", "versions"),
-    [("jxl", (10, 90), {"imagecodecs", "libjxl"}), ("jpeg2000", (25, 75), {"pillow", "openjpeg"})],
+    [
+        ("jxl", (10, 90), {"imagecodecs", "libjxl"}),
+        ("jxl-e9", (10, 90), {"imagecodecs", "libjxl"}),
+        ("jpeg2000", (25, 75), {"pillow", "openjpeg"}),
+        ("jpegli", (10, 90), {"pyjpegli"}),
+        ("avif-ssim2", (10, 90), {"pillow", "avif"}),
+    ],
 )
 def test_more_bytes_give_less_error(bench, name, qualities, versions):
     codec, pixels = bench("codecs").make(name), picture(64, 48)

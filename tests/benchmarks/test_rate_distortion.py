@@ -1,6 +1,7 @@
 """The benchmark scripts on tiny generated pictures; vqcodec itself is left out, so no weights are needed."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -123,11 +124,52 @@ def test_further_figures_are_measured_where_they_are_missing(
         for point in points:
             for mapping in (point, point["images"]["a.png"]):
                 del mapping["ms_ssim"], mapping["ssimulacra2"]
+    for name in ("ms_ssim", "ssimulacra2"):
+        assert more["definition"].pop(name)
     assert more == plain
     Image.fromarray(picture(100, 208)).save(pictures / "a.png")
     command = ["--data", str(pictures), "--out", str(out), "--force", "--codecs", "jpeg"]
     assert benchmarks.main([*command, "--figures", "ms_ssim"]) == 1
     assert "176 pixels" in capsys.readouterr().err
+
+
+def test_figures_of_another_definition_are_measured_again(
+    benchmarks: ModuleType, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    whole = run(benchmarks, pictures, out, "--figures", "ssimulacra2")
+    old = json.loads(out.read_text())
+    old["definition"]["ssimulacra2"] = "the package ssimulacra2"
+    for point in old["codecs"]["jpeg"]["points"]:
+        for sample in point["images"].values():
+            sample["ssimulacra2"] -= 0.3
+    out.write_text(json.dumps(old))
+    assert run(benchmarks, pictures, out, "--resume", "--figures", "ssimulacra2") == whole
+
+
+def test_what_a_judge_lacks_is_said_before_anything_is_measured(
+    benchmarks: ModuleType,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("VQCODEC_PERCEPTUAL", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pycvvdp", None)
+    benchmarks.measures.judge.cache_clear()
+    out = tmp_path / "out.json"
+    command = ["--data", str(pictures), "--out", str(out), "--codecs", "jpeg", "--figures"]
+    for judge, advice in (
+        ("butteraugli", "apt-get install libjxl-devtools"),
+        ("cvvdp", "pip install --no-deps cvvdp"),
+        ("lpips", "benchmarks.fetch_weights"),
+    ):
+        assert benchmarks.main([*command, judge]) == 1
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert advice in said
+        assert not out.exists()
 
 
 def test_results_are_not_mixed_or_overwritten_by_accident(

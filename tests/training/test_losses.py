@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from tests.tiny import picture, pictures, settings
-from vqcodec.metrics.ssimulacra2 import weighted_error
+from vqcodec.metrics.ssimulacra2 import score, weighted_error
 from vqcodec.model.dial import LAMBDA_MAX, LAMBDA_MIN
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training import losses
@@ -45,13 +45,6 @@ def as_jpeg(pixels, quality):
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
     return tensor(Image.open(file))
-
-
-def score(error):
-    """SSIMULACRA2 of a weighted error: 100 for equal pictures, 70 high quality, below 0 very poor."""
-    s = error * 0.9562382616834844
-    s = ((6.248496625763138e-05 * s - 0.020884521182843837) * s + 2.326765642916932) * s
-    return 100 - 10 * s.clamp(min=0) ** 0.6276336467831387
 
 
 @pytest.mark.parametrize("size", [(256, 320), (199, 301), (65, 40), (9, 8)])

@@ -1,4 +1,4 @@
-"""SSIMULACRA2's weighted error, differentiable and batched: a loss for training.
+"""SSIMULACRA2 and its weighted error, differentiable and batched: a loss and a figure.
 
 Definition: libjxl, tools/ssimulacra2.cc (Sneyers, 2023), with its constants. Six scales, halved in linear
 light; colours in XYB, shifted to about 0..1. With blurred means m and (co)variances v, per channel and scale:
@@ -6,7 +6,8 @@ light; colours in XYB, shifted to about 0..1. With blurred means m and (co)varia
     d_ssim = 1 - (1 - (m_x - m_y)^2) (2 v_xy + C2) / (v_x + v_y + C2)
     edges  = (1 + |y - m_y|) / (1 + |x - m_x|) - 1      > 0: ringing, < 0: blur
 
-The weighted error is the weighted sum of the mean and the 4-norm of d_ssim, ringing and blur.
+The weighted error is the weighted sum of the mean and the 4-norm of d_ssim, ringing and blur; the score is
+100 less a power of a cubic of it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ _OPSIN = (
     (0.23, 0.692, 0.078),
     (0.24342268924547819, 0.20476744424496821, 0.5518098665095536),
 )
+_SCALE = 0.9562382616834844
+_CUBIC = (2.326765642916932, -0.020884521182843837, 6.248496625763138e-05)
+"""Of the error, its square and its cube."""
+_POWER = 0.6276336467831387
 _TINY = 1e-20
 """Added below the fourth root, whose slope at 0 is infinite."""
 
@@ -85,6 +90,13 @@ def weighted_error(original: Tensor, decoded: Tensor) -> Tensor:
     stacked = torch.stack(norms, 2).flatten(1)  # (B, channel, scale, norm, map)
     # As in the definition: with fewer scales, the first weights are taken whatever scale they belong to.
     return stacked @ stacked.new_tensor(_WEIGHTS[: stacked.shape[1]])
+
+
+def score(error: Tensor) -> Tensor:
+    """SSIMULACRA2 of weighted errors: 100 for none, 70 is high quality, below 0 very poor."""
+    scaled = error * _SCALE
+    cubic = ((_CUBIC[2] * scaled + _CUBIC[1]) * scaled + _CUBIC[0]) * scaled
+    return 100 - 10 * cubic.clamp(min=0) ** _POWER
 
 
 def _linear(x: Tensor) -> Tensor:
