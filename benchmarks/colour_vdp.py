@@ -36,13 +36,13 @@ class GaussianBlur(nn.Module):
         super().__init__()
         x = torch.arange(kernel_size) - (kernel_size - 1) / 2
         taps = torch.exp(-0.5 * (x / sigma) ** 2)
-        self.half = kernel_size // 2
+        self.margin = kernel_size // 2
         self.register_buffer("kernel", torch.outer(taps, taps) / taps.sum() ** 2, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Blur x (..., H, W)."""
         planes = x.reshape(-1, 1, *x.shape[-2:])
-        padded = F.pad(planes, [self.half] * 4, mode="reflect")
+        padded = F.pad(planes, [self.margin] * 4, mode="reflect")
         return F.conv2d(padded, self.get_buffer("kernel")[None, None].to(x)).reshape(x.shape)
 
 

@@ -42,5 +42,5 @@ def ssimulacra2(original: Pixels, decoded: Pixels) -> float:
     first, second = (
         torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() / 255 for p in (original, decoded)
     )
-    with torch.inference_mode():
+    with torch.no_grad():  # not inference_mode: the blur's matrices are kept for training in this process
         return float(score(weighted_error(first, second)))

@@ -108,8 +108,8 @@ class Results:
         if self.definition.get(figure, text) != text:
             for codec in self.codecs.values():
                 for point in codec.points.values():
-                    without = {n: replace(sample, **{figure: None}) for n, sample in point.images.items()}
-                    point.images = without
+                    without: dict[str, Any] = {figure: None}
+                    point.images = {n: replace(sample, **without) for n, sample in point.images.items()}
         self.definition[figure] = text
 
     def curve(self, codec: str, figure: str = "psnr") -> list[RatePoint]:
