@@ -118,6 +118,8 @@ class Jpegli:
         return {"pyjpegli": installed("pyjpegli") or "none"}
 
     def encode(self, pixels: Pixels, quality: float) -> bytes:
+        if quality != int(quality):
+            raise ValueError(f"{self.name} takes whole qualities, not {quality}")
         height, width = pixels.shape[:2]
         return bytes(_pyjpegli().encode(pixels.tobytes(), width, height, int(quality)))
 

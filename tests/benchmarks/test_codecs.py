@@ -79,6 +79,8 @@ def test_jpegli_makes_jpeg_files_that_others_decode_alike(bench):
     with Image.open(io.BytesIO(data)) as image:
         assert image.format == "JPEG"
         other = np.asarray(image.convert("RGB")).astype(int)
+    with pytest.raises(ValueError, match="whole qualities"):
+        codec.encode(pixels, 50.5)
     # Chroma is interpolated differently.
     assert np.abs(codec.decode(data) - other).mean() < 3
 
