@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.bd_rate import bd_rate
-from benchmarks.codecs import PSNR_TUNE, VQCODEC
+from benchmarks.codecs import VQCODEC
 from benchmarks.report.curves import NAMES
 from benchmarks.report.results import FIGURES, Results
 
 
 def rows(
-    sets: dict[str, Results], labels: dict[str, str], tested: Sequence[str] = (VQCODEC, PSNR_TUNE)
+    sets: dict[str, Results], labels: dict[str, str], tested: Sequence[str] = (VQCODEC,)
 ) -> list[list[str]]:
     """A row for each set, tested codec and anchor; a column for each judge that any set was measured by.
 
