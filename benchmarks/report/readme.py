@@ -103,15 +103,15 @@ def dial() -> list[list[str]]:
 
 
 def effort() -> list[list[str]]:
-    """What the encoder's search gains, on pictures of the development set, and what it takes."""
+    """What the encoder's search gains by tune, on pictures of the development set."""
     results = load(RESULTS / "effort.json")
-    runs = {run["codec"]: run for run in reversed(speed_tables.plain(_json("speed.json")["runs"]))}
-    rows = [["effort", "BD-rate against effort 1", "encoding, s"]]
-    for name in results.codecs:
-        first = name == VQCODEC
-        gain = "0" if first else _percent(results.curve(VQCODEC), results.curve(name))
-        seconds = f"{runs[name]['encode_s']:.2f}" if name in runs else ""
-        rows.append(["1" if first else name.removeprefix(f"{VQCODEC}-e"), gain, seconds])
+    names = [curves.NAMES[figure].removesuffix(", dB") for figure in MAIN_FIGURES]
+    rows = [["effort, tune", *names]]
+    for name in sorted(results.codecs, key=lambda name: name[-1] if name != VQCODEC else ""):
+        tune = "psnr" if "psnr" in name else "eyes"
+        what = "1" if name == VQCODEC else f"{name[-1]}, {tune}"
+        gains = [_percent(results.curve(VQCODEC, f), results.curve(name, f)) for f in MAIN_FIGURES]
+        rows.append([what, *(["0"] * len(gains) if name == VQCODEC else gains)])
     return rows
 
 
