@@ -110,7 +110,7 @@ class VqCodec:
         picture = self.codec.decompress(
             data, realism=self.settings.get("realism", 0.0), limits=vqcodec.Limits(pixels=0)
         )
-        return pixels_of(picture if picture.mode == "RGB" else picture.convert("RGB"))
+        return pixels_of(picture)
 
 
 _ANCHORS: dict[str, Codec] = {codec.name: codec for codec in (*ANCHORS, *MORE_ANCHORS)}

@@ -129,13 +129,12 @@ def _compress(
     if not compare:
         return info
     # Keep the start of the command line quick.
-    from vqcodec.image.colour import in_mode  # noqa: PLC0415
     from vqcodec.image.picture import pixels_of  # noqa: PLC0415
     from vqcodec.metrics.rate_distortion import psnr  # noqa: PLC0415
     from vqcodec.metrics.structural import SMALLEST, ms_ssim  # noqa: PLC0415
 
     original = codec.prepare(data, metadata=options["metadata"]).picture.pixels
-    decoded = pixels_of(in_mode(codec.decompress(coded, limits=_NO_LIMITS), "RGB"))
+    decoded = pixels_of(codec.decompress(coded, limits=_NO_LIMITS))
     alike = ms_ssim(original, decoded) if min(original.shape[:2]) >= SMALLEST else None
     return Compared(**vars(info), psnr=psnr(original, decoded), ms_ssim=alike)
 

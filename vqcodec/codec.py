@@ -30,7 +30,7 @@ from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
 from vqcodec.probing import describe
-from vqcodec.types import DEFAULT_LIMITS, TUNES, ImageInfo, Limits, Region, TileProgress
+from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits, Region, TileProgress, check_tune
 
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
@@ -66,8 +66,7 @@ class Codec:
         Raises:
             ValueError: another tune.
         """
-        if tune not in TUNES:
-            raise ValueError(f"tune must be {' or '.join(TUNES)}, not {tune!r}")
+        check_tune(tune)
         if tune == self.tune:
             return self
         with self._lock:

@@ -20,6 +20,16 @@ TUNES = ("eyes", "psnr")
 """What a picture is coded for: what people see (by SSIMULACRA2, in training), or squared error."""
 
 
+def check_tune(tune: str) -> None:
+    """Refuse what is no tune.
+
+    Raises:
+        ValueError: it is not one of `TUNES`.
+    """
+    if tune not in TUNES:
+        raise ValueError(f"tune must be {' or '.join(TUNES)}, not {tune!r}")
+
+
 @dataclass(frozen=True)
 class Limits:
     """Upper bounds checked on header values before anything is allocated; 0 turns one off."""

@@ -148,6 +148,15 @@ def _bd_cell(anchor: list[RatePoint], test: list[RatePoint], same: bool, figure:
     return f"{bd.percent:+.1f} % ({abs(bd.low):.4g} to {abs(bd.high):.4g})"
 
 
+def percent(anchor: list[RatePoint], test: list[RatePoint]) -> str:
+    """BD-rate as a table shows it.
+
+    Raises:
+        ValueError: the curves have too few points, or no quality in common.
+    """
+    return f"{bd_rate(anchor, test).percent:+.1f} %"
+
+
 def table(rows: list[list[str]]) -> str:
     """A pipe table: aligned for reading, valid Markdown for pasting."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

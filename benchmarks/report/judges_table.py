@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.bd_rate import bd_rate
 from benchmarks.codecs import VQCODEC
-from benchmarks.report.curves import NAMES
+from benchmarks.report import curves
 from benchmarks.report.results import FIGURES, Results
 
 
@@ -20,7 +19,9 @@ def rows(
         labels: what anchors are called, in order of rows; those without results are left out.
     """
     judges = [f for f in FIGURES if any(r.curve(name, f) for r in sets.values() for name in r.codecs)]
-    table = [["pictures", "codec", "against", *(NAMES[judge].removesuffix(", dB") for judge in judges)]]
+    table = [
+        ["pictures", "codec", "against", *(curves.NAMES[judge].removesuffix(", dB") for judge in judges)]
+    ]
     for pictures, results in sets.items():
         for codec in tested:
             for anchor, label in labels.items():
@@ -33,6 +34,6 @@ def rows(
 def percent(results: Results, anchor: str, codec: str, judge: str) -> str:
     """BD-rate by one judge; empty where either was not measured by it, or they share no quality."""
     try:
-        return f"{bd_rate(results.curve(anchor, judge), results.curve(codec, judge)).percent:+.1f} %"
+        return curves.percent(results.curve(anchor, judge), results.curve(codec, judge))
     except ValueError:
         return ""

@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.allocation import picture_percents
-from benchmarks.bd_rate import RatePoint, bd_rate
+from benchmarks.bd_rate import RatePoint
 from benchmarks.codecs import VQCODEC
 from benchmarks.processes import ROOT
 from benchmarks.report import curves, judges_table, speed_tables
@@ -51,7 +51,7 @@ def _json(name: str) -> dict[str, Any]:
 
 
 def _percent(anchor: list[RatePoint], curve: list[RatePoint]) -> str:
-    return f"{bd_rate(anchor, curve).percent:+.1f} %" if anchor else ""
+    return curves.percent(anchor, curve) if anchor else ""
 
 
 def bd() -> list[list[str]]:

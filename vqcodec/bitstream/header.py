@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from vqcodec.bitstream.fields import Cursor, encode_varint, where
 from vqcodec.errors import CorruptData, LimitExceeded, UnsupportedVersion
-from vqcodec.types import LEVEL_MAX, TUNES, Header, Limits
+from vqcodec.types import LEVEL_MAX, Header, Limits, check_tune
 
 MAGIC = b"\x89VQC"
 """First byte: not ASCII and no valid start of UTF-8, so that no text is mistaken for it."""
@@ -62,8 +62,7 @@ def write_header(header: Header, *, chunks: bool) -> bytes:
         raise ValueError(f"bitstream_id must be {ID_BYTES} bytes, not {len(header.bitstream_id)}")
     if not 0 <= header.level <= LEVEL_MAX:
         raise ValueError(f"level must be 0..{LEVEL_MAX}, not {header.level}")
-    if header.tune not in TUNES:
-        raise ValueError(f"tune must be {' or '.join(TUNES)}, not {header.tune!r}")
+    check_tune(header.tune)
     if not (0 <= header.minor <= 0xFF and 0 <= header.ignorable <= 0xFF):
         raise ValueError("minor and ignorable must be 0..255")
     critical = (FLAG_CHUNKS if chunks else 0) | (FLAG_PSNR if header.tune == "psnr" else 0)

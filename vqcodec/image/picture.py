@@ -164,13 +164,14 @@ def _from_pil(image: Image.Image, kinds: frozenset[str], limits: Limits, notes: 
         notes.append("16-bit samples reduced to 8 bits")
     if icc is not None and "icc" not in kinds:
         base, icc = to_srgb(base, icc, notes), None
-    pixels = pixels_of(in_mode(base, "RGB"))
+    pixels = pixels_of(base)
     kept = _bounded(Metadata(icc, blocks.exif, blocks.xmp).only(kinds), limits, notes)
     return Picture(pixels, base.mode == "L", alpha, kept, tuple(notes))
 
 
 def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
-    """Pixels (H, W, 3) of an RGB image, strip by strip: at once, Pillow would need them twice on the way."""
+    """Pixels (H, W, 3) of an image, strip by strip: at once, Pillow would need them twice on the way."""
+    image = in_mode(image, "RGB")
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, _STRIP):
