@@ -22,12 +22,12 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks import codecs
+from benchmarks import codecs, measures
 from benchmarks.anchors import Pixels
 from benchmarks.bd_rate import RatePoint
 from benchmarks.rate_distortion import find_pictures, read_pixels
 from benchmarks.report import curves, speed_tables
-from benchmarks.report.results import FIGURES, ResultError, Results, load
+from benchmarks.report.results import FIGURES, LOWER_IS_BETTER, ResultError, Results, load
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.rate_distortion import bpp, psnr
 
@@ -125,8 +125,22 @@ def _lossless(pixels: Pixels) -> str:
     return _embed(file.getvalue(), "image/webp")
 
 
+def said_of(original: Pixels, decoded: Pixels, size: int, figures: Sequence[str]) -> str:
+    """What is told below a picture of `size` bytes; PSNR, and what the judges `figures` find."""
+    height, width = original.shape[:2]
+    parts = [f"{size} bytes, {bpp(size, width, height):.3f} bpp, {psnr(original, decoded):.2f} dB"]
+    for name in figures:
+        value = measures.judge(name)(original, decoded)
+        parts.append(f"{curves.NAMES[name]} {value:.4g}" + (" (lower is better)" * (name in LOWER_IS_BETTER)))
+    return ", ".join(parts)
+
+
 def picture_entry(
-    path: Path, rates: Sequence[float], reference: codecs.Codec, used: Sequence[codecs.Codec]
+    path: Path,
+    rates: Sequence[float],
+    reference: codecs.Codec,
+    used: Sequence[codecs.Codec],
+    figures: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What the viewer needs of one picture: every codec at each rate, as data addresses."""
     pixels = read_pixels(path)
@@ -144,10 +158,10 @@ def picture_entry(
             data = codecs.at_equal_bytes(codec, pixels, ours)
             decoded = codec.decode(data)
             native = NATIVE.get(codec.name)
-            said = (
-                f"{len(data)} bytes, {bpp(len(data), width, height):.3f} bpp, {psnr(pixels, decoded):.2f} dB"
-            )
-            cells[codec.name] = {"src": _embed(data, native) if native else _lossless(decoded), "said": said}
+            cells[codec.name] = {
+                "src": _embed(data, native) if native else _lossless(decoded),
+                "said": said_of(pixels, decoded, len(data), figures),
+            }
         entry["rates"][f"{bpp(len(ours), width, height):.2f} bpp (quality {rate:g})"] = cells
     return entry
 
@@ -176,6 +190,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--codecs", nargs="+", default=CODECS, choices=codecs.CODEC_NAMES, help="in the viewer"
     )
+    what = "told below the pictures, beside PSNR"
+    parser.add_argument("--figures", nargs="+", default=(), choices=measures.NAMES, help=what)
     parser.add_argument("--model", default="default", help="vqcodec weights: a name or a file")
     parser.add_argument("--out", type=Path, required=True, metavar="HTML")
     return parser
@@ -197,7 +213,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if paths:  # without, no weights are needed
             reference = codecs.make(codecs.VQCODEC, model=args.model)
             used = [codecs.make(name, model=args.model) for name in args.codecs]
-            entries = [picture_entry(path, args.rates, reference, used) for path in paths.values()]
+            entries = [
+                picture_entry(path, args.rates, reference, used, args.figures) for path in paths.values()
+            ]
         versions = {k: v for codec in results.codecs.values() for k, v in codec.versions.items()}
         said = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
         args.out.write_text(build(f"Measured with {said}.", sections, entries), encoding="utf-8")

@@ -76,10 +76,13 @@ def test_the_page_holds_figures_and_loads_nothing(bench, results, tmp_path):
     assert bench("report.page").main(words) == 1
 
 
-def test_the_viewer_holds_each_codec_at_equal_bytes(bench, results, photos, tiny_weights, tmp_path):
+def test_the_viewer_holds_each_codec_at_equal_bytes(
+    bench, results, photos, tiny_weights, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(bench("measures"), "judge", lambda name: lambda original, decoded: 0.25)
     out = tmp_path / "page.html"
     words = [str(results), "--data", str(photos), "--pictures", "a.png", "--model", str(tiny_weights)]
-    words += ["--codecs", "jpeg", "vqcodec", "--rates", "40", "--out", str(out)]
+    words += ["--codecs", "jpeg", "vqcodec", "--rates", "40", "--figures", "ms_ssim", "--out", str(out)]
     assert bench("report.page").main(words) == 0
     (entry,) = data_of(out.read_text())
     assert (entry["name"], entry["width"], entry["height"]) == ("a.png", 128, 96)
@@ -92,3 +95,13 @@ def test_the_viewer_holds_each_codec_at_equal_bytes(bench, results, photos, tiny
     assert np.array_equal(embedded(entry["original"]["src"], "image/webp"), pixels)
     decoded = codec.decode(codec.encode(pixels, 40))
     assert np.array_equal(embedded(cells["vqcodec"]["src"], "image/webp"), decoded)
+    assert cells["vqcodec"]["said"].endswith(" dB, MS-SSIM 0.25")
+
+
+def test_figures_that_fall_are_said_to_be_better_so(bench, monkeypatch):
+    page = bench("report.page")
+    monkeypatch.setattr(page.measures, "judge", lambda name: lambda original, decoded: 1.5)
+    pixels = picture(32, 32)
+    said = page.said_of(pixels, pixels // 2, 256, ["ssimulacra2", "butteraugli"])
+    assert said.startswith("256 bytes, 2.000 bpp, ")
+    assert said.endswith(" dB, SSIMULACRA2 1.5, Butteraugli 1.5 (lower is better)")
