@@ -11,7 +11,7 @@ from tests.tiny import load_codec, picture
 from vqcodec.codec import Codec
 from vqcodec.compress import feedback
 from vqcodec.compress.efforts import PARTS
-from vqcodec.compress.feedback import Feedback
+from vqcodec.compress.feedback import SMALLEST_ERROR, Feedback, curvature
 from vqcodec.compress.search import SCALE
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.metrics.rate_distortion import mse
@@ -64,9 +64,9 @@ def test_a_step_of_no_use_does_no_harm(tiny_codec, monkeypatch):
     greedy = tiny_codec.encode(x, LEVEL, 0, 1)
     right = Feedback.move
 
-    def wrong(self, target, y_hat, part):
+    def wrong(self, target, y_hat, y, part):
         before = target.copy()
-        error = right(self, target, y_hat, part)
+        error = right(self, target, y_hat, y, part)
         target[:] = before - 20 * (target - before)
         return error
 
@@ -91,7 +91,9 @@ def test_the_error_is_that_of_the_decoded_picture(tiny_codec, size):
     height, width = size
     x = picture(height, width, seed=7)
     y_hat = latent(tiny_codec, x)
-    found = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL, "psnr").move(y_hat.copy(), y_hat, 0.0)
+    found = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL, "psnr").move(
+        y_hat.copy(), y_hat, y_hat, 0.0
+    )
     segments = tiny_codec.encode(x, LEVEL, 0).segments
     decoded = tiny_codec.decode(segments, width=width, height=height, level=LEVEL, tile=0)
     nats = float(lambda_of_level(T)) * mse(x, decoded) * height * width * np.log(2)
@@ -103,15 +105,37 @@ def test_targets_move_against_the_gradient(tiny_codec):
     x = picture(96, 80, seed=8)
     look = Feedback(tiny_codec.model.networks, PaddedPixels(x), LEVEL, "psnr")
     y_hat = latent(tiny_codec, x)
-    target = y_hat.copy()
-    before = look.move(target, y_hat, 1e-3)
+    target, far = y_hat.copy(), y_hat + 1e6  # an error so large that no channel is steep
+    before = look.move(target, y_hat, far, 1e-3)
     step = target - y_hat
-    after = look.move(target.copy(), target, 0.0)
+    after = look.move(target.copy(), target, far, 0.0)
     gradient = -2 * SLOPE * step / 1e-3
     assert before - after == pytest.approx(-float((gradient * step).sum()), rel=0.05)
     same = y_hat.copy()
-    assert look.move(same, y_hat, 0.0) == pytest.approx(before, rel=1e-5)
+    assert look.move(same, y_hat, far, 0.0) == pytest.approx(before, rel=1e-5)
     assert np.array_equal(same, y_hat)
+
+
+def test_steps_are_shorter_where_the_error_is_steep(tiny_codec):
+    """By channel, so that no channel moves further on average than it missed its value."""
+    x = picture(96, 80, seed=8)
+    look = Feedback(tiny_codec.model.networks, PaddedPixels(x), 250, "eyes")
+    y_hat = latent(tiny_codec, x)
+    missed = np.linspace(0.005, 0.02, y_hat.shape[2], dtype=np.float32)
+    far, near = y_hat.copy(), y_hat.copy()
+    look.move(far, y_hat, y_hat + 1e6, 1.0)
+    look.move(near, y_hat, y_hat + missed, 1.0)
+    whole, steps = (np.sqrt(np.square(moved - y_hat).mean((0, 1))) for moved in (far, near))
+    assert (whole > 2 * missed).any()
+    assert steps == pytest.approx(np.minimum(whole, missed), rel=1e-3, abs=1e-6)
+
+
+def test_curvature_is_that_of_each_channel():
+    missed = torch.tensor([1.0, 2.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 5)
+    gradient = 2 * SLOPE * torch.tensor([3.0, 1.0, 0.5]).view(1, 3, 1, 1) * torch.ones(1, 3, 4, 5)
+    found = curvature(gradient, missed)
+    assert found.shape == (1, 3, 1, 1)
+    assert found.flatten().tolist() == pytest.approx([3, 1, 0.5 / SMALLEST_ERROR**0.5])
 
 
 def test_weights_that_were_loaded_in_inference_mode(tiny_weights, tiny_codec):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vqcodec.metrics.ssimulacra2 import SMALLEST, weighted_error
 
-SHARES = {"eyes": 0.5, "psnr": 1.0}
+SHARES = {"eyes": 0.6, "psnr": 1.0}
 """a by tune."""
 POWER = 0.86
 """p: by it e grows along the dial as squared errors do."""

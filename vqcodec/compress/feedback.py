@@ -3,6 +3,9 @@
 The step is that of `vqcodec.compress.refine` without the rate's gradient, which needs the real-valued prior
 and several times the time; efforts 5 to 9 end with such steps too. The result of the least error plus rate,
 by the coded bytes, is kept.
+
+Errors are steeper than the quantiser's own price w |y - y_hat|^2: in some channels twice, for eyes up to
+twenty times. Steps are therefore shorter by the `curvature` of each channel.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ FEEDBACK_SIDE = 48
 """Side in blocks of the windows that go through g_s and back at once; it bounds memory."""
 FEEDBACK_HALO = 6
 """Blocks around a window whose errors are looked at with it."""
+SMALLEST_ERROR = 1e-6
+"""Mean square below which a channel has no error to speak of."""
 
 
 class Feedback:
@@ -60,14 +65,14 @@ class Feedback:
         target, best, least = target.copy(), None, math.inf
         for part in (*parts, 0.0):
             found, y_hat = code(target, y)
-            cost = self.move(target, y_hat, part) + rate_in_nats(found)
+            cost = self.move(target, y_hat, y, part) + rate_in_nats(found)
             if best is None or cost < least:
                 best, least = (found, y_hat), cost
         assert best is not None
         return best
 
-    def move(self, target: np.ndarray, y_hat: np.ndarray, part: float) -> float:
-        """Move a target a part of the way, in place; return D(y_hat) in nats. Both are (h, w, M)."""
+    def move(self, target: np.ndarray, y_hat: np.ndarray, y: np.ndarray, part: float) -> float:
+        """Move a target a part of the way, in place; return D(y_hat) in nats. All are (h, w, M)."""
         total = 0.0
         for window in windows(self._source.shape, FEEDBACK_SIDE, FEEDBACK_HALO):
             # Tensors of a caller's inference mode would take no part in gradients.
@@ -80,7 +85,9 @@ class Feedback:
                 if part > 0:
                     (gradient,) = torch.autograd.grad(self._price * error, value)
             if part > 0:
-                best = y_hat[window.outer] - to_array(gradient) / (2 * SLOPE)
+                missed = value.detach() - to_tensor(y[window.outer], self._t.device)
+                step = gradient / (2 * SLOPE * curvature(gradient, missed))
+                best = y_hat[window.outer] - to_array(step)
                 rows, columns = within(window.inner, window.outer)
                 target[window.inner] += part * (best[rows, columns] - target[window.inner])
             # The error of a window without its halo: as large a part of it as of the squares.
@@ -96,6 +103,20 @@ class Feedback:
         bottom, right = height - BLOCK * place[0].start, width - BLOCK * place[1].start
         decoded = self._networks.synthesise(y_hat, self._t)
         return x[:, :, :bottom, :right], decoded[:, :, :bottom, :right]
+
+
+def curvature(gradient: Tensor, missed: Tensor) -> Tensor:
+    """How many times as steep as the quantiser's price an objective is, by channel: (1, C, 1, 1), at least 1.
+
+    A secant: the root mean square of its gradient over that of the price's own, 2w (y_hat - y).
+
+    Args:
+        gradient: of the objective at y_hat, (1, C, h, w).
+        missed: y_hat - y, alike.
+    """
+    squares = missed.square().mean((0, 2, 3), keepdim=True).clamp(min=SMALLEST_ERROR)
+    ratio = gradient.square().mean((0, 2, 3), keepdim=True) / (4 * SLOPE**2 * squares)
+    return ratio.sqrt().clamp(min=1)
 
 
 def to_tensor(x: np.ndarray, device: torch.device) -> Tensor:

@@ -7,9 +7,10 @@ and whatever later passes have to pay for it. Here both count: with g the gradie
 
 with E the error by the tune (`vqcodec.compress.distortion`),
 
-the target moves a part b of the way to where a quadratic of the quantiser's own curvature has its minimum,
+the target moves a part b of the way to where a quadratic has its minimum that is k times as steep as the
+quantiser's own, with k by channel (`vqcodec.compress.feedback.curvature`),
 
-    target <- target + b (y_hat - g / 2w - target),
+    target <- target + b (y_hat - g / 2wk - target),
 
 and everything is quantised again: proximal gradient descent with the quantiser as the proximal step. The
 hyper-latent stays that of g_a(x). The result is an ordinary file; the search need not be exact.
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.compress.distortion import Distortion
-from vqcodec.compress.feedback import to_array, to_tensor
+from vqcodec.compress.feedback import curvature, to_array, to_tensor
 from vqcodec.devices import resolve_device
 from vqcodec.model.codebook import SLOPE
 from vqcodec.model.dial import lambda_of_level
@@ -111,7 +112,8 @@ class Refiner:
             y_hat, gradient, cost = self._evaluate(x, target, y, t, mask, distortion)
             if cost < least:
                 best, least = target, cost
-            target = target + part * mask * (y_hat - gradient / (2 * SLOPE) - target)
+            steepness = curvature(gradient * mask, (y_hat - y) * mask)
+            target = target + part * mask * (y_hat - gradient / (2 * SLOPE * steepness) - target)
         return best
 
     def _evaluate(
