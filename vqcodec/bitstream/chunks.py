@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from vqcodec.bitstream.fields import Cursor, encode_varint, where
+from vqcodec.bitstream.payloads import WELL_KNOWN
+from vqcodec.bitstream.profiles import PROFILES
 from vqcodec.errors import CorruptData, LimitExceeded, UnsupportedVersion
 from vqcodec.types import Chunk, Header, Limits
 
@@ -33,7 +35,7 @@ class Rule(NamedTuple):
 
 
 KNOWN = {
-    "iCCP": Rule(2, None, 2),
+    "iCCP": Rule(2, None, 3),
     "eXIF": Rule(2, None, 2),
     "xMPd": Rule(2, None, 2),
     "mODL": Rule(1, 64),
@@ -126,6 +128,8 @@ def _read_chunk(cursor: Cursor, header: Header, limits: Limits) -> Chunk:
     chunk = Chunk(kind.decode("ascii"), bytes(payload))
     if chunk.type[0].isupper() and chunk.type not in KNOWN:
         raise UnsupportedVersion(where(name, at, "unknown critical chunk, a newer decoder is needed"))
+    if _unknown_number(chunk):
+        raise UnsupportedVersion(where(name, at, "unknown colour profile, a newer decoder is needed"))
     if problem := _payload_problem(chunk, header):
         raise CorruptData(where(name, at, problem))
     return chunk
@@ -147,6 +151,13 @@ def _payload_problem(chunk: Chunk, header: Header) -> str | None:
         return f"has a payload of {size} bytes, which is outside its range"
     if rule.methods and chunk.data[0] >= rule.methods:
         return f"uses the unknown method {chunk.data[0]}"
+    if chunk.type == "iCCP" and chunk.data[0] == WELL_KNOWN:
+        if size != 2:
+            return "has more than the number of a colour profile"
+        if _unknown_number(chunk):
+            return "has the number of no colour profile"
+        if PROFILES[chunk.data[1]].gray != header.gray:
+            return "has a colour profile for gray, or a gray one for colour"
     if chunk.type == "mODL":
         try:
             name = chunk.data.decode("utf-8")
@@ -156,6 +167,11 @@ def _payload_problem(chunk: Chunk, header: Header) -> str | None:
         if any(ord(letter) < 0x20 or 0x7F <= ord(letter) <= 0x9F for letter in name):
             return "contains control characters"
     return None
+
+
+def _unknown_number(chunk: Chunk) -> bool:
+    numbered = chunk.type == "iCCP" and chunk.data[:1] == bytes((WELL_KNOWN,))
+    return numbered and len(chunk.data) == 2 and chunk.data[1] not in PROFILES
 
 
 def _list_problem(chunks: Sequence[Chunk], header: Header) -> str | None:

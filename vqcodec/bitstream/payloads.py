@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import zlib
 
+from vqcodec.bitstream.profiles import PROFILES, profile_bytes, profile_number
 from vqcodec.errors import CorruptData, LimitExceeded
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits
 
 METADATA_TYPES = ("iCCP", "eXIF", "xMPd")
-STORED, DEFLATED = 0, 1
+STORED, DEFLATED, WELL_KNOWN = 0, 1, 2
 FILTER_NONE, FILTER_UP = 0, 1
 _ZLIB_LEVEL = 9
 
 
 def pack_metadata(chunk_type: str, raw: bytes) -> Chunk:
-    """Return a metadata chunk with `raw` stored or deflated, whichever is smaller.
+    """Return a metadata chunk with `raw` stored or deflated, whichever is smaller, or a profile's number.
 
     Args:
         chunk_type: "iCCP", "eXIF" or "xMPd".
@@ -29,6 +30,8 @@ def pack_metadata(chunk_type: str, raw: bytes) -> Chunk:
     """
     if chunk_type not in METADATA_TYPES or not raw:
         raise ValueError(f"{chunk_type!r} is not a metadata chunk type, or its content is empty")
+    if chunk_type == "iCCP" and (number := profile_number(raw)) is not None:
+        return Chunk(chunk_type, bytes((WELL_KNOWN, number)))
     packed = zlib.compress(raw, _ZLIB_LEVEL)
     if len(packed) < len(raw):
         return Chunk(chunk_type, bytes((DEFLATED,)) + packed)
@@ -39,7 +42,8 @@ def unpack_metadata(chunk: Chunk, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """Return the content of a metadata chunk.
 
     Raises:
-        CorruptData: an unknown method, or deflated data that is damaged, cut, empty or followed by more.
+        CorruptData: an unknown method or number, or deflated data that is damaged, cut, empty or followed by
+            more.
         LimitExceeded: the content is longer than `limits.metadata`.
     """
     method, body = chunk.data[:1], chunk.data[1:]
@@ -48,6 +52,8 @@ def unpack_metadata(chunk: Chunk, limits: Limits = DEFAULT_LIMITS) -> bytes:
     elif method == bytes((DEFLATED,)):
         # One byte more than allowed is asked for, so that too long is seen without inflating all of it.
         raw = _inflate(chunk.type, body, limits.metadata + 1 if limits.metadata else 0)
+    elif well_known(chunk) is not None:
+        raw = profile_bytes(body[0])
     else:
         raise CorruptData(f"chunk {chunk.type!r}: unknown method")
     if limits.metadata and len(raw) > limits.metadata:
@@ -55,6 +61,15 @@ def unpack_metadata(chunk: Chunk, limits: Limits = DEFAULT_LIMITS) -> bytes:
     if not raw:
         raise CorruptData(f"chunk {chunk.type!r}: empty content")
     return raw
+
+
+def well_known(chunk: Chunk) -> str | None:
+    """Name of the colour profile that a chunk holds by its number; None of any other chunk."""
+    method, number = chunk.data[:1], chunk.data[1:]
+    if chunk.type != "iCCP" or method != bytes((WELL_KNOWN,)) or len(number) != 1:
+        return None
+    found = PROFILES.get(number[0])
+    return None if found is None else found.name
 
 
 def pack_alpha(plane: bytes, width: int, height: int) -> Chunk:
