@@ -77,7 +77,7 @@ def _line(name: str, found: ImageInfo) -> str:
         f"{found.bpp:.3f} bpp",
         tiles,
         f"model {found.model or 'unknown'} ({found.bitstream_id})",
-        *([", ".join(found.metadata)] if found.metadata else []),
+        *([", ".join(_named(kind, found) for kind in found.metadata)] if found.metadata else []),
         *([] if found.complete else ["CUT SHORT"]),
     ]
     return f"{name}: " + "  ".join(parts)
@@ -99,4 +99,9 @@ def _listing(name: str, found: ImageInfo) -> Iterator[str]:
     if found.decoder_id is not None:
         yield f"  decoder id      {found.decoder_id}"
     for kind, size in found.metadata.items():
-        yield f"  chunk {kind}      {spaced(size)} B"
+        name = f", {found.profile}" if kind == "iCCP" and found.profile else ""
+        yield f"  chunk {kind}      {spaced(size)} B{name}"
+
+
+def _named(kind: str, found: ImageInfo) -> str:
+    return f"{kind} ({found.profile})" if kind == "iCCP" and found.profile else kind

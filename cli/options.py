@@ -143,7 +143,8 @@ metadata = click.option(
     show_default=True,
     metavar="all|none|LIST",
     callback=checked(parse_kinds),
-    help="Blocks to keep: a list of icc, exif, xmp. Without icc, pixels become sRGB.",
+    help="Blocks to keep: a list of icc, exif, xmp. Without icc, pixels become sRGB. exact, alone or in the "
+    "list: all their bytes, with thumbnails, maker notes and padding.",
 )
 
 model = together(

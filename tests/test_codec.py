@@ -19,6 +19,7 @@ from PIL import Image, ImageCms
 import vqcodec
 from vqcodec import errors
 from vqcodec.bitstream import parse, write
+from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.codec import Prepared
 from vqcodec.compress import picture_encoder
 from vqcodec.compress.picture_encoder import PictureEncoder
@@ -146,7 +147,14 @@ def test_metadata_travels(codec, photo, tmp_path):
     image.save(source, exif=exif, icc_profile=SRGB, xmp=b"<x tiff:Orientation='6'/>")
     back = codec.decompress(codec.compress(source))
     assert back.size == (48, 72)
-    assert back.info["icc_profile"] == SRGB
+    assert back.info["icc_profile"] == profile_bytes(1)  # it means sRGB
+    exact = codec.compress(source, metadata="exact")
+    assert codec.decompress(exact, metadata="exact").info["icc_profile"] == SRGB
+    assert len(exact) > len(codec.compress(source)) + 300
+    assert codec.decompress(codec.compress(source, metadata="exact,xmp")).info.keys() == {
+        "xmp",
+        "vqc_complete",
+    }
     assert back.info["xmp"] == b"<x tiff:Orientation='1'/>"
     assert back.getexif()[0x010F] == "Maker"
     assert back.getexif()[0x0112] == 1

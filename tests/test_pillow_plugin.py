@@ -18,6 +18,7 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 import vqcodec
 from vqcodec import errors, loading, pillow_plugin
 from vqcodec.bitstream import parse, write
+from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.codec import Codec
 from vqcodec.image.metadata import EXIF_PREFIX
 from vqcodec.types import Chunk
@@ -142,7 +143,7 @@ def test_opening_imports_no_torch(codec, photo, models, tmp_path):
 
 def test_metadata_blocks_are_in_info(plugin, codec, pixels):
     source = Image.fromarray(pixels)
-    blocks = {"icc_profile": SRGB, "exif": exif_with(1).tobytes(), "xmp": XMP}
+    blocks = {"icc_profile": profile_bytes(1), "exif": exif_with(1).tobytes(), "xmp": XMP}
     source.info.update(blocks)
     data = codec.compress(source)
     image = Image.open(io.BytesIO(data))
@@ -368,7 +369,9 @@ def test_profile_is_kept_and_other_blocks_are_not(plugin, pixels):
     image = Image.fromarray(pixels)
     image.info = {"icc_profile": SRGB, "exif": exif_with(6).tobytes(), "xmp": XMP}
     back = Image.open(io.BytesIO(saved(image)))
-    assert back.info["icc_profile"] == SRGB
+    assert back.info["icc_profile"] == profile_bytes(1)  # it means sRGB
+    exact = Image.open(io.BytesIO(saved(image, metadata="exact")))
+    assert exact.info["icc_profile"] == SRGB
     assert not {"exif", "xmp"} & back.info.keys()
     assert back.size == (72, 48)
     assert "icc_profile" not in Image.open(io.BytesIO(saved(image, icc_profile=None))).info

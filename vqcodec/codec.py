@@ -117,7 +117,11 @@ class Codec:
 
         Args:
             image: a path, bytes, a binary file, a PIL image, or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
-            metadata: "all", "none" or a list of icc, exif, xmp. Without icc, pixels are converted to sRGB.
+            metadata: "all", "none" or a list of icc, exif, xmp. Without icc, pixels are converted to sRGB. Of
+                EXIF and XMP, thumbnails, maker notes and padding are left out, and a profile that means
+                sRGB, Display P3, Adobe RGB (1998) or a usual gray is stored as a number and comes back in
+                another spelling; "exact", alone or in the list, keeps all their bytes. Only the orientation
+                is set to 1 in any case, since the pixels are turned.
             limits: the largest picture and metadata accepted.
             strip_gps: leave out where the picture was taken, from EXIF and XMP.
 
@@ -254,7 +258,7 @@ class Codec:
         Args:
             data: a path, bytes or a binary file.
             metadata: the blocks to keep, "all", "none" or a list of icc, exif, xmp. Without icc, pixels are
-                converted to sRGB.
+                converted to sRGB. "exact" changes nothing here.
             allow_partial: decode what is whole of a file that ends early; missing layers take their mean.
             limits: a `Limits` with bounds that are checked before anything is allocated.
             realism: 0 (nearest to the original) to 1 (texture made up where it was lost); the same bits.

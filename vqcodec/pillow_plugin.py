@@ -30,7 +30,7 @@ FORMAT = "VQC"
 SUFFIX = ".vqc"
 MIME = "image/x-vqc"
 _INFO_KEYS = {"iCCP": "icc_profile", "eXIF": "exif", "xMPd": "xmp"}
-_SAVE_OPTIONS = ("quality", "bpp", "target_size", "psnr", "tune", "tile", "label", "effort")
+_SAVE_OPTIONS = ("quality", "bpp", "target_size", "psnr", "tune", "tile", "label", "effort", "metadata")
 
 
 class _Registered(NamedTuple):
@@ -64,7 +64,7 @@ def register_pillow_plugin(*, model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
     `ImageFile.LOAD_TRUNCATED_IMAGES` is set: then what is whole is decoded. A header that announces more than
     Pillow's MAX_IMAGE_PIXELS guard or the codec's own `Limits()` allow raises `Image.DecompressionBombError`.
 
-    Options of `Image.save`: quality, bpp, target_size, psnr, tune, tile, label and effort as for
+    Options of `Image.save`: quality, bpp, target_size, psnr, tune, tile, label, effort and metadata as for
     `Codec.compress`; icc_profile, taken from `info` unless given; exif (bytes or `Image.Exif`) and xmp
     (bytes or str), stored only if given.
     Pixels are turned upright where the `exif` given says so.

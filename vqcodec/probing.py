@@ -6,7 +6,7 @@ from typing import Any
 
 from vqcodec.bitstream import Container, Probe, parse, tile_count, unpack_alpha, unpack_metadata
 from vqcodec.bitstream.partial import file_size, opened, read_front
-from vqcodec.bitstream.payloads import METADATA_TYPES
+from vqcodec.bitstream.payloads import METADATA_TYPES, well_known
 from vqcodec.files import Source, read_source
 from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits
 from vqcodec.weights import zoo
@@ -69,6 +69,7 @@ def describe(front: Probe, file_bytes: int, model: str | None = None, **more: An
         level=header.level,
         tile=header.tile,
         tune=header.tune,
+        profile=next(filter(None, map(well_known, front.chunks)), None),
         version=f"{header.major}.{header.minor}",
         complete=parsed.complete if parsed else file_bytes >= front.file_bytes,
         preview_bytes=() if parsed else front.layer_ends,

@@ -82,6 +82,7 @@ class ImageInfo:
     Attributes:
         file_bytes: size of the file, or of what there is of it.
         metadata: chunk types and their bytes.
+        profile: name of the well-known colour profile that the file holds by its number, or None.
         complete: nothing that was asked for is missing.
         preview_bytes: bytes of the file's beginning that a preview from 1, 2, ... layers needs; only `probe`
             and `compress_file` tell.
@@ -105,6 +106,7 @@ class ImageInfo:
     notes: tuple[str, ...] = ()
     preview_bytes: tuple[int, ...] = ()
     tune: str = TUNES[0]
+    profile: str | None = None
 
     @property
     def bpp(self) -> float:

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 import vqcodec as library
+from tests.image.icc_profiles import colour
+from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.metrics.rate_distortion import psnr
 
 
@@ -126,6 +128,29 @@ def test_metadata_flag(vqcodec, photo, codec, tmp_path):
     assert vqcodec("decompress", tmp_path / "m.vqc", "--metadata=none").code == 0
     assert "xmp" not in Image.open(io.BytesIO((tmp_path / "m.png").read_bytes())).info
     assert vqcodec("compress", photo, "--metadata", "gps").code == 2
+
+
+def test_a_profile_costs_a_number_unless_exact(vqcodec, photo, tmp_path):
+    image = Image.open(io.BytesIO(photo.read_bytes()))
+    p3 = colour("Display P3")
+    image.save(tmp_path / "m.png", icc_profile=p3)
+    chunks, files = {}, {}
+    for metadata, kept, named in (
+        ("all", profile_bytes(2), True),
+        ("exact", p3, False),
+        ("icc,exact", p3, False),
+    ):
+        assert vqcodec("compress", tmp_path / "m.png", "-f", "--metadata", metadata).code == 0
+        assert vqcodec("decompress", tmp_path / "m.vqc", "-f", "-o", tmp_path / "back.png").code == 0
+        assert Image.open(io.BytesIO((tmp_path / "back.png").read_bytes())).info["icc_profile"] == kept
+        info = json.loads(vqcodec("info", "--json", tmp_path / "m.vqc").out)
+        assert info["profile"] == ("Display P3" if named else None)
+        assert (b"iCCP (Display P3)" in vqcodec("info", tmp_path / "m.vqc").out) == named
+        assert (b"2 B, Display P3\n" in vqcodec("info", "-v", tmp_path / "m.vqc").out) == named
+        chunks[metadata], files[metadata] = info["metadata"]["iCCP"], (tmp_path / "m.vqc").stat().st_size
+    assert chunks["all"] == 2
+    assert chunks["exact"] == chunks["icc,exact"] > 150
+    assert files["exact"] - files["all"] == chunks["exact"] - chunks["all"] + 1  # a byte more for its length
 
 
 def test_output_dir_mirrors(vqcodec, tmp_path, photo, pixels):

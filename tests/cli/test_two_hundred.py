@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 import vqcodec
+from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.metrics.rate_distortion import psnr
 
 COUNT = 200
@@ -104,7 +105,7 @@ def make(folder: Path, number: int, samples: list[Image.Image], rng: np.random.G
         else:
             options["xmp"] = case.blocks["xmp"]
     if mode in ("RGB", "RGBA", "P", "P+") and suffix in WITH_EXIF and rng.random() < 0.5:
-        options["icc_profile"] = case.blocks["icc_profile"] = SRGB
+        options["icc_profile"], case.blocks["icc_profile"] = SRGB, profile_bytes(1)
     path = folder / f"{case.name}.{suffix}"
     image.save(path, **options)
     if mode[-1] in "A+":

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from tests.image.icc_profiles import colour
 from tests.image.samples import SRGB, as_pil, saved
 from vqcodec.errors import UnsupportedImage
 from vqcodec.image.colour import icc_space, in_mode
@@ -83,9 +84,13 @@ def test_without_littlecms_profiles_stay_unused_and_lab_is_refused(pixels, monke
     )
     monkeypatch.delattr("PIL.ImageCms")
     monkeypatch.setitem(sys.modules, "PIL.ImageCms", None)  # its import fails
-    picture = load_picture(saved(Image.fromarray(pixels), icc_profile=SRGB), metadata=frozenset())
-    assert picture.notes == ("ICC profile cannot be applied, pixels taken as sRGB",)
-    assert np.array_equal(picture.pixels, pixels)
+    for icc, notes in (
+        (colour("Display P3"), ("ICC profile cannot be applied, pixels taken as sRGB",)),
+        (SRGB, ()),  # nothing has to be applied
+    ):
+        picture = load_picture(saved(Image.fromarray(pixels), icc_profile=icc), metadata=frozenset())
+        assert picture.notes == notes
+        assert np.array_equal(picture.pixels, pixels)
     with pytest.raises(UnsupportedImage, match=r"^LAB pictures need Pillow with littleCMS$"):
         load_picture(lab)
 

@@ -77,12 +77,13 @@ def test_metadata_is_limited_and_selected(pixels):
 
 def test_a_block_of_exactly_the_limit_is_kept_and_one_byte_more_dropped(pixels):
     data = saved(Image.fromarray(pixels), icc_profile=SRGB)
-    exact = load_picture(data, limits=Limits(metadata=len(SRGB)))
+    kinds = KINDS | {"exact"}
+    exact = load_picture(data, metadata=kinds, limits=Limits(metadata=len(SRGB)))
     assert (exact.metadata.icc, exact.notes) == (SRGB, ())
-    over = load_picture(data, limits=Limits(metadata=len(SRGB) - 1))
+    over = load_picture(data, metadata=kinds, limits=Limits(metadata=len(SRGB) - 1))
     assert over.metadata.icc is None
     assert over.notes == (f"icc block of {len(SRGB)} bytes is over the limit, dropped",)
-    assert load_picture(data, limits=Limits(metadata=0)).metadata.icc == SRGB
+    assert load_picture(data, metadata=kinds, limits=Limits(metadata=0)).metadata.icc == SRGB
 
 
 def test_blocks_of_a_picture_in_memory_are_taken_as_pillow_gives_them(pixels):
@@ -122,13 +123,25 @@ def test_the_orientation_is_found_to_the_last_byte_and_no_further():
 
 @pytest.mark.parametrize(
     ("choice", "kinds"),
-    [("all", KINDS), ("none", set()), ("icc, EXIF", {"icc", "exif"}), (["xmp"], {"xmp"}), ([], set())],
+    [
+        ("all", KINDS),
+        ("none", set()),
+        ("icc, EXIF", {"icc", "exif"}),
+        (["xmp"], {"xmp"}),
+        ([], set()),
+        ("exact", KINDS | {"exact"}),
+        ("all,exact", KINDS | {"exact"}),
+        ("exact,icc", {"icc", "exact"}),
+        (frozenset({"exif", "exact"}), {"exif", "exact"}),
+    ],
 )
 def test_parse_kinds(choice, kinds):
     assert parse_kinds(choice) == kinds
 
 
-@pytest.mark.parametrize("choice", ["", "all,icc", "gps", ["none", "icc"]])
+@pytest.mark.parametrize(
+    "choice", ["", "all,icc", "gps", ["none", "icc"], "none,exact", "exact,all,icc", "exact,gps"]
+)
 def test_parse_kinds_refuses(choice):
     with pytest.raises(ValueError, match="metadata must be"):
         parse_kinds(choice)

@@ -38,7 +38,7 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 def there_and_back(codec, data: bytes, kind: str = "PNG") -> Image.Image:
     """A picture file through the codec to a file of another format, opened."""
-    picture, _ = codec.transcode(codec.compress(data, quality=100), kind)
+    picture, _ = codec.transcode(codec.compress(data, quality=100, metadata="exact"), kind)
     return Image.open(io.BytesIO(picture))
 
 

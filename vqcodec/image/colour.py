@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec.errors import UnsupportedImage
+from vqcodec.image.profiles import is_srgb
 
 Notes = list[str]
 _GRAY = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"}
@@ -73,7 +74,9 @@ def split_planes(
 
 
 def to_srgb(image: Image.Image, icc: bytes, notes: Notes) -> Image.Image:
-    """Convert L or RGB pixels described by `icc` to sRGB of the same mode; unchanged if it fails."""
+    """Convert L or RGB pixels described by `icc` to sRGB of the same mode; unchanged where it fails."""
+    if is_srgb(icc):
+        return image
     converted = _transform(image, icc)
     if converted is None:
         notes.append("ICC profile cannot be applied, pixels taken as sRGB")

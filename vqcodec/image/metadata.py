@@ -13,14 +13,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 KINDS = frozenset({"icc", "exif", "xmp"})
+EXACT = "exact"
+"""Beside kinds: their bytes are kept as they are, but for the orientation that was applied."""
 CHUNK_TYPES = {"icc": "iCCP", "exif": "eXIF", "xmp": "xMPd"}
 """The chunk of a .vqc file that holds each kind."""
 EXIF_PREFIX = b"Exif\x00\x00"
 _ORIENTATION_TAG, _GPS_TAG = 0x0112, 0x8825
 _SHORT, _LONG = 3, 4
-_BYTE_ORDERS = {b"II*\x00": "<", b"MM\x00*": ">"}
+BYTE_ORDERS = {b"II*\x00": "<", b"MM\x00*": ">"}
 """TIFF signature -> prefix of `struct` formats."""
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 """Bytes of one value of each TIFF type."""
 _XMP_GPS = re.compile(
     rb"<(exif:GPS\w+)\b[^>]*?(?:/>|>.*?</\1\s*>)|\s+exif:GPS\w+\s*=\s*(?:\"[^\"]*\"|'[^']*')", re.S
@@ -38,8 +40,8 @@ class Metadata:
     xmp: bytes | None = None
 
     def only(self, kinds: frozenset[str]) -> Metadata:
-        """A copy with the blocks named in `kinds`, a subset of `KINDS`."""
-        return Metadata(**{kind: getattr(self, kind) for kind in kinds})
+        """A copy with the blocks named in `kinds`."""
+        return Metadata(**{kind: getattr(self, kind) for kind in KINDS & kinds})
 
     def without_gps(self) -> Metadata:
         """A copy that does not say where the picture was taken."""
@@ -48,26 +50,33 @@ class Metadata:
 
 
 def parse_kinds(choice: str | Iterable[str]) -> frozenset[str]:
-    """Turn "all", "none", "icc,exif" or an iterable of kinds into a set.
+    """Turn "all", "none", "icc,exif" or an iterable of kinds into a set, with `EXACT` if it is among them.
+
+    "exact" may stand beside all or kinds, and alone means all.
 
     Raises:
-        ValueError: a word other than all, none, icc, exif or xmp; or all/none beside others.
+        ValueError: a word other than all, none, exact, icc, exif or xmp; all or none beside others.
     """
     words = [word.strip().lower() for word in (choice.split(",") if isinstance(choice, str) else choice)]
-    if words == ["all"]:
-        return KINDS
+    exact = frozenset({EXACT}.intersection(words))
+    kinds = [word for word in words if word != EXACT]
+    if kinds == ["all"] or (exact and not kinds):
+        return KINDS | exact
     if words in (["none"], []):
         return frozenset()
-    unknown = [word for word in words if word not in KINDS]
+    unknown = [word for word in kinds if word not in KINDS]
     if unknown:
-        raise ValueError(f"metadata must be all, none or a list of icc, exif and xmp, not {unknown[0]!r}")
-    return frozenset(words)
+        raise ValueError(
+            f"metadata must be all, none or a list of icc, exif and xmp, with or without exact, "
+            f"not {unknown[0]!r}"
+        )
+    return exact.union(kinds)
 
 
 def clean_exif(block: bytes) -> bytes | None:
     """Strip the JPEG prefix and set the orientation to 1; None if the block is not EXIF at all."""
     block = block.removeprefix(EXIF_PREFIX)
-    order = _BYTE_ORDERS.get(block[:4])
+    order = BYTE_ORDERS.get(block[:4])
     if order is None or len(block) < 8:
         return None
     try:
@@ -84,7 +93,7 @@ def erase_gps(block: bytes) -> bytes | None:
 
     None, that is no EXIF at all, is the safe answer to a directory that leads out of the block.
     """
-    order = _BYTE_ORDERS.get(block[:4])
+    order = BYTE_ORDERS.get(block[:4])
     if order is None:
         return None
     erased = bytearray(block)
@@ -95,7 +104,7 @@ def erase_gps(block: bytes) -> bytes | None:
             end = start + 2 + 12 * count
             for entry in range(start + 2, end, 12):
                 _, kind, number = struct.unpack_from(order + "HHI", block, entry)
-                size = _SIZES[kind] * number
+                size = TYPE_SIZES[kind] * number
                 if size > 4:
                     (place,) = struct.unpack_from(order + "I", block, entry + 8)
                     if place + size > len(block):

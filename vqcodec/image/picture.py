@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ from vqcodec.bitstream.header import MAGIC, SIDE_MAX
 from vqcodec.errors import UnsupportedImage
 from vqcodec.files import read_source
 from vqcodec.image.colour import Notes, in_mode, mean_of_channels, split_planes, to_srgb
-from vqcodec.image.metadata import EXIF_PREFIX, KINDS, Metadata, clean_exif, clean_xmp
+from vqcodec.image.compact import compact_exif, compact_xmp
+from vqcodec.image.metadata import EXACT, EXIF_PREFIX, KINDS, Metadata, clean_exif, clean_xmp
+from vqcodec.image.profiles import simplified
 from vqcodec.tiling import Place
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
@@ -67,7 +69,9 @@ def load_picture(
         source: a path, bytes, a binary file, a PIL image, or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
             Of an animated file the first frame is taken, of a PIL image the current one. An array (H, W, 3)
             is not copied.
-        metadata: the kinds of blocks to keep. Without "icc", pixels are converted to sRGB.
+        metadata: the kinds of blocks to keep. Without "icc", pixels are converted to sRGB. Without "exact", a
+            profile becomes the well-known one that means the same, and EXIF and XMP lose thumbnails, maker
+            notes and padding.
         limits: the largest picture accepted.
 
     Raises:
@@ -164,8 +168,11 @@ def _from_pil(image: Image.Image, kinds: frozenset[str], limits: Limits, notes: 
         notes.append("16-bit samples reduced to 8 bits")
     if icc is not None and "icc" not in kinds:
         base, icc = to_srgb(base, icc, notes), None
+    blocks = replace(blocks, icc=icc).only(kinds)
+    if EXACT not in kinds:
+        blocks = _compacted(blocks, notes)
     pixels = pixels_of(base)
-    kept = _bounded(Metadata(icc, blocks.exif, blocks.xmp).only(kinds), limits, notes)
+    kept = _bounded(blocks, limits, notes)
     return Picture(pixels, base.mode == "L", alpha, kept, tuple(notes))
 
 
@@ -228,6 +235,15 @@ def _metadata(image: Image.Image) -> Metadata:
     return Metadata(
         exif=clean_exif(exif) if isinstance(exif, bytes) else None,
         xmp=clean_xmp(xmp) if isinstance(xmp, bytes) and xmp else None,
+    )
+
+
+def _compacted(metadata: Metadata, notes: Notes) -> Metadata:
+    """The same in fewer bytes: what a profile means, and of EXIF and XMP what people use."""
+    return Metadata(
+        icc=None if metadata.icc is None else simplified(metadata.icc),
+        exif=None if metadata.exif is None else compact_exif(metadata.exif, notes),
+        xmp=None if metadata.xmp is None else compact_xmp(metadata.xmp),
     )
 
 

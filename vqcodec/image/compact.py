@@ -1,0 +1,127 @@
+"""EXIF and XMP without what is of no use beside the decoded picture, but costs more than all the rest.
+
+EXIF: the thumbnail, which shows the picture as it was before it was turned; maker notes, whose form only the
+camera's maker knows; padding. XMP: thumbnails, and the blanks that leave room for changes. What is left of
+EXIF is written anew: nothing of it depends on its place. A block that cannot be followed stays as it is.
+Imports nothing outside the standard library.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vqcodec.image.metadata import BYTE_ORDERS, TYPE_SIZES
+
+_MAKER_NOTE = 0x927C
+_LEFT_OUT = {_MAKER_NOTE, 0xEA1C, 0xEA1D, 0xC4A5}
+"""Maker notes, padding, the distance by which an editor moved the maker notes, and notes for a printer."""
+_POINTERS = {0x8769, 0x8825, 0xA005}
+"""Tags that lead to the directories Exif, GPS and Interoperability."""
+_PLACES = {0x0111, 0x0144, 0x014A, 0x0190, 0x0201}
+"""Tags that lead to what is not followed: strips, tiles, other directories, a thumbnail in the first one."""
+_LONG, _DIRECTORY = 4, 13
+_XMP_THUMBNAILS = b"<xmp:Thumbnails>", b"</xmp:Thumbnails>"
+_XMP_END = b"<?xpacket end="
+
+
+class _Entry(NamedTuple):
+    """An entry of a directory: tag, type and number of its values, then these, or where it leads to."""
+
+    tag: int
+    kind: int
+    values: int
+    content: bytes | list[_Entry]
+
+
+def compact_exif(block: bytes, notes: list[str]) -> bytes:
+    """An EXIF block, from its TIFF header on, without thumbnail, maker notes and padding.
+
+    Args:
+        block: as a decoder gives it.
+        notes: receives a line if there were maker notes.
+    """
+    order = BYTE_ORDERS.get(block[:4])
+    if order is None:
+        return block
+    try:
+        (start,) = struct.unpack_from(order + "I", block, 4)
+        reader = _Reader(block, order, left=len(block))
+        compacted = struct.pack(f"{order}4sI", block[:4], 8) + _written(reader.directory(start), order, 8)
+    except (struct.error, KeyError, ValueError):
+        return block
+    if len(compacted) >= len(block):
+        return block
+    if reader.maker_notes:
+        notes.append("maker notes of EXIF left out; metadata exact keeps them")
+    return compacted
+
+
+def compact_xmp(block: bytes) -> bytes:
+    """An XMP packet without thumbnails and padding."""
+    first, last = _XMP_THUMBNAILS
+    kept, at = [], 0
+    # Not a regular expression: its time could grow with the square of a block's length.
+    while (start := block.find(first, at)) >= 0 and (end := block.find(last, start)) >= 0:
+        kept.append(block[at:start].rstrip())
+        at = end + len(last)
+    packet, mark, end_of_packet = b"".join([*kept, block[at:]]).rpartition(_XMP_END)
+    return packet.rstrip() + b"\n" + mark + end_of_packet if mark else end_of_packet
+
+
+@dataclass
+class _Reader:
+    """Reads directories of a TIFF block, in all no more bytes than the block has: values may overlap."""
+
+    tiff: bytes
+    order: str
+    left: int
+    maker_notes: bool = False
+
+    def directory(self, start: int, depth: int = 0) -> list[_Entry]:
+        """The entries that are kept.
+
+        Raises:
+            struct.error, KeyError, ValueError: it cannot be followed, or not in full.
+        """
+        (number,) = struct.unpack_from(self.order + "H", self.tiff, start)
+        entries = []
+        for at in range(start + 2, start + 2 + 12 * number, 12):
+            tag, kind, count = struct.unpack_from(self.order + "HHI", self.tiff, at)
+            if tag in _LEFT_OUT:
+                self.maker_notes |= tag == _MAKER_NOTE
+                continue
+            if tag in _PLACES:
+                raise ValueError("leads to what is not followed")
+            size = TYPE_SIZES[kind] * count
+            (place,) = struct.unpack_from(self.order + "I", self.tiff, at + 8)
+            place = at + 8 if size <= 4 else place
+            self.left -= 12 + size
+            if place + size > len(self.tiff) or self.left < 0:
+                raise ValueError("a value ends behind the block, or values overlap")
+            value = self.tiff[place : place + size]
+            if tag not in _POINTERS:
+                entries.append(_Entry(tag, kind, count, value))
+            elif kind in (_LONG, _DIRECTORY) and count == 1 and depth < 2:
+                (there,) = struct.unpack(self.order + "I", value)
+                entries.append(_Entry(tag, kind, count, self.directory(there, depth + 1)))
+            else:
+                raise ValueError("a directory within too many others, or a pointer that is none")
+        return entries
+
+
+def _written(entries: list[_Entry], order: str, start: int) -> bytes:
+    """A directory at byte `start` of its block, with no other after it, and then its values."""
+    head, body = struct.pack(order + "H", len(entries)), b""
+    front = start + 2 + 12 * len(entries) + 4
+    for tag, kind, values, content in entries:
+        head += struct.pack(order + "HHI", tag, kind, values)
+        if isinstance(content, bytes) and len(content) <= 4:
+            head += content.ljust(4, b"\0")
+            continue
+        place = front + len(body)
+        head += struct.pack(order + "I", place)
+        behind = content if isinstance(content, bytes) else _written(content, order, place)
+        body += behind + bytes(len(behind) % 2)
+    return head + bytes(4) + body
