@@ -74,6 +74,7 @@ def camera_exif(
             field(order, 0x0112, 3, 1, number(1)),
             field(order, 0x8769, 4, 1, sub_at),
             field(order, 0x8825, 4, 1, gps_at),
+            field(order, 0xC4A5, 7, 24, at[4]),
         ],
         thumbnail_at,
     )
@@ -100,7 +101,7 @@ def test_a_cameras_exif_keeps_what_people_use(order):
     compacted = compact_exif(block, notes)
     assert len(compacted) < 320
     assert notes == [NOTE]
-    gone = {(0x8769, 0x927C), (0x8769, 0xEA1C), (0x8769, 0xEA1D)}
+    gone = {(0x8769, 0x927C), (0x8769, 0xEA1C), (0x8769, 0xEA1D), (0, 0xC4A5)}
     assert told(compacted) == {key: value for key, value in before.items() if key not in gone}
     assert len(told(compacted)) == 7
     assert b"secret" not in compacted
@@ -115,10 +116,11 @@ def test_a_cameras_exif_keeps_what_people_use(order):
 
 def test_no_note_without_maker_notes():
     notes = list[str]()
+    assert compact_exif(small(PADDING, GOOD, tail=bytes(100)), notes) == small(GOOD)
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     plain = exif.tobytes().removeprefix(b"Exif\0\0")
-    assert compact_exif(plain, notes) == plain
+    assert compact_exif(plain, notes) is plain
     assert compact_exif(plain + bytes(50), notes) == plain
     assert notes == []
 
@@ -149,6 +151,7 @@ def test_the_directory_is_written_to_the_byte():
         field("<", 0x0201, 4, 1, 8),
         field("<", 0x010E, 14, 1, 8),  # an unknown type
         field("<", 0x010E, 2, 200, 8),  # behind the end
+        field("<", 0x010E, 2, 50, 130),
         field("<", 0x010E, 2, 8, 2**32 - 4),
         field("<", 0x010E, 12, 2**31, 8),
         field("<", 0x8769, 4, 1, 8),  # a directory within itself
@@ -198,6 +201,7 @@ def test_xmp_loses_thumbnails_and_padding():
     for block in (
         front + back,
         front + back + b"\n" + end,
+        front + back + end,
         back + b"   ",
         b"",
         front + image[:60],

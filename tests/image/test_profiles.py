@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -29,6 +30,12 @@ from tests.image.samples import SRGB
 from vqcodec.bitstream.profiles import PROFILES, profile_bytes
 from vqcodec.image.icc import read
 from vqcodec.image.profiles import is_srgb, recognise, simplified
+
+
+def shortened(icc: bytes, by: int) -> bytes:
+    """The same bytes, whose header tells fewer."""
+    return struct.pack(">I", len(icc) - by) + icc[4:]
+
 
 SAME = {
     "by littleCMS": (SRGB, 1),
@@ -112,7 +119,14 @@ OTHER = {
     "a table that is cut": colour("sRGB", srgb_table(1024)[:200]),
     "no signature": colour("sRGB").replace(b"acsp", b"none"),
     "a tag twice": colour("sRGB").replace(b"rTRC", b"gTRC"),
-    "a tag behind the end": colour("sRGB")[:-4],
+    "a harmless tag twice": profile(
+        colour_tags("sRGB", SRGB_CURVE, cprt=b"text" + bytes(4) + b"x\0", tech=b"sig " + bytes(8))
+    ).replace(b"tech", b"cprt"),
+    "a curve behind the end": colour("sRGB")[:-4],
+    "a harmless tag behind the end": profile(colour_tags("sRGB", SRGB_CURVE, cprt=b"text" + bytes(20)))[:-4],
+    "a size that leaves out the last curve": shortened(colour("sRGB"), 4),
+    "a curve from infinity": colour("sRGB", para(0, -2.2)),
+    "a curve to infinity": colour("sRGB", para(1, 1000.0, 1000.0, 0.0)),
     "too many tags": profile(colour_tags("sRGB", SRGB_CURVE) | {f"x{n:03}": b"" for n in range(100)}),
 }
 

@@ -21,7 +21,8 @@ _POINTERS = {0x8769, 0x8825, 0xA005}
 """Tags that lead to the directories Exif, GPS and Interoperability."""
 _PLACES = {0x0111, 0x0144, 0x014A, 0x0190, 0x0201}
 """Tags that lead to what is not followed: strips, tiles, other directories, a thumbnail in the first one."""
-_LONG, _DIRECTORY = 4, 13
+_DEPTH = 2
+"""The first directory leads to Exif, which leads to Interoperability, which leads nowhere."""
 _XMP_THUMBNAILS = b"<xmp:Thumbnails>", b"</xmp:Thumbnails>"
 _XMP_END = b"<?xpacket end="
 
@@ -67,7 +68,8 @@ def compact_xmp(block: bytes) -> bytes:
         kept.append(block[at:start].rstrip())
         at = end + len(last)
     packet, mark, end_of_packet = b"".join([*kept, block[at:]]).rpartition(_XMP_END)
-    return packet.rstrip() + b"\n" + mark + end_of_packet if mark else end_of_packet
+    compacted = packet.rstrip() + b"\n" + mark + end_of_packet if mark else end_of_packet
+    return compacted if len(compacted) < len(block) else block
 
 
 @dataclass
@@ -103,11 +105,11 @@ class _Reader:
             value = self.tiff[place : place + size]
             if tag not in _POINTERS:
                 entries.append(_Entry(tag, kind, count, value))
-            elif kind in (_LONG, _DIRECTORY) and count == 1 and depth < 2:
-                (there,) = struct.unpack(self.order + "I", value)
-                entries.append(_Entry(tag, kind, count, self.directory(there, depth + 1)))
-            else:
-                raise ValueError("a directory within too many others, or a pointer that is none")
+                continue
+            if depth == _DEPTH:
+                raise ValueError("a directory within too many others")
+            (there,) = struct.unpack(self.order + "I", value)
+            entries.append(_Entry(tag, kind, count, self.directory(there, depth + 1)))
         return entries
 
 

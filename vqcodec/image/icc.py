@@ -141,6 +141,7 @@ def _parametric(tag: bytes) -> Floats:
     g, a, b, c, d, e, f = given + [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0][len(given) :]
     if g <= 0 or a <= 0:
         raise ValueError("a curve that does not rise")
-    power = np.maximum(a * _SAMPLES + b, 0) ** g
+    with np.errstate(over="ignore"):  # of a curve that is none of ours
+        power = np.maximum(a * _SAMPLES + b, 0) ** g
     light = power + c if kind < 3 else np.where(d <= _SAMPLES, power + e, c * _SAMPLES + f)
     return light.clip(0, 1)
