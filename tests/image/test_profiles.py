@@ -28,8 +28,8 @@ from tests.image.icc_profiles import (
 )
 from tests.image.samples import SRGB
 from vqcodec.bitstream.profiles import PROFILES, profile_bytes
-from vqcodec.image.icc import read
-from vqcodec.image.profiles import is_srgb, recognise, simplified
+from vqcodec.image.icc import Meaning, read
+from vqcodec.image.profiles import channel_light, difference, is_srgb, recognise, simplified
 
 
 def shortened(icc: bytes, by: int) -> bytes:
@@ -172,6 +172,48 @@ def test_never_wrong_about_a_power(exponent, name):
     made = gray(power(exponent)) if name == "gray" else colour(name, power(exponent))
     number = recognise(made)
     assert number is None or largest_difference(made, profile_bytes(number), name == "gray") <= 1
+
+
+def near(number: int, seed: int) -> bytes:
+    """A well-known profile with colorants and curve moved at random, by a little or by less."""
+    generator = np.random.default_rng(seed)
+    known = PROFILES[number]
+    moved = np.reshape(known.colorants, (3, 3)) / 65536
+    moved = moved + generator.normal(0, 10 ** generator.uniform(-5, -3.3), (3, 3))
+    bend = 1 + generator.normal(0, 10 ** generator.uniform(-5, -3), 5)
+    curve = para(0, 563 / 256 * bend[0]) if number == 3 else para(3, *(bend * SRGB_PARAMETERS))
+    colorants = {f"{c}XYZ": fixed(b"XYZ ", tuple(xyz)) for c, xyz in zip("rgb", moved, strict=True)}
+    return profile(colour_tags(known.name, curve, **colorants), version=4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_never_wrong_about_what_is_near(number, seed):
+    made = near(number, seed)
+    meaning, known = read(made), read(profile_bytes(number))
+    assert meaning is not None
+    assert known is not None
+    bound = difference(channel_light(meaning), channel_light(known))
+    truth = by_colours(meaning, known)
+    assert truth - 1e-4 <= bound <= 1.5 * truth + 0.1  # the curve of sRGB has a step of 1e-5
+    assert recognise(made) == (number if bound <= 1 else None)
+    assert bound > 1 or largest_difference(made, profile_bytes(number), False) <= 1
+
+
+def by_colours(one: Meaning, other: Meaning) -> float:
+    """The largest difference of many colours in sRGB samples that are not clipped, of 255."""
+    to_srgb = np.linalg.inv(np.reshape(PROFILES[1].colorants, (3, 3)).T / 65536)
+    levels = np.r_[0:256:6, 255]
+    samples = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
+    shown = []
+    for meaning in (one, other):
+        assert meaning.colorants is not None
+        light = np.stack([meaning.curves[c][samples[:, c]] for c in range(3)], axis=1)
+        light = light @ (to_srgb @ meaning.colorants).T
+        size = np.abs(light)
+        curved = np.where(size > 0.0031308, 1.055 * size ** (1 / 2.4) - 0.055, 12.92 * size)
+        shown.append(255 * np.copysign(curved, light))
+    return float(np.abs(shown[0] - shown[1]).max())
 
 
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=6))
