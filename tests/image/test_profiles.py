@@ -200,6 +200,20 @@ def test_never_wrong_about_what_is_near(number, seed):
     assert bound > 1 or largest_difference(made, profile_bytes(number), False) <= 1
 
 
+def test_one_sample_apart_is_the_limit():
+    samples = np.arange(256) / 255
+
+    def shown(exponent: float) -> np.ndarray:
+        light = samples**exponent
+        return 255 * np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)
+
+    for exponent in np.arange(2.17, 2.23, 0.001):
+        apart = float(np.abs(shown(exponent) - shown(563 / 256)).max())
+        known = recognise(gray(para(0, exponent))) == 5
+        assert known or apart > 0.9, exponent
+        assert not known or apart <= 1, exponent
+
+
 def by_colours(one: Meaning, other: Meaning) -> float:
     """The largest difference of many colours in sRGB samples that are not clipped, of 255."""
     to_srgb = np.linalg.inv(np.reshape(PROFILES[1].colorants, (3, 3)).T / 65536)

@@ -1,9 +1,9 @@
-"""EXIF and XMP without what is of no use beside the decoded picture, but costs more than all the rest.
+"""Metadata without what is of no use beside the decoded picture, but costs more than all the rest.
 
+ICC: profiles that mean a well-known one become it, see `vqcodec.image.profiles`.
 EXIF: the thumbnail, which shows the picture as it was before it was turned; maker notes, whose form only the
 camera's maker knows; padding. XMP: thumbnails, and the blanks that leave room for changes. What is left of
 EXIF is written anew: nothing of it depends on its place. A block that cannot be followed stays as it is.
-Imports nothing outside the standard library.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vqcodec.image.metadata import BYTE_ORDERS, TYPE_SIZES
+from vqcodec.image.metadata import BYTE_ORDERS, TYPE_SIZES, Metadata
+from vqcodec.image.profiles import simplified
 
 _MAKER_NOTE = 0x927C
 _LEFT_OUT = {_MAKER_NOTE, 0xEA1C, 0xEA1D, 0xC4A5}
@@ -36,6 +37,15 @@ class _Entry(NamedTuple):
     content: bytes | list[_Entry]
 
 
+def compacted(metadata: Metadata, notes: list[str]) -> Metadata:
+    """The same in fewer bytes: what a profile means, and of EXIF and XMP what people use."""
+    return Metadata(
+        icc=None if metadata.icc is None else simplified(metadata.icc),
+        exif=None if metadata.exif is None else compact_exif(metadata.exif, notes),
+        xmp=None if metadata.xmp is None else compact_xmp(metadata.xmp),
+    )
+
+
 def compact_exif(block: bytes, notes: list[str]) -> bytes:
     """An EXIF block, from its TIFF header on, without thumbnail, maker notes and padding.
 
@@ -49,14 +59,14 @@ def compact_exif(block: bytes, notes: list[str]) -> bytes:
     try:
         (start,) = struct.unpack_from(order + "I", block, 4)
         reader = _Reader(block, order, left=len(block))
-        compacted = struct.pack(f"{order}4sI", block[:4], 8) + _written(reader.directory(start), order, 8)
+        shorter = struct.pack(f"{order}4sI", block[:4], 8) + _written(reader.directory(start), order, 8)
     except (struct.error, KeyError, ValueError):
         return block
-    if len(compacted) >= len(block):
+    if len(shorter) >= len(block):
         return block
     if reader.maker_notes:
         notes.append("maker notes of EXIF left out; metadata exact keeps them")
-    return compacted
+    return shorter
 
 
 def compact_xmp(block: bytes) -> bytes:
@@ -68,8 +78,8 @@ def compact_xmp(block: bytes) -> bytes:
         kept.append(block[at:start].rstrip())
         at = end + len(last)
     packet, mark, end_of_packet = b"".join([*kept, block[at:]]).rpartition(_XMP_END)
-    compacted = packet.rstrip() + b"\n" + mark + end_of_packet if mark else end_of_packet
-    return compacted if len(compacted) < len(block) else block
+    shorter = packet.rstrip() + b"\n" + mark + end_of_packet if mark else end_of_packet
+    return shorter if len(shorter) < len(block) else block
 
 
 @dataclass

@@ -22,9 +22,8 @@ from vqcodec.bitstream.header import MAGIC, SIDE_MAX
 from vqcodec.errors import UnsupportedImage
 from vqcodec.files import read_source
 from vqcodec.image.colour import Notes, in_mode, mean_of_channels, split_planes, to_srgb
-from vqcodec.image.compact import compact_exif, compact_xmp
+from vqcodec.image.compact import compacted
 from vqcodec.image.metadata import EXACT, EXIF_PREFIX, KINDS, Metadata, clean_exif, clean_xmp
-from vqcodec.image.profiles import simplified
 from vqcodec.tiling import Place
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
@@ -170,7 +169,7 @@ def _from_pil(image: Image.Image, kinds: frozenset[str], limits: Limits, notes: 
         base, icc = to_srgb(base, icc, notes), None
     blocks = replace(blocks, icc=icc).only(kinds)
     if EXACT not in kinds:
-        blocks = _compacted(blocks, notes)
+        blocks = compacted(blocks, notes)
     pixels = pixels_of(base)
     kept = _bounded(blocks, limits, notes)
     return Picture(pixels, base.mode == "L", alpha, kept, tuple(notes))
@@ -235,15 +234,6 @@ def _metadata(image: Image.Image) -> Metadata:
     return Metadata(
         exif=clean_exif(exif) if isinstance(exif, bytes) else None,
         xmp=clean_xmp(xmp) if isinstance(xmp, bytes) and xmp else None,
-    )
-
-
-def _compacted(metadata: Metadata, notes: Notes) -> Metadata:
-    """The same in fewer bytes: what a profile means, and of EXIF and XMP what people use."""
-    return Metadata(
-        icc=None if metadata.icc is None else simplified(metadata.icc),
-        exif=None if metadata.exif is None else compact_exif(metadata.exif, notes),
-        xmp=None if metadata.xmp is None else compact_xmp(metadata.xmp),
     )
 
 

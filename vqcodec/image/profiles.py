@@ -19,7 +19,7 @@ Profiles that are made from the definition of a space differ by up to 0.95, sinc
 white in different ways; those that only resemble it, by 8 and more.
 """
 _RUN = 32
-"""Neighbouring samples that are judged at once."""
+"""Neighbouring samples of each channel that are judged at once, since all colours would be 16 million."""
 _LINEAR = 0.0031308
 """Light up to which samples of sRGB are proportional to it."""
 _CICP = {1: (1, 13, 0, 1), 2: (12, 13, 0, 1)}
@@ -52,7 +52,8 @@ def difference(light: Floats, other: Floats) -> float:
         light: what each sample (K, C, 256) of each of C channels adds to K values of linear sRGB.
         other: the same of another profile.
     """
-    runs, others = (values.reshape(*values.shape[:2], -1, _RUN) for values in (light, other))
+    run = 1 if light.shape[1] == 1 else _RUN
+    runs, others = (values.reshape(*values.shape[:2], -1, run) for values in (light, other))
     apart = runs - others
     most = np.maximum(_sums(apart.max(axis=3)), _sums(-apart.min(axis=3)))
     low, high = _sums(np.minimum(runs, others).min(axis=3)), _sums(np.maximum(runs, others).max(axis=3))
