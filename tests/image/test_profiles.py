@@ -238,30 +238,6 @@ def test_damage_never_raises_and_is_never_wrong(place, junk):
     assert recognise(whole[:place]) is None
 
 
-def test_parametric_curves_of_every_type():
-    samples = np.arange(256) / 255
-    for tag, expected in (
-        (para(0, 2.0), samples**2),
-        (para(1, 2.0, 0.75, -0.25), np.maximum(0.75 * samples - 0.25, 0) ** 2),
-        (para(2, 2.0, 0.75, -0.25, 0.125), np.maximum(0.75 * samples - 0.25, 0) ** 2 + 0.125),
-        (
-            para(3, 2.0, 0.75, 0.25, 0.5, 0.5),
-            np.where(samples < 0.5, samples / 2, (0.75 * samples + 0.25) ** 2),
-        ),
-        (
-            para(4, 2.0, 0.75, 0.125, 0.5, 0.5, 0.0625, 0.03125),
-            np.where(samples < 0.5, samples / 2 + 0.03125, (0.75 * samples + 0.125) ** 2 + 0.0625),
-        ),
-        (para(2, 2.0, 1.0, 0.0, 0.5), np.minimum(samples**2 + 0.5, 1)),
-        (table(np.array([0.0, 0.25, 1.0])), np.interp(samples, [0, 0.5, 1], [0, 0.25, 1])),
-        (b"curv" + bytes(8), samples),
-    ):
-        meaning = read(gray(tag))
-        assert meaning is not None
-        assert meaning.colorants is None
-        assert np.abs(meaning.curves - expected).max() < 1e-5
-
-
 def largest_difference(one: bytes, other: bytes, only_gray: bool) -> int:
     """The largest difference, of 255, that littleCMS finds between two profiles when converting to sRGB."""
     levels = np.array([0, 1, 3, 8, 16, 32, 64, 96, 128, 160, 192, 224, 240, 254, 255], np.uint8)
