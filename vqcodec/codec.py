@@ -145,6 +145,8 @@ class Codec:
         label: bool = False,
         effort: int = 1,
         strip_gps: bool = False,
+        lossless: bool = False,
+        drawn: bool = True,
         progress: TileProgress | None = None,
     ) -> bytes:
         """Compress a picture to the bytes of a .vqc file.
@@ -162,6 +164,9 @@ class Codec:
             metadata, limits, strip_gps: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches for a file that is better for its size: for 3 to 10
                 times as long up to 4, then for far longer.
+            lossless: every pixel comes back exactly; excludes quality, bpp, target_size and psnr.
+            drawn: text, interfaces and other drawn parts come back exactly where that costs less than the
+                networks need; False leaves everything to the networks.
             label: also write the model's name and decoder fingerprint (about 40 bytes), for `info` only.
             progress: called with (tiles done, tiles) after each; anew for every quality that is tried.
                 Efforts above 1 code every tile two to six times, and count them all.
@@ -170,7 +175,8 @@ class Codec:
             OSError, UnsupportedImage: as for `prepare`.
             TargetTooSmall: even quality 0 is larger than `bpp` or `target_size` allows.
             TargetTooHigh: even quality 100 falls short of `psnr`.
-            ValueError: an option out of range, or more than one of quality, bpp, target_size and psnr.
+            ValueError: an option out of range, more than one of quality, bpp, target_size, psnr and
+                lossless, or lossless with tiles too large for it.
         """
         file, _ = self._compress(
             image,
@@ -185,6 +191,8 @@ class Codec:
             label=label,
             effort=effort,
             strip_gps=strip_gps,
+            lossless=lossless,
+            drawn=drawn,
             progress=progress,
         )
         return file.data
@@ -204,10 +212,12 @@ class Codec:
         label: bool = False,
         effort: int = 1,
         strip_gps: bool = False,
+        lossless: bool = False,
+        drawn: bool = True,
         progress: TileProgress | None = None,
     ) -> tuple[Written, Prepared]:
-        if sum(option is not None for option in (quality, bpp, target_size, psnr)) > 1:
-            raise ValueError("give only one of quality, bpp, target_size and psnr")
+        if sum(option is not None for option in (quality, bpp, target_size, psnr, lossless or None)) > 1:
+            raise ValueError("give only one of quality, bpp, target_size, psnr and lossless")
         quality = checked_quality(DEFAULT_QUALITY if quality is None else quality)
         for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
             if value is not None and not 0 < value < float("inf"):
@@ -217,7 +227,9 @@ class Codec:
         if label:
             ready = replace(ready, chunks=(*labels(self.model), *ready.chunks))
         tuned = self if tune is None else self.tuned(tune)
-        coding = PictureEncoder(tuned.encoder, tuned.decoder, ready, tile, effort, progress)
+        coding = PictureEncoder(tuned.encoder, tuned.decoder, ready, tile, effort, progress, drawn)
+        if lossless:
+            return coding.file(coding.lossless()), ready
         if bpp is not None:
             target_size = int(bpp * picture.width * picture.height / 8)
         if target_size is not None:

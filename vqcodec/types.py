@@ -13,6 +13,9 @@ TileProgress = Callable[[int, int], None]
 LEVEL_MAX = 252
 """Highest quality level in a header: four steps for each of 63 quality intervals."""
 
+LAMBDA_MIN, LAMBDA_MAX = 0.0006, 0.15
+"""What a squared error of 1/255 is worth in bits at either end of the dial; geometric between."""
+
 EFFORT_MAX = 9
 """The encoder's longest search; 1 is none."""
 
@@ -60,6 +63,7 @@ class Header:
     minor: int = 0
     ignorable: int = 0
     tune: str = TUNES[0]
+    drawn: bool = False
 
     @property
     def quality(self) -> float:

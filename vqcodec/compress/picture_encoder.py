@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.bitstream import Written, compose, pack_alpha, pack_metadata
+from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, NO_MODEL
 from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
+from vqcodec.compress.drawn_encoder import MOST_PIXELS, DrawnEncoder
 from vqcodec.compress.encoded import Encoded, out_of_reach
+from vqcodec.decompress.drawn_grid import DrawnGrid
 from vqcodec.image.colour import mean_of_channels
 from vqcodec.image.metadata import CHUNK_TYPES, parse_kinds
 from vqcodec.image.picture import Picture, load_picture
 from vqcodec.metrics import rate_distortion
+from vqcodec.tiling import Place, pixel_tiles, size
 from vqcodec.types import DEFAULT_LIMITS, EFFORT_MAX, LEVEL_MAX, Chunk, Header, Limits, TileProgress
 
 if TYPE_CHECKING:
@@ -26,10 +30,14 @@ if TYPE_CHECKING:
     from vqcodec.decompress.tile_decoder import TileDecoder
     from vqcodec.weights.loaded import LoadedModel
 
-SAFE_STEP = LEVEL_MAX // 25
-"""Distance of the levels that are tried where codewords do not reach."""
+REACH_STEP, REACH_STEPS = 36, (18, 9)
+"""Levels that are tried where codewords do not reach: by such steps down until it gets worse, then around."""
 SAMPLE, PATCH = 512, 128
 """They are tried on a sample of at most so many pixels a side, of patches of so many pixels."""
+
+
+LABELS = ("mODL", "dECD")
+"""Chunks that are about a model."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class PictureEncoder:
     """Codes one prepared picture at as many levels as it takes.
 
     Attributes:
-        tile, effort, progress: as for `Codec.compress`.
+        tile, effort, progress, drawn: as for `Codec.compress`.
 
     Raises:
         ValueError: effort or tile out of range, or more tiles than a decoder accepts.
@@ -81,6 +89,7 @@ class PictureEncoder:
     tile: int
     effort: int
     progress: TileProgress | None = None
+    drawn: bool = True
 
     def __post_init__(self) -> None:
         if self.tile % TILE_UNIT or not 0 <= self.tile <= TILE_MAX:
@@ -103,18 +112,35 @@ class PictureEncoder:
         if tiles > DEFAULT_LIMITS.tiles:
             raise ValueError(f"{tiles} tiles are more than a decoder accepts, use larger ones")
 
+        self._drawn = DrawnEncoder(
+            picture.pixels, picture.gray, self.tile, self.effort, self._networks, self._decoded
+        )
+
     def encode(self, level: int) -> Encoded:
         """Encode at `level`, or at the level below it that comes out best if the codewords do not reach.
 
-        Text, single-pixel patterns and noise can lie beyond the codebooks at the upper end of the dial. There
-        a higher level costs more bits for a worse picture.
+        Noise can lie beyond the codebooks at the upper end of the dial. There a higher level costs more bits
+        for a worse picture.
         """
         encoded = self._encode(level)
         if not out_of_reach(encoded):
             return encoded
-        # The same levels whatever was asked for, so that asking for more never gives less.
-        best = max((*range(0, level, SAFE_STEP), level), key=self._sample_psnr)
+        best = self._reached(level)
         return encoded if best == level else self._encode(best)
+
+    def lossless(self) -> Encoded:
+        """Every pixel exact.
+
+        Raises:
+            ValueError: tiles are too large for it.
+        """
+        if not self._drawn.possible:
+            raise ValueError(
+                f"lossless needs tiles of at most {DRAWN_SIDE_MAX} pixels a side and {MOST_PIXELS} in all"
+            )
+        encoded = self._drawn.lossless(LEVEL_MAX)
+        self._report(encoded)
+        return encoded
 
     def psnr(self, encoded: Encoded) -> float:
         """PSNR in dB, of 8-bit RGB or gray, of what decodes from it."""
@@ -122,11 +148,54 @@ class PictureEncoder:
 
     def file(self, encoded: Encoded) -> Written:
         """The .vqc file."""
-        return compose(replace(self._header, level=encoded.level), encoded.segments, self.ready.chunks)
+        header = replace(self._header, level=encoded.level, drawn=bool(encoded.drawn))
+        chunks = self.ready.chunks
+        if not encoded.uses_networks:
+            header = replace(header, bitstream_id=NO_MODEL)
+            chunks = tuple(chunk for chunk in chunks if chunk.type not in LABELS)
+        return compose(header, encoded.segments, chunks, encoded.drawn)
 
     def _encode(self, level: int) -> Encoded:
-        pixels = self.ready.picture.pixels
-        return self.encoder.encode(pixels, level, self.tile, self.effort, self.progress)
+        if not (self.drawn and self._drawn.possible):
+            return self._networks(self.ready.picture.pixels, level)
+        encoded = self._drawn.encode(level)
+        self._report(encoded)
+        return encoded
+
+    def _report(self, encoded: Encoded) -> None:
+        if self.progress is not None and not encoded.uses_networks:
+            self.progress(len(encoded.segments), len(encoded.segments))
+
+    def _networks(self, pixels: NDArray[np.uint8], level: int, compare: bool = False) -> Encoded:
+        """Code pixels by the networks, without effort if it is only to compare."""
+        return self.encoder.encode(pixels, level, self.tile, 1 if compare else self.effort, self.progress)
+
+    def _decoded(self, encoded: Encoded, place: Place) -> NDArray[np.uint8]:
+        """Pixels of a place as the networks decode them."""
+        picture, (rows, columns) = self.ready.picture, place
+        result = np.empty((*size(place), 3), np.uint8)
+        parts = self.decoder.parts(
+            encoded.segments,
+            width=picture.width,
+            height=picture.height,
+            level=encoded.level,
+            tile=self.tile,
+            region=(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start),
+        )
+        for part, pixels in parts:
+            result[part] = pixels
+        return result
+
+    def _reached(self, level: int) -> int:
+        """The level up to this one whose sample comes out best, from few of them."""
+        # The same levels whatever was asked for, so that asking for more never gives less.
+        best, below = level, (level - 1) // REACH_STEP * REACH_STEP
+        while below >= 0 and self._sample_psnr(below) > self._sample_psnr(best):
+            best, below = below, below - REACH_STEP
+        for step in REACH_STEPS:
+            near = [n for n in (best - step, best, best + step) if 0 <= n <= level]
+            best = max(near, key=self._sample_psnr)
+        return best
 
     def _sample_psnr(self, level: int) -> float:
         """PSNR of a sample at a level; effort moves both sides of a comparison alike."""
@@ -138,9 +207,16 @@ class PictureEncoder:
 
     def _psnr(self, pixels: NDArray[np.uint8], encoded: Encoded, tile: int) -> float:
         height, width = pixels.shape[:2]
-        decoded = self.decoder.decode(
-            encoded.segments, width=width, height=height, level=encoded.level, tile=tile
-        )
+        where = {"width": width, "height": height, "tile": tile}
+        if encoded.uses_networks:
+            segments = [layers if layers[0] else None for layers in encoded.segments]
+            decoded = self.decoder.decode(segments, level=encoded.level, **where)
+        else:
+            decoded = np.zeros((height, width, 3), np.uint8)
+        if encoded.drawn:
+            grid = DrawnGrid(encoded.drawn, **where)
+            for place in pixel_tiles(width, height, tile):
+                decoded[place] = grid.paste(place, decoded[place])
         if self.ready.picture.gray:
             return rate_distortion.psnr(pixels[:, :, 0], mean_of_channels(decoded))
         return rate_distortion.psnr(pixels, decoded)

@@ -1,0 +1,178 @@
+"""The choice, tile by tile, between the networks, WebP for what is drawn, and WebP for all of a tile.
+
+    picture --drawn_mask--> None            -> networks alone, as if nothing else were there
+                            mask by tile    -> networks | mask as WebP over networks | WebP, lossless or lossy
+
+What the networks get is the picture with its drawn pixels filled from around them (`vqcodec.compress.filling`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, pad_drawn
+from vqcodec.compress.drawn_blocks import drawn_mask
+from vqcodec.compress.encoded import Encoded, out_of_reach
+from vqcodec.compress.filling import filled
+from vqcodec.compress.tile_choice import Choice, Mask, Pixels, WebpTile, squared_error
+from vqcodec.tiling import Place, pixel_tiles, size
+
+MOST_PIXELS = 2**26
+"""Larger tiles are not drawn: Pillow takes what is a little larger for an attack."""
+SMALL = 2**14
+"""Pixels of a picture so small that WebP is tried whatever it looks like."""
+DENSE = 5.0
+"""So it is where the networks need more bits per pixel."""
+GAIN = 0.95
+"""A drawn part must lower a tile's cost to this share: two coders for little gain are not worth it."""
+SLOW_EFFORT = 4
+"""From this effort on, lossless files are made slowly."""
+
+Code = Callable[[Pixels, int, bool], Encoded]
+"""Codes a picture of these pixels at a level by the networks, for good or, quicker, to compare."""
+Decode = Callable[[Encoded, Place], Pixels]
+"""Pixels of a place as the networks decode them."""
+
+
+class DrawnEncoder:
+    """Codes one picture, at as many levels as it takes; WebP files are made once."""
+
+    def __init__(
+        self, pixels: Pixels, gray: bool, tile: int, effort: int, code: Code, decode: Decode
+    ) -> None:
+        self._pixels, self._gray = pixels, gray
+        self._code, self._decode, self._effort = code, decode, effort
+        height, width = pixels.shape[:2]
+        self._places = list(pixel_tiles(width, height, tile))
+        self._columns = -(-width // (tile or width))
+        self._tiles: dict[int, WebpTile] = {}
+        tall, wide = size(self._places[0])
+        self.possible = max(tall, wide) <= DRAWN_SIDE_MAX and tall * wide <= MOST_PIXELS
+        self._mask: Mask | None = None
+        self._looked = False
+        self._filled: Pixels | None = None
+
+    def lossless(self, level: int) -> Encoded:
+        """All tiles as lossless WebP."""
+        return self._finish(level, [self._tile(n).lossless() for n in range(len(self._places))], None)
+
+    def encode(self, level: int) -> Encoded:
+        """What costs least at a level."""
+        if not self._looked:
+            self._mask, self._looked = drawn_mask(self._pixels), True
+        if self._mask is not None:
+            return self._drawn(level)
+        plain = self._code(self._pixels, level, False)
+        return self._whole(level, plain) if self._hopeful(plain) else plain
+
+    def _hopeful(self, plain: Encoded) -> bool:
+        """Whether WebP may be better than the networks, though nothing looks drawn."""
+        area = self._pixels.shape[0] * self._pixels.shape[1]
+        bits = 8 * sum(len(segment) for layers in plain.segments for segment in layers)
+        return area <= SMALL or bits > DENSE * area or out_of_reach(plain)
+
+    def _whole(self, level: int, plain: Encoded) -> Encoded:
+        """The networks' tiles, or WebP where that costs less; lossless only if it is no larger."""
+        chosen = []
+        for number in range(len(self._places)):
+            best, tile = self._plain(number, plain), self._tile(number)
+            options = [tile.lossy(level, best.cost(level))]
+            if tile.at_most() < 2 * best.size and tile.lossless().size <= best.size:
+                options.append(tile.lossless())
+            better = min(options, key=lambda choice: choice.cost(level))
+            chosen.append(better if better.cost(level) < GAIN * best.cost(level) else best)
+        return self._finish(level, chosen, plain)
+
+    def _drawn(self, level: int) -> Encoded:
+        assert self._mask is not None
+        chosen: dict[int, Choice] = {}
+        for number, place in enumerate(self._places):
+            if self._mask[place].all():
+                tile = self._tile(number)
+                exact = tile.lossless()
+                if exact.cost(level) <= tile.lossy(level, exact.cost(level)).cost(level):
+                    chosen[number] = exact
+            elif not self._mask[place].any():
+                chosen[number] = Choice(0, 0.0, mask=np.zeros(size(place), np.bool_))
+        open_ = [number for number in range(len(self._places)) if number not in chosen]
+        if not open_:
+            return self._finish(level, [chosen[number] for number in range(len(self._places))], None)
+        plain = self._code(self._pixels, level, len(self._places) > 1)
+        mixed = None
+        if any(not self._mask[self._places[number]].all() for number in open_):
+            if self._filled is None:
+                self._filled = filled(self._pixels, self._mask)
+            mixed = self._code(self._filled, level, len(self._places) > 1)
+        for number in open_:
+            chosen[number] = self._best(number, level, plain, mixed)
+        encoded = [chosen[number] for number in range(len(self._places))]
+        return self._finish(level, encoded, plain, mixed)
+
+    def _best(self, number: int, level: int, plain: Encoded, mixed: Encoded | None) -> Choice:
+        tile, best = self._tile(number), self._plain(number, plain)
+        least = best.cost(level)
+        options = []
+        if mixed is not None and not tile.mask.all():
+            drawn = tile.masked()
+            shown = np.where(tile.mask[..., None], tile.pixels, self._decode(mixed, self._places[number]))
+            error = squared_error(tile.pixels, shown, self._gray)
+            size_ = drawn.size + sum(map(len, mixed.segments[number]))
+            options.append(replace(drawn, size=size_, error=error))
+            least = min(least, options[0].cost(level))
+        options.append(tile.lossy(level, least))
+        # Taking longer than for a first look makes hardly less than a third of it.
+        if 8 * tile.at_most() / 3 < least:
+            options.append(tile.lossless())
+        better = min(options, key=lambda choice: choice.cost(level))
+        return better if better.cost(level) < GAIN * best.cost(level) else best
+
+    def _plain(self, number: int, plain: Encoded) -> Choice:
+        place = self._places[number]
+        error = squared_error(self._pixels[place], self._decode(plain, place), self._gray)
+        none = np.zeros(size(place), np.bool_)
+        return Choice(sum(map(len, plain.segments[number])), error, mask=none)
+
+    def _finish(
+        self, level: int, chosen: Sequence[Choice], plain: Encoded | None, mixed: Encoded | None = None
+    ) -> Encoded:
+        """Put tiles together; the networks code again where neighbours were chosen differently."""
+        drawn = [pad_drawn(choice.webp) for choice in chosen]
+        networks = [choice.mask is not None for choice in chosen]
+        if not any(networks):
+            return Encoded(level, [[b"", b""] for _ in chosen], 0.0, 0.0, drawn)
+        if not any(drawn):
+            return plain if plain is not None and len(chosen) == 1 else self._code(self._pixels, level, False)
+        if len(chosen) == 1:
+            assert mixed is not None
+            coded = mixed
+        else:
+            mask = np.zeros(self._pixels.shape[:2], np.bool_)
+            for place, choice in zip(self._places, chosen, strict=True):
+                mask[place] = True if choice.mask is None else choice.mask
+            coded = self._code(filled(self._pixels, mask), level, False)
+        segments = [
+            layers if networks[number] or any(networks[near] for near in self._around(number)) else [b"", b""]
+            for number, layers in enumerate(coded.segments)
+        ]
+        return replace(coded, segments=segments, drawn=drawn)
+
+    def _around(self, number: int) -> list[int]:
+        """The tiles that touch one, whose latents the synthesis mixes with its own."""
+        row, column = divmod(number, self._columns)
+        rows = len(self._places) // self._columns
+        return [
+            r * self._columns + c
+            for r in range(max(row - 1, 0), min(row + 2, rows))
+            for c in range(max(column - 1, 0), min(column + 2, self._columns))
+        ]
+
+    def _tile(self, number: int) -> WebpTile:
+        if number not in self._tiles:
+            place = self._places[number]
+            mask = np.ones(size(place), np.bool_) if self._mask is None else self._mask[place]
+            slow = self._effort >= SLOW_EFFORT
+            self._tiles[number] = WebpTile(np.ascontiguousarray(self._pixels[place]), mask, self._gray, slow)
+        return self._tiles[number]
