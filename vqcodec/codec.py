@@ -25,7 +25,7 @@ from vqcodec.bitstream.header import TILE_MAX
 from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
 from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.picture_encoder import PictureEncoder, Prepared, labels, prepare
-from vqcodec.compress.targets import reaching, within
+from vqcodec.compress.targets import reaching
 from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
@@ -233,7 +233,7 @@ class Codec:
         if bpp is not None:
             target_size = int(bpp * picture.width * picture.height / 8)
         if target_size is not None:
-            return within(lambda level: coding.file(coding.encode(level)), target_size), ready
+            return coding.within(target_size), ready
         if psnr is not None:
             return coding.file(reaching(coding.encode, coding.psnr, psnr)), ready
         return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels)))), ready

@@ -88,16 +88,33 @@ def closed(blocks: Mask) -> Mask:
 
 
 def _to_edges(pixels: Pixels, mask: Mask) -> Mask:
-    """Let a mask flow into areas of one colour, up to the width of a block."""
+    """Move the edges of a mask of blocks to where drawn and other pixels meet, by up to a block.
+
+    It gives up, from its edges on, what is like nothing near it, and then flows into areas of one colour.
+    """
     colours = _packed(pixels)
     right, down = colours[:, 1:] == colours[:, :-1], colours[1:] == colours[:-1]
-    mask = mask.copy()
+    busy, outside = ~_alike(colours), ~mask
+    for _ in range(BLOCK):
+        outside |= _beside(outside) & busy
+    mask = ~outside
     for _ in range(BLOCK):
         mask[:, 1:] |= mask[:, :-1] & right
         mask[:, :-1] |= mask[:, 1:] & right
         mask[1:] |= mask[:-1] & down
         mask[:-1] |= mask[1:] & down
     return mask
+
+
+def _beside(mask: Mask) -> Mask:
+    """What is next to a mask or in it, on eight sides."""
+    wide = mask.copy()
+    wide[:, 1:] |= mask[:, :-1]
+    wide[:, :-1] |= mask[:, 1:]
+    tall = wide.copy()
+    tall[1:] |= wide[:-1]
+    tall[:-1] |= wide[1:]
+    return tall
 
 
 def grown(seeds: Mask, others: Mask) -> Mask:

@@ -19,6 +19,7 @@ from vqcodec.compress.encoded import Encoded, out_of_reach
 from vqcodec.compress.filling import filled
 from vqcodec.compress.tile_choice import Choice, Mask, Pixels, WebpTile, squared_error
 from vqcodec.tiling import Place, pixel_tiles, size
+from vqcodec.types import LEVEL_MAX
 
 MOST_PIXELS = 2**26
 """Larger tiles are not drawn: Pillow takes what is a little larger for an attack."""
@@ -44,10 +45,13 @@ class DrawnEncoder:
         self, pixels: Pixels, gray: bool, tile: int, effort: int, code: Code, decode: Decode
     ) -> None:
         self._pixels, self._gray = pixels, gray
-        self._code, self._decode, self._effort = code, decode, effort
+        self._code, self._decode = code, decode
+        self._slow = effort >= SLOW_EFFORT
         height, width = pixels.shape[:2]
         self._places = list(pixel_tiles(width, height, tile))
         self._columns = -(-width // (tile or width))
+        # What is coded to compare is also the result where there is one tile and no search.
+        self._compare = len(self._places) > 1 or effort > 1
         self._tiles: dict[int, WebpTile] = {}
         tall, wide = size(self._places[0])
         self.possible = max(tall, wide) <= DRAWN_SIDE_MAX and tall * wide <= MOST_PIXELS
@@ -68,6 +72,11 @@ class DrawnEncoder:
         plain = self._code(self._pixels, level, False)
         return self._whole(level, plain) if self._hopeful(plain) else plain
 
+    def lossy(self, quality: int) -> Encoded:
+        """All tiles as lossy WebP of a quality 0 to 100."""
+        tiles = [self._tile(number).lossy_at(quality) for number in range(len(self._places))]
+        return self._finish(quality * LEVEL_MAX // 100, tiles, None)
+
     def _hopeful(self, plain: Encoded) -> bool:
         """Whether WebP may be better than the networks, though nothing looks drawn."""
         area = self._pixels.shape[0] * self._pixels.shape[1]
@@ -84,6 +93,8 @@ class DrawnEncoder:
                 options.append(tile.lossless())
             better = min(options, key=lambda choice: choice.cost(level))
             chosen.append(better if better.cost(level) < GAIN * best.cost(level) else best)
+        if all(choice.mask is not None for choice in chosen):
+            return plain
         return self._finish(level, chosen, plain)
 
     def _drawn(self, level: int) -> Encoded:
@@ -100,12 +111,12 @@ class DrawnEncoder:
         open_ = [number for number in range(len(self._places)) if number not in chosen]
         if not open_:
             return self._finish(level, [chosen[number] for number in range(len(self._places))], None)
-        plain = self._code(self._pixels, level, len(self._places) > 1)
+        plain = self._code(self._pixels, level, self._compare)
         mixed = None
         if any(not self._mask[self._places[number]].all() for number in open_):
             if self._filled is None:
                 self._filled = filled(self._pixels, self._mask)
-            mixed = self._code(self._filled, level, len(self._places) > 1)
+            mixed = self._code(self._filled, level, self._compare)
         for number in open_:
             chosen[number] = self._best(number, level, plain, mixed)
         encoded = [chosen[number] for number in range(len(self._places))]
@@ -144,9 +155,8 @@ class DrawnEncoder:
         if not any(networks):
             return Encoded(level, [[b"", b""] for _ in chosen], 0.0, 0.0, drawn)
         if not any(drawn):
-            return plain if plain is not None and len(chosen) == 1 else self._code(self._pixels, level, False)
-        if len(chosen) == 1:
-            assert mixed is not None
+            return self._code(self._pixels, level, False) if plain is None or self._compare else plain
+        if mixed is not None and not self._compare:
             coded = mixed
         else:
             mask = np.zeros(self._pixels.shape[:2], np.bool_)
@@ -173,6 +183,6 @@ class DrawnEncoder:
         if number not in self._tiles:
             place = self._places[number]
             mask = np.ones(size(place), np.bool_) if self._mask is None else self._mask[place]
-            slow = self._effort >= SLOW_EFFORT
-            self._tiles[number] = WebpTile(np.ascontiguousarray(self._pixels[place]), mask, self._gray, slow)
+            own = np.ascontiguousarray(self._pixels[place])
+            self._tiles[number] = WebpTile(own, mask, self._gray, self._slow)
         return self._tiles[number]

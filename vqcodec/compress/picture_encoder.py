@@ -5,6 +5,8 @@ image --prepare--> Prepared --choose a level, encode--> Encoded --PictureEncoder
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,9 @@ from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, NO_MODEL
 from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
 from vqcodec.compress.drawn_encoder import MOST_PIXELS, DrawnEncoder
 from vqcodec.compress.encoded import Encoded, out_of_reach
+from vqcodec.compress.targets import within
 from vqcodec.decompress.drawn_grid import DrawnGrid
+from vqcodec.errors import TargetTooSmall
 from vqcodec.image.colour import mean_of_channels
 from vqcodec.image.metadata import CHUNK_TYPES, parse_kinds
 from vqcodec.image.picture import Picture, load_picture
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 
 REACH_STEP, REACH_STEPS = 36, (18, 9)
 """Levels that are tried where codewords do not reach: by such steps down until it gets worse, then around."""
+FILLED = 0.8
+"""A file of less than this share of a size that was asked for may be far from the best."""
 SAMPLE, PATCH = 512, 128
 """They are tried on a sample of at most so many pixels a side, of patches of so many pixels."""
 
@@ -70,6 +76,17 @@ def labels(model: LoadedModel) -> tuple[Chunk, ...]:
     name = model.name.encode("utf-8")
     named = (Chunk("mODL", name),) if 0 < len(name) <= 64 else ()
     return (*named, Chunk("dECD", model.decoder_id))
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A coded picture, and the file of it."""
+
+    encoded: Encoded
+    file: Written
+
+    def __len__(self) -> int:
+        return len(self.file)
 
 
 @dataclass
@@ -128,6 +145,33 @@ class PictureEncoder:
         best = self._reached(level)
         return encoded if best == level else self._encode(best)
 
+    def within(self, most: int) -> Written:
+        """The best file of at most `most` bytes.
+
+        Raises:
+            TargetTooSmall: there is none.
+        """
+        try:
+            found = within(self._coded, most)
+        except TargetTooSmall:
+            if not self._may_draw:
+                raise
+            found = None
+        # What is drawn costs what it costs: a little less than that much may leave a large part unused.
+        if self._may_draw and (found is None or (len(found) < FILLED * most and self._partly_drawn(found))):
+            others = [found] if found else []
+            plain = replace(self, drawn=False)
+            with contextlib.suppress(TargetTooSmall):
+                others.append(within(plain._coded, most))
+            with contextlib.suppress(TargetTooSmall):
+                others.append(within(self._lossy, most))
+            if not others:
+                smallest = min(len(plain._coded(0)), len(self._lossy(0)))
+                raise TargetTooSmall(f"the smallest file has {smallest} bytes, more than the {most} asked for")
+            found = max(others, key=lambda other: self.psnr(other.encoded))
+        assert found is not None
+        return found.file
+
     def lossless(self) -> Encoded:
         """Every pixel exact.
 
@@ -155,8 +199,24 @@ class PictureEncoder:
             chunks = tuple(chunk for chunk in chunks if chunk.type not in LABELS)
         return compose(header, encoded.segments, chunks, encoded.drawn)
 
+    @property
+    def _may_draw(self) -> bool:
+        return self.drawn and self._drawn.possible
+
+    def _partly_drawn(self, coded: Coded) -> bool:
+        """Whether more bytes would change anything of what is drawn: not of a picture that is exact."""
+        return bool(coded.encoded.drawn) and self.psnr(coded.encoded) < math.inf
+
+    def _coded(self, level: int) -> Coded:
+        encoded = self.encode(level)
+        return Coded(encoded, self.file(encoded))
+
+    def _lossy(self, level: int) -> Coded:
+        encoded = self._drawn.lossy(level * 100 // LEVEL_MAX)
+        return Coded(encoded, self.file(encoded))
+
     def _encode(self, level: int) -> Encoded:
-        if not (self.drawn and self._drawn.possible):
+        if not self._may_draw:
             return self._networks(self.ready.picture.pixels, level)
         encoded = self._drawn.encode(level)
         self._report(encoded)

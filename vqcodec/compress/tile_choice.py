@@ -20,8 +20,8 @@ from vqcodec.types import LAMBDA_MAX, LAMBDA_MIN, LEVEL_MAX
 
 QUALITY_STEPS = (16, 6)
 """WebP's quality is searched by these steps."""
-CLEAR = 0.5
-"""A cost of this share of another's needs no further search."""
+CLEAR = 0.7
+"""Another quality hardly lowers the cost of a lossy file to less than this share of it."""
 
 
 def price(level: int) -> float:
@@ -96,21 +96,22 @@ class WebpTile:
         """The lossy file of the lowest cost at a level.
 
         Args:
-            enough: stop at a cost that one so small will beat anyhow.
+            enough: a cost that another way has; where the file can hardly beat it, the search stops.
         """
         best = min(95, max(5, round(level * 100 / LEVEL_MAX)))
-        if self._at(best).cost(level) * CLEAR > enough > 0:
-            return self._at(best)
+        if self.lossy_at(best).cost(level) * CLEAR > enough > 0:
+            return self.lossy_at(best)
         for step in QUALITY_STEPS:
             while True:
                 near = [q for q in (best - step, best + step) if 0 <= q <= 100]
-                better = min(near, key=lambda q: self._at(q).cost(level))
-                if self._at(better).cost(level) >= self._at(best).cost(level):
+                better = min(near, key=lambda q: self.lossy_at(q).cost(level))
+                if self.lossy_at(better).cost(level) >= self.lossy_at(best).cost(level):
                     break
                 best = better
-        return self._at(best)
+        return self.lossy_at(best)
 
-    def _at(self, quality: int) -> Choice:
+    def lossy_at(self, quality: int) -> Choice:
+        """The lossy file of a WebP quality 0 to 100."""
         if quality not in self._lossy:
             data = lossy_webp(self.pixels, quality)
             error = squared_error(self.pixels, read_webp(data)[0], self.gray)
