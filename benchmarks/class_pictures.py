@@ -17,10 +17,11 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 Pixels = NDArray[np.uint8]
 SIDE = 384
-WORDS = (
+TEXT = (
     "The quick brown fox jumps over a lazy dog while five boxing wizards pack a box of jugs and the old "
     "harbour sleeps under rain that nobody ordered; numbers 0123456789 and signs (+-*/=%) fill the rest"
-).split()
+)
+WORDS = TEXT.split()
 DRAWN = (
     *("text", "text, hard edges", "interface", "code", "line drawing", "pixel art"),
     *(f"checkerboard {n}" for n in (1, 2, 4, 8)),
@@ -43,7 +44,7 @@ def sheet(colour: str | tuple[int, int, int] = "white") -> tuple[Image.Image, Im
 
 def photograph() -> Image.Image:
     """A part of a packaged sample, SIDE pixels wide and high."""
-    with as_file(files("vqcodec").joinpath("samples", "dog.png")) as path, Image.open(path) as image:
+    with as_file(files("vqcodec") / "samples" / "dog.png") as path, Image.open(path) as image:
         return image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
@@ -194,12 +195,12 @@ def map_() -> Image.Image:
     """Areas, roads with edges, and names."""
     image, draw = sheet((242, 239, 233))
     random = np.random.default_rng(8)
-    for colour in ((170, 211, 223), (205, 235, 176), (200, 220, 170), (224, 223, 223)):
+    for area in ((170, 211, 223), (205, 235, 176), (200, 220, 170), (224, 223, 223)):
         middle = random.uniform(40, SIDE - 40, 2)
         angles = np.sort(random.uniform(0, 2 * math.pi, 14))
         radii = random.uniform(40, 120, 14)
         corners = middle + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
-        draw.polygon([tuple(corner) for corner in corners], colour)
+        draw.polygon([tuple(corner) for corner in corners], area)
     for width, edge, colour in ((9, (180, 150, 90), (252, 214, 164)), (5, (190, 190, 190), "white")):
         for _ in range(7):
             ends = [tuple(random.uniform(0, SIDE, 2)) for _ in range(4)]

@@ -29,7 +29,7 @@ from vqcodec.compress.targets import reaching
 from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
-from vqcodec.probing import describe
+from vqcodec.probing import describe, share_of
 from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits, Region, TileProgress, check_tune
 
 if TYPE_CHECKING:
@@ -244,7 +244,9 @@ class Codec:
         file, ready = self._compress(image, **options)
         seconds = time.perf_counter() - start
         notes = ready.picture.notes
-        return file.data, describe(file, len(file), self.name, seconds=seconds, notes=notes)
+        share = share_of(file, file.drawn)
+        info = describe(file, len(file), self.name, seconds=seconds, notes=notes, drawn_share=share)
+        return file.data, info
 
     def decompress(
         self,

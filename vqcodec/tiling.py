@@ -64,7 +64,10 @@ def pixel_tiles(width: int, height: int, tile: int) -> Iterator[Place]:
     """Places of the tiles in a picture, in pixels, row by row; a `tile` of 0 is one tile."""
     for top in range(0, height, tile or height):
         for left in range(0, width, tile or width):
-            yield slice(top, min(top + (tile or height), height)), slice(left, min(left + (tile or width), width))
+            yield (
+                slice(top, min(top + (tile or height), height)),
+                slice(left, min(left + (tile or width), width)),
+            )
 
 
 def windows(

@@ -89,6 +89,8 @@ class ImageInfo:
         complete: nothing that was asked for is missing.
         preview_bytes: bytes of the file's beginning that a preview from 1, 2, ... layers needs; only `probe`
             and `compress_file` tell.
+        drawn_bytes: bytes of the drawn layer, which holds text, interfaces and the like exactly.
+        drawn_share: share of the pixels that it covers, 0 to 1; None where only decoding would tell.
     """
 
     width: int
@@ -109,6 +111,13 @@ class ImageInfo:
     notes: tuple[str, ...] = ()
     preview_bytes: tuple[int, ...] = ()
     tune: str = TUNES[0]
+    drawn_bytes: int = 0
+    drawn_share: float | None = 0.0
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a model is needed to decode it: not where everything is drawn."""
+        return self.bitstream_id.strip("0") != ""
 
     @property
     def bpp(self) -> float:

@@ -30,7 +30,6 @@ from vqcodec.bitstream.header import (
 from vqcodec.errors import CorruptData, Truncated
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits
 
-
 _ID_OFFSET = 8
 
 
@@ -95,6 +94,15 @@ class Written(Probe):
     """A file that was made: its bytes, and what `probe` would find in them."""
 
     data: bytes
+
+    @property
+    def drawn(self) -> list[bytes]:
+        """Each tile's segment of the drawn layer; none if there is no such layer."""
+        segments, at = [], self.data_offset
+        for length in self.drawn_lengths:
+            segments.append(self.data[at : at + length])
+            at += length + CRC_BYTES
+        return segments
 
     def __len__(self) -> int:
         return len(self.data)

@@ -1,4 +1,4 @@
-"""Which blocks of a picture look drawn rather than photographed: most pixels are exactly like a neighbour, and yet
+"""Which blocks of a picture look drawn rather than photographed: most of its pixels are like a neighbour, and
 the block is not plain. A camera's noise, and the rounding of a lossy file, leave few equal neighbours.
 
 On photographs `suspicious` is all that runs: it looks at two rows of every eight.
@@ -15,7 +15,7 @@ Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 ALIKE, CONTRAST = 0.7, 48
-"""A block is drawn if at least this share of its pixels equals a neighbour, and its samples differ so much."""
+"""A block is drawn if at least this share of its pixels equals a neighbour, and samples differ so much."""
 JOIN_ALIKE, JOIN_CONTRAST = 0.5, 24
 """So do blocks that touch a drawn one, directly or through others."""
 STILL = 0.95

@@ -3,11 +3,13 @@
     picture --drawn_mask--> None            -> networks alone, as if nothing else were there
                             mask by tile    -> networks | mask as WebP over networks | WebP, lossless or lossy
 
-What the networks get is the picture with its drawn pixels filled from around them (`vqcodec.compress.filling`).
+What the networks get is the picture with its drawn pixels filled from around them, see
+`vqcodec.compress.filling`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -17,16 +19,15 @@ from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, pad_drawn
 from vqcodec.compress.drawn_blocks import drawn_mask
 from vqcodec.compress.encoded import Encoded, out_of_reach
 from vqcodec.compress.filling import filled
-from vqcodec.compress.tile_choice import Choice, Mask, Pixels, WebpTile, squared_error
-from vqcodec.tiling import Place, pixel_tiles, size
+from vqcodec.compress.tile_choice import Choice, WebpTile, squared_error
+from vqcodec.image.webp import Mask, Pixels
+from vqcodec.tiling import BLOCK, Place, pixel_tiles, size
 from vqcodec.types import LEVEL_MAX
 
 MOST_PIXELS = 2**26
 """Larger tiles are not drawn: Pillow takes what is a little larger for an attack."""
-SMALL = 2**14
-"""Pixels of a picture so small that WebP is tried whatever it looks like."""
 DENSE = 5.0
-"""So it is where the networks need more bits per pixel."""
+"""Bits per pixel beyond which lossless WebP is tried whatever the picture looks like."""
 GAIN = 0.95
 """A drawn part must lower a tile's cost to this share: two coders for little gain are not worth it."""
 SLOW_EFFORT = 4
@@ -79,19 +80,17 @@ class DrawnEncoder:
 
     def _hopeful(self, plain: Encoded) -> bool:
         """Whether WebP may be better than the networks, though nothing looks drawn."""
-        area = self._pixels.shape[0] * self._pixels.shape[1]
-        bits = 8 * sum(len(segment) for layers in plain.segments for segment in layers)
-        return area <= SMALL or bits > DENSE * area or out_of_reach(plain)
+        return out_of_reach(plain) or plain.rate > DENSE * BLOCK**2 * math.log(2)
 
     def _whole(self, level: int, plain: Encoded) -> Encoded:
         """The networks' tiles, or WebP where that costs less; lossless only if it is no larger."""
         chosen = []
         for number in range(len(self._places)):
             best, tile = self._plain(number, plain), self._tile(number)
-            options = [tile.lossy(level, best.cost(level))]
+            options = [tile.lossy(level, best.cost(level))] if out_of_reach(plain) else []
             if tile.at_most() < 2 * best.size and tile.lossless().size <= best.size:
                 options.append(tile.lossless())
-            better = min(options, key=lambda choice: choice.cost(level))
+            better = min(options, key=lambda choice: choice.cost(level), default=best)
             chosen.append(better if better.cost(level) < GAIN * best.cost(level) else best)
         if all(choice.mask is not None for choice in chosen):
             return plain

@@ -1,5 +1,5 @@
-"""What the networks see in place of drawn pixels: a smooth continuation of their surroundings, which costs next to
-nothing and throws no halo on what is beside it.
+"""What the networks see in place of drawn pixels: a smooth continuation of their surroundings, which costs
+next to nothing and throws no halo on what is beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def filled(pixels: Pixels, mask: Mask) -> Pixels:
         here = mask[window.inner]
         if not here.any():
             continue
-        continued = window_of(_continued(pixels[window.outer].astype(np.float32), ~mask[window.outer]), window)
+        continued = window_of(
+            _continued(pixels[window.outer].astype(np.float32), ~mask[window.outer]), window
+        )
         result[window.inner][here] = continued[here].round().clip(0, 255).astype(np.uint8)
     return result
 

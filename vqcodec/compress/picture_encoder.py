@@ -167,7 +167,9 @@ class PictureEncoder:
                 others.append(within(self._lossy, most))
             if not others:
                 smallest = min(len(plain._coded(0)), len(self._lossy(0)))
-                raise TargetTooSmall(f"the smallest file has {smallest} bytes, more than the {most} asked for")
+                raise TargetTooSmall(
+                    f"the smallest file has {smallest} bytes, more than the {most} asked for"
+                )
             found = max(others, key=lambda other: self.psnr(other.encoded))
         assert found is not None
         return found.file
@@ -268,13 +270,14 @@ class PictureEncoder:
     def _psnr(self, pixels: NDArray[np.uint8], encoded: Encoded, tile: int) -> float:
         height, width = pixels.shape[:2]
         where = {"width": width, "height": height, "tile": tile}
+        whole = [not layers[0] for layers in encoded.segments]
         if encoded.uses_networks:
-            segments = [layers if layers[0] else None for layers in encoded.segments]
-            decoded = self.decoder.decode(segments, level=encoded.level, **where)
+            coded = [None if alone else layers for alone, layers in zip(whole, encoded.segments, strict=True)]
+            decoded = self.decoder.decode(coded, level=encoded.level, **where)
         else:
             decoded = np.zeros((height, width, 3), np.uint8)
         if encoded.drawn:
-            grid = DrawnGrid(encoded.drawn, **where)
+            grid = DrawnGrid(encoded.drawn, whole, **where)
             for place in pixel_tiles(width, height, tile):
                 decoded[place] = grid.paste(place, decoded[place])
         if self.ready.picture.gray:

@@ -84,7 +84,9 @@ class WebpTile:
 
     def masked(self) -> Choice:
         """What is drawn, exact; the size and error of the rest are not counted."""
-        return self._once("masked", lambda speed: lossless_webp(self.pixels, self.mask, speed=speed), self.mask)
+        return self._once(
+            "masked", lambda speed: lossless_webp(self.pixels, self.mask, speed=speed), self.mask
+        )
 
     def at_most(self) -> int:
         """Bytes that the lossless file hardly needs more of, quickly."""

@@ -19,10 +19,18 @@ _GRAY = 128
 class DrawnGrid:
     """Parts of a picture's drawn layer, to be asked for from top to bottom; passed tiles are dropped."""
 
-    def __init__(self, drawn: Sequence[bytes | None], *, width: int, height: int, tile: int) -> None:
-        """drawn: the segment of each tile, empty or None where there is nothing."""
+    def __init__(
+        self, drawn: Sequence[bytes | None], whole: Sequence[bool], *, width: int, height: int, tile: int
+    ) -> None:
+        """Look at the segments of all tiles.
+
+        Args:
+            drawn: of each tile, empty where there is none, None where it is missing.
+            whole: tiles that are nothing else; such a one is gray where its segment is missing.
+        """
         self._places = list(pixel_tiles(width, height, tile))
-        self._waiting = [(place, data) for place, data in zip(self._places, drawn, strict=True) if data]
+        tiles = zip(self._places, drawn, whole, strict=True)
+        self._waiting = [(place, data) for place, data, alone in tiles if data or (alone and data is None)]
         self._decoded: list[tuple[Place, Pixels, Mask | None]] = []
         self.size = width, height
 
@@ -36,7 +44,8 @@ class DrawnGrid:
         waiting = []
         for tile, data in self._waiting:
             if overlap(tile, place):
-                self._decoded.append((tile, *read_webp(data)))
+                gray = np.broadcast_to(np.uint8(_GRAY), (*size(tile), 3))
+                self._decoded.append((tile, *(read_webp(data) if data else (gray, None))))
             elif tile[0].stop > place[0].start:
                 waiting.append((tile, data))
         self._waiting = waiting
@@ -46,7 +55,9 @@ class DrawnGrid:
                 shown = pixels.copy() if shown is None else shown
                 here, there = within(shared, place), within(shared, tile)
                 shown[here] = (
-                    drawn[there] if mask is None else np.where(mask[there][..., None], drawn[there], shown[here])
+                    drawn[there]
+                    if mask is None
+                    else np.where(mask[there][..., None], drawn[there], shown[here])
                 )
         return pixels if shown is None else shown
 
@@ -64,7 +75,7 @@ class DrawnGrid:
     def alone(
         self, region: Region | None, progress: TileProgress | None = None
     ) -> Iterator[tuple[Place, Pixels]]:
-        """Rectangles of a picture, or of a region, that no networks have a part in; what is missing is gray.
+        """Rectangles of a picture, or of a region, that no networks have a part in.
 
         Raises:
             CorruptData: a segment does not decode.
@@ -73,6 +84,6 @@ class DrawnGrid:
         asked = slice(y, y + tall), slice(x, x + wide)
         needed = [shared for tile in self._places if (shared := overlap(tile, asked))]
         for done, place in enumerate(needed, 1):
-            yield within(place, asked), self.paste(place, np.full((*size(place), 3), _GRAY, np.uint8))
+            yield within(place, asked), self.paste(place, np.zeros((*size(place), 3), np.uint8))
             if progress is not None:
                 progress(done, len(needed))

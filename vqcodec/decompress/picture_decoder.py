@@ -1,6 +1,6 @@
 """A .vqc file -> a picture.
 
-source --read--> bytes --parse--> Container --TileDecoder.parts--> pixels --DrawnGrid--> pixels --to_pil--> image
+source --read--> bytes --parse--> Container --TileDecoder.parts, DrawnGrid--> pixels --to_pil--> image
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def decode(
         plane = np.frombuffer(unpack_alpha(chunks["ALPH"], header), np.uint8)
         alpha = plane.reshape(header.height, header.width)[y : y + height, x : x + width]
     geometry = {"width": header.width, "height": header.height, "tile": header.tile}
-    drawn = DrawnGrid(container.drawn, **geometry) if header.drawn else None
+    whole = container.drawn_whole
+    drawn = DrawnGrid(container.drawn, whole, **geometry) if header.drawn else None
     if decoder is not None:
-        whole = container.drawn_whole
         parts = decoder.parts(
             [None if alone else layers for alone, layers in zip(whole, container.segments, strict=True)],
             **geometry,

@@ -25,9 +25,7 @@ class TileDecoder:
         self.model = model
         self._blends = Blends(model)
 
-    def latent(
-        self, segments: Segments, *, width: int, height: int, level: int, tile: int
-    ) -> np.ndarray:
+    def latent(self, segments: Segments, *, width: int, height: int, level: int, tile: int) -> np.ndarray:
         """The first half of decoding: latent (h, w, M) int64 in steps of 1/128.
 
         Raises:
