@@ -44,7 +44,10 @@ def check_drawn(segment: bytes, name: str, at: int, size: tuple[int, int], whole
     total, length = (int.from_bytes(segment[i : i + 4], "little") for i in (4, 16))
     demand(kind in (b"VP8L", b"VP8 "), "a WebP file of more than one plain image")
     demand(total + 8 == _FRAME + length + length % 2, "more in the WebP file than its image")
-    demand(pad_drawn(segment[: total + 8]) == segment, "the WebP file and its padding are not the segment")
+    demand(
+        total + 8 <= len(segment) and pad_drawn(segment[: total + 8]) == segment,
+        "the WebP file and its padding are not the segment",
+    )
     demand(not any(segment[_FRAME + length :]), "the padding is not zero")
     if kind == b"VP8L":
         demand(length > 5 and payload[0] == 0x2F, "not a WebP file")

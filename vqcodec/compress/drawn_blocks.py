@@ -96,7 +96,7 @@ def _to_edges(pixels: Pixels, mask: Mask) -> Mask:
     right, down = colours[:, 1:] == colours[:, :-1], colours[1:] == colours[:-1]
     busy, outside = ~_alike(colours), ~mask
     for _ in range(BLOCK):
-        outside |= _beside(outside) & busy
+        outside |= beside(outside) & busy
     mask = ~outside
     for _ in range(BLOCK):
         mask[:, 1:] |= mask[:, :-1] & right
@@ -106,7 +106,7 @@ def _to_edges(pixels: Pixels, mask: Mask) -> Mask:
     return mask
 
 
-def _beside(mask: Mask) -> Mask:
+def beside(mask: Mask) -> Mask:
     """What is next to a mask or in it, on eight sides."""
     wide = mask.copy()
     wide[:, 1:] |= mask[:, :-1]

@@ -1,5 +1,8 @@
 """What the networks see in place of drawn pixels: a smooth continuation of their surroundings, which costs
 next to nothing and throws no halo on what is beside it.
+
+Next to it, the outermost pixels are repeated outwards, which keeps the error there as low as further inside;
+that fades into means of what is known at coarser and coarser scales.
 """
 
 from __future__ import annotations
@@ -9,10 +12,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.compress.drawn_blocks import beside
 from vqcodec.tiling import Window, windows, within
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+FADE = 9
+"""Pixels over which the repeated ones fade."""
 _SIDE, _HALO = 1024, 128
 """Pixels of a window that is filled at once, and around it: what is further away counts for nothing."""
 
@@ -24,9 +30,8 @@ def filled(pixels: Pixels, mask: Mask) -> Pixels:
         here = mask[window.inner]
         if not here.any():
             continue
-        continued = window_of(
-            _continued(pixels[window.outer].astype(np.float32), ~mask[window.outer]), window
-        )
+        values, known = pixels[window.outer].astype(np.float32), ~mask[window.outer]
+        continued = window_of(_repeated(values, _continued(values, known), known), window)
         result[window.inner][here] = continued[here].round().clip(0, 255).astype(np.uint8)
     return result
 
@@ -34,6 +39,25 @@ def filled(pixels: Pixels, mask: Mask) -> Pixels:
 def window_of(array: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
     """The part of an array (h, w, C) for a window with its halo that belongs to the window."""
     return array[within(window.inner, window.outer)]
+
+
+def _repeated(values: NDArray[np.float32], smooth: NDArray[np.float32], known: Mask) -> NDArray[np.float32]:
+    """Known values (h, w, C), repeated outwards for some pixels and fading into smooth ones."""
+    repeated = np.pad(np.where(known[..., None], values, 0), ((1, 1), (1, 1), (0, 0)))
+    reached = np.pad(known, 1)
+    result = smooth.copy()
+    for step in range(1, FADE):
+        row, column = np.nonzero(beside(reached[1:-1, 1:-1]) & ~reached[1:-1, 1:-1])
+        total, count = np.zeros((len(row), values.shape[2]), np.float32), np.zeros(len(row), np.float32)
+        for down in range(3):
+            for right in range(3):
+                total += repeated[row + down, column + right]
+                count += reached[row + down, column + right]
+        mean = total / count[:, None]
+        result[row, column] += (1 - step / FADE) * (mean - result[row, column])
+        repeated[row + 1, column + 1] = mean
+        reached[row + 1, column + 1] = True
+    return result
 
 
 def _continued(values: NDArray[np.float32], known: Mask) -> NDArray[np.float32]:

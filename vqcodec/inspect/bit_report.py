@@ -1,7 +1,8 @@
 """Where a file's bits went: decode it, and add up -log2(count / 2**24) of every index, by layer, pass, band,
 group, and 16x16 block of the picture.
 
-The sums are the ideal code length; a segment is longer by what the range coder rounds away and pads.
+The sums are the ideal code length; a segment is longer by what the range coder rounds away and pads. Of the
+drawn layer, WebP files, all bits count; a tile's are shared out by the changes of colour in its blocks.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from vqcodec.entropy.range_coder import SegmentReader
 from vqcodec.entropy.tables import perplexity
 from vqcodec.entropy.tile_coder import LAYERS, LatentCoder, hyper_classes
 from vqcodec.files import Source, read_source
+from vqcodec.image.webp import Mask, Pixels, read_webp
+from vqcodec.probing import share_of
 from vqcodec.tiling import BLOCK, tiles
 from vqcodec.types import DEFAULT_LIMITS, Header, Limits
 
@@ -92,12 +95,14 @@ class BitReport:
     """What `count_bits` found.
 
     Attributes:
-        blocks: (h, w) bits of each 16x16 block; hyper-latent bits are spread over the blocks they cover.
+        blocks: (h, w) bits of each 16x16 block; hyper-latent bits are spread over the blocks they cover,
+            those of the drawn layer over the blocks that are drawn.
         passes: bits of the hyper-latent, of class offsets and of the four phases, see PASS_NAMES. Class
             offsets count to their bands, and evenly to the blocks of their tile.
         layer_bytes: segment bytes of each layer.
         bands: of the hyper-latent, then of the latent, as in the file.
         chunks: payload bytes of each chunk.
+        drawn_bytes: segment bytes of the drawn layer, and the share of the pixels that it covers.
     """
 
     header: Header
@@ -108,11 +113,13 @@ class BitReport:
     layer_bytes: tuple[int, ...]
     bands: tuple[BandBits, ...]
     chunks: dict[str, int]
+    drawn_bytes: int = 0
+    drawn_share: float = 0.0
 
     @property
     def bits(self) -> float:
-        """Ideal code length of all indices."""
-        return float(self.passes.sum())
+        """Ideal code length of all indices, and the drawn layer."""
+        return float(self.passes.sum()) + 8 * self.drawn_bytes
 
     @property
     def layers(self) -> list[tuple[float, int]]:
@@ -133,7 +140,7 @@ class BitReport:
     @property
     def segment_bytes(self) -> int:
         """Bytes of all segments."""
-        return sum(self.layer_bytes)
+        return self.drawn_bytes + sum(self.layer_bytes)
 
     @property
     def overhead_bytes(self) -> int:
@@ -144,7 +151,7 @@ class BitReport:
         """Plain values for JSON; shares are of the bits of all indices."""
 
         def share(bits: float) -> dict[str, float]:
-            return {"bits": round(bits, 1), "share": round(bits / self.bits, 5)}
+            return {"bits": round(bits, 1), "share": round(bits / max(self.bits, 1), 5)}
 
         return {
             "width": self.header.width,
@@ -158,6 +165,11 @@ class BitReport:
             "bits": round(self.bits, 1),
             "coder_overhead_bits": round(8 * self.segment_bytes - self.bits, 1),
             "container": {"bytes": self.overhead_bytes, "chunks": self.chunks},
+            "drawn": {
+                "bytes": self.drawn_bytes,
+                "pixels": round(self.drawn_share, 5),
+                **share(8 * self.drawn_bytes),
+            },
             "layers": [
                 {"layer": n, "bytes": size, **share(bits)} for n, (bits, size) in enumerate(self.layers)
             ],
@@ -171,8 +183,8 @@ class BitReport:
                     "symbols": band.symbols,
                     "certain": band.certain,
                     **share(band.bits),
-                    "bits_per_symbol": round(band.bits / band.symbols, 4),
-                    "perplexity": round(band.perplexity, 3),
+                    "bits_per_symbol": round(band.bits / max(band.symbols, 1), 4),
+                    "perplexity": round(band.perplexity, 3) if band.symbols else None,
                 }
                 for band in self.bands
             ],
@@ -209,16 +221,36 @@ def count_bits(
     report = BitReport(
         header=header,
         file_bytes=container.file_bytes,
-        segments=LAYERS * len(container.segments),
+        segments=LAYERS * len(container.segments) + len(container.drawn),
         blocks=np.zeros(shape),
         passes=np.zeros(len(PASS_NAMES)),
         layer_bytes=tuple(sum(len(tile[n] or b"") for tile in container.segments) for n in range(LAYERS)),
         bands=tuple(BandBits(f"{kind}{n}", band) for kind in bands for n, band in enumerate(bands[kind])),
         chunks={chunk.type: len(chunk.data) for chunk in container.chunks},
+        drawn_bytes=sum(len(segment or b"") for segment in container.drawn),
+        drawn_share=share_of(container, container.drawn),
     )
-    for place, segments in zip(tiles(*shape, header.tile), container.segments, strict=True):
-        _add_tile(report, coder, segments, report.blocks[place])
+    for place, segments, alone in zip(
+        tiles(*shape, header.tile), container.segments, container.drawn_whole, strict=True
+    ):
+        if not alone:
+            _add_tile(report, coder, segments, report.blocks[place])
+    for place, segment in zip(tiles(*shape, header.tile), container.drawn, strict=False):
+        if segment:
+            report.blocks[place] += 8 * len(segment) * _shares(*read_webp(segment))
     return report, picture
+
+
+def _shares(pixels: Pixels, mask: Mask | None) -> NDArray[np.float64]:
+    """What each block (h, w) has of the changes of colour among the drawn pixels (H, W, 3), in all 1."""
+    change = np.zeros(pixels.shape[:2])
+    change[:, 1:] += (pixels[:, 1:] != pixels[:, :-1]).any(2)
+    change[1:] += (pixels[1:] != pixels[:-1]).any(2)
+    change = (change + 1 / BLOCK**2) * (1 if mask is None else mask)
+    height, width = pixels.shape[:2]
+    blocks = np.zeros((-(-height // BLOCK), -(-width // BLOCK)))
+    np.add.at(blocks, (np.arange(height)[:, None] // BLOCK, np.arange(width) // BLOCK), change)
+    return blocks / max(blocks.sum(), 1e-9)
 
 
 def _add_tile(
