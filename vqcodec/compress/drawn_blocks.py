@@ -155,10 +155,10 @@ def _alike(colours: NDArray[np.uint32]) -> Mask:
     alike = np.zeros(colours.shape, np.bool_)
     right = colours[:, 1:] == colours[:, :-1]
     alike[:, 1:] |= right
-    alike[:, :1] |= right[:, :1]
+    alike[:, : right.shape[1]][:, :1] |= right[:, :1]
     down = colours[1:] == colours[:-1]
     alike[1:] |= down
-    alike[:1] |= down[:1]
+    alike[: down.shape[0]][:1] |= down[:1]
     alike[1:, 1:] |= colours[1:, 1:] == colours[:-1, :-1]
     alike[1:, :-1] |= colours[1:, :-1] == colours[:-1, 1:]
     alike[:, 2:] |= colours[:, 2:] == colours[:, :-2]

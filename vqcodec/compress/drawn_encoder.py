@@ -60,15 +60,20 @@ class DrawnEncoder:
         self._looked = False
         self._filled: Pixels | None = None
 
+    @property
+    def any_drawn(self) -> bool:
+        """Whether anything of the picture looks drawn."""
+        if not self._looked:
+            self._mask, self._looked = drawn_mask(self._pixels), True
+        return self._mask is not None
+
     def lossless(self, level: int) -> Encoded:
         """All tiles as lossless WebP."""
         return self._finish(level, [self._tile(n).lossless() for n in range(len(self._places))], None)
 
     def encode(self, level: int) -> Encoded:
         """What costs least at a level."""
-        if not self._looked:
-            self._mask, self._looked = drawn_mask(self._pixels), True
-        if self._mask is not None:
+        if self.any_drawn:
             return self._drawn(level)
         plain = self._code(self._pixels, level, False)
         return self._whole(level, plain) if self._hopeful(plain) else plain
@@ -79,22 +84,18 @@ class DrawnEncoder:
         return self._finish(quality * LEVEL_MAX // 100, tiles, None)
 
     def _hopeful(self, plain: Encoded) -> bool:
-        """Whether WebP may be better than the networks, though nothing looks drawn."""
+        """Whether lossless files may be smaller than the networks', though nothing looks drawn."""
         return out_of_reach(plain) or plain.rate > DENSE * BLOCK**2 * math.log(2)
 
     def _whole(self, level: int, plain: Encoded) -> Encoded:
-        """The networks' tiles, or WebP where that costs less; lossless only if it is no larger."""
-        chosen = []
-        for number in range(len(self._places)):
-            best, tile = self._plain(number, plain), self._tile(number)
-            options = [tile.lossy(level, best.cost(level))] if out_of_reach(plain) else []
-            if tile.at_most() < 2 * best.size and tile.lossless().size <= best.size:
-                options.append(tile.lossless())
-            better = min(options, key=lambda choice: choice.cost(level), default=best)
-            chosen.append(better if better.cost(level) < GAIN * best.cost(level) else best)
-        if all(choice.mask is not None for choice in chosen):
+        """The networks' tiles, or lossless ones where all of those together are no larger."""
+        sizes = [sum(map(len, layers)) for layers in plain.segments]
+        tiles = [self._tile(number) for number in range(len(self._places))]
+        if sum(tile.at_most() for tile in tiles) > 2 * sum(sizes):
             return plain
-        return self._finish(level, chosen, plain)
+        exact = [tile.lossless() for tile in tiles]
+        smaller = sum(choice.size for choice in exact) <= sum(sizes)
+        return self._finish(level, exact, None) if smaller else plain
 
     def _drawn(self, level: int) -> Encoded:
         assert self._mask is not None

@@ -154,11 +154,11 @@ class PictureEncoder:
         try:
             found = within(self._coded, most)
         except TargetTooSmall:
-            if not self._may_draw:
+            if not (self._may_draw and self._drawn.any_drawn):
                 raise
             found = None
         # What is drawn costs what it costs: a little less than that much may leave a large part unused.
-        if self._may_draw and (found is None or (len(found) < FILLED * most and self._partly_drawn(found))):
+        if found is None or (len(found) < FILLED * most and self._partly_drawn(found)):
             others = [found] if found else []
             plain = replace(self, drawn=False)
             with contextlib.suppress(TargetTooSmall):
@@ -168,7 +168,7 @@ class PictureEncoder:
             if not others:
                 smallest = min(len(plain._coded(0)), len(self._lossy(0)))
                 raise TargetTooSmall(
-                    f"the smallest file has {smallest} bytes, more than the {most} asked for"
+                    f"quality 0 already needs {smallest} bytes, more than the {most} asked for"
                 )
             found = max(others, key=lambda other: self.psnr(other.encoded))
         assert found is not None
