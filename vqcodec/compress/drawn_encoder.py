@@ -133,7 +133,9 @@ class DrawnEncoder:
             size_ = drawn.size + sum(map(len, mixed.segments[number]))
             options.append(replace(drawn, size=size_, error=error))
             least = min(least, options[0].cost(level))
-        options.append(tile.lossy(level, least))
+        # A lossy file could cost a little less than text that stays exact; it is for where that is no choice.
+        if least >= GAIN * best.cost(level):
+            options.append(tile.lossy(level, least))
         # Taking longer than for a first look makes hardly less than a third of it.
         if 8 * tile.at_most() / 3 < least:
             options.append(tile.lossless())
