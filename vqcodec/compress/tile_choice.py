@@ -105,7 +105,7 @@ class WebpTile:
             return self.lossy_at(best)
         for step in QUALITY_STEPS:
             while True:
-                near = [q for q in (best - step, best + step) if 0 <= q <= 100]
+                near = (max(best - step, 0), min(best + step, 100))
                 better = min(near, key=lambda q: self.lossy_at(q).cost(level))
                 if self.lossy_at(better).cost(level) >= self.lossy_at(best).cost(level):
                     break
