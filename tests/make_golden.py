@@ -110,14 +110,14 @@ def make(folder: Path) -> None:
 
 def make_drawn(folder: Path) -> None:
     """Add those with a drawn layer to a set."""
-    from tests import drawings  # noqa: PLC0415  checking draws nothing
+    from tests import drawings, tiny  # noqa: PLC0415  checking draws nothing
 
     codec = load_codec(folder / WEIGHTS)
     pictures = {"page": drawings.page(48, 96), "mixed": drawings.mixed(96, 128)[0]}
     for name, (kind, quality, tile) in DRAWINGS.items():
         _save(folder, name, codec, codec.compress(pictures[kind], quality=quality, tile=tile))
     header = Header(67, 41, 100, NO_MODEL, tile=0, drawn=True)
-    segment = pad_drawn(lossy_webp(drawings.picture(41, 67, seed=7), 60))
+    segment = pad_drawn(lossy_webp(tiny.picture(41, 67, seed=7), 60))
     _save(folder, LOSSY, codec, write(header, [[b"", b""]], [], [segment]))
     files = sorted(p for p in folder.iterdir() if p.name != SUMS)
     sums = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files]
