@@ -22,6 +22,7 @@ from PIL import Image
 
 from benchmarks import class_pictures, codecs
 from benchmarks.anchors import PILLOW_CODECS, PillowCodec
+from benchmarks.class_patterns import SIDE
 from benchmarks.class_pictures import DRAWN, Pixels
 from benchmarks.processes import ROOT
 from vqcodec.files import write_atomic
@@ -59,7 +60,7 @@ class Row:
 
     @property
     def behind(self) -> float | None:
-        """dB that lossy WebP is ahead of vqcodec at equal bytes, below 0 where it is behind; None if exact."""
+        """dB by which lossy WebP is ahead of vqcodec at equal bytes, or behind if below 0; None if exact."""
         ours, webp = self.files[codecs.VQCODEC].psnr, self.files["webp"].psnr
         return None if ours is None else math.inf if webp is None else webp - ours
 
@@ -131,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     all_codecs = (ours, *OTHERS)
     found: dict[str, Any] = {
         "quality": args.quality,
-        "side": class_pictures.SIDE,
+        "side": SIDE,
         "settings": {codec.name: codec.settings for codec in all_codecs},
         "versions": {codec.name: codec.versions for codec in all_codecs},
         "rows": [asdict(row) for row in rows],

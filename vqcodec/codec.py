@@ -24,7 +24,8 @@ from vqcodec.bitstream import Written
 from vqcodec.bitstream.header import TILE_MAX
 from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
 from vqcodec.compress.encoded import Encoded
-from vqcodec.compress.picture_encoder import PictureEncoder, Prepared, labels, prepare
+from vqcodec.compress.picture_encoder import PictureEncoder
+from vqcodec.compress.preparing import Prepared, labels, prepare
 from vqcodec.compress.targets import reaching
 from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, same_file, write_atomic

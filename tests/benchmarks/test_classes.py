@@ -15,7 +15,7 @@ def test_every_class_is_drawn_alike_each_time(bench):
     assert {*pictures.DRAWN} < {*pictures.CLASSES}
     for name in pictures.CLASSES:
         first = pictures.pixels_of(name)
-        assert first.shape == (pictures.SIDE, pictures.SIDE, 3)
+        assert first.shape == (bench("class_patterns").SIDE, bench("class_patterns").SIDE, 3)
         assert first.dtype == np.uint8
         assert np.array_equal(first, pictures.pixels_of(name)), name
 

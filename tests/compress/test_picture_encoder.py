@@ -11,7 +11,8 @@ import pytest
 from tests.conftest import FakeModel
 from tests.tiny import picture
 from vqcodec.compress.encoded import Encoded, out_of_reach
-from vqcodec.compress.picture_encoder import PATCH, SAMPLE, PictureEncoder, prepare, spread
+from vqcodec.compress.picture_encoder import PATCH, SAMPLE, PictureEncoder, spread
+from vqcodec.compress.preparing import prepare
 
 
 class Reaching(FakeModel):

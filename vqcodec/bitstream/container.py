@@ -1,36 +1,26 @@
-"""A .vqc file as a whole, header, chunks, table of contents, segments <-> bytes; FORMAT.md specifies it.
+"""A .vqc file as a whole, read: header, chunks, table of contents, segments; FORMAT.md specifies it.
 
-    Header, segments, chunks --write--> bytes     bytes --parse--> Container     first bytes --probe--> Probe
+    bytes --parse--> Container     first bytes --probe--> Probe
 
     | fixed header | [chunk count, chunks] | table of contents | CRC-32 | segment, CRC-32 | segment, ...
 
 A segment is what the entropy coder made of one layer of one tile. All tiles of layer 0 come first, then all
 of layer 1, so that a prefix of a file is a coarser version of the whole picture. Before them comes the drawn
-layer of files that have one, a WebP file or nothing for each tile. `write` and `parse` are inverse and the
+layer of files that have one, a WebP file or nothing for each tile. `bitstream.composing` writes files; the
 form is canonical: no two files hold the same header, chunks and segments.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vqcodec.bitstream.chunks import CRC_BYTES, read_chunks, read_count, write_chunks
-from vqcodec.bitstream.drawn import NO_MODEL, check_drawn
-from vqcodec.bitstream.fields import VARINT_MAX, Cursor, encode_varint, where
-from vqcodec.bitstream.header import (
-    CODER_WORD_BYTES,
-    LAYERS,
-    read_header,
-    tile_count,
-    tile_sizes,
-    write_header,
-)
+from vqcodec.bitstream.chunks import CRC_BYTES, read_chunks, read_count
+from vqcodec.bitstream.contents import check_lengths, check_tile, layer_ends
+from vqcodec.bitstream.fields import VARINT_MAX, Cursor, where
+from vqcodec.bitstream.header import CODER_WORD_BYTES, LAYERS, read_header, tile_count, tile_sizes
 from vqcodec.errors import CorruptData, Truncated
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits
-
-_ID_OFFSET = 8
 
 
 @dataclass(frozen=True)
@@ -87,94 +77,6 @@ class Container(Probe):
     complete: bool
     warnings: tuple[str, ...] = ()
     drawn: tuple[bytes | None, ...] = ()
-
-
-@dataclass(frozen=True)
-class Written(Probe):
-    """A file that was made: its bytes, and what `probe` would find in them."""
-
-    data: bytes
-
-    @property
-    def drawn(self) -> list[bytes]:
-        """Each tile's segment of the drawn layer; none if there is no such layer."""
-        segments, at = [], self.data_offset
-        for length in self.drawn_lengths:
-            segments.append(self.data[at : at + length])
-            at += length + CRC_BYTES
-        return segments
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-
-def compose(
-    header: Header,
-    segments: Sequence[Sequence[bytes | None]],
-    chunks: Sequence[Chunk] = (),
-    drawn: Sequence[bytes | None] = (),
-) -> Written:
-    """Make a file.
-
-    Args:
-        segments: [tile][layer], tiles row by row; each whole coder words, and not empty in layer 0 unless
-            nothing but the drawn segment of the tile is coded.
-        chunks: metadata in the order it is to be stored; ALPH exactly when `header.alpha`.
-        drawn: a segment of the drawn layer for each tile, exactly when `header.drawn`.
-
-    Raises:
-        ValueError: an argument breaks a rule of the format.
-    """
-    fixed = write_header(header, chunks=bool(chunks))
-    count, chunk_bytes = write_chunks(chunks, header)
-    tiles = tile_count(header)
-    if len(segments) != tiles or any(len(layers) != header.layers for layers in segments):
-        raise ValueError(f"expected {tiles} tiles of {header.layers} segments")
-    if len(drawn) != (tiles if header.drawn else 0):
-        raise ValueError(f"expected {tiles if header.drawn else 0} drawn segments, not {len(drawn)}")
-    word = CODER_WORD_BYTES[header.coder_id]
-    toc = bytearray()
-    body: list[bytes] = []
-    lengths: list[int] = []
-    named = [(f"the drawn segment of tile {tile}", drawn[tile]) for tile in range(len(drawn))]
-    named += [
-        (f"the segment of tile {tile}, layer {layer}", segments[tile][layer])
-        for layer in range(header.layers)
-        for tile in range(tiles)
-    ]
-    for name, segment in named:
-        if segment is None or len(segment) % word:
-            raise ValueError(f"{name} is missing or not in whole words")
-        toc += encode_varint(len(segment) // word)
-        body += (segment, zlib.crc32(segment).to_bytes(CRC_BYTES, "little"))
-        lengths.append(len(segment))
-    front = fixed + count
-    crc = zlib.crc32(toc, zlib.crc32(front))
-    start = b"".join((front, chunk_bytes, toc, crc.to_bytes(CRC_BYTES, "little")))
-    try:
-        _check_lengths(header, lengths, [len(front) + len(chunk_bytes)] * len(lengths))
-        for number, size in enumerate(tile_sizes(header) if header.drawn else ()):
-            _check_drawn(header, lengths, number, named[number][1] or b"", 0, size)
-    except CorruptData as error:
-        raise ValueError(f"a segment breaks a rule: {error}") from error
-    return Written(
-        header,
-        tuple(chunks),
-        lengths,
-        len(start),
-        _ends(header, lengths, len(start)),
-        b"".join((start, *body)),
-    )
-
-
-def write(
-    header: Header,
-    segments: Sequence[Sequence[bytes | None]],
-    chunks: Sequence[Chunk] = (),
-    drawn: Sequence[bytes | None] = (),
-) -> bytes:
-    """The bytes of `compose`."""
-    return compose(header, segments, chunks, drawn).data
 
 
 def parse(
@@ -263,45 +165,8 @@ def probe(prefix: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, layers: i
     at = cursor.offset
     if cursor.uint(CRC_BYTES, "header CRC") != crc:
         raise CorruptData(where("header CRC", at, "wrong checksum of header and table of contents"))
-    _check_lengths(header, lengths, offsets)
-    return Probe(header, chunks, lengths, cursor.offset, _ends(header, lengths, cursor.offset))
-
-
-def _ends(header: Header, lengths: Sequence[int], start: int) -> tuple[int, ...]:
-    """Offsets at which layers end, the first with the drawn layer before it."""
-    tiles = tile_count(header)
-    counts = range(tiles * (1 + header.drawn), len(lengths) + 1, tiles)
-    return tuple(start + sum(lengths[:count]) + count * CRC_BYTES for count in counts)
-
-
-def _check_lengths(header: Header, lengths: Sequence[int], offsets: Sequence[int]) -> None:
-    """Check which segments are empty; `offsets` are those of their entries in the table of contents."""
-    tiles = tile_count(header)
-    first = tiles if header.drawn else 0
-    drawn = lengths[:first] if header.drawn else [0] * tiles
-    for tile in range(tiles):
-        coarse, fine = lengths[first + tile], lengths[first + tiles + tile]
-        if coarse == 0 and (fine or not drawn[tile]):
-            raise CorruptData(
-                where(
-                    "table of contents", offsets[first + tile], f"the layer 0 segment of tile {tile} is empty"
-                )
-            )
-    if not header.drawn:
-        return
-    if not any(drawn):
-        raise CorruptData(where("table of contents", offsets[0], "a drawn layer without a segment"))
-    if (header.bitstream_id == NO_MODEL) == any(lengths[first : first + tiles]):
-        what = "the id of no model contradicts the segments: it is for files that are drawn everywhere"
-        raise CorruptData(where("bitstream_id", _ID_OFFSET, what))
-
-
-def _check_drawn(
-    header: Header, lengths: Sequence[int], tile: int, segment: bytes, at: int, size: tuple[int, int]
-) -> None:
-    if segment:
-        name = f"segment of tile {tile}, drawn layer"
-        check_drawn(segment, name, at, size, whole=not lengths[tile_count(header) + tile])
+    check_lengths(header, lengths, offsets)
+    return Probe(header, chunks, lengths, cursor.offset, layer_ends(header, lengths, cursor.offset))
 
 
 def _read_segments(cursor: Cursor, front: Probe) -> list[bytes | None]:
@@ -318,6 +183,6 @@ def _read_segments(cursor: Cursor, front: Probe) -> list[bytes | None]:
         if zlib.crc32(segment) != cursor.uint(CRC_BYTES, f"{name} CRC"):
             raise CorruptData(where(name, at, "wrong checksum"))
         if layer < 0:
-            _check_drawn(front.header, front.lengths, tile, segment, at, next(sizes))
+            check_tile(front.header, front.lengths, tile, segment, at, next(sizes))
         segments.append(segment)
     return segments + [None] * (len(front.lengths) - len(segments))

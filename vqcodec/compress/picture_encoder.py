@@ -1,38 +1,35 @@
-"""A picture -> the bytes of a .vqc file.
+"""A prepared picture -> the bytes of a .vqc file.
 
-image --prepare--> Prepared --choose a level, encode--> Encoded --PictureEncoder.file--> bytes
+Prepared --choose a level, encode--> Encoded --PictureEncoder.file--> bytes
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.bitstream import Written, compose, pack_alpha, pack_metadata
+from vqcodec.bitstream import Written, compose
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, NO_MODEL
 from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
 from vqcodec.compress.drawn_encoder import MOST_PIXELS, DrawnEncoder
 from vqcodec.compress.encoded import Encoded, out_of_reach
+from vqcodec.compress.preparing import LABELS, Prepared
 from vqcodec.compress.targets import within
 from vqcodec.decompress.drawn_grid import DrawnGrid
 from vqcodec.errors import TargetTooSmall
 from vqcodec.image.colour import mean_of_channels
-from vqcodec.image.metadata import CHUNK_TYPES, parse_kinds
-from vqcodec.image.picture import Picture, load_picture
 from vqcodec.metrics import rate_distortion
 from vqcodec.tiling import Place, pixel_tiles, size
-from vqcodec.types import DEFAULT_LIMITS, EFFORT_MAX, LEVEL_MAX, Chunk, Header, Limits, TileProgress
+from vqcodec.types import DEFAULT_LIMITS, EFFORT_MAX, LEVEL_MAX, Header, TileProgress
 
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
     from vqcodec.decompress.tile_decoder import TileDecoder
-    from vqcodec.weights.loaded import LoadedModel
 
 REACH_STEP, REACH_STEPS = 36, (18, 9)
 """Levels that are tried where codewords do not reach: by such steps down until it gets worse, then around."""
@@ -40,42 +37,6 @@ FILLED = 0.8
 """A file of less than this share of a size that was asked for may be far from the best."""
 SAMPLE, PATCH = 512, 128
 """They are tried on a sample of at most so many pixels a side, of patches of so many pixels."""
-
-
-LABELS = ("mODL", "dECD")
-"""Chunks that are about a model."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A picture that was read, and its metadata and alpha as chunks: ready to be coded at any quality."""
-
-    picture: Picture
-    chunks: tuple[Chunk, ...]
-
-
-def prepare(
-    image: Any,
-    metadata: str | Iterable[str] = "all",
-    limits: Limits = DEFAULT_LIMITS,
-    strip_gps: bool = False,
-) -> Prepared:
-    """Read a picture; arguments and errors are those of `Codec.prepare`."""
-    picture = load_picture(image, metadata=parse_kinds(metadata), limits=limits)
-    if strip_gps:
-        picture = replace(picture, metadata=picture.metadata.without_gps())
-    blocks = [(kind, getattr(picture.metadata, block)) for block, kind in CHUNK_TYPES.items()]
-    chunks = [pack_metadata(kind, raw) for kind, raw in blocks if raw]
-    if picture.alpha is not None:
-        chunks.append(pack_alpha(picture.alpha.tobytes(), picture.width, picture.height))
-    return Prepared(picture, tuple(chunks))
-
-
-def labels(model: LoadedModel) -> tuple[Chunk, ...]:
-    """The chunks that name a model and its decoder."""
-    name = model.name.encode("utf-8")
-    named = (Chunk("mODL", name),) if 0 < len(name) <= 64 else ()
-    return (*named, Chunk("dECD", model.decoder_id))
 
 
 @dataclass(frozen=True)
