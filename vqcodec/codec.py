@@ -31,7 +31,7 @@ from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
 from vqcodec.probing import describe, share_of
-from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits, Region, TileProgress, check_tune
+from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, ImageInfo, Limits, Region, TileProgress, check_tune
 
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec", "Encoded", "Prepared"]
 
 DEFAULT_QUALITY = 50.0
-DEFAULT_TILE = 1024
 
 
 class Codec:
@@ -162,6 +161,7 @@ class Codec:
             tune: "eyes" (unless given) or "psnr", what efforts above 1 search for: what people see, or
                 squared error. A model with two tunes, unlike the packaged one, has tables for each.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
+                With the usual one, pictures that are drawn everywhere have tiles of 4096.
             metadata, limits, strip_gps: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches for a file that is better for its size: for 3 to 10
                 times as long up to 4, then for far longer.

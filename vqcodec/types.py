@@ -19,6 +19,9 @@ LAMBDA_MIN, LAMBDA_MAX = 0.0006, 0.15
 EFFORT_MAX = 9
 """The encoder's longest search; 1 is none."""
 
+DEFAULT_TILE = 1024
+"""Side of tiles in pixels, where nothing else is asked for."""
+
 TUNES = ("eyes", "psnr")
 """What a picture is coded for: what people see (by SSIMULACRA2, in training), or squared error."""
 
@@ -56,7 +59,7 @@ class Header:
     bitstream_id: bytes
     gray: bool = False
     alpha: bool = False
-    tile: int = 1024
+    tile: int = DEFAULT_TILE
     layers: int = 2
     coder_id: int = 1
     major: int = 1

@@ -109,6 +109,20 @@ def test_efforts(tiny_codec, effort):
     assert data != tiny_codec.compress(pixels)
 
 
+def test_pictures_that_are_drawn_everywhere_have_large_tiles(codec):
+    wide = np.tile(page(64, 160), (1, 8, 1))
+    for options in ({}, {"lossless": True}):
+        data = codec.compress(wide, **options)
+        assert vqcodec.probe(data).tile == 4096
+        assert len(data) <= 1.01 * lossless_size(wide) + 60
+        assert np.array_equal(
+            np.asarray(codec.decompress(data, region=(1000, 0, 200, 60))), wide[:60, 1000:1200]
+        )
+    # But where tiles of a size were asked for, they have it.
+    assert vqcodec.probe(codec.compress(wide, tile=512)).tile == 512
+    assert vqcodec.probe(codec.compress(page())).tile == 1024
+
+
 def test_progress_of_a_picture_without_networks(codec):
     seen = []
     codec.compress(page(128, 192), tile=64, progress=lambda *part: seen.append(part))

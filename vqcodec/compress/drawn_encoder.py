@@ -16,14 +16,16 @@ from dataclasses import replace
 import numpy as np
 
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, pad_drawn
-from vqcodec.compress.drawn_blocks import drawn_mask
 from vqcodec.compress.encoded import Encoded, out_of_reach
 from vqcodec.compress.filling import filled
 from vqcodec.compress.tile_choice import Choice, WebpTile, squared_error
+from vqcodec.image.picture import Picture
 from vqcodec.image.webp import Mask, Pixels
 from vqcodec.tiling import BLOCK, Place, pixel_tiles, size
 from vqcodec.types import LEVEL_MAX
 
+LARGE_TILE = 4096
+"""Side of the tiles of pictures that are drawn everywhere."""
 MOST_PIXELS = 2**26
 """Larger tiles are not drawn: Pillow takes what is a little larger for an attack."""
 DENSE = 5.0
@@ -43,29 +45,35 @@ class DrawnEncoder:
     """Codes one picture, at as many levels as it takes; WebP files are made once."""
 
     def __init__(
-        self, pixels: Pixels, gray: bool, tile: int, effort: int, code: Code, decode: Decode
+        self,
+        picture: Picture,
+        tile: int,
+        effort: int,
+        look: Callable[[], Mask | None],
+        code: Code,
+        decode: Decode,
     ) -> None:
-        self._pixels, self._gray = pixels, gray
-        self._code, self._decode = code, decode
+        """look: what is drawn of the picture, see `vqcodec.compress.drawn_blocks`."""
+        self._pixels, self._gray = picture.pixels, picture.gray
+        self._look, self._code, self._decode = look, code, decode
         self._slow = effort >= SLOW_EFFORT
-        height, width = pixels.shape[:2]
-        self._places = list(pixel_tiles(width, height, tile))
-        self._columns = -(-width // (tile or width))
+        self._places = list(pixel_tiles(picture.width, picture.height, tile))
+        self._columns = -(-picture.width // (tile or picture.width))
         # What is coded to compare is also the result where there is one tile and no search.
         self._compare = len(self._places) > 1 or effort > 1
         self._tiles: dict[int, WebpTile] = {}
         tall, wide = size(self._places[0])
         self.possible = max(tall, wide) <= DRAWN_SIDE_MAX and tall * wide <= MOST_PIXELS
-        self._mask: Mask | None = None
-        self._looked = False
         self._filled: Pixels | None = None
 
     @property
     def any_drawn(self) -> bool:
         """Whether anything of the picture looks drawn."""
-        if not self._looked:
-            self._mask, self._looked = drawn_mask(self._pixels), True
         return self._mask is not None
+
+    @property
+    def _mask(self) -> Mask | None:
+        return self._look()
 
     def lossless(self, level: int) -> Encoded:
         """All tiles as lossless WebP."""
@@ -77,6 +85,23 @@ class DrawnEncoder:
             return self._drawn(level)
         plain = self._code(self._pixels, level, False)
         return self._whole(level, plain) if self._hopeful(plain) else plain
+
+    def alone(self, level: int) -> Encoded | None:
+        """All tiles exactly, if everything is drawn and that costs less than any loss; else None."""
+        if self._mask is None or not self._mask.all():
+            return None
+        chosen = []
+        for number in range(len(self._places)):
+            if (exact := self._exact(number, level)) is None:
+                return None
+            chosen.append(exact)
+        return self._finish(level, chosen, None)
+
+    def _exact(self, number: int, level: int) -> Choice | None:
+        """A tile that is drawn everywhere as lossless WebP, unless a lossy one costs less."""
+        exact = self._tile(number).lossless()
+        lossy = self._tile(number).lossy(level, exact.cost(level))
+        return exact if exact.cost(level) <= lossy.cost(level) else None
 
     def lossy(self, quality: int) -> Encoded:
         """All tiles as lossy WebP of a quality 0 to 100."""
@@ -102,9 +127,7 @@ class DrawnEncoder:
         chosen: dict[int, Choice] = {}
         for number, place in enumerate(self._places):
             if self._mask[place].all():
-                tile = self._tile(number)
-                exact = tile.lossless()
-                if exact.cost(level) <= tile.lossy(level, exact.cost(level)).cost(level):
+                if (exact := self._exact(number, level)) is not None:
                     chosen[number] = exact
             elif not self._mask[place].any():
                 chosen[number] = Choice(0, 0.0, mask=np.zeros(size(place), np.bool_))

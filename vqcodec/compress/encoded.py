@@ -20,6 +20,7 @@ class Encoded:
         error: w |y - y_hat|^2 of the quantiser, in nats per position of the latent.
         rate: size of the segments, alike.
         drawn: each tile's segment of the drawn layer; nothing if no tile has one.
+        tile: side of the tiles if it is another than was asked for.
     """
 
     level: int
@@ -27,6 +28,7 @@ class Encoded:
     error: float
     rate: float
     drawn: list[bytes] = field(default_factory=list)
+    tile: int | None = None
 
     @property
     def uses_networks(self) -> bool:

@@ -6,6 +6,7 @@ Prepared --choose a level, encode--> Encoded --PictureEncoder.file--> bytes
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from vqcodec.bitstream import Written, compose
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, NO_MODEL
 from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
-from vqcodec.compress.drawn_encoder import MOST_PIXELS, DrawnEncoder
+from vqcodec.compress.drawn_blocks import drawn_mask
+from vqcodec.compress.drawn_encoder import LARGE_TILE, MOST_PIXELS, DrawnEncoder
 from vqcodec.compress.encoded import Encoded, out_of_reach
 from vqcodec.compress.preparing import LABELS, Prepared
 from vqcodec.compress.targets import within
@@ -25,7 +27,7 @@ from vqcodec.errors import TargetTooSmall
 from vqcodec.image.colour import mean_of_channels
 from vqcodec.metrics import rate_distortion
 from vqcodec.tiling import Place, pixel_tiles, size
-from vqcodec.types import DEFAULT_LIMITS, EFFORT_MAX, LEVEL_MAX, Header, TileProgress
+from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, EFFORT_MAX, LEVEL_MAX, Header, TileProgress
 
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
@@ -90,9 +92,16 @@ class PictureEncoder:
         if tiles > DEFAULT_LIMITS.tiles:
             raise ValueError(f"{tiles} tiles are more than a decoder accepts, use larger ones")
 
-        self._drawn = DrawnEncoder(
-            picture.pixels, picture.gray, self.tile, self.effort, self._networks, self._decoded
-        )
+        look = functools.cache(functools.partial(drawn_mask, picture.pixels))
+
+        def with_tile(side: int) -> DrawnEncoder:
+            return DrawnEncoder(picture, side, self.effort, look, self._networks, self._decoded)
+
+        self._drawn = self._alone = with_tile(self.tile)
+        self._alone_tile: int | None = None
+        if self.tile == DEFAULT_TILE and max(picture.width, picture.height) > self.tile:
+            # What is drawn everywhere takes more in smaller tiles, and a part of it is decoded quickly.
+            self._alone, self._alone_tile = with_tile(LARGE_TILE), LARGE_TILE
 
     def encode(self, level: int) -> Encoded:
         """Encode at `level`, or at the level below it that comes out best if the codewords do not reach.
@@ -141,21 +150,23 @@ class PictureEncoder:
         Raises:
             ValueError: tiles are too large for it.
         """
-        if not self._drawn.possible:
+        if not self._alone.possible:
             raise ValueError(
                 f"lossless needs tiles of at most {DRAWN_SIDE_MAX} pixels a side and {MOST_PIXELS} in all"
             )
-        encoded = self._drawn.lossless(LEVEL_MAX)
+        encoded = replace(self._alone.lossless(LEVEL_MAX), tile=self._alone_tile)
         self._report(encoded)
         return encoded
 
     def psnr(self, encoded: Encoded) -> float:
         """PSNR in dB, of 8-bit RGB or gray, of what decodes from it."""
-        return self._psnr(self.ready.picture.pixels, encoded, self.tile)
+        tile = self.tile if encoded.tile is None else encoded.tile
+        return self._psnr(self.ready.picture.pixels, encoded, tile)
 
     def file(self, encoded: Encoded) -> Written:
         """The .vqc file."""
-        header = replace(self._header, level=encoded.level, drawn=bool(encoded.drawn))
+        tile = self.tile if encoded.tile is None else encoded.tile
+        header = replace(self._header, level=encoded.level, drawn=bool(encoded.drawn), tile=tile)
         chunks = self.ready.chunks
         if not encoded.uses_networks:
             header = replace(header, bitstream_id=NO_MODEL)
@@ -175,13 +186,14 @@ class PictureEncoder:
         return Coded(encoded, self.file(encoded))
 
     def _lossy(self, level: int) -> Coded:
-        encoded = self._drawn.lossy(level * 100 // LEVEL_MAX)
+        encoded = replace(self._alone.lossy(level * 100 // LEVEL_MAX), tile=self._alone_tile)
         return Coded(encoded, self.file(encoded))
 
     def _encode(self, level: int) -> Encoded:
         if not self._may_draw:
             return self._networks(self.ready.picture.pixels, level)
-        encoded = self._drawn.encode(level)
+        alone = self._alone.alone(level)
+        encoded = self._drawn.encode(level) if alone is None else replace(alone, tile=self._alone_tile)
         self._report(encoded)
         return encoded
 
