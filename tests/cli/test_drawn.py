@@ -94,17 +94,3 @@ def test_inspect_of_text_alone(tiny_codec, tiny_weights, tmp_path):
     path = tmp_path / "text.vqc"
     path.write_bytes(data)
     assert main(["inspect", str(path), "-m", str(tiny_weights), "-o", str(tmp_path / "in")]) == 0
-
-
-def test_pillow_plugin_and_cache(codec, models, tmp_path):
-    import vqcodec  # noqa: PLC0415
-
-    data = codec.compress(page())
-    path = tmp_path / "text.vqc"
-    path.write_bytes(data)
-    vqcodec.register_pillow_plugin()
-    with Image.open(path) as image:
-        assert image.info["vqc_model"] == "none"
-        assert np.array_equal(np.asarray(image), page())
-    Image.fromarray(page()).save(tmp_path / "again.vqc", lossless=True)
-    assert vqcodec.probe(tmp_path / "again.vqc").quality == 100

@@ -32,6 +32,8 @@ DENSE = 5.0
 """Bits per pixel beyond which lossless WebP is tried whatever the picture looks like."""
 GAIN = 0.95
 """A drawn part must lower a tile's cost to this share: two coders for little gain are not worth it."""
+EXACT, EXACT_BITS = 0.8, 800
+"""What is drawn everywhere is exact unless a lossy file costs less than this share of it, less these bits."""
 SLOW_EFFORT = 4
 """From this effort on, lossless files are made slowly."""
 
@@ -98,10 +100,12 @@ class DrawnEncoder:
         return self._finish(level, chosen, None)
 
     def _exact(self, number: int, level: int) -> Choice | None:
-        """A tile that is drawn everywhere as lossless WebP, unless a lossy one costs less."""
+        """A tile that is drawn everywhere as lossless WebP, unless a lossy one costs clearly less."""
         exact = self._tile(number).lossless()
-        lossy = self._tile(number).lossy(level, exact.cost(level))
-        return exact if exact.cost(level) <= lossy.cost(level) else None
+        cost = EXACT * exact.cost(level) - EXACT_BITS
+        if cost <= 0 or cost <= self._tile(number).lossy(level, cost).cost(level):
+            return exact
+        return None
 
     def lossy(self, quality: int) -> Encoded:
         """All tiles as lossy WebP of a quality 0 to 100."""
