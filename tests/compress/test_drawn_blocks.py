@@ -63,6 +63,34 @@ def test_the_mask_ends_where_text_does():
     assert mask[:, 8:][~text[:, 8:]].mean() < 0.01
 
 
+def test_edges_are_moved_band_by_band(monkeypatch):
+    from vqcodec.compress import drawn_blocks  # noqa: PLC0415
+
+    pixels = np.roll(mixed()[0], 5, 1)
+    whole = drawn_mask(pixels)
+    monkeypatch.setattr(drawn_blocks, "_BAND", 48)
+    bands = drawn_mask(pixels)
+    assert whole is not None
+    assert bands is not None
+    assert np.array_equal(bands, whole)
+
+
+def test_of_long_pictures_fewer_rows_are_looked_at(monkeypatch):
+    from vqcodec.compress import drawn_blocks  # noqa: PLC0415
+
+    seen = []
+    packed = drawn_blocks._packed
+
+    def watched(pixels):
+        seen.append(len(pixels))
+        return packed(pixels)
+
+    monkeypatch.setattr(drawn_blocks, "_packed", watched)
+    assert not suspicious(picture(200, 64))
+    assert not suspicious(np.random.default_rng(0).integers(0, 256, (9000, 16, 3), np.uint8))
+    assert seen == [25, 25, 375, 375]
+
+
 def test_neighbours_join_and_holes_close():
     seeds = np.zeros((5, 9), bool)
     others = np.zeros((5, 9), bool)

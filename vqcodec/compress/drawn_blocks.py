@@ -27,8 +27,10 @@ SUSPICION, SUSPECT_ALIKE = 0.01, 0.6
 """The same of the sample of rows, and the share of equal pixels there."""
 PLAIN = 0.9
 """Or so many blocks are plain or drawn."""
-_SAMPLE = 8
-"""Of every so many rows, the two in the middle are looked at."""
+_SAMPLE, _MOST_SAMPLES = 8, 512
+"""Of every so many rows, the two in the middle are looked at; of more rows where there would be too many."""
+_BAND = 1024
+"""Rows of a mask whose edges are moved at once."""
 
 
 def suspicious(pixels: Pixels) -> bool:
@@ -36,8 +38,9 @@ def suspicious(pixels: Pixels) -> bool:
     height, width = pixels.shape[:2]
     if height < BLOCK or width < BLOCK:
         return True
-    lower = pixels[_SAMPLE // 2 :: _SAMPLE]
-    upper = pixels[_SAMPLE // 2 - 1 :: _SAMPLE][: len(lower)]
+    step = _SAMPLE * -(-height // (_SAMPLE * _MOST_SAMPLES))
+    lower = pixels[_SAMPLE // 2 :: step]
+    upper = pixels[_SAMPLE // 2 - 1 :: step][: len(lower)]
     a, b = _packed(upper), _packed(lower)
     alike = b == a
     alike[:, 1:] |= (b[:, 1:] == b[:, :-1]) | (b[:, 1:] == a[:, :-1])
@@ -76,7 +79,15 @@ def drawn_mask(pixels: Pixels) -> Mask | None:
         return None
     blocks = closed(grown(drawn, still | ((share >= JOIN_ALIKE) & (spread >= JOIN_CONTRAST))))
     mask = blocks.repeat(BLOCK, 0)[:height].repeat(BLOCK, 1)[:, :width]
-    return mask if mask.all() else _to_edges(pixels, mask)
+    if mask.all():
+        return mask
+    moved = np.empty_like(mask)
+    for top in range(0, height, _BAND):
+        # What is further away than two blocks changes nothing here.
+        start, stop = max(top - 2 * BLOCK, 0), min(top + _BAND + 2 * BLOCK, height)
+        band = _to_edges(pixels[start:stop], mask[start:stop])
+        moved[top : top + _BAND] = band[top - start : top - start + _BAND]
+    return moved
 
 
 def closed(blocks: Mask) -> Mask:

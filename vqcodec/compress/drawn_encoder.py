@@ -212,6 +212,5 @@ class DrawnEncoder:
         if number not in self._tiles:
             place = self._places[number]
             mask = np.ones(size(place), np.bool_) if self._mask is None else self._mask[place]
-            own = np.ascontiguousarray(self._pixels[place])
-            self._tiles[number] = WebpTile(own, mask, self._gray, self._slow)
+            self._tiles[number] = WebpTile(self._pixels[place], mask, self._gray, self._slow)
         return self._tiles[number]

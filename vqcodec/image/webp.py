@@ -24,14 +24,14 @@ def lossless_webp(pixels: Pixels, mask: Mask | None = None, *, speed: str = "usu
     """
     how = {"quick": _QUICK, "usual": {}, "slow": _SLOW}[speed]
     if mask is None or mask.all():
-        return _saved(Image.fromarray(pixels), lossless=True, **how)
+        return _saved(Image.fromarray(np.ascontiguousarray(pixels)), lossless=True, **how)
     alpha = np.where(mask, np.uint8(255), np.uint8(0))
     return _saved(Image.fromarray(np.dstack([pixels, alpha])), lossless=True, exact=False, **how)
 
 
 def lossy_webp(pixels: Pixels, quality: float) -> bytes:
     """Code pixels (H, W, 3) with loss, at a quality of 0 to 100."""
-    return _saved(Image.fromarray(pixels), quality=quality)
+    return _saved(Image.fromarray(np.ascontiguousarray(pixels)), quality=quality)
 
 
 def read_webp(data: bytes) -> tuple[Pixels, Mask | None]:
