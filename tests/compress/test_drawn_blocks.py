@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.drawings import DRAWINGS, mixed, page
 from tests.tiny import picture
-from vqcodec.compress.drawn_blocks import beside, closed, drawn_mask, grown, suspicious
+from vqcodec.compress.drawn_blocks import beside, closed, drawn_mask, grown, sloping, suspicious
 from vqcodec.compress.filling import FADE, filled
 
 SAMPLES = ("dog.png", "reflect_192x192.png", "sumac_256x192.png")
@@ -44,6 +44,14 @@ def test_any_size(height, width):
     flat = drawn_mask(np.full((height, width, 3), 77, np.uint8))
     assert flat is not None or height * width == 1
     assert flat is None or flat.all()
+
+
+def test_slopes_are_told_from_photographs():
+    slope = (np.indices((90, 70))[:, :, :, None] * [0.5, 1.2, 0.7]).sum(0).round().astype(np.uint8)
+    assert sloping(slope)
+    assert not any(sloping(pixels) for pixels in photographs())
+    assert not sloping(slope[:1])
+    assert not sloping(slope[:, :1])
 
 
 def test_the_mask_ends_where_text_does():

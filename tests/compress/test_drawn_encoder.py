@@ -109,6 +109,20 @@ def test_efforts(tiny_codec, effort):
     assert data != tiny_codec.compress(pixels)
 
 
+def test_slopes_are_exact_where_that_is_smaller():
+    codec = vqcodec.load(device="cpu")
+    rows, columns = np.indices((64, 127))
+    on = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 1], [0, 0, 0]])
+    bars = ((2 * columns + rows)[:, :, None] % 256 * on[rows // 8]).astype(np.uint8)
+    data = codec.compress(bars, quality=100)
+    assert np.array_equal(np.asarray(codec.decompress(data)), bars)
+    assert len(data) < len(codec.compress(bars, quality=100, drawn=False)) / 2
+    # Where the networks' file is smaller, it stays.
+    wide = np.indices((256, 256))[:, :, :, None] * [0.4, 0.3, 0.2] + 20
+    slope = wide.sum(0).round().astype(np.uint8)
+    assert codec.compress(slope) == codec.compress(slope, drawn=False)
+
+
 def test_pictures_that_are_drawn_everywhere_have_large_tiles(codec):
     wide = np.tile(page(64, 160), (1, 8, 1))
     for options in ({}, {"lossless": True}):

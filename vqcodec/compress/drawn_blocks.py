@@ -29,6 +29,8 @@ PLAIN = 0.9
 """Or so many blocks are plain or drawn."""
 _SAMPLE, _MOST_SAMPLES = 8, 512
 """Of every so many rows, the two in the middle are looked at; of more rows where there would be too many."""
+SLOPING, _SLOPE_ROWS = 0.93, 16
+"""Share of samples that follow from their neighbours on a slope, in every so many rows."""
 _BAND = 1024
 """Rows of a mask whose edges are moved at once."""
 
@@ -60,6 +62,14 @@ def suspicious(pixels: Pixels) -> bool:
     spread = blocks.max(1).astype(np.int16) - blocks.min(1)
     drawn = int((spread.max(1) >= CONTRAST).sum())
     return drawn >= SUSPICION * share.size or (still.sum() + drawn) >= PLAIN * share.size
+
+
+def sloping(pixels: Pixels) -> bool:
+    """Whether a picture (H, W, 3) is nearly all slopes, by a few of its rows; clear skies are less even."""
+    lower = pixels[1::_SLOPE_ROWS].astype(np.int16)
+    upper = pixels[::_SLOPE_ROWS][: len(lower)].astype(np.int16)
+    bend = lower[:, 1:] - lower[:, :-1] - upper[:, 1:] + upper[:, :-1]
+    return bend.size > 0 and bool((np.abs(bend) <= 1).mean() >= SLOPING)
 
 
 def drawn_mask(pixels: Pixels) -> Mask | None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, pad_drawn
+from vqcodec.compress.drawn_blocks import sloping
 from vqcodec.compress.encoded import Encoded, out_of_reach
 from vqcodec.compress.filling import filled
 from vqcodec.compress.tile_choice import Choice, WebpTile, squared_error
@@ -32,6 +33,8 @@ DENSE = 5.0
 """Bits per pixel beyond which lossless WebP is tried whatever the picture looks like."""
 GAIN = 0.95
 """A drawn part must lower a tile's cost to this share: two coders for little gain are not worth it."""
+QUICK = 4
+"""A lossless file that was made quickly is hardly more times as large as it could be."""
 EXACT, EXACT_BITS = 0.8, 800
 """What is drawn everywhere is exact unless a lossy file costs less than this share of it, less these bits."""
 SLOW_EFFORT = 4
@@ -114,13 +117,14 @@ class DrawnEncoder:
 
     def _hopeful(self, plain: Encoded) -> bool:
         """Whether lossless files may be smaller than the networks', though nothing looks drawn."""
-        return out_of_reach(plain) or plain.rate > DENSE * BLOCK**2 * math.log(2)
+        dense = plain.rate > DENSE * BLOCK**2 * math.log(2)
+        return dense or out_of_reach(plain) or sloping(self._pixels)
 
     def _whole(self, level: int, plain: Encoded) -> Encoded:
         """The networks' tiles, or lossless ones where all of those together are no larger."""
         sizes = [sum(map(len, layers)) for layers in plain.segments]
         tiles = [self._tile(number) for number in range(len(self._places))]
-        if sum(tile.at_most() for tile in tiles) > 2 * sum(sizes):
+        if sum(tile.at_most() for tile in tiles) > QUICK * sum(sizes):
             return plain
         exact = [tile.lossless() for tile in tiles]
         smaller = sum(choice.size for choice in exact) <= sum(sizes)
@@ -163,8 +167,7 @@ class DrawnEncoder:
         # A lossy file could cost a little less than text that stays exact; it is for where that is no choice.
         if least >= GAIN * best.cost(level):
             options.append(tile.lossy(level, least))
-        # Taking longer than for a first look makes hardly less than a third of it.
-        if 8 * tile.at_most() / 3 < least:
+        if 8 * tile.at_most() < QUICK * least:
             options.append(tile.lossless())
         better = min(options, key=lambda choice: choice.cost(level))
         return better if better.cost(level) < GAIN * best.cost(level) else best
