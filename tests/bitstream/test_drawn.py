@@ -212,6 +212,13 @@ def longer_by_two(data: bytes) -> bytes:
     return data[:4] + total.to_bytes(4, "little") + data[8:16] + length.to_bytes(4, "little") + body
 
 
+def test_tiles_are_no_longer_than_webp_files() -> None:
+    data = bytearray(pad_drawn(webp(64, 1)))
+    data[21:25] = (16_383 | 0 << 14).to_bytes(4, "little")
+    with pytest.raises(CorruptData, match=r"^s at offset 0: the tile is longer than 16383$"):
+        check_drawn(bytes(data), "s", 0, (16_384, 1), whole=True)
+
+
 def test_transparent_pixels_may_stand_over_networks() -> None:
     data = drawn_file(segment(mode="RGBA"), b"AAAA", identity=ID)
     assert parse(data).drawn == (segment(mode="RGBA"),)

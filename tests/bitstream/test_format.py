@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from vqcodec import errors
 from vqcodec.bitstream import chunks, fields, header, parse, probe, tile_count, write
+from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX
 from vqcodec.types import LEVEL_MAX, Chunk, Header, Limits
 
 PAGE = files("vqcodec.bitstream").joinpath("FORMAT.md").read_text(encoding="utf-8")
@@ -100,6 +101,7 @@ def test_the_limits_table_matches() -> None:
         "most chunks": str(chunks.CHUNKS_MAX),
         "longest model name, bytes": str(chunks.KNOWN["mODL"].largest),
         "longest varint, bytes": str(fields.VARINT_BYTES),
+        "longest side of a drawn tile": str(DRAWN_SIDE_MAX),
         "longest side, default": str(Limits().side),
         "most pixels, default": str(Limits().pixels),
         "most tiles, default": str(Limits().tiles),

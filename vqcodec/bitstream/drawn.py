@@ -62,5 +62,6 @@ def check_drawn(segment: bytes, name: str, at: int, size: tuple[int, int], whole
         canvas = int.from_bytes(payload[6:8], "little"), int.from_bytes(payload[8:10], "little")
         transparent, right = 0, True
     demand(right, "not a WebP file")
+    demand(max(size) <= DRAWN_SIDE_MAX, f"the tile is longer than {DRAWN_SIDE_MAX}")
     demand(canvas == size, f"the WebP file has {canvas[0]}x{canvas[1]} pixels, the tile {size[0]}x{size[1]}")
     demand(not (transparent and whole), "transparent pixels, but nothing else is coded of the tile")
