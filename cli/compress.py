@@ -14,7 +14,7 @@ from vqcodec.weights.zoo import DEFAULT_MODEL
 from vqcodec_cli import options
 from vqcodec_cli.convert import Conversion
 from vqcodec_cli.streams import read_input, write_output
-from vqcodec_cli.ui import Reporter, label_of, summary
+from vqcodec_cli.ui import Reporter, drawn_part, label_of, summary
 
 if TYPE_CHECKING:
     from vqcodec.loading import ModelCache
@@ -50,6 +50,19 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     type=click.FloatRange(min=0, min_open=True),
     metavar="DB",
     help="Lowest quality with at least this PSNR.",
+)
+@click.option(
+    "--lossless",
+    is_flag=True,
+    help="Every pixel comes back exactly.",
+)
+@click.option(
+    "--no-drawn",
+    "drawn",
+    is_flag=True,
+    default=True,
+    flag_value=False,
+    help="Leave text, interfaces and other drawn parts to the networks too.",
 )
 @click.option(
     "--tune",
@@ -91,8 +104,9 @@ def compress(
     """
     # What is left are keyword arguments of `Codec.compress`.
     conversion = Conversion.take(reporter, options)
-    if sum(options[name] is not None for name in ("quality", "bpp", "target_size", "psnr")) > 1:
-        raise click.UsageError("-q, --bpp, --target-size and --psnr exclude each other")
+    asked = [options[name] for name in ("quality", "bpp", "target_size", "psnr")]
+    if sum(value is not None for value in (*asked, options["lossless"] or None)) > 1:
+        raise click.UsageError("-q, --bpp, --target-size, --psnr and --lossless exclude each other")
     if ext is not None and not conversion.recursive:
         raise click.UsageError("--ext needs -r")
     jobs = conversion.plan(VQC_SUFFIX, ext or INPUT_SUFFIXES, dry_run=dry_run)
@@ -104,7 +118,7 @@ def compress(
         target = "(dry run)" if dry_run else label_of(result.output, "<stdout>")
         reporter.line(summary(info, label, target, "enc", _scores(info)))
         chunks = ", ".join(f"{kind} {size} B" for kind, size in info.metadata.items()) or "no chunks"
-        reporter.detail(label, f"level {info.level}, {info.tiles} tiles, {chunks}")
+        reporter.detail(label, f"level {info.level}, {info.tiles} tiles, {chunks}{drawn_part(info, ', ')}")
 
     return conversion.run(jobs, work, tell)
 

@@ -10,7 +10,7 @@ from vqcodec.files import Source, read_source
 from vqcodec.types import ImageInfo, Limits
 from vqcodec_cli import options
 from vqcodec_cli.streams import inspect_each, open_models
-from vqcodec_cli.ui import Reporter, info_object, spaced
+from vqcodec_cli.ui import Reporter, drawn_part, info_object, spaced
 
 
 @click.command()
@@ -76,7 +76,10 @@ def _line(name: str, found: ImageInfo) -> str:
         f"{spaced(found.file_bytes)} B",
         f"{found.bpp:.3f} bpp",
         tiles,
-        f"model {found.model or 'unknown'} ({found.bitstream_id})",
+        f"model {found.model or 'unknown'} ({found.bitstream_id})"
+        if found.needs_model
+        else "no model needed",
+        *([drawn_part(found)] if found.drawn_bytes else []),
         *([", ".join(_named(kind, found) for kind in found.metadata)] if found.metadata else []),
         *([] if found.complete else ["CUT SHORT"]),
     ]
@@ -94,8 +97,10 @@ def _listing(name: str, found: ImageInfo) -> Iterator[str]:
     yield f"  file            {spaced(found.file_bytes)} B, {found.bpp:.4f} bpp"
     yield f"  complete        {'yes' if found.complete else 'no, the file is cut short'}"
     yield f"  tiles           {found.tiles} ({tile})"
+    if found.drawn_bytes:
+        yield f"  drawn           {drawn_part(found)}"
     yield f"  bitstream id    {found.bitstream_id}"
-    yield f"  model           {found.model or 'unknown'}"
+    yield f"  model           {found.model or 'unknown' if found.needs_model else 'none needed'}"
     if found.decoder_id is not None:
         yield f"  decoder id      {found.decoder_id}"
     for kind, size in found.metadata.items():

@@ -129,12 +129,15 @@ def _bits_table(report: BitReport) -> Iterator[str]:
 
     parts = f"{spaced(report.segment_bytes)} B of segments, {report.overhead_bytes} B of container"
     yield f"{spaced(report.file_bytes)} B: {parts}"
+    if report.drawn_bytes:
+        covered = f"{spaced(report.drawn_bytes)} B for {100 * report.drawn_share:.0f} % of the pixels"
+        yield row("drawn layer", 8 * report.drawn_bytes, covered)
     for layer, (bits, size) in enumerate(report.layers):
         yield row(f"layer {layer}", bits, f"{spaced(size)} B")
     for name, bits in zip(PASS_NAMES, report.passes, strict=True):
         yield row("hyper-latent z" if name == "z" else name.replace("_", " "), bits)
     for band in report.bands:
-        note = f"perplexity {band.perplexity:.2f} of {band.codewords} codewords"
+        note = f"perplexity {band.perplexity:.2f} of {band.codewords} codewords" if band.symbols else "unused"
         yield row(f"{band.name}: {band.groups} groups of {band.size}", band.bits, note)
     for group in report.groups[:10]:
         channels = ", ".join(str(channel) for channel in group.channels)

@@ -174,6 +174,14 @@ def spaced(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def drawn_part(info: ImageInfo, before: str = "") -> str:
+    """What of a file is drawn, in words; nothing if nothing is."""
+    if not info.drawn_bytes:
+        return ""
+    pixels = "part" if info.drawn_share is None else f"{100 * info.drawn_share:.0f} %"
+    return f"{before}{spaced(info.drawn_bytes)} B for the {pixels} of the pixels that is drawn"
+
+
 def summary(info: ImageInfo, source: str, target: str, seconds_label: str, extra: Sequence[str] = ()) -> str:
     """The line per file: names, size in pixels, quality, bytes, bits per pixel, seconds."""
     parts = [

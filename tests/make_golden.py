@@ -3,7 +3,8 @@
     tiny.safetensors      weights of a tiny trained model
     NAME.vqc              a compressed picture
     NAME.indices.npy      uint8, all symbols, certain ones too, in the order of reading
-    NAME.latent.npy       int32 (h, w, M), the latent in steps of 1/128
+    NAME.latent.npy       int32 (h, w, M), the latent in steps of 1/128; like the indices, empty where
+                          all is drawn
     NAME.pixels.npy       uint8 (H, W, 3), what the machine that wrote the set decoded
     SHA256SUMS            of all of them
 
@@ -23,10 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.tiny import load_codec
-from vqcodec.bitstream import parse
+from vqcodec.bitstream import parse, write
+from vqcodec.bitstream.drawn import NO_MODEL, pad_drawn
 from vqcodec.codec import Codec
 from vqcodec.entropy.range_coder import SegmentReader
 from vqcodec.entropy.table_set import TableSet
+from vqcodec.image.webp import lossy_webp
+from vqcodec.types import Header
 
 WEIGHTS = "tiny.safetensors"
 SUMS = "SHA256SUMS"
@@ -37,6 +41,10 @@ PICTURES = {
     "dot": (1, 1, 50.0, 64),
 }
 """Name -> height, width, quality and tile."""
+DRAWINGS = {"text": ("page", 60.0, 0), "beside": ("mixed", 60.0, 64)}
+"""Name -> what draws it in `tests.drawings`, quality and tile: with a drawn layer, alone or over networks."""
+LOSSY = "lossy"
+"""One more, with a tile of lossy WebP."""
 
 
 def decode(codec: Codec, data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8]]:
@@ -49,6 +57,11 @@ def decode(codec: Codec, data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int
         "level": header.level,
         "tile": header.tile,
     }
+    pixels = np.asarray(codec.decompress(data))
+    whole = container.drawn_whole
+    if all(whole):
+        return np.zeros(0, np.uint8), np.zeros(0, np.int32), pixels
+    segments = [None if alone else layers for alone, layers in zip(whole, container.segments, strict=True)]
     symbols: list[NDArray[Any]] = []
     read = SegmentReader.read
 
@@ -61,8 +74,8 @@ def decode(codec: Codec, data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int
         return found
 
     with patch.object(SegmentReader, "read", recorded):
-        latent = codec.decoder.latent(container.segments, **where)
-    return np.concatenate(symbols).astype(np.uint8), latent, codec.decode(container.segments, **where)
+        latent = codec.decoder.latent(segments, **where)
+    return np.concatenate(symbols).astype(np.uint8), latent, pixels
 
 
 def check(folder: Path, out: Path) -> None:
@@ -90,15 +103,33 @@ def make(folder: Path) -> None:
     tiny.write_tiny(folder / WEIGHTS, model)
     codec = load_codec(folder / WEIGHTS)
     for seed, (name, (height, width, quality, tile)) in enumerate(PICTURES.items()):
-        data = codec.compress(tiny.picture(height, width, seed + 50), quality=quality, tile=tile)
-        (folder / f"{name}.vqc").write_bytes(data)
-        indices, latent, pixels = decode(codec, data)
-        np.save(folder / f"{name}.indices.npy", indices)
-        np.save(folder / f"{name}.latent.npy", latent.astype(np.int32))
-        np.save(folder / f"{name}.pixels.npy", pixels)
+        x = tiny.picture(height, width, seed + 50)
+        _save(folder, name, codec, codec.compress(x, quality=quality, tile=tile, drawn=False))
+    make_drawn(folder)
+
+
+def make_drawn(folder: Path) -> None:
+    """Add those with a drawn layer to a set."""
+    from tests import drawings, tiny  # noqa: PLC0415  checking draws nothing
+
+    codec = load_codec(folder / WEIGHTS)
+    pictures = {"page": drawings.page(48, 96), "mixed": drawings.mixed(96, 128)[0]}
+    for name, (kind, quality, tile) in DRAWINGS.items():
+        _save(folder, name, codec, codec.compress(pictures[kind], quality=quality, tile=tile))
+    header = Header(67, 41, 100, NO_MODEL, tile=0, drawn=True)
+    segment = pad_drawn(lossy_webp(tiny.picture(41, 67, seed=7), 60))
+    _save(folder, LOSSY, codec, write(header, [[b"", b""]], [], [segment]))
     files = sorted(p for p in folder.iterdir() if p.name != SUMS)
     sums = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files]
     (folder / SUMS).write_text("".join(sums), encoding="ascii", newline="\n")
+
+
+def _save(folder: Path, name: str, codec: Codec, data: bytes) -> None:
+    (folder / f"{name}.vqc").write_bytes(data)
+    indices, latent, pixels = decode(codec, data)
+    np.save(folder / f"{name}.indices.npy", indices)
+    np.save(folder / f"{name}.latent.npy", latent.astype(np.int32))
+    np.save(folder / f"{name}.pixels.npy", pixels)
 
 
 def main() -> None:

@@ -112,7 +112,9 @@ def test_targets_are_positive_and_finite(watched, pixels, option):
     for bad in (0, -1, float("inf"), float("nan")):
         with pytest.raises(ValueError, match=f"^{option} must be positive, not {bad}$"):
             watched.compress(pixels, **{option: bad})
-        with pytest.raises(ValueError, match=r"^give only one of quality, bpp, target_size and psnr$"):
+        with pytest.raises(
+            ValueError, match=r"^give only one of quality, bpp, target_size, psnr and lossless$"
+        ):
             watched.compress(pixels, quality=3, **{option: bad})
 
 

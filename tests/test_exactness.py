@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.make_golden import PICTURES, SUMS, WEIGHTS, decode
+from tests.make_golden import DRAWINGS, LOSSY, PICTURES, SUMS, WEIGHTS, decode
 from tests.tiny import DEVICES, load_codec, picture
 from vqcodec.bitstream import parse, write
 from vqcodec.entropy.class_offsets import ClassOffsets
@@ -52,7 +52,7 @@ def test_the_files_are_those_that_were_written():
     lines = (GOLDEN / SUMS).read_text().splitlines()
     sums = {line.split("  ")[1]: line.split("  ")[0] for line in lines}
     assert set(sums) == {p.name for p in GOLDEN.iterdir()} - {SUMS}
-    assert {path.stem for path in FILES} == set(PICTURES)
+    assert {path.stem for path in FILES} == {*PICTURES, *DRAWINGS, LOSSY}
     for name, digest in sums.items():
         assert hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() == digest, name
     assert sum(p.stat().st_size for p in GOLDEN.iterdir()) < 500_000
@@ -102,8 +102,8 @@ def test_other_engines_instructions_and_threads(tmp_path, setting):
         command, env=os.environ | changes, cwd=tmp_path, check=True, capture_output=True, text=True
     )
     with np.load(out) as results:
-        assert {key.split(".")[0] for key in results} == set(PICTURES)
-        for name in PICTURES:
+        assert {key.split(".")[0] for key in results} == {*PICTURES, *DRAWINGS, LOSSY}
+        for name in (*PICTURES, *DRAWINGS, LOSSY):
             compare(name, {kind: results[f"{name}.{kind}"] for kind in ("indices", "latent", "pixels")})
 
 
@@ -119,6 +119,10 @@ def test_the_set_is_worth_testing():
     assert np.abs(latent).max() > 2000
     assert (latent % 128 != 0).mean() > 0.5
     assert any(moves_classes(path) for path in FILES)
+    assert all(parse((GOLDEN / "text.vqc").read_bytes()).drawn_whole)
+    beside = parse((GOLDEN / "beside.vqc").read_bytes())
+    assert sum(bool(segment) for segment in beside.drawn) >= 2
+    assert sum(bool(layers[0]) for layers in beside.segments) >= 2
 
 
 def moves_classes(path: Path) -> bool:
@@ -142,7 +146,7 @@ def test_files_are_canonical():
         data = path.read_bytes()
         container = parse(data)
         segments = [[s for s in layers if s is not None] for layers in container.segments]
-        assert write(container.header, segments, container.chunks) == data
+        assert write(container.header, segments, container.chunks, container.drawn) == data
 
 
 def test_another_model_is_refused(tiny_codec):

@@ -18,10 +18,11 @@ import sys
 import numpy as np
 import vqcodec
 codec = vqcodec.load(sys.argv[1])
-data = codec.compress(np.zeros((40, 50, 3), np.uint8), quality=30)
-codec.decompress(data)
+for drawn in (True, False):
+    data = codec.compress(np.zeros((40, 50, 3), np.uint8), quality=30, drawn=drawn)
+    codec.decompress(data)
 print("torch" in sys.modules)
-codec.compress(np.zeros((16, 16, 3), np.uint8), effort=2)
+codec.compress(np.zeros((16, 16, 3), np.uint8), effort=2, drawn=False)
 print("torch" in sys.modules)
 """
 

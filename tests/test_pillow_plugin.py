@@ -16,6 +16,7 @@ import pytest
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 import vqcodec
+from tests.drawings import page
 from vqcodec import errors, loading, pillow_plugin
 from vqcodec.bitstream import parse, write
 from vqcodec.bitstream.profiles import profile_bytes
@@ -472,3 +473,14 @@ def test_a_real_model_gives_the_bytes_and_pixels_of_its_codec(
     codec = vqcodec.load(tiny_weights, device="cpu")
     assert data == codec.compress(pixels, quality=60)
     assert Image.open(io.BytesIO(data)).tobytes() == codec.decompress(data).tobytes()
+
+
+def test_drawn_pictures_need_no_model(plugin, codec, tmp_path):
+    data = codec.compress(page())
+    path = tmp_path / "text.vqc"
+    path.write_bytes(data)
+    with Image.open(path) as image:
+        assert image.info["vqc_model"] == "none"
+        assert np.array_equal(np.asarray(image), page())
+    Image.fromarray(page()).save(tmp_path / "again.vqc", lossless=True)
+    assert vqcodec.probe(tmp_path / "again.vqc").quality == 100

@@ -24,13 +24,14 @@ from vqcodec.bitstream import Written
 from vqcodec.bitstream.header import TILE_MAX
 from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
 from vqcodec.compress.encoded import Encoded
-from vqcodec.compress.picture_encoder import PictureEncoder, Prepared, labels, prepare
-from vqcodec.compress.targets import reaching, within
+from vqcodec.compress.picture_encoder import PictureEncoder
+from vqcodec.compress.preparing import Prepared, labels, prepare
+from vqcodec.compress.targets import reaching
 from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
-from vqcodec.probing import describe
-from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits, Region, TileProgress, check_tune
+from vqcodec.probing import describe, share_of
+from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, ImageInfo, Limits, Region, TileProgress, check_tune
 
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec", "Encoded", "Prepared"]
 
 DEFAULT_QUALITY = 50.0
-DEFAULT_TILE = 1024
 
 
 class Codec:
@@ -149,6 +149,8 @@ class Codec:
         label: bool = False,
         effort: int = 1,
         strip_gps: bool = False,
+        lossless: bool = False,
+        drawn: bool = True,
         progress: TileProgress | None = None,
     ) -> bytes:
         """Compress a picture to the bytes of a .vqc file.
@@ -163,9 +165,13 @@ class Codec:
             tune: "eyes" (unless given) or "psnr", what efforts above 1 search for: what people see, or
                 squared error. A model with two tunes, unlike the packaged one, has tables for each.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
+                With the usual one, pictures that are drawn everywhere have tiles of 4096.
             metadata, limits, strip_gps: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches for a file that is better for its size: for 3 to 10
                 times as long up to 4, then for far longer.
+            lossless: every pixel comes back exactly; excludes quality, bpp, target_size and psnr.
+            drawn: text, interfaces and other drawn parts come back exactly where that costs less than the
+                networks need; False leaves everything to the networks.
             label: also write the model's name and decoder fingerprint (about 40 bytes), for `info` only.
             progress: called with (tiles done, tiles) after each; anew for every quality that is tried.
                 Efforts above 1 code every tile two to six times, and count them all.
@@ -174,7 +180,8 @@ class Codec:
             OSError, UnsupportedImage: as for `prepare`.
             TargetTooSmall: even quality 0 is larger than `bpp` or `target_size` allows.
             TargetTooHigh: even quality 100 falls short of `psnr`.
-            ValueError: an option out of range, or more than one of quality, bpp, target_size and psnr.
+            ValueError: an option out of range, more than one of quality, bpp, target_size, psnr and
+                lossless, or lossless with tiles too large for it.
         """
         file, _ = self._compress(
             image,
@@ -189,6 +196,8 @@ class Codec:
             label=label,
             effort=effort,
             strip_gps=strip_gps,
+            lossless=lossless,
+            drawn=drawn,
             progress=progress,
         )
         return file.data
@@ -208,10 +217,12 @@ class Codec:
         label: bool = False,
         effort: int = 1,
         strip_gps: bool = False,
+        lossless: bool = False,
+        drawn: bool = True,
         progress: TileProgress | None = None,
     ) -> tuple[Written, Prepared]:
-        if sum(option is not None for option in (quality, bpp, target_size, psnr)) > 1:
-            raise ValueError("give only one of quality, bpp, target_size and psnr")
+        if sum(option is not None for option in (quality, bpp, target_size, psnr, lossless or None)) > 1:
+            raise ValueError("give only one of quality, bpp, target_size, psnr and lossless")
         quality = checked_quality(DEFAULT_QUALITY if quality is None else quality)
         for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
             if value is not None and not 0 < value < float("inf"):
@@ -221,11 +232,13 @@ class Codec:
         if label:
             ready = replace(ready, chunks=(*labels(self.model), *ready.chunks))
         tuned = self if tune is None else self.tuned(tune)
-        coding = PictureEncoder(tuned.encoder, tuned.decoder, ready, tile, effort, progress)
+        coding = PictureEncoder(tuned.encoder, tuned.decoder, ready, tile, effort, progress, drawn)
+        if lossless:
+            return coding.file(coding.lossless()), ready
         if bpp is not None:
             target_size = int(bpp * picture.width * picture.height / 8)
         if target_size is not None:
-            return within(lambda level: coding.file(coding.encode(level)), target_size), ready
+            return coding.within(target_size), ready
         if psnr is not None:
             return coding.file(reaching(coding.encode, coding.psnr, psnr)), ready
         return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels)))), ready
@@ -236,7 +249,9 @@ class Codec:
         file, ready = self._compress(image, **options)
         seconds = time.perf_counter() - start
         notes = ready.picture.notes
-        return file.data, describe(file, len(file), self.name, seconds=seconds, notes=notes)
+        share = share_of(file, file.drawn)
+        info = describe(file, len(file), self.name, seconds=seconds, notes=notes, drawn_share=share)
+        return file.data, info
 
     def decompress(
         self,

@@ -8,6 +8,7 @@ import threading
 import warnings
 from typing import Any
 
+from vqcodec.bitstream.drawn import NO_MODEL
 from vqcodec.codec import Codec
 from vqcodec.devices import check_device as check_device
 from vqcodec.devices import resolve_device as resolve_device
@@ -65,7 +66,8 @@ class ModelCache:
             return self._loaded[key]
 
     def for_file(self, bitstream_id: str, model: str | os.PathLike[str] | None = None) -> Codec:
-        """The codec of `model` if given, else of the first installed model with a file's fingerprint.
+        """The codec of `model` if given, else of the first installed model with a file's fingerprint, or
+        of the usual one if the file needs none.
 
         A file never names a path: only models on the search path are considered.
 
@@ -74,6 +76,8 @@ class ModelCache:
         """
         if model:
             return self.get(model)
+        if bytes.fromhex(bitstream_id) == NO_MODEL:
+            return self.get(zoo.DEFAULT_MODEL)
         info = zoo.find_by_id(bytes.fromhex(bitstream_id))
         if info is None:
             have = ", ".join(f"{known.name} {known.bitstream_id}" for known in zoo.list_models()) or "none"

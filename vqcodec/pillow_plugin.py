@@ -17,6 +17,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from vqcodec import loading, probing
 from vqcodec.bitstream import MAGIC, unpack_metadata
+from vqcodec.bitstream.drawn import NO_MODEL
 from vqcodec.bitstream.partial import read_front
 from vqcodec.errors import FormatError, LimitExceeded, Truncated, VQCodecError
 from vqcodec.image.metadata import EXIF_PREFIX, clean_exif
@@ -30,7 +31,19 @@ FORMAT = "VQC"
 SUFFIX = ".vqc"
 MIME = "image/x-vqc"
 _INFO_KEYS = {"iCCP": "icc_profile", "eXIF": "exif", "xMPd": "xmp"}
-_SAVE_OPTIONS = ("quality", "bpp", "target_size", "psnr", "tune", "tile", "label", "effort", "metadata")
+_SAVE_OPTIONS = (
+    "quality",
+    "bpp",
+    "target_size",
+    "psnr",
+    "tune",
+    "tile",
+    "label",
+    "effort",
+    "metadata",
+    "lossless",
+    "drawn",
+)
 
 
 class _Registered(NamedTuple):
@@ -42,7 +55,8 @@ class _Registered(NamedTuple):
 
     def for_file(self, bitstream_id: str) -> Codec:
         """The registered model if it decodes the file, or else an installed one that does."""
-        matches = zoo.describe_model(self.model).bitstream_id == bitstream_id
+        needed = bytes.fromhex(bitstream_id)
+        matches = needed in (NO_MODEL, bytes.fromhex(zoo.describe_model(self.model).bitstream_id))
         return self.codecs.for_file(bitstream_id, self.model if matches else None)
 
 
@@ -64,9 +78,9 @@ def register_pillow_plugin(*, model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
     `ImageFile.LOAD_TRUNCATED_IMAGES` is set: then what is whole is decoded. A header that announces more than
     Pillow's MAX_IMAGE_PIXELS guard or the codec's own `Limits()` allow raises `Image.DecompressionBombError`.
 
-    Options of `Image.save`: quality, bpp, target_size, psnr, tune, tile, label, effort and metadata as for
-    `Codec.compress`; icc_profile, taken from `info` unless given; exif (bytes or `Image.Exif`) and xmp
-    (bytes or str), stored only if given.
+    Options of `Image.save`: quality, bpp, target_size, psnr, tune, tile, label, effort, metadata,
+    lossless and drawn as for `Codec.compress`; icc_profile, taken from `info` unless given; exif (bytes or
+    `Image.Exif`) and xmp (bytes or str), stored only if given.
     Pixels are turned upright where the `exif` given says so.
 
     Args:
@@ -118,7 +132,7 @@ class VqcImageFile(ImageFile.ImageFile):
         self._size, self._mode = (found.width, found.height), found.mode
         self.info = {
             **blocks,
-            "vqc_model": found.model or found.bitstream_id,
+            "vqc_model": found.model or (found.bitstream_id if found.needs_model else "none"),
             "vqc_quality": found.quality,
             "vqc_complete": found.complete,
         }

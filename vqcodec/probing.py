@@ -1,10 +1,13 @@
-"""What a .vqc file is, without decoding it: `probe` reads the front, `verify` checks everything. No torch."""
+"""What a .vqc file is, without a model: `probe` reads the front, `verify` checks everything. No torch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from vqcodec.bitstream import Container, Probe, parse, tile_count, unpack_alpha, unpack_metadata
+from vqcodec.bitstream.drawn import NO_MODEL
+from vqcodec.bitstream.header import tile_sizes
 from vqcodec.bitstream.partial import file_size, opened, read_front
 from vqcodec.bitstream.payloads import METADATA_TYPES, well_known
 from vqcodec.files import Source, read_source
@@ -25,7 +28,7 @@ def probe(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
 
 
 def verify(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
-    """Check structure, all checksums and the metadata and alpha chunks' own compression; decodes no segment.
+    """Check structure, all checksums, and what needs no model: metadata, alpha and the drawn layer.
 
     Raises:
         OSError: the file cannot be read.
@@ -38,7 +41,34 @@ def verify(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
             unpack_metadata(chunk, limits)
         elif chunk.type == "ALPH":
             unpack_alpha(chunk, container.header)
-    return describe(container, len(data))
+    return describe(container, len(data), drawn_share=share_of(container, container.drawn))
+
+
+def share_of(front: Probe, drawn: Sequence[bytes | None]) -> float:
+    """Share of a picture's pixels that the segments of its drawn layer hold, 0 to 1; decodes them all.
+
+    Raises:
+        CorruptData: one does not decode.
+    """
+    covered = 0.0
+    for (width, height), segment in zip(tile_sizes(front.header), drawn, strict=False):
+        if segment:
+            from vqcodec.image.webp import read_webp  # noqa: PLC0415  most files have none
+
+            mask = read_webp(segment)[1]
+            covered += width * height if mask is None else float(mask.sum())
+    return covered / (front.header.width * front.header.height)
+
+
+def _share_of_front(front: Probe) -> float | None:
+    """The same, as far as a table of contents tells: None if a tile is drawn in part."""
+    covered = 0
+    sizes = zip(tile_sizes(front.header), front.drawn_lengths, front.drawn_whole, strict=False)
+    for (width, height), length, whole in sizes:
+        if length and not whole:
+            return None
+        covered += width * height if length else 0
+    return covered / (front.header.width * front.header.height)
 
 
 def describe(front: Probe, file_bytes: int, model: str | None = None, **more: Any) -> ImageInfo:
@@ -48,11 +78,13 @@ def describe(front: Probe, file_bytes: int, model: str | None = None, **more: An
         file_bytes: what there is of it.
         model: name of its model; if None, that of an installed model with the file's fingerprint, or else
             what the file says.
-        more: `seconds` and `notes` of the `ImageInfo`.
+        more: `seconds`, `notes` and `drawn_share` of the `ImageInfo`.
     """
     header, parsed = front.header, front if isinstance(front, Container) else None
     said = {chunk.type: chunk.data for chunk in front.chunks}
-    if model is None:
+    if header.bitstream_id == NO_MODEL:
+        model = None
+    elif model is None:
         installed = zoo.find_by_id(header.bitstream_id)
         model = installed.name if installed else said["mODL"].decode("utf-8") if "mODL" in said else None
     return ImageInfo(
@@ -73,5 +105,9 @@ def describe(front: Probe, file_bytes: int, model: str | None = None, **more: An
         version=f"{header.major}.{header.minor}",
         complete=parsed.complete if parsed else file_bytes >= front.file_bytes,
         preview_bytes=() if parsed else front.layer_ends,
-        **more,
+        **{
+            "drawn_bytes": sum(front.drawn_lengths),
+            "drawn_share": _share_of_front(front) if header.drawn else 0.0,
+            **more,
+        },
     )

@@ -60,6 +60,16 @@ def tiles(rows: int, columns: int, tile: int) -> Iterator[Place]:
             yield slice(top, min(top + step, rows)), slice(left, min(left + step, columns))
 
 
+def pixel_tiles(width: int, height: int, tile: int) -> Iterator[Place]:
+    """Places of the tiles in a picture, in pixels, row by row; a `tile` of 0 is one tile."""
+    for top in range(0, height, tile or height):
+        for left in range(0, width, tile or width):
+            yield (
+                slice(top, min(top + (tile or height), height)),
+                slice(left, min(left + (tile or width), width)),
+            )
+
+
 def windows(
     shape: tuple[int, int],
     side: int | tuple[int, int],

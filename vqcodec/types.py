@@ -13,8 +13,14 @@ TileProgress = Callable[[int, int], None]
 LEVEL_MAX = 252
 """Highest quality level in a header: four steps for each of 63 quality intervals."""
 
+LAMBDA_MIN, LAMBDA_MAX = 0.0006, 0.15
+"""What a squared error of 1/255 is worth in bits at either end of the dial; geometric between."""
+
 EFFORT_MAX = 9
 """The encoder's longest search; 1 is none."""
+
+DEFAULT_TILE = 1024
+"""Side of tiles in pixels, where nothing else is asked for."""
 
 TUNES = ("eyes", "psnr")
 """What a picture is coded for: what people see (by SSIMULACRA2, in training), or squared error."""
@@ -53,13 +59,14 @@ class Header:
     bitstream_id: bytes
     gray: bool = False
     alpha: bool = False
-    tile: int = 1024
+    tile: int = DEFAULT_TILE
     layers: int = 2
     coder_id: int = 1
     major: int = 1
     minor: int = 0
     ignorable: int = 0
     tune: str = TUNES[0]
+    drawn: bool = False
 
     @property
     def quality(self) -> float:
@@ -86,6 +93,8 @@ class ImageInfo:
         complete: nothing that was asked for is missing.
         preview_bytes: bytes of the file's beginning that a preview from 1, 2, ... layers needs; only `probe`
             and `compress_file` tell.
+        drawn_bytes: bytes of the drawn layer, which holds text, interfaces and the like exactly.
+        drawn_share: share of the pixels that it covers, 0 to 1; None where only decoding would tell.
     """
 
     width: int
@@ -107,6 +116,13 @@ class ImageInfo:
     preview_bytes: tuple[int, ...] = ()
     tune: str = TUNES[0]
     profile: str | None = None
+    drawn_bytes: int = 0
+    drawn_share: float | None = 0.0
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a model is needed to decode it: not where everything is drawn."""
+        return self.bitstream_id.strip("0") != ""
 
     @property
     def bpp(self) -> float:

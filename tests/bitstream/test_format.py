@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from vqcodec import errors
 from vqcodec.bitstream import chunks, fields, header, parse, probe, tile_count, write
+from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX
 from vqcodec.types import LEVEL_MAX, Chunk, Header, Limits
 
 PAGE = files("vqcodec.bitstream").joinpath("FORMAT.md").read_text(encoding="utf-8")
@@ -100,6 +101,7 @@ def test_the_limits_table_matches() -> None:
         "most chunks": str(chunks.CHUNKS_MAX),
         "longest model name, bytes": str(chunks.KNOWN["mODL"].largest),
         "longest varint, bytes": str(fields.VARINT_BYTES),
+        "longest side of a drawn tile": str(DRAWN_SIDE_MAX),
         "longest side, default": str(Limits().side),
         "most pixels, default": str(Limits().pixels),
         "most tiles, default": str(Limits().tiles),
@@ -155,7 +157,7 @@ class Stranger:
         tile = 64 * self.varint()
         assert self.some(1) == b"\x01"
         found.update(width=width, height=height, level=level, tile=tile)
-        found.update(gray=colour % 2 == 1, alpha=colour >= 2, tune=["eyes", "psnr"][critical // 2])
+        found.update(gray=colour % 2 == 1, alpha=colour >= 2, tune=["eyes", "psnr"][critical // 2 % 2])
         extras = []
         count = self.varint() if critical % 2 else 0
         front = self.data[: self.at]
@@ -166,12 +168,14 @@ class Stranger:
             extras.append((kind.decode(), payload))
         tiles = math.ceil(width / tile) * math.ceil(height / tile) if tile else 1
         start = self.at
-        lengths = [4 * self.varint() for _ in range(2 * tiles)]
+        drawn = critical // 4
+        lengths = [4 * self.varint() for _ in range((drawn + 2) * tiles)]
         self.crc(front, self.data[start : self.at])
         segments = {}
         for index, length in enumerate(lengths):
-            segments[index % tiles, index // tiles] = self.some(length)
-            self.crc(segments[index % tiles, index // tiles])
+            place = index % tiles, index // tiles - drawn
+            segments[place] = self.some(length)
+            self.crc(segments[place])
         assert self.at == len(self.data)
         return found, extras, segments
 

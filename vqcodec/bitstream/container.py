@@ -1,23 +1,24 @@
-"""A .vqc file as a whole, header, chunks, table of contents, segments <-> bytes; FORMAT.md specifies it.
+"""A .vqc file as a whole, read: header, chunks, table of contents, segments; FORMAT.md specifies it.
 
-    Header, segments, chunks --write--> bytes     bytes --parse--> Container     first bytes --probe--> Probe
+    bytes --parse--> Container     first bytes --probe--> Probe
 
     | fixed header | [chunk count, chunks] | table of contents | CRC-32 | segment, CRC-32 | segment, ...
 
 A segment is what the entropy coder made of one layer of one tile. All tiles of layer 0 come first, then all
-of layer 1, so that a prefix of a file is a coarser version of the whole picture. `write` and `parse` are
-inverse and the form is canonical: no two files hold the same header, chunks and segments.
+of layer 1, so that a prefix of a file is a coarser version of the whole picture. Before them comes the drawn
+layer of files that have one, a WebP file or nothing for each tile. `bitstream.composing` writes files; the
+form is canonical: no two files hold the same header, chunks and segments.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vqcodec.bitstream.chunks import CRC_BYTES, read_chunks, read_count, write_chunks
-from vqcodec.bitstream.fields import VARINT_MAX, Cursor, encode_varint, where
-from vqcodec.bitstream.header import CODER_WORD_BYTES, LAYERS, read_header, tile_count, write_header
+from vqcodec.bitstream.chunks import CRC_BYTES, read_chunks, read_count
+from vqcodec.bitstream.contents import check_lengths, check_tile, layer_ends
+from vqcodec.bitstream.fields import VARINT_MAX, Cursor, where
+from vqcodec.bitstream.header import CODER_WORD_BYTES, LAYERS, read_header, tile_count, tile_sizes
 from vqcodec.errors import CorruptData, Truncated
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits
 
@@ -29,7 +30,8 @@ class Probe:
     Attributes:
         lengths: bytes of each segment, in file order.
         data_offset: offset of the first segment.
-        layer_ends: offset at which each layer ends; the last one is the size of the complete file.
+        layer_ends: offset at which each layer ends; the last one is the size of the complete file. The drawn
+            layer counts to the first.
     """
 
     header: Header
@@ -43,6 +45,21 @@ class Probe:
         """Size of the complete file, by its table of contents."""
         return self.layer_ends[-1]
 
+    @property
+    def drawn_lengths(self) -> list[int]:
+        """Bytes of each tile's segment in the drawn layer; none if there is no such layer."""
+        return self.lengths[: tile_count(self.header)] if self.header.drawn else []
+
+    @property
+    def drawn_whole(self) -> list[bool]:
+        """Of each tile, whether it has nothing but its drawn segment."""
+        tiles = tile_count(self.header)
+        return (
+            [not length for length in self.lengths[tiles : 2 * tiles]]
+            if self.header.drawn
+            else [False] * tiles
+        )
+
 
 @dataclass(frozen=True)
 class Container(Probe):
@@ -52,65 +69,14 @@ class Container(Probe):
         segments: [tile][layer]; None for a segment that the data does not (wholly) contain.
         complete: no segment that was asked for is missing.
         warnings: remarks for people, one line each.
+        drawn: each tile's segment of the drawn layer, empty or a padded WebP file, None where it is missing;
+            nothing if there is no such layer.
     """
 
     segments: tuple[tuple[bytes | None, ...], ...]
     complete: bool
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Written(Probe):
-    """A file that was made: its bytes, and what `probe` would find in them."""
-
-    data: bytes
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-
-def compose(
-    header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Sequence[Chunk] = ()
-) -> Written:
-    """Make a file.
-
-    Args:
-        segments: [tile][layer], tiles row by row; each whole coder words, and not empty in layer 0.
-        chunks: metadata in the order it is to be stored; ALPH exactly when `header.alpha`.
-
-    Raises:
-        ValueError: an argument breaks a rule of the format.
-    """
-    fixed = write_header(header, chunks=bool(chunks))
-    count, chunk_bytes = write_chunks(chunks, header)
-    tiles = tile_count(header)
-    if len(segments) != tiles or any(len(layers) != header.layers for layers in segments):
-        raise ValueError(f"expected {tiles} tiles of {header.layers} segments")
-    word = CODER_WORD_BYTES[header.coder_id]
-    toc = bytearray()
-    body: list[bytes] = []
-    lengths: list[int] = []
-    ends: list[int] = []
-    for layer in range(header.layers):
-        for tile in range(tiles):
-            segment = segments[tile][layer]
-            if segment is None or len(segment) % word or (layer == 0 and not segment):
-                name = f"the segment of tile {tile}, layer {layer}"
-                raise ValueError(f"{name} is missing, empty or not in whole words")
-            toc += encode_varint(len(segment) // word)
-            body += (segment, zlib.crc32(segment).to_bytes(CRC_BYTES, "little"))
-            lengths.append(len(segment))
-        ends.append(sum(lengths) + CRC_BYTES * len(lengths))
-    front = fixed + count
-    crc = zlib.crc32(toc, zlib.crc32(front))
-    start = b"".join((front, chunk_bytes, toc, crc.to_bytes(CRC_BYTES, "little")))
-    layer_ends = tuple(len(start) + end for end in ends)
-    return Written(header, tuple(chunks), lengths, len(start), layer_ends, b"".join((start, *body)))
-
-
-def write(header: Header, segments: Sequence[Sequence[bytes | None]], chunks: Sequence[Chunk] = ()) -> bytes:
-    """The bytes of `compose`."""
-    return compose(header, segments, chunks).data
+    drawn: tuple[bytes | None, ...] = ()
 
 
 def parse(
@@ -144,12 +110,19 @@ def parse(
         view = view[:end]
     elif len(view) > end:
         raise CorruptData(where("end of file", end, f"{len(view) - end} more bytes follow"))
-    segments = _read_segments(Cursor(view, front.data_offset), front.lengths, tiles)
-    by_tile = tuple(tuple(segments[tile::tiles]) for tile in range(tiles))
-    asked = segments[: wanted * tiles]
+    segments = _read_segments(Cursor(view, front.data_offset), front)
+    first = tiles if header.drawn else 0
+    by_tile = tuple(tuple(segments[first + tile :: tiles]) for tile in range(tiles))
+    asked = segments[: first + wanted * tiles]
     missing = asked.count(None)
     warnings = (f"the data ends early: {missing} of {len(asked)} segments are missing",) if missing else ()
-    return Container(**vars(front), segments=by_tile, complete=not missing, warnings=warnings)
+    return Container(
+        **vars(front),
+        segments=by_tile,
+        complete=not missing,
+        warnings=warnings,
+        drawn=tuple(segments[:first]),
+    )
 
 
 def probe(prefix: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, layers: int = 0) -> Probe:
@@ -170,20 +143,21 @@ def probe(prefix: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, layers: i
     chunks = read_chunks(cursor, count, header, limits)
 
     tiles = tile_count(header)
-    entries = tiles * header.layers
+    drawn = int(header.drawn)
+    entries = tiles * (header.layers + drawn)
     word = CODER_WORD_BYTES[header.coder_id]
     # A few header bytes may announce a million tiles. Nothing is built per tile until the data proves long
     # enough to hold them: a length byte each, and in whole layers a checksum each and a word each in layer 0.
-    least = entries + CRC_BYTES + layers * tiles * CRC_BYTES + (tiles * word if layers else 0)
+    read = layers + drawn if layers else 0
+    least = entries + CRC_BYTES + read * tiles * CRC_BYTES + (tiles * word if layers else 0)
     cursor.require(least, f"table of contents and segments of {tiles} tiles")
 
     start = cursor.offset
-    lengths = []
-    for entry in range(entries):
+    lengths, offsets = [], []
+    for _ in range(entries):
         at = cursor.offset
+        offsets.append(at)
         coder_words = cursor.varint("table of contents")
-        if coder_words == 0 and entry < tiles:
-            raise CorruptData(where("table of contents", at, f"the layer 0 segment of tile {entry} is empty"))
         if coder_words > VARINT_MAX // word:
             raise CorruptData(where("table of contents", at, f"a segment of {coder_words} words is too long"))
         lengths.append(coder_words * word)
@@ -191,22 +165,24 @@ def probe(prefix: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, layers: i
     at = cursor.offset
     if cursor.uint(CRC_BYTES, "header CRC") != crc:
         raise CorruptData(where("header CRC", at, "wrong checksum of header and table of contents"))
-    ends = (
-        cursor.offset + sum(lengths[:count]) + count * CRC_BYTES for count in range(tiles, entries + 1, tiles)
-    )
-    return Probe(header, chunks, lengths, cursor.offset, tuple(ends))
+    check_lengths(header, lengths, offsets)
+    return Probe(header, chunks, lengths, cursor.offset, layer_ends(header, lengths, cursor.offset))
 
 
-def _read_segments(cursor: Cursor, lengths: Sequence[int], tiles: int) -> list[bytes | None]:
+def _read_segments(cursor: Cursor, front: Probe) -> list[bytes | None]:
     """Return the segments in file order, None from the first one on that the data does not hold wholly."""
     segments: list[bytes | None] = []
-    for entry, length in enumerate(lengths):
+    tiles, drawn = tile_count(front.header), int(front.header.drawn)
+    sizes = tile_sizes(front.header)
+    for entry, length in enumerate(front.lengths):
         if cursor.left < length + CRC_BYTES:
             break
-        at = cursor.offset
-        name = f"segment of tile {entry % tiles}, layer {entry // tiles}"
+        at, tile, layer = cursor.offset, entry % tiles, entry // tiles - drawn
+        name = f"segment of tile {tile}, {f'layer {layer}' if layer >= 0 else 'drawn layer'}"
         segment = bytes(cursor.take(length, name))
         if zlib.crc32(segment) != cursor.uint(CRC_BYTES, f"{name} CRC"):
             raise CorruptData(where(name, at, "wrong checksum"))
+        if layer < 0:
+            check_tile(front.header, front.lengths, tile, segment, at, next(sizes))
         segments.append(segment)
-    return segments + [None] * (len(lengths) - len(segments))
+    return segments + [None] * (len(front.lengths) - len(segments))

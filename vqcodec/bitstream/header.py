@@ -8,6 +8,8 @@ checksum over these bytes comes after the table of contents and is checked in co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vqcodec.bitstream.fields import Cursor, encode_varint, where
 from vqcodec.errors import CorruptData, LimitExceeded, UnsupportedVersion
 from vqcodec.types import LEVEL_MAX, Header, Limits, check_tune
@@ -27,7 +29,9 @@ FLAG_CHUNKS = 0x01
 """Critical flag bit 0: a chunk list follows the fixed header."""
 FLAG_PSNR = 0x02
 """Critical flag bit 1: the picture is coded by the tune "psnr", not "eyes"."""
-KNOWN_CRITICAL = FLAG_CHUNKS | FLAG_PSNR
+FLAG_DRAWN = 0x04
+"""Critical flag bit 2: the drawn layer comes before layer 0."""
+KNOWN_CRITICAL = FLAG_CHUNKS | FLAG_PSNR | FLAG_DRAWN
 
 COLOUR_GRAY = 0x01
 COLOUR_ALPHA = 0x02
@@ -42,6 +46,14 @@ def tile_count(header: Header) -> int:
     if header.tile == 0:
         return 1
     return -(-header.width // header.tile) * -(-header.height // header.tile)
+
+
+def tile_sizes(header: Header) -> Iterator[tuple[int, int]]:
+    """Width and height of each tile, in the order of their numbers."""
+    wide, tall = (header.tile or side for side in (header.width, header.height))
+    for top in range(0, header.height, tall):
+        for left in range(0, header.width, wide):
+            yield min(wide, header.width - left), min(tall, header.height - top)
 
 
 def write_header(header: Header, *, chunks: bool) -> bytes:
@@ -66,6 +78,7 @@ def write_header(header: Header, *, chunks: bool) -> bytes:
     if not (0 <= header.minor <= 0xFF and 0 <= header.ignorable <= 0xFF):
         raise ValueError("minor and ignorable must be 0..255")
     critical = (FLAG_CHUNKS if chunks else 0) | (FLAG_PSNR if header.tune == "psnr" else 0)
+    critical |= FLAG_DRAWN if header.drawn else 0
     colour = (COLOUR_GRAY if header.gray else 0) | (COLOUR_ALPHA if header.alpha else 0)
     return b"".join(
         (
@@ -133,6 +146,7 @@ def read_header(cursor: Cursor, limits: Limits) -> tuple[Header, bool]:
         minor=minor,
         ignorable=ignorable,
         tune="psnr" if critical & FLAG_PSNR else "eyes",
+        drawn=bool(critical & FLAG_DRAWN),
     )
     tiles = tile_count(header)
     if limits.tiles and tiles > limits.tiles:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ERROR_LIMIT, DOUBLES = 50.0, 81
 """Quantisation error, in nats per position of the latent, beyond which a picture's latent lies outside its
@@ -16,15 +16,24 @@ class Encoded:
 
     Attributes:
         level: 0..252.
-        segments: [tile][layer].
+        segments: [tile][layer]; both layers are empty where a tile is drawn and nothing else.
         error: w |y - y_hat|^2 of the quantiser, in nats per position of the latent.
         rate: size of the segments, alike.
+        drawn: each tile's segment of the drawn layer; nothing if no tile has one.
+        tile: side of the tiles if it is another than was asked for.
     """
 
     level: int
     segments: list[list[bytes]]
     error: float
     rate: float
+    drawn: list[bytes] = field(default_factory=list)
+    tile: int | None = None
+
+    @property
+    def uses_networks(self) -> bool:
+        """Whether a model is needed to decode it."""
+        return any(layers[0] for layers in self.segments)
 
 
 def out_of_reach(encoded: Encoded) -> bool:

@@ -1,6 +1,6 @@
 """A .vqc file -> a picture.
 
-source --read--> bytes --parse--> Container --TileDecoder.parts--> pixels --to_pil--> image
+source --read--> bytes --parse--> Container --TileDecoder.parts, DrawnGrid--> pixels --to_pil--> image
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from PIL import Image
 
 from vqcodec.bitstream import parse, unpack_alpha, unpack_metadata
 from vqcodec.bitstream.container import Container
+from vqcodec.bitstream.drawn import NO_MODEL
 from vqcodec.bitstream.header import LAYERS
 from vqcodec.bitstream.partial import read_layers
+from vqcodec.decompress.drawn_grid import DrawnGrid
 from vqcodec.errors import ModelMismatch
 from vqcodec.files import Source, read_source
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
@@ -69,12 +71,11 @@ def decode(
         data, size = read_layers(source, layers, limits)
     container = parse(data, limits, allow_partial=allow_partial, layers=layers)
     header = container.header
-    decoder = decoder_of(header.tune)
-    model = decoder.model
-    if header.bitstream_id != model.bitstream_id:
+    decoder = None if header.drawn and header.bitstream_id == NO_MODEL else decoder_of(header.tune)
+    if decoder is not None and header.bitstream_id != decoder.model.bitstream_id:
         raise ModelMismatch(
             f"the file needs model {header.bitstream_id.hex()}, "
-            f"but {model.name!r} is {model.bitstream_id.hex()}"
+            f"but {decoder.model.name!r} is {decoder.model.bitstream_id.hex()}"
         )
     x, y, width, height = region or (0, 0, header.width, header.height)
     inside = x >= 0 and y >= 0 and x + width <= header.width and y + height <= header.height
@@ -91,16 +92,22 @@ def decode(
     if header.alpha:
         plane = np.frombuffer(unpack_alpha(chunks["ALPH"], header), np.uint8)
         alpha = plane.reshape(header.height, header.width)[y : y + height, x : x + width]
-    parts = decoder.parts(
-        container.segments,
-        width=header.width,
-        height=header.height,
-        level=header.level,
-        tile=header.tile,
-        realism=realism,
-        region=region,
-        progress=progress,
-    )
+    geometry = {"width": header.width, "height": header.height, "tile": header.tile}
+    whole = container.drawn_whole
+    drawn = DrawnGrid(container.drawn, whole, **geometry) if header.drawn else None
+    if decoder is not None:
+        parts = decoder.parts(
+            [None if alone else layers for alone, layers in zip(whole, container.segments, strict=True)],
+            **geometry,
+            level=header.level,
+            realism=realism,
+            region=region,
+            progress=progress,
+        )
+        parts = drawn.over(parts, region) if drawn else parts
+    else:
+        assert drawn is not None
+        parts = drawn.alone(region, progress)
     image, notes = to_pil(parts, (width, height), header.gray, alpha, Metadata(**blocks), kinds)
     image.info["vqc_complete"] = container.complete
     return Decoded(image, container, size, (*container.warnings, *notes))

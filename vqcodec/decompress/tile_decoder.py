@@ -7,13 +7,13 @@ g_s runs over windows of the latent that overlap as far as it sees (`vqcodec.til
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from vqcodec.decompress.blending import Blends
-from vqcodec.decompress.latent_grid import LatentGrid
-from vqcodec.tiling import BLOCK, TRANSFORM_HALO, TRANSFORM_SIDE, Place, whole, windows, within
+from vqcodec.decompress.latent_grid import LatentGrid, Segments
+from vqcodec.tiling import BLOCK, TRANSFORM_HALO, TRANSFORM_SIDE, Place, size, whole, windows, within
 from vqcodec.types import Region, TileProgress
 from vqcodec.weights.loaded import LoadedModel
 
@@ -25,9 +25,7 @@ class TileDecoder:
         self.model = model
         self._blends = Blends(model)
 
-    def latent(
-        self, segments: Sequence[Sequence[bytes | None]], *, width: int, height: int, level: int, tile: int
-    ) -> np.ndarray:
+    def latent(self, segments: Segments, *, width: int, height: int, level: int, tile: int) -> np.ndarray:
         """The first half of decoding: latent (h, w, M) int64 in steps of 1/128.
 
         Raises:
@@ -38,7 +36,7 @@ class TileDecoder:
 
     def decode(
         self,
-        segments: Sequence[Sequence[bytes | None]],
+        segments: Segments,
         *,
         width: int,
         height: int,
@@ -56,7 +54,7 @@ class TileDecoder:
 
     def parts(
         self,
-        segments: Sequence[Sequence[bytes | None]],
+        segments: Segments,
         *,
         width: int,
         height: int,
@@ -67,7 +65,8 @@ class TileDecoder:
         progress: TileProgress | None = None,
     ) -> Iterator[tuple[Place, np.ndarray]]:
         """Rectangles of a picture, or of a region of it, as they are decoded, each with its pixels
-        (h, w, 3) uint8. None stands for a layer that is missing.
+        (h, w, 3) uint8. None stands for a layer that is missing, or for all layers of a tile that is drawn
+        whole; pixels of windows with no other tiles are zero.
 
         Args:
             region: a part within the picture; only the tiles that it needs are decoded.
@@ -87,9 +86,13 @@ class TileDecoder:
 
         def decoded() -> Iterator[tuple[Place, np.ndarray]]:
             for done, piece in enumerate(pieces, 1):
-                pixels = g_s(grid.window(piece.outer, np.float32), level)
                 shown = piece.scaled(BLOCK).clipped(asked)
-                yield within(shown.inner, asked), pixels[within(shown.inner, shown.outer)]
+                if grid.seen(piece.inner):
+                    pixels = g_s(grid.window(piece.outer, np.float32), level)
+                    pixels = pixels[within(shown.inner, shown.outer)]
+                else:
+                    pixels = np.zeros((*size(shown.inner), 3), np.uint8)
+                yield within(shown.inner, asked), pixels
                 if progress is not None:
                     progress(done, len(pieces))
 

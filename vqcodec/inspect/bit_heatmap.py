@@ -78,12 +78,13 @@ def _number(page: Page, blocks: NDArray[np.float64], size: tuple[int, int], zoom
 
 
 def _tables(page: Page, x: int, report: BitReport) -> None:
-    layers = {f"{n}: {size} bytes": bits for n, (bits, size) in enumerate(report.layers)}
+    layers = {f"drawn: {report.drawn_bytes} bytes": 8.0 * report.drawn_bytes} if report.drawn_bytes else {}
+    layers |= {f"{n}: {size} bytes": bits for n, (bits, size) in enumerate(report.layers)}
     y = _bars(page, x, _HEAD, "By layer", layers, report.bits)
     passes = {name.replace("_", " "): bits for name, bits in zip(PASS_NAMES, report.passes, strict=True)}
     y = _bars(page, x, y, "By pass", passes, report.bits)
     bands = {f"{b.name}: {b.groups} groups of {b.size}": b.bits for b in report.bands}
-    notes = [f"perplexity {b.perplexity:.1f} of {b.codewords}" for b in report.bands]
+    notes = [f"perplexity {b.perplexity:.1f} of {b.codewords}" if b.symbols else "" for b in report.bands]
     y = _bars(page, x, y, "By band", bands, report.bits, notes)
     groups = {f"{g.band} group {g.group}": g.bits for g in report.groups[:10]}
     y = _bars(page, x, y, "Most expensive groups", groups, report.bits)

@@ -1,7 +1,8 @@
 """Where a file's bits went: decode it, and add up -log2(count / 2**24) of every index, by layer, pass, band,
 group, and 16x16 block of the picture.
 
-The sums are the ideal code length; a segment is longer by what the range coder rounds away and pads.
+The sums are the ideal code length; a segment is longer by what the range coder rounds away and pads. Of the
+drawn layer, WebP files, all bits count; a tile's are shared out by the changes of colour in its blocks.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from PIL import Image
 
 from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
-from vqcodec.entropy.codebooks import CodedBand
 from vqcodec.entropy.range_coder import SegmentReader
-from vqcodec.entropy.tables import perplexity
 from vqcodec.entropy.tile_coder import LAYERS, LatentCoder, hyper_classes
 from vqcodec.files import Source, read_source
+from vqcodec.image.webp import read_webp
+from vqcodec.inspect.shares import BandBits, GroupBits, shares_of
+from vqcodec.probing import share_of
 from vqcodec.tiling import BLOCK, tiles
 from vqcodec.types import DEFAULT_LIMITS, Header, Limits
 
@@ -31,73 +33,18 @@ _Z_SIDE = 4
 
 
 @dataclass(frozen=True)
-class GroupBits:
-    """One group's share; `channels` are those of the latent, or of the hyper-latent for band z."""
-
-    band: str
-    group: int
-    channels: tuple[int, ...]
-    bits: float
-
-
-class BandBits:
-    """One band's share, to which indices are added.
-
-    Attributes:
-        name: "z0", ... of the hyper-latent, "y0", ... of the latent.
-        group_bits: (G,) bits of each group.
-        used: (G, K) how often each codeword was chosen.
-        certain: how many of the indices were certain, and so not coded.
-    """
-
-    def __init__(self, name: str, band: CodedBand) -> None:
-        self.name, self.coded = name, band
-        self.groups, self.codewords, self.size = band.codewords.shape
-        self.group_bits = np.zeros(self.groups)
-        self.used = np.zeros((self.groups, self.codewords), dtype=np.int64)
-        self.certain = 0
-
-    @property
-    def bits(self) -> float:
-        """Ideal code length of its indices and class offsets."""
-        return float(self.group_bits.sum())
-
-    @property
-    def symbols(self) -> int:
-        """Number of its indices."""
-        return int(self.used.sum())
-
-    @property
-    def perplexity(self) -> float:
-        """That of the indices in the file, mean over the groups."""
-        return float(perplexity(self.used).mean())
-
-    def add(
-        self,
-        index: NDArray[np.int64],
-        classes: NDArray[np.int64],
-        moves: NDArray[np.int32] | None = None,
-    ) -> NDArray[np.float64]:
-        """Count indices (h, w, G) of these classes; returns their bits (h, w) at every position."""
-        bits = self.coded.bits(index, classes, moves)
-        if moves is not None:
-            self.certain += int((self.coded.certain(classes) >= 0).sum())
-        self.group_bits += bits.sum(axis=(0, 1))
-        np.add.at(self.used, (np.arange(self.groups), index), 1)
-        return bits.sum(axis=2)
-
-
-@dataclass(frozen=True)
 class BitReport:
     """What `count_bits` found.
 
     Attributes:
-        blocks: (h, w) bits of each 16x16 block; hyper-latent bits are spread over the blocks they cover.
+        blocks: (h, w) bits of each 16x16 block; hyper-latent bits are spread over the blocks they cover,
+            those of the drawn layer over the blocks that are drawn.
         passes: bits of the hyper-latent, of class offsets and of the four phases, see PASS_NAMES. Class
             offsets count to their bands, and evenly to the blocks of their tile.
         layer_bytes: segment bytes of each layer.
         bands: of the hyper-latent, then of the latent, as in the file.
         chunks: payload bytes of each chunk.
+        drawn_bytes: segment bytes of the drawn layer, and the share of the pixels that it covers.
     """
 
     header: Header
@@ -108,11 +55,13 @@ class BitReport:
     layer_bytes: tuple[int, ...]
     bands: tuple[BandBits, ...]
     chunks: dict[str, int]
+    drawn_bytes: int = 0
+    drawn_share: float = 0.0
 
     @property
     def bits(self) -> float:
-        """Ideal code length of all indices."""
-        return float(self.passes.sum())
+        """Ideal code length of all indices, and the drawn layer."""
+        return float(self.passes.sum()) + 8 * self.drawn_bytes
 
     @property
     def layers(self) -> list[tuple[float, int]]:
@@ -133,7 +82,7 @@ class BitReport:
     @property
     def segment_bytes(self) -> int:
         """Bytes of all segments."""
-        return sum(self.layer_bytes)
+        return self.drawn_bytes + sum(self.layer_bytes)
 
     @property
     def overhead_bytes(self) -> int:
@@ -144,7 +93,7 @@ class BitReport:
         """Plain values for JSON; shares are of the bits of all indices."""
 
         def share(bits: float) -> dict[str, float]:
-            return {"bits": round(bits, 1), "share": round(bits / self.bits, 5)}
+            return {"bits": round(bits, 1), "share": round(bits / max(self.bits, 1), 5)}
 
         return {
             "width": self.header.width,
@@ -158,6 +107,11 @@ class BitReport:
             "bits": round(self.bits, 1),
             "coder_overhead_bits": round(8 * self.segment_bytes - self.bits, 1),
             "container": {"bytes": self.overhead_bytes, "chunks": self.chunks},
+            "drawn": {
+                "bytes": self.drawn_bytes,
+                "pixels": round(self.drawn_share, 5),
+                **share(8 * self.drawn_bytes),
+            },
             "layers": [
                 {"layer": n, "bytes": size, **share(bits)} for n, (bits, size) in enumerate(self.layers)
             ],
@@ -171,8 +125,8 @@ class BitReport:
                     "symbols": band.symbols,
                     "certain": band.certain,
                     **share(band.bits),
-                    "bits_per_symbol": round(band.bits / band.symbols, 4),
-                    "perplexity": round(band.perplexity, 3),
+                    "bits_per_symbol": round(band.bits / max(band.symbols, 1), 4),
+                    "perplexity": round(band.perplexity, 3) if band.symbols else None,
                 }
                 for band in self.bands
             ],
@@ -209,15 +163,23 @@ def count_bits(
     report = BitReport(
         header=header,
         file_bytes=container.file_bytes,
-        segments=LAYERS * len(container.segments),
+        segments=LAYERS * len(container.segments) + len(container.drawn),
         blocks=np.zeros(shape),
         passes=np.zeros(len(PASS_NAMES)),
         layer_bytes=tuple(sum(len(tile[n] or b"") for tile in container.segments) for n in range(LAYERS)),
         bands=tuple(BandBits(f"{kind}{n}", band) for kind in bands for n, band in enumerate(bands[kind])),
         chunks={chunk.type: len(chunk.data) for chunk in container.chunks},
+        drawn_bytes=sum(len(segment or b"") for segment in container.drawn),
+        drawn_share=share_of(container, container.drawn),
     )
-    for place, segments in zip(tiles(*shape, header.tile), container.segments, strict=True):
-        _add_tile(report, coder, segments, report.blocks[place])
+    for place, segments, alone in zip(
+        tiles(*shape, header.tile), container.segments, container.drawn_whole, strict=True
+    ):
+        if not alone:
+            _add_tile(report, coder, segments, report.blocks[place])
+    for place, segment in zip(tiles(*shape, header.tile), container.drawn, strict=False):
+        if segment:
+            report.blocks[place] += 8 * len(segment) * shares_of(*read_webp(segment))
     return report, picture
 
 

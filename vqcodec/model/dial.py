@@ -12,9 +12,11 @@ import math
 import torch
 from torch import Tensor
 
+from vqcodec.types import LAMBDA_MAX as LAMBDA_MAX
+from vqcodec.types import LAMBDA_MIN as LAMBDA_MIN
+
 LEVEL_KNOTS = 9
 """Knots of the quality t in [0, 1]; everything that depends on it is linear between them."""
-LAMBDA_MIN, LAMBDA_MAX = 0.0006, 0.15
 TUNE_STEP = 2.0
 """Distance of the tunes on the dial: an even number, so that rounding to levels is alike on both."""
 

@@ -1,0 +1,219 @@
+"""The choice, tile by tile, between the networks, WebP for what is drawn, and WebP for all of a tile.
+
+    picture --drawn_mask--> None            -> networks alone, as if nothing else were there
+                            mask by tile    -> networks | mask as WebP over networks | WebP, lossless or lossy
+
+What the networks get is the picture with its drawn pixels filled from around them, see
+`vqcodec.compress.filling`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, pad_drawn
+from vqcodec.compress.drawn_blocks import sloping
+from vqcodec.compress.encoded import Encoded, out_of_reach
+from vqcodec.compress.filling import filled
+from vqcodec.compress.tile_choice import Choice, WebpTile, squared_error
+from vqcodec.image.picture import Picture
+from vqcodec.image.webp import Mask, Pixels
+from vqcodec.tiling import BLOCK, Place, pixel_tiles, size
+from vqcodec.types import LEVEL_MAX
+
+LARGE_TILE = 4096
+"""Side of the tiles of pictures that are drawn everywhere."""
+MOST_PIXELS = 2**26
+"""Larger tiles are not drawn: Pillow takes what is a little larger for an attack."""
+DENSE = 5.0
+"""Bits per pixel beyond which lossless WebP is tried whatever the picture looks like."""
+GAIN = 0.95
+"""A drawn part must lower a tile's cost to this share: two coders for little gain are not worth it."""
+QUICK = 4
+"""A lossless file that was made quickly is hardly more times as large as it could be."""
+EXACT, EXACT_BITS = 0.8, 800
+"""What is drawn everywhere is exact unless a lossy file costs less than this share of it, less these bits."""
+SLOW_EFFORT = 4
+"""From this effort on, lossless files are made slowly."""
+
+Code = Callable[[Pixels, int, bool], Encoded]
+"""Codes a picture of these pixels at a level by the networks, for good or, quicker, to compare."""
+Decode = Callable[[Encoded, Place], Pixels]
+"""Pixels of a place as the networks decode them."""
+
+
+class DrawnEncoder:
+    """Codes one picture, at as many levels as it takes; WebP files are made once."""
+
+    def __init__(
+        self,
+        picture: Picture,
+        tile: int,
+        effort: int,
+        look: Callable[[], Mask | None],
+        code: Code,
+        decode: Decode,
+    ) -> None:
+        """look: what is drawn of the picture, see `vqcodec.compress.drawn_blocks`."""
+        self._pixels, self._gray = picture.pixels, picture.gray
+        self._look, self._code, self._decode = look, code, decode
+        self._slow = effort >= SLOW_EFFORT
+        self._places = list(pixel_tiles(picture.width, picture.height, tile))
+        self._columns = -(-picture.width // (tile or picture.width))
+        # What is coded to compare is also the result where there is one tile and no search.
+        self._compare = len(self._places) > 1 or effort > 1
+        self._tiles: dict[int, WebpTile] = {}
+        tall, wide = size(self._places[0])
+        self.possible = max(tall, wide) <= DRAWN_SIDE_MAX and tall * wide <= MOST_PIXELS
+        self._filled: Pixels | None = None
+
+    @property
+    def any_drawn(self) -> bool:
+        """Whether anything of the picture looks drawn."""
+        return self._mask is not None
+
+    @property
+    def _mask(self) -> Mask | None:
+        return self._look()
+
+    def lossless(self, level: int) -> Encoded:
+        """All tiles as lossless WebP."""
+        return self._finish(level, [self._tile(n).lossless() for n in range(len(self._places))], None)
+
+    def encode(self, level: int) -> Encoded:
+        """What costs least at a level."""
+        if self.any_drawn:
+            return self._drawn(level)
+        plain = self._code(self._pixels, level, False)
+        return self._whole(level, plain) if self._hopeful(plain) else plain
+
+    def alone(self, level: int) -> Encoded | None:
+        """All tiles exactly, if everything is drawn and that costs less than any loss; else None."""
+        if self._mask is None or not self._mask.all():
+            return None
+        chosen = []
+        for number in range(len(self._places)):
+            if (exact := self._exact(number, level)) is None:
+                return None
+            chosen.append(exact)
+        return self._finish(level, chosen, None)
+
+    def _exact(self, number: int, level: int) -> Choice | None:
+        """A tile that is drawn everywhere as lossless WebP, unless a lossy one costs clearly less."""
+        exact = self._tile(number).lossless()
+        cost = EXACT * exact.cost(level) - EXACT_BITS
+        if cost <= 0 or cost <= self._tile(number).lossy(level, cost).cost(level):
+            return exact
+        return None
+
+    def lossy(self, quality: int) -> Encoded:
+        """All tiles as lossy WebP of a quality 0 to 100."""
+        tiles = [self._tile(number).lossy_at(quality) for number in range(len(self._places))]
+        return self._finish(quality * LEVEL_MAX // 100, tiles, None)
+
+    def _hopeful(self, plain: Encoded) -> bool:
+        """Whether lossless files may be smaller than the networks', though nothing looks drawn."""
+        dense = plain.rate > DENSE * BLOCK**2 * math.log(2)
+        return dense or out_of_reach(plain) or sloping(self._pixels)
+
+    def _whole(self, level: int, plain: Encoded) -> Encoded:
+        """The networks' tiles, or lossless ones where all of those together are no larger."""
+        sizes = [sum(map(len, layers)) for layers in plain.segments]
+        tiles = [self._tile(number) for number in range(len(self._places))]
+        if sum(tile.at_most() for tile in tiles) > QUICK * sum(sizes):
+            return plain
+        exact = [tile.lossless() for tile in tiles]
+        smaller = sum(choice.size for choice in exact) <= sum(sizes)
+        return self._finish(level, exact, None) if smaller else plain
+
+    def _drawn(self, level: int) -> Encoded:
+        assert self._mask is not None
+        chosen: dict[int, Choice] = {}
+        for number, place in enumerate(self._places):
+            if self._mask[place].all():
+                if (exact := self._exact(number, level)) is not None:
+                    chosen[number] = exact
+            elif not self._mask[place].any():
+                chosen[number] = Choice(0, 0.0, mask=np.zeros(size(place), np.bool_))
+        open_ = [number for number in range(len(self._places)) if number not in chosen]
+        if not open_:
+            return self._finish(level, [chosen[number] for number in range(len(self._places))], None)
+        plain = self._code(self._pixels, level, self._compare)
+        mixed = None
+        if any(not self._mask[self._places[number]].all() for number in open_):
+            if self._filled is None:
+                self._filled = filled(self._pixels, self._mask)
+            mixed = self._code(self._filled, level, self._compare)
+        for number in open_:
+            chosen[number] = self._best(number, level, plain, mixed)
+        encoded = [chosen[number] for number in range(len(self._places))]
+        return self._finish(level, encoded, plain, mixed)
+
+    def _best(self, number: int, level: int, plain: Encoded, mixed: Encoded | None) -> Choice:
+        tile, best = self._tile(number), self._plain(number, plain)
+        least = best.cost(level)
+        options = []
+        if mixed is not None and not tile.mask.all():
+            drawn = tile.masked()
+            shown = np.where(tile.mask[..., None], tile.pixels, self._decode(mixed, self._places[number]))
+            error = squared_error(tile.pixels, shown, self._gray)
+            size_ = drawn.size + sum(map(len, mixed.segments[number]))
+            options.append(replace(drawn, size=size_, error=error))
+            least = min(least, options[0].cost(level))
+        # A lossy file could cost a little less than text that stays exact; it is for where that is no choice.
+        if least >= GAIN * best.cost(level):
+            options.append(tile.lossy(level, least))
+        if 8 * tile.at_most() < QUICK * least:
+            options.append(tile.lossless())
+        better = min(options, key=lambda choice: choice.cost(level))
+        return better if better.cost(level) < GAIN * best.cost(level) else best
+
+    def _plain(self, number: int, plain: Encoded) -> Choice:
+        place = self._places[number]
+        error = squared_error(self._pixels[place], self._decode(plain, place), self._gray)
+        none = np.zeros(size(place), np.bool_)
+        return Choice(sum(map(len, plain.segments[number])), error, mask=none)
+
+    def _finish(
+        self, level: int, chosen: Sequence[Choice], plain: Encoded | None, mixed: Encoded | None = None
+    ) -> Encoded:
+        """Put tiles together; the networks code again where neighbours were chosen differently."""
+        drawn = [pad_drawn(choice.webp) for choice in chosen]
+        networks = [choice.mask is not None for choice in chosen]
+        if not any(networks):
+            return Encoded(level, [[b"", b""] for _ in chosen], 0.0, 0.0, drawn)
+        if not any(drawn):
+            return self._code(self._pixels, level, False) if plain is None or self._compare else plain
+        if mixed is not None and not self._compare:
+            coded = mixed
+        else:
+            mask = np.zeros(self._pixels.shape[:2], np.bool_)
+            for place, choice in zip(self._places, chosen, strict=True):
+                mask[place] = True if choice.mask is None else choice.mask
+            coded = self._code(filled(self._pixels, mask), level, False)
+        segments = [
+            layers if networks[number] or any(networks[near] for near in self._around(number)) else [b"", b""]
+            for number, layers in enumerate(coded.segments)
+        ]
+        return replace(coded, segments=segments, drawn=drawn)
+
+    def _around(self, number: int) -> list[int]:
+        """The tiles that touch one, whose latents the synthesis mixes with its own."""
+        row, column = divmod(number, self._columns)
+        rows = len(self._places) // self._columns
+        return [
+            r * self._columns + c
+            for r in range(max(row - 1, 0), min(row + 2, rows))
+            for c in range(max(column - 1, 0), min(column + 2, self._columns))
+        ]
+
+    def _tile(self, number: int) -> WebpTile:
+        if number not in self._tiles:
+            place = self._places[number]
+            mask = np.ones(size(place), np.bool_) if self._mask is None else self._mask[place]
+            self._tiles[number] = WebpTile(self._pixels[place], mask, self._gray, self._slow)
+        return self._tiles[number]

@@ -1,0 +1,50 @@
+"""A picture of any kind -> pixels, and its metadata and alpha as chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from vqcodec.bitstream import pack_alpha, pack_metadata
+from vqcodec.image.metadata import CHUNK_TYPES, parse_kinds
+from vqcodec.image.picture import Picture, load_picture
+from vqcodec.types import DEFAULT_LIMITS, Chunk, Limits
+
+if TYPE_CHECKING:
+    from vqcodec.weights.loaded import LoadedModel
+
+LABELS = ("mODL", "dECD")
+"""Chunks that are about a model."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture that was read, and its metadata and alpha as chunks: ready to be coded at any quality."""
+
+    picture: Picture
+    chunks: tuple[Chunk, ...]
+
+
+def prepare(
+    image: Any,
+    metadata: str | Iterable[str] = "all",
+    limits: Limits = DEFAULT_LIMITS,
+    strip_gps: bool = False,
+) -> Prepared:
+    """Read a picture; arguments and errors are those of `Codec.prepare`."""
+    picture = load_picture(image, metadata=parse_kinds(metadata), limits=limits)
+    if strip_gps:
+        picture = replace(picture, metadata=picture.metadata.without_gps())
+    blocks = [(kind, getattr(picture.metadata, block)) for block, kind in CHUNK_TYPES.items()]
+    chunks = [pack_metadata(kind, raw) for kind, raw in blocks if raw]
+    if picture.alpha is not None:
+        chunks.append(pack_alpha(picture.alpha.tobytes(), picture.width, picture.height))
+    return Prepared(picture, tuple(chunks))
+
+
+def labels(model: LoadedModel) -> tuple[Chunk, ...]:
+    """The chunks that name a model and its decoder."""
+    name = model.name.encode("utf-8")
+    named = (Chunk("mODL", name),) if 0 < len(name) <= 64 else ()
+    return (*named, Chunk("dECD", model.decoder_id))
