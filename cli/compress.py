@@ -31,12 +31,10 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     hidden=True,
     help="With -r: suffixes to take, e.g. png,jpg.",
 )
-@click.option(
-    "-q", "--quality", type=click.FloatRange(0, 100), help="0..100, higher is better.  [default: 50]"
-)
+@click.option("-q", "--quality", type=options.Finite(0, 100), help="0..100, higher is better.  [default: 50]")
 @click.option(
     "--bpp",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.Finite(min=0, min_open=True),
     help="Highest quality with at most this many bits per pixel.",
 )
 @click.option(
@@ -47,7 +45,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 )
 @click.option(
     "--psnr",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.Finite(min=0, min_open=True),
     metavar="DB",
     help="Lowest quality with at least this PSNR.",
 )
@@ -97,7 +95,9 @@ def compress(
         raise click.UsageError("--ext needs -r")
     jobs = conversion.plan(VQC_SUFFIX, ext or INPUT_SUFFIXES, dry_run=dry_run)
     options["progress"] = reporter.part
-    work = functools.partial(_compress, options=options, dry_run=dry_run, compare=compare)
+    work = functools.partial(
+        _compress, options=options, dry_run=dry_run, compare=compare, preserve=conversion.preserve
+    )
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         label = label_of(result.source)
@@ -118,14 +118,21 @@ class Compared(ImageInfo):
 
 
 def _compress(
-    job: Job, *, models: ModelCache, model: str | None, options: dict[str, Any], dry_run: bool, compare: bool
+    job: Job,
+    *,
+    models: ModelCache,
+    model: str | None,
+    options: dict[str, Any],
+    dry_run: bool,
+    compare: bool,
+    preserve: bool,
 ) -> ImageInfo:
     """The work on one file; sent to worker processes."""
     data = read_input(job)
     codec = models.get(model or DEFAULT_MODEL)
     coded, info = codec.compress_with_info(data, **options)
     if not dry_run:
-        write_output(job, coded)
+        write_output(job, coded, preserve)
     if not compare:
         return info
     # Keep the start of the command line quick.

@@ -27,7 +27,7 @@ from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.picture_encoder import PictureEncoder, Prepared, labels, prepare
 from vqcodec.compress.targets import reaching, within
 from vqcodec.decompress.picture_decoder import checked_realism, decode
-from vqcodec.files import PathLike, Source, same_file, write_atomic
+from vqcodec.files import PathLike, Source, check_writable, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
 from vqcodec.probing import describe
 from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits, Region, TileProgress, check_tune
@@ -41,6 +41,8 @@ __all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec", "Encoded", "P
 
 DEFAULT_QUALITY = 50.0
 DEFAULT_TILE = 1024
+_UNBOUNDED = 2**62
+"""Bytes that no file has; larger numbers would not fit a float."""
 
 
 class Codec:
@@ -170,6 +172,7 @@ class Codec:
             OSError, UnsupportedImage: as for `prepare`.
             TargetTooSmall: even quality 0 is larger than `bpp` or `target_size` allows.
             TargetTooHigh: even quality 100 falls short of `psnr`.
+            UnsuitableOption: more tiles than a decoder accepts.
             ValueError: an option out of range, or more than one of quality, bpp, target_size and psnr.
         """
         file, _ = self._compress(
@@ -219,9 +222,10 @@ class Codec:
         tuned = self if tune is None else self.tuned(tune)
         coding = PictureEncoder(tuned.encoder, tuned.decoder, ready, tile, effort, progress)
         if bpp is not None:
-            target_size = int(bpp * picture.width * picture.height / 8)
+            target_size = int(min(bpp * picture.width * picture.height / 8, _UNBOUNDED))
         if target_size is not None:
-            return within(lambda level: coding.file(coding.encode(level)), target_size), ready
+            most = min(target_size, _UNBOUNDED)
+            return within(lambda level: coding.file(coding.encode(level)), most), ready
         if psnr is not None:
             return coding.file(reaching(coding.encode, coding.psnr, psnr)), ready
         return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels)))), ready
@@ -269,7 +273,8 @@ class Codec:
             FormatError: not a .vqc file, damaged, cut short, over the limits, or too new.
             ModelMismatch: the file was written with another model.
             ModelNotFound: `realism` is not 0, and the model has no perceptual decoder.
-            ValueError: bad `metadata`, `realism` or `preview`, or `region` is not within the picture.
+            UnsuitableOption: `region` is not within the picture.
+            ValueError: bad `metadata`, `realism` or `preview`.
         """
         return decode(
             self._decoder_of,
@@ -283,19 +288,32 @@ class Codec:
             progress=progress,
         ).image
 
-    def compress_file(self, src: Any, dst: PathLike, **options: Any) -> ImageInfo:
-        """Compress `src` to the file `dst`, replacing it atomically; `options` as for `compress`.
+    def compress_file(self, src: Any, dst: PathLike, *, preserve: bool = False, **options: Any) -> ImageInfo:
+        """Compress `src` to the file `dst`, replacing it atomically.
+
+        Args:
+            src: anything `compress` takes.
+            dst: the .vqc file to write.
+            preserve: give it the permissions and the time of change of `src`, where that is a path.
+            options: as for `compress`.
 
         Raises:
+            OSError: `dst` cannot be written; found out before the work where that is possible.
             ValueError: both are the same file, or a bad option; otherwise as `compress`.
         """
-        _refuse_same(src, dst)
+        like = _before_work(src, dst, preserve)
         data, info = self.compress_with_info(src, **options)
-        write_atomic(dst, data)
+        write_atomic(dst, data, like)
         return info
 
     def decompress_file(
-        self, src: Source, dst: PathLike, *, picture_format: str | None = None, **options: Any
+        self,
+        src: Source,
+        dst: PathLike,
+        *,
+        picture_format: str | None = None,
+        preserve: bool = False,
+        **options: Any,
     ) -> ImageInfo:
         """Decompress `src` to the picture file `dst`, replacing it atomically.
 
@@ -303,14 +321,16 @@ class Codec:
             src: a path, bytes or a binary file.
             dst: the picture to write; its suffix decides the format.
             picture_format: e.g. "png" or "jpeg", instead of the suffix.
+            preserve: as for `compress_file`.
             options: as for `decompress`.
 
         Raises:
+            OSError: as for `compress_file`.
             ValueError: unknown format, or both are the same file; otherwise as `decompress`.
         """
-        _refuse_same(src, dst)
+        like = _before_work(src, dst, preserve)
         encoded, info = self.transcode(src, format_for(dst, picture_format), **options)
-        write_atomic(dst, encoded)
+        write_atomic(dst, encoded, like)
         return info
 
     def transcode(self, src: Source, kind: str, **options: Any) -> tuple[bytes, ImageInfo]:
@@ -351,6 +371,10 @@ class Codec:
         return self.tuned(tune).decoder
 
 
-def _refuse_same(src: Any, dst: PathLike) -> None:
-    if isinstance(src, (str, os.PathLike)) and same_file(Path(src), Path(dst)):
+def _before_work(src: Any, dst: PathLike, preserve: bool) -> os.stat_result | None:
+    """Check that `dst` may be written; what `os.stat` tells of `src` if that is to be preserved."""
+    path = Path(src) if isinstance(src, (str, os.PathLike)) else None
+    if path is not None and same_file(path, Path(dst)):
         raise ValueError(f"{dst}: source and destination are the same file")
+    check_writable(dst)
+    return path.stat() if preserve and path is not None else None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vqcodec.bitstream import Written, compose, pack_alpha, pack_metadata
 from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
 from vqcodec.compress.encoded import Encoded, out_of_reach
+from vqcodec.errors import UnsuitableOption
 from vqcodec.image.colour import mean_of_channels
 from vqcodec.image.metadata import CHUNK_TYPES, parse_kinds
 from vqcodec.image.picture import Picture, load_picture
@@ -72,7 +73,8 @@ class PictureEncoder:
         tile, effort, progress: as for `Codec.compress`.
 
     Raises:
-        ValueError: effort or tile out of range, or more tiles than a decoder accepts.
+        ValueError: effort or tile out of range.
+        UnsuitableOption: more tiles than a decoder accepts.
     """
 
     encoder: TileEncoder
@@ -101,7 +103,7 @@ class PictureEncoder:
         )
         tiles = tile_count(self._header)
         if tiles > DEFAULT_LIMITS.tiles:
-            raise ValueError(f"{tiles} tiles are more than a decoder accepts, use larger ones")
+            raise UnsuitableOption(f"{tiles} tiles are more than a decoder accepts, use larger ones")
 
     def encode(self, level: int) -> Encoded:
         """Encode at `level`, or at the level below it that comes out best if the codewords do not reach.

@@ -16,7 +16,7 @@ from vqcodec.bitstream import parse, unpack_alpha, unpack_metadata
 from vqcodec.bitstream.container import Container
 from vqcodec.bitstream.header import LAYERS
 from vqcodec.bitstream.partial import read_layers
-from vqcodec.errors import ModelMismatch
+from vqcodec.errors import ModelMismatch, UnsuitableOption
 from vqcodec.files import Source, read_source
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
 from vqcodec.image.picture import to_pil
@@ -79,7 +79,9 @@ def decode(
     x, y, width, height = region or (0, 0, header.width, header.height)
     inside = x >= 0 and y >= 0 and x + width <= header.width and y + height <= header.height
     if width <= 0 or height <= 0 or not inside:
-        raise ValueError(f"region {x},{y},{width},{height} is not within {header.width}x{header.height}")
+        raise UnsuitableOption(
+            f"region {x},{y},{width},{height} is not within {header.width}x{header.height}"
+        )
     chunks = {chunk.type: chunk for chunk in container.chunks}
     # Without "icc" the profile is applied, so it is needed all the same.
     blocks = {
