@@ -75,6 +75,10 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 )
 @options.metadata
 @click.option("--strip-gps", is_flag=True, help="Leave out where the picture was taken.")
+@click.option(
+    "--allow-partial", is_flag=True, help="Take what can be decoded of a cut picture, and exit with 3."
+)
+@options.max_pixels
 @options.model
 @click.option("--dry-run", is_flag=True, help="Write nothing, only report sizes.")
 @click.option("--compare", is_flag=True, hidden=True, help="Decode again and report PSNR and MS-SSIM.")
@@ -140,7 +144,8 @@ def _compress(
     from vqcodec.metrics.rate_distortion import psnr  # noqa: PLC0415
     from vqcodec.metrics.structural import SMALLEST, ms_ssim  # noqa: PLC0415
 
-    original = codec.prepare(data, metadata=options["metadata"]).picture.pixels
+    reading = {name: options[name] for name in ("metadata", "limits", "allow_partial")}
+    original = codec.prepare(data, **reading).picture.pixels
     decoded = pixels_of(codec.decompress(coded, limits=_NO_LIMITS))
     alike = ms_ssim(original, decoded) if min(original.shape[:2]) >= SMALLEST else None
     return Compared(**vars(info), psnr=psnr(original, decoded), ms_ssim=alike)

@@ -98,9 +98,11 @@ def _ready_streams() -> None:
             os.fstat(number)
         except OSError:  # closed: the next file to be opened would get its number
             os.open(os.devnull, os.O_RDWR)
-    out = getattr(sys.stdout, "buffer", None)
-    if isinstance(out, io.RawIOBase):  # PYTHONUNBUFFERED: what a short write leaves would be dropped
-        sys.stdout = io.TextIOWrapper(io.BufferedWriter(out), sys.stdout.encoding, sys.stdout.errors)
+    out = sys.__stdout__
+    if out is not None and out is sys.stdout and isinstance(getattr(out, "buffer", None), io.RawIOBase):
+        # PYTHONUNBUFFERED: what a short write leaves would be dropped.
+        buffered = io.BufferedWriter(io.FileIO(out.fileno(), "w", closefd=False))
+        sys.stdout = io.TextIOWrapper(buffered, out.encoding, out.errors)
 
 
 if __name__ == "__main__":

@@ -177,8 +177,10 @@ max_pixels = click.option(
     type=click.IntRange(min=0),
     default=Limits().pixels,
     show_default=True,
-    callback=checked(lambda pixels: Limits(pixels) if pixels else Limits(pixels=0, side=0)),
+    callback=checked(
+        lambda pixels: Limits(pixels) if 0 < pixels <= Limits().pixels else Limits(pixels, side=0)
+    ),
     hidden=True,
-    help="Refuse larger pictures; 0 = unlimited.",
+    help="Refuse larger pictures; 0 = unlimited. More than the default also lifts the limit of 32768 a side.",
 )
-"""The decoder's bound on the picture's size."""
+"""The bound on a picture's size."""

@@ -114,6 +114,7 @@ class Codec:
         metadata: str | Iterable[str] = "all",
         limits: Limits = DEFAULT_LIMITS,
         strip_gps: bool = False,
+        allow_partial: bool = False,
     ) -> Prepared:
         """Read a picture once, for several calls of `compress`.
 
@@ -121,7 +122,9 @@ class Codec:
             image: a path, bytes, a binary file, a PIL image, or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
             metadata: "all", "none" or a list of icc, exif, xmp. Without icc, pixels are converted to sRGB.
             limits: the largest picture and metadata accepted.
-            strip_gps: leave out where the picture was taken, from EXIF and XMP.
+            strip_gps: leave out where the picture was taken, from EXIF (with maker notes) and XMP; a block
+                that cannot be followed is left out whole.
+            allow_partial: take what can be decoded of a picture file that is cut short.
 
         Raises:
             OSError: the file cannot be read.
@@ -130,7 +133,7 @@ class Codec:
         """
         # The caller may change an array before the picture is coded.
         own = image.copy() if isinstance(image, np.ndarray) else image
-        return prepare(own, metadata, limits, strip_gps)
+        return prepare(own, metadata, limits, strip_gps, allow_partial)
 
     def compress(
         self,
@@ -147,6 +150,7 @@ class Codec:
         label: bool = False,
         effort: int = 1,
         strip_gps: bool = False,
+        allow_partial: bool = False,
         progress: TileProgress | None = None,
     ) -> bytes:
         """Compress a picture to the bytes of a .vqc file.
@@ -161,7 +165,7 @@ class Codec:
             tune: "eyes" (unless given) or "psnr", what efforts above 1 search for: what people see, or
                 squared error. A model with two tunes, unlike the packaged one, has tables for each.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
-            metadata, limits, strip_gps: as for `prepare`.
+            metadata, limits, strip_gps, allow_partial: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches for a file that is better for its size: for 3 to 10
                 times as long up to 4, then for far longer.
             label: also write the model's name and decoder fingerprint (about 40 bytes), for `info` only.
@@ -188,6 +192,7 @@ class Codec:
             label=label,
             effort=effort,
             strip_gps=strip_gps,
+            allow_partial=allow_partial,
             progress=progress,
         )
         return file.data
@@ -207,6 +212,7 @@ class Codec:
         label: bool = False,
         effort: int = 1,
         strip_gps: bool = False,
+        allow_partial: bool = False,
         progress: TileProgress | None = None,
     ) -> tuple[Written, Prepared]:
         if sum(option is not None for option in (quality, bpp, target_size, psnr)) > 1:
@@ -215,7 +221,11 @@ class Codec:
         for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{option} must be positive, not {value}")
-        ready = image if isinstance(image, Prepared) else prepare(image, metadata, limits, strip_gps)
+        ready = (
+            image
+            if isinstance(image, Prepared)
+            else prepare(image, metadata, limits, strip_gps, allow_partial)
+        )
         picture = ready.picture
         if label:
             ready = replace(ready, chunks=(*labels(self.model), *ready.chunks))
@@ -235,8 +245,8 @@ class Codec:
         start = time.perf_counter()
         file, ready = self._compress(image, **options)
         seconds = time.perf_counter() - start
-        notes = ready.picture.notes
-        return file.data, describe(file, len(file), self.name, seconds=seconds, notes=notes)
+        info = describe(file, len(file), self.name, seconds=seconds, notes=ready.picture.notes)
+        return file.data, replace(info, complete=ready.picture.complete)
 
     def decompress(
         self,

@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import IO, BinaryIO, TypeAlias
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
@@ -30,6 +30,16 @@ def read_source(source: Source) -> bytes:
         if isinstance(data, bytes):
             return data
     raise TypeError(f"expected a path, bytes or a binary file object, not {type(source).__name__}")
+
+
+def write_all(file: IO[bytes], data: bytes) -> None:
+    """Write to an open file, also to an unbuffered one, which may take a part at a time."""
+    view = memoryview(data)
+    while len(view):
+        written: int | None = file.write(view)
+        if written is None:  # what is no file of Python's own may tell nothing
+            return
+        view = view[written:]
 
 
 def write_atomic(path: PathLike, data: bytes, like: os.stat_result | None = None) -> None:

@@ -43,6 +43,10 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+NEUTRAL = 1
+"""The ignorable flag of a gray picture that is to come back as RGB."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What a .vqc file says about its picture before any payload is read."""
@@ -60,6 +64,11 @@ class Header:
     minor: int = 0
     ignorable: int = 0
     tune: str = TUNES[0]
+
+    @property
+    def neutral(self) -> bool:
+        """Whether it is gray, but came as RGB and is to come back as that."""
+        return self.gray and bool(self.ignorable & NEUTRAL)
 
     @property
     def quality(self) -> float:

@@ -230,7 +230,7 @@ def test_one_bit(codec, pixels, kind):
 # -- animation ---------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("GIF", {}), ("PNG", {}), ("PNG", {"default_image": True}), ("WEBP", {}), ("AVIF", {}), ("TIFF", {})],
+    [("GIF", {}), ("PNG", {}), ("PNG", {"default_image": True}), ("WEBP", {}), ("AVIF", {})],
 )
 def test_of_animations_the_first_frame_is_coded(codec, kind, options):
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
@@ -247,9 +247,7 @@ def test_of_animations_the_first_frame_is_coded(codec, kind, options):
 def test_huge_pictures_are_refused_before_they_are_decoded(codec, monkeypatch):
     monkeypatch.setattr(Image.Image, "load", None)
     claims = png(2, 8, 60_000, 60_000, bytes(60_000))
-    with pytest.raises(errors.UnsupportedImage, match="MAX_IMAGE_PIXELS"):
-        codec.compress(claims)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # no matter what Pillow's own guard says
     for data, limits in (
         (claims, Limits()),
         (png(0, 8, 40_000, 10, bytes(400_000)), Limits()),
@@ -258,6 +256,17 @@ def test_huge_pictures_are_refused_before_they_are_decoded(codec, monkeypatch):
     ):
         with pytest.raises(errors.UnsupportedImage, match=r"longer than|more than the limit"):
             codec.compress(data, limits=limits)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "GIF"])
+def test_limits_alone_bound_the_size(codec, pixels, kind, monkeypatch, recwarn):
+    data = saved(Image.fromarray(pixels), kind)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert codec.prepare(data).picture.width == 72
+    assert Image.MAX_IMAGE_PIXELS == 1000
+    assert not recwarn.list
+    with pytest.raises(errors.UnsupportedImage, match="more than the limit of 1000"):
+        codec.prepare(data, limits=Limits(pixels=1000))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (7, 9)])

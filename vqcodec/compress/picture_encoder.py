@@ -20,7 +20,7 @@ from vqcodec.image.colour import mean_of_channels
 from vqcodec.image.metadata import CHUNK_TYPES, parse_kinds
 from vqcodec.image.picture import Picture, load_picture
 from vqcodec.metrics import rate_distortion
-from vqcodec.types import DEFAULT_LIMITS, EFFORT_MAX, LEVEL_MAX, Chunk, Header, Limits, TileProgress
+from vqcodec.types import DEFAULT_LIMITS, EFFORT_MAX, LEVEL_MAX, NEUTRAL, Chunk, Header, Limits, TileProgress
 
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
@@ -46,11 +46,15 @@ def prepare(
     metadata: str | Iterable[str] = "all",
     limits: Limits = DEFAULT_LIMITS,
     strip_gps: bool = False,
+    allow_partial: bool = False,
 ) -> Prepared:
     """Read a picture; arguments and errors are those of `Codec.prepare`."""
-    picture = load_picture(image, metadata=parse_kinds(metadata), limits=limits)
+    kinds = parse_kinds(metadata)
+    picture = load_picture(image, metadata=kinds, limits=limits, allow_partial=allow_partial)
     if strip_gps:
-        picture = replace(picture, metadata=picture.metadata.without_gps())
+        stripped = picture.metadata.without_gps()
+        unread = [f"{kind} block cannot be read, not kept" for kind in stripped.missing(picture.metadata)]
+        picture = replace(picture, metadata=stripped, notes=(*picture.notes, *unread))
     blocks = [(kind, getattr(picture.metadata, block)) for block, kind in CHUNK_TYPES.items()]
     chunks = [pack_metadata(kind, raw) for kind, raw in blocks if raw]
     if picture.alpha is not None:
@@ -100,6 +104,7 @@ class PictureEncoder:
             alpha=picture.alpha is not None,
             tile=self.tile,
             tune=self.encoder.model.tune,
+            ignorable=NEUTRAL if picture.neutral else 0,
         )
         tiles = tile_count(self._header)
         if tiles > DEFAULT_LIMITS.tiles:

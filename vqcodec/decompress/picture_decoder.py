@@ -103,7 +103,8 @@ def decode(
         region=region,
         progress=progress,
     )
-    image, notes = to_pil(parts, (width, height), header.gray, alpha, Metadata(**blocks), kinds)
+    size_out = (width, height)
+    image, notes = to_pil(parts, size_out, header.gray, alpha, Metadata(**blocks), kinds, header.neutral)
     image.info["vqc_complete"] = container.complete
     return Decoded(image, container, size, (*container.warnings, *notes))
 
