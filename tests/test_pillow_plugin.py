@@ -55,7 +55,7 @@ def plugin(clean_pillow: None, models: Path) -> None:
 def picture(pixels: Any, mode: str) -> Image.Image:
     image = Image.fromarray(pixels).convert(mode)
     if mode[-1] == "A":
-        image.putalpha(Image.fromarray(pixels[:, :, 0]))
+        image.putalpha(Image.fromarray(pixels[:, :, 0] | 1))  # colours under an alpha of 0 are not kept
     return image
 
 

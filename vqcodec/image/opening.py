@@ -138,8 +138,9 @@ def check_size(width: int, height: int, limits: Limits) -> None:
 
 
 def one_line(error: object) -> str:
-    """What an error says, in one line that is not too long."""
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    """What an error says, in one line that is not too long and may be shown on a terminal."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(error).split()))
+    return text[:120] or type(error).__name__
 
 
 def _without_end_marker(data: bytes) -> Image.Image | None:

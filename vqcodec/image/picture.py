@@ -27,6 +27,7 @@ from vqcodec.image.facts import FileFacts
 from vqcodec.image.metadata import KINDS, Metadata
 from vqcodec.image.opening import check_size, frames_left_out, load_cut, load_image, one_line, open_image
 from vqcodec.image.remarks import lost
+from vqcodec.image.transparency import fill_invisible
 from vqcodec.tiling import Place
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
@@ -47,6 +48,8 @@ _TURNS = {
 @dataclass(frozen=True)
 class Picture:
     """An upright 8 bit picture. `pixels` uint8 (H, W, 3), `alpha` uint8 (H, W) or None when opaque.
+
+    Where alpha is 0, pixels continue those around, whatever they were.
 
     Attributes:
         gray: it is coded as gray: its three channels are equal.
@@ -207,6 +210,8 @@ def _from_pil(
     if kinds == KINDS:
         notes += lost(image, blocks.exif)
     pixels = pixels_of(base)
+    if alpha is not None:
+        fill_invisible(pixels, alpha)
     kept = _bounded(Metadata(icc, blocks.exif, blocks.xmp).only(kinds), limits, notes)
     neutral = base.mode == "RGB" and is_gray(pixels)
     return Picture(pixels, base.mode == "L" or neutral, alpha, kept, tuple(notes), neutral)

@@ -38,13 +38,18 @@ def lost(image: Image.Image, exif: bytes | None) -> list[str]:
     if (comment := info.get("comment")) and not bytes(comment).startswith(_USUAL_COMMENT):
         found.append("the comment")
     texts = getattr(image, "text", {}) if image.format == "PNG" else {}
-    if names := [str(name) for name in texts if name not in _KEPT_TEXT]:
+    if names := [printable(str(name)) for name in texts if name not in _KEPT_TEXT]:
         found.append(f"text ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''})")
     for name, segment in dict(getattr(image, "applist", ())).items():
         if name != "COM" and not segment.startswith(_APP.get(name, ())):
             found.append(f"segment {name}")
     found += _resolution(info, exif)
     return [f"not kept: {'; '.join(found)}"] if found else []
+
+
+def printable(text: str) -> str:
+    """Text of a file as it may be shown on a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:40]
 
 
 def _resolution(info: dict[Any, Any], exif: bytes | None) -> list[str]:
