@@ -43,8 +43,10 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-NEUTRAL = 1
-"""The ignorable flag of a gray picture that is to come back as RGB."""
+NEUTRAL, WHITE, BLACK = 1, 2, 4
+"""Ignorable flags: a gray picture is to come back as RGB; what is nearly white is white; or black, black."""
+NEAR = 4
+"""How far from 255 or 0 samples are nearly white or black."""
 
 
 @dataclass(frozen=True)

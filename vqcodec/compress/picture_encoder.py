@@ -17,6 +17,7 @@ from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
 from vqcodec.compress.encoded import Encoded, out_of_reach
 from vqcodec.errors import UnsuitableOption
 from vqcodec.image.colour import mean_of_channels
+from vqcodec.image.extremes import extremes_of, snapped
 from vqcodec.image.metadata import CHUNK_TYPES, parse_kinds
 from vqcodec.image.picture import Picture, load_picture
 from vqcodec.metrics import rate_distortion
@@ -104,7 +105,7 @@ class PictureEncoder:
             alpha=picture.alpha is not None,
             tile=self.tile,
             tune=self.encoder.model.tune,
-            ignorable=NEUTRAL if picture.neutral else 0,
+            ignorable=(NEUTRAL if picture.neutral else 0) | extremes_of(picture.pixels),
         )
         tiles = tile_count(self._header)
         if tiles > DEFAULT_LIMITS.tiles:
@@ -148,6 +149,7 @@ class PictureEncoder:
         decoded = self.decoder.decode(
             encoded.segments, width=width, height=height, level=encoded.level, tile=tile
         )
+        decoded = snapped(decoded, self._header.ignorable)
         if self.ready.picture.gray:
             return rate_distortion.psnr(pixels[:, :, 0], mean_of_channels(decoded))
         return rate_distortion.psnr(pixels, decoded)

@@ -18,6 +18,7 @@ from vqcodec.bitstream.header import LAYERS
 from vqcodec.bitstream.partial import read_layers
 from vqcodec.errors import ModelMismatch, UnsuitableOption
 from vqcodec.files import Source, read_source
+from vqcodec.image.extremes import snapped
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
 from vqcodec.image.picture import to_pil
 from vqcodec.types import DEFAULT_LIMITS, Limits, Region, TileProgress
@@ -104,7 +105,8 @@ def decode(
         progress=progress,
     )
     size_out = (width, height)
-    image, notes = to_pil(parts, size_out, header.gray, alpha, Metadata(**blocks), kinds, header.neutral)
+    pure = ((place, snapped(pixels, header.ignorable)) for place, pixels in parts)
+    image, notes = to_pil(pure, size_out, header.gray, alpha, Metadata(**blocks), kinds, header.neutral)
     image.info["vqc_complete"] = container.complete
     return Decoded(image, container, size, (*container.warnings, *notes))
 
