@@ -24,8 +24,8 @@ def test_a_pure_background_is_flagged(background, flag):
 
 
 def test_what_is_nearly_white_must_be_rare_and_white_must_be_much():
-    assert extremes_of(shot(255, near=6)) == WHITE
-    assert extremes_of(shot(255, near=30)) == 0  # clipped highlights
+    assert extremes_of(shot(255, near=3)) == WHITE
+    assert extremes_of(shot(255, near=9)) == 0  # clipped highlights
     spot = np.full((90, 120, 3), 128, np.uint8)
     spot[:9, :12] = 255
     assert extremes_of(spot) == 0

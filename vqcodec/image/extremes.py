@@ -13,7 +13,7 @@ from vqcodec.types import BLACK, NEAR, WHITE
 
 _STEP = 3
 """Every so many rows and columns are looked at."""
-_SHARE, _RARE = 0.02, 0.1
+_SHARE, _RARE = 0.03, 0.05
 """Share of the pixels that must be pure, and how many may be nearly so for each of them."""
 
 
