@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -33,8 +34,10 @@ def open_models(device: str, reporter: Reporter, **options: Any) -> ModelCache:
 
 def read_input(job: Job) -> bytes:
     """All bytes of a job's source."""
-    # Pillow's remarks on odd but readable files are of no use to people converting them.
+    # Pillow's remarks are of no use to people converting files: a refusal has its one line.
     warnings.filterwarnings("ignore", module="PIL")
+    if not (pillow := logging.getLogger("PIL")).handlers:
+        pillow.addHandler(logging.NullHandler())
     return read_stdin() if job.source is None else job.source.read_bytes()
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFile
 
 import vqcodec
-from tests.image.samples import saved
+from tests.image.samples import exif_with, saved
 from vqcodec.errors import UnsupportedImage
 from vqcodec.image.picture import load_picture
 
@@ -19,8 +19,9 @@ PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 96, 3), d
 
 @pytest.mark.parametrize("mode", ["RGB", "CMYK"])
 @pytest.mark.parametrize("missing", [1, 2])
-def test_a_jpeg_without_its_end_marker_only_is_taken(mode, missing):
-    data = saved(PHOTO.convert(mode), "JPEG", quality=90)
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_without_its_end_marker_only_is_taken(mode, missing, progressive):
+    data = saved(PHOTO.convert(mode), "JPEG", quality=90, progressive=progressive)
     picture = load_picture(data[:-missing])
     assert np.array_equal(picture.pixels, load_picture(data).pixels)
     assert "the end marker of the JPEG is missing" in picture.notes
@@ -30,7 +31,10 @@ def test_a_jpeg_without_its_end_marker_only_is_taken(mode, missing):
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_jpeg_that_lacks_more_is_refused_or_taken_as_it_is(codec, progressive):
     data = saved(PHOTO, "JPEG", quality=90, progressive=progressive)
-    for cut in (data[: len(data) * 2 // 3], data[:-40], data[:-6]):
+    cuts = [data[: len(data) * 2 // 3], data[:-40], data[:-6]]
+    if progressive:
+        cuts.append(data[: data.rindex(b"\xff\xda")])  # a whole scan is missing
+    for cut in cuts:
         with pytest.raises(UnsupportedImage, match="damaged"):
             load_picture(cut)
         picture = load_picture(cut, allow_partial=True)
@@ -98,3 +102,25 @@ def test_notes_reach_the_description_of_a_file(codec):
     _, info = codec.compress_with_info(io.BytesIO(saved(PHOTO, "JPEG")[:-2]))
     assert isinstance(info, vqcodec.ImageInfo)
     assert (info.notes, info.complete) == (("the end marker of the JPEG is missing",), True)
+
+
+def test_damage_that_pillow_is_told_to_overlook_raises_one_type():
+    """Cut and changed files of formats with metadata, half of them with `allow_partial`."""
+    rng = np.random.default_rng(5)
+    exif = exif_with(6)
+    files = [saved(PHOTO, kind, exif=exif) for kind in ("JPEG", "PNG", "TIFF", "WEBP")]
+    seen = 0
+    for trial in range(400):
+        data = bytearray(files[trial % 4])
+        if trial % 3:
+            del data[rng.integers(1, len(data)) :]
+        for at in rng.integers(0, len(data), 3):
+            data[at] = rng.integers(0, 256)
+        try:
+            picture = load_picture(bytes(data), allow_partial=trial % 2 == 0)
+        except UnsupportedImage as error:
+            assert "\n" not in str(error)  # noqa: PT017
+        else:
+            picture.metadata.without_gps()
+            seen += 1
+    assert 20 < seen < 380

@@ -69,10 +69,10 @@ def depth(image: Image.Image, data: bytes | None) -> int:
         return 16
     if data is not None and image.format == "AVIF":
         at = data.find(b"av1C", 0, 4096)
-        flags = data[at + 6] if at > 0 else 0
+        flags = data[at + 6] if 0 < at < len(data) - 6 else 0
         return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 0
     if data is not None and image.format == "JPEG2000":
         at = data.find(b"\xff\x4f\xff\x51", 0, 4096)  # SIZ: the depth of the first component, less one
-        bits = (data[at + 42] & 0x7F) + 1 if at >= 0 else 0
+        bits = (data[at + 42] & 0x7F) + 1 if 0 <= at < len(data) - 42 else 0
         return bits if bits > 8 else 0
     return 0

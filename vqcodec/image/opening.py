@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import IO
@@ -31,6 +32,8 @@ _OTHERS = (
 """Offset and first bytes of formats that Pillow does not read."""
 _FILLERS = (b"", b"\x55" * 2000, b"\xaa" * 2000)
 """What comes in place of the end of a cut JPEG; the decoder takes nothing for zeros."""
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""What ends a scan of a JPEG."""
 _lock = threading.RLock()
 
 
@@ -79,6 +82,8 @@ def load_image(image: Image.Image) -> None:
     most = Image.MAX_IMAGE_PIXELS
     with contextlib.nullcontext() if most is None or image.width * image.height <= most else _unguarded():
         image.load()
+    if tuple(image.im.size) != image.size:  # a TIFF that tells two orientations
+        raise OSError("its size is not what its header says")
 
 
 def load_cut(data: bytes, allow_partial: bool, notes: Notes) -> tuple[Image.Image, bool] | None:
@@ -88,15 +93,20 @@ def load_cut(data: bytes, allow_partial: bool, notes: Notes) -> tuple[Image.Imag
         The loaded image, and whether it is all there; None where this is no help. A JPEG that lacks its end
         marker only is all there.
     """
-    whole = _without_end_marker(data)
-    if whole is not None:
-        notes.append("the end marker of the JPEG is missing")
-        return whole, True
-    if not allow_partial:
+    try:
+        whole = _without_end_marker(data)
+        if whole is not None:
+            notes.append("the end marker of the JPEG is missing")
+            return whole, True
+        if not allow_partial:
+            return None
+        with _truncated_allowed():
+            image = open_image(data)
+            load_image(image)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  what was wrong at first is told
         return None
-    with _truncated_allowed():
-        image = open_image(data)
-        load_image(image)
     notes.append("the file is cut short or damaged, only a part of the picture is coded")
     return image, False
 
@@ -146,35 +156,42 @@ def one_line(error: object) -> str:
 def _without_end_marker(data: bytes) -> Image.Image | None:
     """The picture of a JPEG that lacks nothing but its end marker, or None.
 
-    Its one scan is all there if it does not matter what follows.
+    Its last scan is all there if it does not matter what follows.
     """
-    if not _has_one_scan(data):
+    if not _has_all_scans(data):
         return None
-    try:
-        first, *others = (open_image(data.rstrip(b"\xff") + filler + b"\xff\xd9") for filler in _FILLERS)
-        load_image(first)
-        for other in others:
-            load_image(other)
-            if ImageChops.difference(first, other).getbbox(alpha_only=False):
-                return None
-    except (UnsupportedImage, OSError, SyntaxError, ValueError):
-        return None
+    first, *others = (open_image(data.rstrip(b"\xff") + filler + b"\xff\xd9") for filler in _FILLERS)
+    load_image(first)
+    for other in others:
+        load_image(other)
+        if ImageChops.difference(first, other).getbbox(alpha_only=False):
+            return None
     return first
 
 
-def _has_one_scan(data: bytes) -> bool:
-    """Whether a JPEG is sequential, with all its components in the first scan."""
-    at, components = 2, None
+def _has_all_scans(data: bytes) -> bool:
+    """Whether a JPEG begins scans for all bits of all coefficients of its components."""
     if not data.startswith(b"\xff\xd8\xff"):
         return False
+    missing: dict[int, list[int]] = {}  # component -> how many low bits of each coefficient
+    at = 2
     while at + 10 < len(data) and data[at] == 0xFF:
         marker, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker in (0xC0, 0xC1):
-            components = data[at + 9]
-        elif marker == 0xDA:
-            return data[at + 4] == components
+        body = data[at + 4 : at + 2 + size]
+        if marker in (0xC0, 0xC1, 0xC2) and len(body) > 5 and len(body) >= 6 + 3 * body[5]:
+            missing = {component: [16] * 64 for component in body[6 : 6 + 3 * body[5] : 3]}
+        elif marker == 0xDA and body and len(body) == 2 * body[0] + 4:
+            first, last, bits = body[-3:]
+            for component in body[1:-3:2]:
+                for coefficient in range(first, min(last, 63) + 1):
+                    missing.get(component, [16] * 64)[coefficient] = bits & 15
+            behind = _MARKER.search(data, at + 2 + size)
+            if behind is None:
+                break
+            at = behind.start()
+            continue
         at += 2 + size if marker != 0xFF else 1
-    return False
+    return bool(missing) and not any(map(any, missing.values()))
 
 
 @contextlib.contextmanager
