@@ -80,11 +80,11 @@ def test_short_writes_of_an_unbuffered_stdout_fail(coded, environment, tmp_path,
     assert (code, "too large" in err, out.stat().st_size) == (1, True, 4096)
 
 
-def test_a_refused_picture_has_one_line(environment, tmp_path):
+def test_a_refused_picture_has_one_line(environment, tmp_path, tiny_weights):
     path = tmp_path / "a.tif"
     tags = [(256, 8), (257, 8), (258, 8), (259, 1), (262, 1), (273, 110), (277, 2048), (278, 8)]
     directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + directory + bytes(4 + 64))
-    code, err = run(["compress", str(path)], environment, '"$@"')
+    code, err = run(["compress", str(path), "-m", str(tiny_weights)], environment, '"$@"')
     assert (code, err.count("\n")) == (3, 1)
     assert err.startswith(f"vqcodec: {path}: damaged or unsupported TIFF picture")
