@@ -31,12 +31,10 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     hidden=True,
     help="With -r: suffixes to take, e.g. png,jpg.",
 )
-@click.option(
-    "-q", "--quality", type=click.FloatRange(0, 100), help="0..100, higher is better.  [default: 50]"
-)
+@click.option("-q", "--quality", type=options.Finite(0, 100), help="0..100, higher is better.  [default: 50]")
 @click.option(
     "--bpp",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.Finite(min=0, min_open=True),
     help="Highest quality with at most this many bits per pixel.",
 )
 @click.option(
@@ -47,7 +45,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 )
 @click.option(
     "--psnr",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.Finite(min=0, min_open=True),
     metavar="DB",
     help="Lowest quality with at least this PSNR.",
 )
@@ -90,6 +88,10 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
 )
 @options.metadata
 @click.option("--strip-gps", is_flag=True, help="Leave out where the picture was taken.")
+@click.option(
+    "--allow-partial", is_flag=True, help="Take what can be decoded of a cut picture, and exit with 3."
+)
+@options.max_pixels
 @options.model
 @click.option("--dry-run", is_flag=True, help="Write nothing, only report sizes.")
 @click.option("--compare", is_flag=True, hidden=True, help="Decode again and report PSNR and MS-SSIM.")
@@ -111,7 +113,9 @@ def compress(
         raise click.UsageError("--ext needs -r")
     jobs = conversion.plan(VQC_SUFFIX, ext or INPUT_SUFFIXES, dry_run=dry_run)
     options["progress"] = reporter.part
-    work = functools.partial(_compress, options=options, dry_run=dry_run, compare=compare)
+    work = functools.partial(
+        _compress, options=options, dry_run=dry_run, compare=compare, preserve=conversion.preserve
+    )
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         label = label_of(result.source)
@@ -132,14 +136,21 @@ class Compared(ImageInfo):
 
 
 def _compress(
-    job: Job, *, models: ModelCache, model: str | None, options: dict[str, Any], dry_run: bool, compare: bool
+    job: Job,
+    *,
+    models: ModelCache,
+    model: str | None,
+    options: dict[str, Any],
+    dry_run: bool,
+    compare: bool,
+    preserve: bool,
 ) -> ImageInfo:
     """The work on one file; sent to worker processes."""
     data = read_input(job)
     codec = models.get(model or DEFAULT_MODEL)
     coded, info = codec.compress_with_info(data, **options)
     if not dry_run:
-        write_output(job, coded)
+        write_output(job, coded, preserve)
     if not compare:
         return info
     # Keep the start of the command line quick.
@@ -147,7 +158,8 @@ def _compress(
     from vqcodec.metrics.rate_distortion import psnr  # noqa: PLC0415
     from vqcodec.metrics.structural import SMALLEST, ms_ssim  # noqa: PLC0415
 
-    original = codec.prepare(data, metadata=options["metadata"]).picture.pixels
+    reading = {name: options[name] for name in ("metadata", "limits", "allow_partial")}
+    original = codec.prepare(data, **reading).picture.pixels
     decoded = pixels_of(codec.decompress(coded, limits=_NO_LIMITS))
     alike = ms_ssim(original, decoded) if min(original.shape[:2]) >= SMALLEST else None
     return Compared(**vars(info), psnr=psnr(original, decoded), ms_ssim=alike)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import click
 
-from vqcodec.batch.jobs import FileResult, Job, plan
+from vqcodec.batch.jobs import INPUT_SUFFIXES, FileResult, Job, plan
 from vqcodec.batch.run import run_jobs
 from vqcodec.batch.workers import worker_count
 from vqcodec.types import ImageInfo
@@ -33,6 +34,7 @@ class Conversion:
     force: bool
     skip_existing: bool
     recursive: bool
+    preserve: bool
     jobs: int
     fail_fast: bool
     no_progress: bool
@@ -53,7 +55,7 @@ class Conversion:
         """Jobs for INPUT..., -o and --output-dir, in this order; those of a dry run write nothing.
 
         Raises:
-            click.UsageError: a combination without meaning, or two inputs with one output.
+            click.UsageError: a combination without meaning.
             OSError: nothing was found in the folders, --output-dir is no folder, or stdout is a terminal.
         """
         if self.force and self.skip_existing:
@@ -65,10 +67,10 @@ class Conversion:
         else:
             jobs = self._plan_files(suffix, suffixes)
         if dry_run:
-            return [Job(job.source, None) for job in jobs]
+            return [Job(job.source, None, problem=job.problem) for job in jobs]
         if self.to_stdout and self.reporter.as_json:
             raise click.UsageError("--json and a result on stdout exclude each other")
-        if self.to_stdout and not self.force and sys.stdout.isatty():
+        if self.to_stdout and not self.force and sys.stdout is not None and sys.stdout.isatty():
             raise OSError(errno.EIO, "refusing to write binary data to a terminal (use -f)")
         return jobs
 
@@ -83,7 +85,7 @@ class Conversion:
         workers = worker_count(self.jobs, len(jobs), self.device)
         device = "cpu" if workers > 1 else self.device
         models = open_models(device, reporter)
-        seen = sys.stderr.isatty() and not (self.no_progress or reporter.quiet)
+        seen = sys.stderr is not None and sys.stderr.isatty() and not (self.no_progress or reporter.quiet)
         reporter.bar = Bar(len(jobs) if seen else 0)
         try:
             report = run_jobs(
@@ -114,10 +116,13 @@ class Conversion:
         folder = self.output_dir
         if folder is not None and Path(folder).exists() and not Path(folder).is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "is not a directory", folder)
-        try:
-            jobs = plan(self.inputs, folder, suffix, recursive=self.recursive, suffixes=suffixes)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
+        left_out: Counter[str] = Counter()
+        jobs = plan(
+            self.inputs, folder, suffix, recursive=self.recursive, suffixes=suffixes, left_out=left_out
+        )
+        if suffixes is INPUT_SUFFIXES and left_out:
+            listed = ", ".join(f"{name or 'none'} ({count})" for name, count in sorted(left_out.items()))
+            self.reporter.note(None, f"files with other suffixes left out: {listed}")
         if not jobs:
             reason = f"no files ending in {', '.join(suffixes)}"
             raise FileNotFoundError(errno.ENOENT, reason, self.inputs[0])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @options.model
 @click.option(
     "--realism",
-    type=click.FloatRange(0, 1),
+    type=options.Finite(0, 1),
     default=0.0,
     metavar="0..1",
     help="0 (default) comes nearest to the original, 1 makes up lost texture. The bits are the same.",
@@ -71,7 +71,7 @@ def decompress(reporter: Reporter, /, picture_format: str | None, **options: Any
         raise click.UsageError(str(error)) from error
     jobs = conversion.plan(suffix, (VQC_SUFFIX,))
     options["progress"] = reporter.part
-    work = functools.partial(_decompress, kind=kind, options=options)
+    work = functools.partial(_decompress, kind=kind, options=options, preserve=conversion.preserve)
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         target = label_of(result.output, "<stdout>")
@@ -81,7 +81,7 @@ def decompress(reporter: Reporter, /, picture_format: str | None, **options: Any
 
 
 def _decompress(
-    job: Job, *, models: ModelCache, model: str | None, kind: str, options: dict[str, Any]
+    job: Job, *, models: ModelCache, model: str | None, kind: str, options: dict[str, Any], preserve: bool
 ) -> ImageInfo:
     """The work on one file; sent to worker processes."""
     from vqcodec.probing import probe  # noqa: PLC0415  keep the start of the command line quick
@@ -91,5 +91,5 @@ def _decompress(
     data = job.source if partly and job.source else read_input(job)
     found = probe(data, limits=options["limits"])
     picture, info = models.for_file(found.bitstream_id, model).transcode(data, kind, **options)
-    write_output(job, picture)
+    write_output(job, picture, preserve)
     return info

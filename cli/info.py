@@ -30,9 +30,9 @@ def info(reporter: Reporter, inputs: tuple[str, ...], limits: Limits) -> int:
         if reporter.as_json:
             reporter.json({"file": name, **info_object(found)})
         elif reporter.verbosity:
-            click.echo("\n".join(_listing(name, found)))
+            reporter.show("\n".join(_listing(name, found)))
         else:
-            click.echo(_line(name, found))
+            reporter.show(_line(name, found))
 
     return inspect_each(inputs, show, reporter)
 

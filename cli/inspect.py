@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vqcodec.batch.jobs import VQC_SUFFIX
+from vqcodec.bitstream.header import MAGIC
+from vqcodec.errors import CorruptData
 from vqcodec.files import Source, read_source, write_atomic
 from vqcodec.types import Limits
+from vqcodec.weights.zoo import SUFFIX
 from vqcodec_cli import options
 from vqcodec_cli.streams import STREAM, inspect_each, open_models
 from vqcodec_cli.ui import Reporter, spaced
@@ -33,7 +36,7 @@ _QUALITY = 50.0
 @click.option(
     "-q",
     "--quality",
-    type=click.FloatRange(0, 100),
+    type=options.Finite(0, 100),
     help="Of a model: the quality its codewords are decoded at.  [default: 50]",
 )
 @options.model
@@ -59,7 +62,9 @@ def inspect(
 
     The numbers also come as a table on stdout.
     """
-    is_file = target == STREAM or target.lower().endswith(VQC_SUFFIX)
+    is_file = target == STREAM or target.lower().endswith(VQC_SUFFIX) or _is_vqc(target)
+    if not is_file and Path(target).is_file() and not target.endswith(SUFFIX):
+        raise CorruptData(f"{target}: neither a .vqc file nor a weight file ({SUFFIX})")
     if is_file and quality is not None:
         raise click.UsageError("-q is for models: a file has its quality")
     if not is_file and model is not None:
@@ -73,7 +78,7 @@ def inspect(
         for name, content in zip(names, contents, strict=True):
             write_atomic(folder / name, content)
         if not reporter.quiet:
-            click.echo("\n".join(table))
+            reporter.show("\n".join(table))
         reporter.line(f"{target} -> {', '.join(str(folder / name) for name in names)}")
 
     def look(_name: str, source: Source) -> None:
@@ -104,6 +109,14 @@ def inspect(
     atlas = draw_atlas(codec, _QUALITY if quality is None else quality)
     finish((atlas.png(), draw_usage(uses, codec.name).png(), _json(found)), _usage_table(uses))
     return 0
+
+
+def _is_vqc(target: str) -> bool:
+    """Whether it is a .vqc file by another name."""
+    if not Path(target).is_file():
+        return False
+    with Path(target).open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def _check_free(folder: Path, names: Sequence[str], force: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -27,7 +28,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _EPILOG = """\b
 Exit codes:
   0    success
-  1    an operation failed: input or output, output exists, memory
+  1    an operation failed: input or output, output exists, memory, no such target or region
   2    wrong usage
   3    the input is not a valid or supported picture or .vqc file
   4    the model is missing, or the file needs another one
@@ -56,20 +57,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     wait_asleep()
     reporter = Reporter()
     try:
+        _ready_streams()
         code = cli.main(args=argv, prog_name="vqcodec", standalone_mode=False, obj=reporter)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         reporter.error(None, "interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader went away; keep the interpreter from complaining again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader went away
+        _give_up_stdout()
         return OPERATIONAL
     except (VQCodecError, OSError, MemoryError) as error:
         reporter.failure(None, error)
+        _give_up_stdout()
         return exit_code(error)
     except Exception as error:  # noqa: BLE001  the last resort: a bug must not look like a bad file
         if reporter.verbosity >= 2:
@@ -77,6 +80,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         reporter.error(None, f"internal error: {type(error).__name__}: {error} (-vv shows where)")
         return OPERATIONAL
     return code if isinstance(code, int) else 0
+
+
+def _give_up_stdout() -> None:
+    """Where what is left for stdout cannot be written, the interpreter would complain again at its exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _ready_streams() -> None:
+    """Make sure that no byte of stdout is lost, and that no file of ours is taken for a standard stream."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the next file to be opened would get its number
+            os.open(os.devnull, os.O_RDWR)
+    out = sys.__stdout__
+    if out is not None and out is sys.stdout and isinstance(getattr(out, "buffer", None), io.RawIOBase):
+        # PYTHONUNBUFFERED: what a short write leaves would be dropped.
+        buffered = io.BufferedWriter(io.FileIO(out.fileno(), "w", closefd=False))
+        sys.stdout = io.TextIOWrapper(buffered, out.encoding, out.errors)
 
 
 if __name__ == "__main__":

@@ -25,24 +25,26 @@ def models() -> None:
 
 @models.command("list")
 @click.option("-v", "--verbose", is_flag=True, help="Also show path and notes of each model.")
-def list_(verbose: bool) -> None:
+@click.pass_obj
+def list_(reporter: Reporter, verbose: bool) -> None:
     """One line per model: name, fingerprint, size."""
     for info in zoo.list_models():
         ids = f"bitstream {info.bitstream_id or '?'}  decoder {info.decoder_id or '?'}"
         if "realism_id" in info.metadata:
             ids += f"  realism {info.metadata['realism_id']}"
-        click.echo(f"{info.name}  {ids}  {spaced(info.file_bytes)} B")
+        reporter.show(f"{info.name}  {ids}  {spaced(info.file_bytes)} B")
         if verbose:
-            click.echo(f"  path: {info.path}")
+            reporter.show(f"  path: {info.path}")
             for key, value in sorted(info.metadata.items()):
-                click.echo(f"  {key}: {value}")
+                reporter.show(f"  {key}: {value}")
 
 
 @models.command()
 @click.argument("model", default="default")
-def path(model: str) -> None:
+@click.pass_obj
+def path(reporter: Reporter, model: str) -> None:
     """Print the weight file of MODEL.  [default: default]"""
-    click.echo(zoo.find_model(model))
+    reporter.show(str(zoo.find_model(model)))
 
 
 @models.command("import")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -38,6 +39,17 @@ def checked(convert: Callable[[Any], Any]) -> Callable[[click.Context, click.Par
     return callback
 
 
+class Finite(click.FloatRange):
+    """A range of numbers; nan is in none of them, and infinity is no number to ask for."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As click does, but for what is no finite number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
 def tile(side: int) -> int:
     """Check a tile size."""
     if side % 64 or not 0 <= side <= 65_472:
@@ -59,6 +71,8 @@ def region(text: str) -> Region:
     if not found:
         raise ValueError("four whole numbers X,Y,W,H are wanted")
     x, y, width, height = map(int, found.groups())
+    if not (width and height):
+        raise ValueError("width and height must not be 0")
     return x, y, width, height
 
 
@@ -122,6 +136,7 @@ output = together(
     click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary to a terminal."),
     click.option("--skip-existing", is_flag=True, help="Leave inputs whose output exists alone."),
     click.option("-r", "--recursive", is_flag=True, help="Search folders."),
+    click.option("--preserve", is_flag=True, help="Give outputs the permissions and times of their inputs."),
     click.option(
         *("-j", "--jobs"),
         type=click.IntRange(min=0),
@@ -163,8 +178,10 @@ max_pixels = click.option(
     type=click.IntRange(min=0),
     default=Limits().pixels,
     show_default=True,
-    callback=checked(lambda pixels: Limits(pixels) if pixels else Limits(pixels=0, side=0)),
+    callback=checked(
+        lambda pixels: Limits(pixels) if 0 < pixels <= Limits().pixels else Limits(pixels, side=0)
+    ),
     hidden=True,
-    help="Refuse larger pictures; 0 = unlimited.",
+    help="Refuse larger pictures; 0 = unlimited. More than the default also lifts the limit of 32768 a side.",
 )
-"""The decoder's bound on the picture's size."""
+"""The bound on a picture's size."""

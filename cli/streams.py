@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -32,16 +34,27 @@ def open_models(device: str, reporter: Reporter, **options: Any) -> ModelCache:
 
 def read_input(job: Job) -> bytes:
     """All bytes of a job's source."""
-    # Pillow's remarks on odd but readable files are of no use to people converting them.
+    # Pillow's remarks are of no use to people converting files: a refusal has its one line.
     warnings.filterwarnings("ignore", module="PIL")
-    return sys.stdin.buffer.read() if job.source is None else job.source.read_bytes()
+    if not (pillow := logging.getLogger("PIL")).handlers:
+        pillow.addHandler(logging.NullHandler())
+    return read_stdin() if job.source is None else job.source.read_bytes()
 
 
-def write_output(job: Job, data: bytes) -> None:
-    """Write a job's result, to a file atomically."""
+def read_stdin() -> bytes:
+    """All bytes of standard input."""
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    return sys.stdin.buffer.read()
+
+
+def write_output(job: Job, data: bytes, preserve: bool = False) -> None:
+    """Write a job's result, to a file atomically, with its source's permissions and time if so asked."""
     if job.output is not None:
-        write_atomic(job.output, data)
+        write_atomic(job.output, data, job.source.stat() if preserve and job.source else None)
         return
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
@@ -51,7 +64,7 @@ def inspect_each(inputs: Sequence[str], look: Callable[[str, Source], None], rep
     codes = []
     for name in inputs:
         try:
-            look(name, sys.stdin.buffer.read() if name == STREAM else Path(name))
+            look(name, read_stdin() if name == STREAM else Path(name))
         except BrokenPipeError:
             raise  # our own output's reader went away, no file is to blame
         except (VQCodecError, OSError, MemoryError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import sys
@@ -89,7 +90,18 @@ class Reporter:
 
     def json(self, found: dict[str, Any]) -> None:
         """A line of JSON on stdout."""
-        self._echo(json.dumps(found, allow_nan=False), err=False)
+        self.show(json.dumps(found, allow_nan=False))
+
+    def show(self, text: str) -> None:
+        """What was asked for, on stdout."""
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "standard output is closed")
+        try:
+            self._echo(text, err=False)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "<stdout>") from error
 
     def note(self, label: str | None, text: str) -> None:
         """Something worth knowing that is no error."""

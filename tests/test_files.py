@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import io
 import os
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
-from vqcodec.files import read_source, same_file, write_atomic
+from vqcodec.files import check_writable, read_source, same_file, write_atomic
 
 
 def test_sources(tmp_path: Path):
@@ -79,6 +82,51 @@ def test_links_are_followed_and_devices_kept(tmp_path: Path):
         write_atomic(tmp_path, b"x")
     with pytest.raises(OSError, match="No such file"):
         write_atomic(tmp_path / "no" / "out", b"x")
+
+
+def test_a_file_that_is_replaced_hands_on_its_permissions(tmp_path: Path):
+    path = tmp_path / "out"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    write_atomic(path, b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o646)
+    write_atomic(path, b"newer")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o646
+
+
+def test_permissions_and_time_of_another_file(tmp_path: Path):
+    like = tmp_path / "source"
+    like.write_bytes(b"")
+    like.chmod(0o604)
+    os.utime(like, (1_000_000_000, 1_100_000_000))
+    for name in ("new", "old"):
+        path = tmp_path / name
+        if name == "old":
+            path.write_bytes(b"")
+        write_atomic(path, b"x", like.stat())
+        found = path.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_mtime) == (0o604, 1_100_000_000)
+
+
+def test_errors_name_the_file_or_its_folder_and_come_before_the_work(tmp_path: Path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "closed")
+    cases = {"no/out": "no", "file/out": "file", "closed/out": "closed", "closed": "closed"}
+    for target, named in cases.items():
+        for attempt in (check_writable, functools.partial(write_atomic, data=b"x")):
+            with pytest.raises(OSError, match=re.escape(str(tmp_path / named)) + "'$"):
+                attempt(tmp_path / target)
+    check_writable(tmp_path / "new")
+    check_writable(os.devnull)
+
+    def full(*_args: object) -> int:
+        raise OSError(errno.ENOSPC, "full", "temporary")
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match=r"full: .*/new'$"):
+        write_atomic(tmp_path / "new", b"x")
 
 
 def test_same_file(tmp_path: Path):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -47,3 +50,34 @@ def test_a_file_is_decoded_by_the_named_model_or_an_installed_one(models, loaded
     assert [name for name, _ in loaded] == [str(models / "default.safetensors"), "named"]
     with pytest.raises(ModelMismatch, match="needs model ffffffffffffffff"):
         cache.for_file("ff" * 8)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_compresses_and_decompresses(tiny_weights):
+    """In a process of its own, whose threads have worked before it forks."""
+    script = f"""
+import multiprocessing, numpy as np, vqcodec
+codec = vqcodec.load({str(tiny_weights)!r})
+pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+wanted = codec.compress(pixels, effort=3)
+def child(queue):
+    data = codec.compress(pixels, effort=3)
+    queue.put((data == wanted, codec.decompress(data).size))
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+process = context.Process(target=child, args=(queue,), daemon=True)
+process.start()
+try:
+    print(queue.get(timeout=60))
+finally:
+    process.kill()
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout == "(True, (96, 64))\n", done.stderr

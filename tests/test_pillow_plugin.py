@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import struct
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from vqcodec import errors, loading, pillow_plugin
 from vqcodec.bitstream import parse, write
 from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.codec import Codec
-from vqcodec.image.metadata import EXIF_PREFIX
+from vqcodec.image.exif import EXIF_PREFIX
 from vqcodec.types import Chunk
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -56,7 +57,7 @@ def plugin(clean_pillow: None, models: Path) -> None:
 def picture(pixels: Any, mode: str) -> Image.Image:
     image = Image.fromarray(pixels).convert(mode)
     if mode[-1] == "A":
-        image.putalpha(Image.fromarray(pixels[:, :, 0]))
+        image.putalpha(Image.fromarray(pixels[:, :, 0] | 1))  # colours under an alpha of 0 are not kept
     return image
 
 
@@ -320,11 +321,62 @@ def test_every_option_of_save_reaches_compress(plugin, pixels, monkeypatch):
         seen.update(options)
         return b""
 
+    compress.__signature__ = inspect.signature(Codec.compress)  # type: ignore[attr-defined]
     monkeypatch.setattr(Codec, "compress", compress)
-    names = ("quality", "bpp", "target_size", "psnr", "tile", "label", "effort")
+    names = (
+        "quality",
+        "bpp",
+        "target_size",
+        "psnr",
+        "tune",
+        "tile",
+        "label",
+        "effort",
+        "strip_gps",
+        "limits",
+    )
     options = {name: number for number, name in enumerate(names, 1)}
     saved(Image.fromarray(pixels), **options)
     assert seen == options
+
+
+def test_the_place_is_stripped_if_so_asked(plugin, pixels):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8825)[2] = (48.0, 51.0, 24.0)
+    for strip in (False, True):
+        back = Image.open(io.BytesIO(saved(Image.fromarray(pixels), exif=exif, strip_gps=strip))).getexif()
+        assert (back[0x010F], bool(back.get_ifd(0x8825))) == ("Maker", not strip)
+
+
+def test_options_that_promise_what_is_not_kept_are_refused_and_others_ignored(plugin, pixels):
+    image = Image.fromarray(pixels)
+    with pytest.raises(ValueError, match="VQC has no option"):
+        saved(image, exact=True)
+    assert saved(image, optimize=True, exact=False) == saved(image)
+
+
+def test_a_file_that_takes_a_part_at_a_time_gets_everything(plugin, pixels, tmp_path):
+    class Slow(io.RawIOBase):
+        def __init__(self) -> None:
+            self.got = bytearray()
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any) -> int:
+            self.got += data[:100]
+            return min(len(data), 100)
+
+    slow = Slow()
+    Image.fromarray(pixels).save(cast("IO[bytes]", slow), "VQC")
+    assert bytes(slow.got) == saved(Image.fromarray(pixels))
+
+
+def test_gamma_of_png_is_applied(plugin, pixels):
+    image = Image.fromarray(pixels)
+    image.info["gamma"] = 1.0
+    assert saved(image) != saved(Image.fromarray(pixels))
 
 
 def test_the_model_is_loaded_once(plugin, codec, pixels, monkeypatch):

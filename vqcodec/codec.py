@@ -28,7 +28,7 @@ from vqcodec.compress.picture_encoder import PictureEncoder
 from vqcodec.compress.preparing import Prepared, labels, prepare
 from vqcodec.compress.targets import reaching
 from vqcodec.decompress.picture_decoder import checked_realism, decode
-from vqcodec.files import PathLike, Source, same_file, write_atomic
+from vqcodec.files import PathLike, Source, check_writable, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
 from vqcodec.probing import describe, share_of
 from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, ImageInfo, Limits, Region, TileProgress, check_tune
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec", "Encoded", "Prepared"]
 
 DEFAULT_QUALITY = 50.0
+_UNBOUNDED = 2**62
+"""Bytes that no file has; larger numbers would not fit a float."""
 
 
 class Codec:
@@ -112,6 +114,7 @@ class Codec:
         metadata: str | Iterable[str] = "all",
         limits: Limits = DEFAULT_LIMITS,
         strip_gps: bool = False,
+        allow_partial: bool = False,
     ) -> Prepared:
         """Read a picture once, for several calls of `compress`.
 
@@ -123,7 +126,9 @@ class Codec:
                 another spelling; "exact", alone or in the list, keeps all their bytes. Only the orientation
                 is set to 1 in any case, since the pixels are turned.
             limits: the largest picture and metadata accepted.
-            strip_gps: leave out where the picture was taken, from EXIF and XMP.
+            strip_gps: leave out where the picture was taken, from EXIF (with maker notes) and XMP; a block
+                that cannot be followed is left out whole.
+            allow_partial: take what can be decoded of a picture file that is cut short.
 
         Raises:
             OSError: the file cannot be read.
@@ -132,7 +137,7 @@ class Codec:
         """
         # The caller may change an array before the picture is coded.
         own = image.copy() if isinstance(image, np.ndarray) else image
-        return prepare(own, metadata, limits, strip_gps)
+        return prepare(own, metadata, limits, strip_gps, allow_partial)
 
     def compress(
         self,
@@ -151,6 +156,7 @@ class Codec:
         strip_gps: bool = False,
         lossless: bool = False,
         drawn: bool = True,
+        allow_partial: bool = False,
         progress: TileProgress | None = None,
     ) -> bytes:
         """Compress a picture to the bytes of a .vqc file.
@@ -167,6 +173,7 @@ class Codec:
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
                 With the usual one, pictures that are drawn everywhere have tiles of 4096.
             metadata, limits, strip_gps: as for `prepare`.
+            metadata, limits, strip_gps, allow_partial: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches for a file that is better for its size: for 3 to 10
                 times as long up to 4, then for far longer.
             lossless: every pixel comes back exactly; excludes quality, bpp, target_size and psnr.
@@ -180,6 +187,7 @@ class Codec:
             OSError, UnsupportedImage: as for `prepare`.
             TargetTooSmall: even quality 0 is larger than `bpp` or `target_size` allows.
             TargetTooHigh: even quality 100 falls short of `psnr`.
+            UnsuitableOption: more tiles than a decoder accepts.
             ValueError: an option out of range, more than one of quality, bpp, target_size, psnr and
                 lossless, or lossless with tiles too large for it.
         """
@@ -198,6 +206,7 @@ class Codec:
             strip_gps=strip_gps,
             lossless=lossless,
             drawn=drawn,
+            allow_partial=allow_partial,
             progress=progress,
         )
         return file.data
@@ -219,6 +228,7 @@ class Codec:
         strip_gps: bool = False,
         lossless: bool = False,
         drawn: bool = True,
+        allow_partial: bool = False,
         progress: TileProgress | None = None,
     ) -> tuple[Written, Prepared]:
         if sum(option is not None for option in (quality, bpp, target_size, psnr, lossless or None)) > 1:
@@ -227,7 +237,11 @@ class Codec:
         for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{option} must be positive, not {value}")
-        ready = image if isinstance(image, Prepared) else prepare(image, metadata, limits, strip_gps)
+        ready = (
+            image
+            if isinstance(image, Prepared)
+            else prepare(image, metadata, limits, strip_gps, allow_partial)
+        )
         picture = ready.picture
         if label:
             ready = replace(ready, chunks=(*labels(self.model), *ready.chunks))
@@ -236,9 +250,9 @@ class Codec:
         if lossless:
             return coding.file(coding.lossless()), ready
         if bpp is not None:
-            target_size = int(bpp * picture.width * picture.height / 8)
+            target_size = int(min(bpp * picture.width * picture.height / 8, _UNBOUNDED))
         if target_size is not None:
-            return coding.within(target_size), ready
+            return coding.within(min(target_size, _UNBOUNDED)), ready
         if psnr is not None:
             return coding.file(reaching(coding.encode, coding.psnr, psnr)), ready
         return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels)))), ready
@@ -251,7 +265,7 @@ class Codec:
         notes = ready.picture.notes
         share = share_of(file, file.drawn)
         info = describe(file, len(file), self.name, seconds=seconds, notes=notes, drawn_share=share)
-        return file.data, info
+        return file.data, replace(info, complete=ready.picture.complete)
 
     def decompress(
         self,
@@ -288,7 +302,8 @@ class Codec:
             FormatError: not a .vqc file, damaged, cut short, over the limits, or too new.
             ModelMismatch: the file was written with another model.
             ModelNotFound: `realism` is not 0, and the model has no perceptual decoder.
-            ValueError: bad `metadata`, `realism` or `preview`, or `region` is not within the picture.
+            UnsuitableOption: `region` is not within the picture.
+            ValueError: bad `metadata`, `realism` or `preview`.
         """
         return decode(
             self._decoder_of,
@@ -302,19 +317,32 @@ class Codec:
             progress=progress,
         ).image
 
-    def compress_file(self, src: Any, dst: PathLike, **options: Any) -> ImageInfo:
-        """Compress `src` to the file `dst`, replacing it atomically; `options` as for `compress`.
+    def compress_file(self, src: Any, dst: PathLike, *, preserve: bool = False, **options: Any) -> ImageInfo:
+        """Compress `src` to the file `dst`, replacing it atomically.
+
+        Args:
+            src: anything `compress` takes.
+            dst: the .vqc file to write.
+            preserve: give it the permissions and the time of change of `src`, where that is a path.
+            options: as for `compress`.
 
         Raises:
+            OSError: `dst` cannot be written; found out before the work where that is possible.
             ValueError: both are the same file, or a bad option; otherwise as `compress`.
         """
-        _refuse_same(src, dst)
+        like = _before_work(src, dst, preserve)
         data, info = self.compress_with_info(src, **options)
-        write_atomic(dst, data)
+        write_atomic(dst, data, like)
         return info
 
     def decompress_file(
-        self, src: Source, dst: PathLike, *, picture_format: str | None = None, **options: Any
+        self,
+        src: Source,
+        dst: PathLike,
+        *,
+        picture_format: str | None = None,
+        preserve: bool = False,
+        **options: Any,
     ) -> ImageInfo:
         """Decompress `src` to the picture file `dst`, replacing it atomically.
 
@@ -322,14 +350,16 @@ class Codec:
             src: a path, bytes or a binary file.
             dst: the picture to write; its suffix decides the format.
             picture_format: e.g. "png" or "jpeg", instead of the suffix.
+            preserve: as for `compress_file`.
             options: as for `decompress`.
 
         Raises:
+            OSError: as for `compress_file`.
             ValueError: unknown format, or both are the same file; otherwise as `decompress`.
         """
-        _refuse_same(src, dst)
+        like = _before_work(src, dst, preserve)
         encoded, info = self.transcode(src, format_for(dst, picture_format), **options)
-        write_atomic(dst, encoded)
+        write_atomic(dst, encoded, like)
         return info
 
     def transcode(self, src: Source, kind: str, **options: Any) -> tuple[bytes, ImageInfo]:
@@ -370,6 +400,10 @@ class Codec:
         return self.tuned(tune).decoder
 
 
-def _refuse_same(src: Any, dst: PathLike) -> None:
-    if isinstance(src, (str, os.PathLike)) and same_file(Path(src), Path(dst)):
+def _before_work(src: Any, dst: PathLike, preserve: bool) -> os.stat_result | None:
+    """Check that `dst` may be written; what `os.stat` tells of `src` if that is to be preserved."""
+    path = Path(src) if isinstance(src, (str, os.PathLike)) else None
+    if path is not None and same_file(path, Path(dst)):
         raise ValueError(f"{dst}: source and destination are the same file")
+    check_writable(dst)
+    return path.stat() if preserve and path is not None else None

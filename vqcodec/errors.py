@@ -8,6 +8,7 @@ VQCodecError
 |   `-- LimitExceeded          announces more pixels, tiles or metadata than the limits allow
 |-- TargetTooSmall             even the lowest quality needs more bytes than asked for
 |-- TargetTooHigh              even the highest quality falls short of the PSNR asked for
+|-- UnsuitableOption           not for this picture: a region outside of it, tiles too small for it
 |-- UnsupportedImage           an input picture that is refused, or cannot be read
 `-- ModelError
     |-- ModelNotFound          no weights of that name or at that path, or unreadable ones
@@ -47,6 +48,10 @@ class TargetTooSmall(VQCodecError):
 
 class TargetTooHigh(VQCodecError):
     """The best file this picture can become falls short of the PSNR asked for."""
+
+
+class UnsuitableOption(VQCodecError, ValueError):
+    """An option that is valid, but not for this picture: a region outside of it, too many tiles."""
 
 
 class UnsupportedImage(VQCodecError):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import IO, BinaryIO, TypeAlias
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
@@ -30,29 +32,92 @@ def read_source(source: Source) -> bytes:
     raise TypeError(f"expected a path, bytes or a binary file object, not {type(source).__name__}")
 
 
-def write_atomic(path: PathLike, data: bytes) -> None:
+def write_all(file: IO[bytes], data: bytes) -> None:
+    """Write to an open file, also to an unbuffered one, which may take a part at a time."""
+    view = memoryview(data)
+    while len(view):
+        written: int | None = file.write(view)
+        if written is None:  # what is no file of Python's own may tell nothing
+            return
+        view = view[written:]
+
+
+def write_atomic(path: PathLike, data: bytes, like: os.stat_result | None = None) -> None:
     """Write a file completely, or leave what was there. Links are followed.
 
     Anything that is not a regular file (a pipe, /dev/null) is written in place: replacing it would turn a
-    device into a file.
+    device into a file. A file that is replaced hands on its permissions, and its owner where that may be.
+
+    Args:
+        like: what `os.stat` tells of a file whose permissions and time of change the new one gets.
 
     Raises:
-        OSError: the directory or file cannot be written.
+        OSError: the directory or file cannot be written; it names the file or its folder.
     """
     target = Path(path)
     if target.exists() and not target.is_file():
         target.write_bytes(data)
         return
+    check_writable(target)
     target = target.resolve()
+    before = target.stat() if target.exists() else None
+    wanted = like or before
+    # Never more open than it will be; of a new file, the process's umask decides.
+    mode = 0o666 if wanted is None else stat.S_IMODE(wanted.st_mode) & 0o777
     temporary = target.parent / f".{secrets.token_hex(8)}.vqcodec.tmp"
     try:
-        with temporary.open("xb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
+        if wanted is not None:
+            _hand_on(temporary, before, mode)
+        if like is not None:
+            os.utime(temporary, ns=(like.st_atime_ns, like.st_mtime_ns))
         temporary.replace(target)
+    except OSError as error:
+        _remove(temporary)
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:  # also Ctrl-C: no half-written file may stay
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+
+
+def check_writable(path: PathLike) -> None:
+    """Find out before the work whether a file can be written there.
+
+    Raises:
+        OSError: it is a folder, or its folder is missing, no folder, or closed; the message names that.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    if target.exists() and not target.is_file():
+        return
+    folder = (target.resolve() if target.is_symlink() else target).parent
+    code = 0
+    if not folder.exists():
+        code = errno.ENOENT
+    elif not folder.is_dir():
+        code = errno.ENOTDIR
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        code = errno.EACCES
+    if code:
+        raise OSError(code, os.strerror(code), str(folder))
+
+
+def _hand_on(path: Path, before: os.stat_result | None, mode: int) -> None:
+    """Give a file the owner of the one that it replaces, as far as that is allowed, and a mode."""
+    if before is not None and hasattr(os, "chown"):
+        for owner, group in ((-1, before.st_gid), (before.st_uid, -1)):
+            with contextlib.suppress(OSError):
+                os.chown(path, owner, group)
+    path.chmod(mode)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def same_file(first: PathLike, second: PathLike) -> bool:

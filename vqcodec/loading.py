@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import threading
 import warnings
 from typing import Any
@@ -34,12 +35,28 @@ def load(model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, *, device: str = "au
         ValueError: an unknown kind of device.
     """
     check_device(device)
+    _watch_forks()
     path = zoo.find_model(model)
     if device != "auto":  # which is settled where a device is needed, for only that should wait for torch
         device, note = resolve_device(device)
         if note:
             warnings.warn(note, RuntimeWarning, stacklevel=2)
     return Codec.of(LoadedModel.load(path, device))
+
+
+@functools.cache
+def _watch_forks() -> None:
+    """See to it, from the first model on, that children made by fork can use torch."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _after_fork() -> None:
+    # The parent's OpenMP threads do not exist here, and the runtime would wait for them. The engine in C
+    # looks after its own.
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
 
 
 class ModelCache:

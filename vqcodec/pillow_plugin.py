@@ -7,6 +7,7 @@ imported, and a model loaded, when the first pixel is asked for or the first pic
 from __future__ import annotations
 
 import contextlib
+import inspect
 import numbers
 import os
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,9 @@ from vqcodec.bitstream import MAGIC, unpack_metadata
 from vqcodec.bitstream.drawn import NO_MODEL
 from vqcodec.bitstream.partial import read_front
 from vqcodec.errors import FormatError, LimitExceeded, Truncated, VQCodecError
-from vqcodec.image.metadata import EXIF_PREFIX, clean_exif
+from vqcodec.files import write_all
+from vqcodec.image.exif import EXIF_PREFIX, clean_exif, orientation_of
+from vqcodec.image.picture import upright
 from vqcodec.types import DEFAULT_LIMITS
 from vqcodec.weights import zoo
 
@@ -31,19 +34,11 @@ FORMAT = "VQC"
 SUFFIX = ".vqc"
 MIME = "image/x-vqc"
 _INFO_KEYS = {"iCCP": "icc_profile", "eXIF": "exif", "xMPd": "xmp"}
-_SAVE_OPTIONS = (
-    "quality",
-    "bpp",
-    "target_size",
-    "psnr",
-    "tune",
-    "tile",
-    "label",
-    "effort",
-    "metadata",
-    "lossless",
-    "drawn",
-)
+_NOT_OPTIONS = ("self", "image", "allow_partial")
+"""What `Codec.compress` has and `Image.save` has not."""
+_FAITHFUL = ("lossless", "exact")
+"""Options of other formats that promise what must not be broken in silence."""
+_INFO_OF_PIXELS = ("transparency", "gamma", "srgb", "chromaticity")
 
 
 class _Registered(NamedTuple):
@@ -78,10 +73,10 @@ def register_pillow_plugin(*, model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
     `ImageFile.LOAD_TRUNCATED_IMAGES` is set: then what is whole is decoded. A header that announces more than
     Pillow's MAX_IMAGE_PIXELS guard or the codec's own `Limits()` allow raises `Image.DecompressionBombError`.
 
-    Options of `Image.save`: quality, bpp, target_size, psnr, tune, tile, label, effort, metadata,
-    lossless and drawn as for `Codec.compress`; icc_profile, taken from `info` unless given; exif (bytes or
-    `Image.Exif`) and xmp (bytes or str), stored only if given.
-    Pixels are turned upright where the `exif` given says so.
+    Options of `Image.save`: those of `Codec.compress`; icc_profile, taken from `info`
+    unless given; exif (bytes or `Image.Exif`) and xmp (bytes or str), stored only if given.
+    Pixels are turned upright where the `exif` given says so. Options of other formats are ignored, as by
+    Pillow's own plugins, but for lossless and exact, which are refused where they cannot be kept.
 
     Args:
         model: saves pictures, a name or path as for `vqcodec.load`. Files of other models open if one that is
@@ -194,11 +189,16 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     quality = given.get("quality")
     if quality is not None and (not isinstance(quality, numbers.Real) or not 0 <= float(quality) <= 100):
         raise ValueError(f"quality must be a number between 0 and 100, not {quality!r}")
-    options = {key: given[key] for key in _SAVE_OPTIONS if key in given}
+    codec = _registered.codecs.get(_registered.model)
+    known = [key for key in inspect.signature(codec.compress).parameters if key not in _NOT_OPTIONS]
+    broken = [key for key in _FAITHFUL if given.get(key) and key not in known]
+    if broken:
+        raise ValueError(f"VQC has no option {broken[0]}")
+    options = {key: given[key] for key in known if key in given}
     source = _with_metadata(im, given)
     with _as_os_errors():
-        data = _registered.codecs.get(_registered.model).compress(source, **options)
-    fp.write(data)
+        data = codec.compress(source, **options)
+    write_all(fp, data)
 
 
 def _with_metadata(im: Image.Image, given: Mapping[str, Any]) -> Image.Image:
@@ -213,10 +213,12 @@ def _with_metadata(im: Image.Image, given: Mapping[str, Any]) -> Image.Image:
         "exif": exif,
         "xmp": xmp.encode("utf-8") if isinstance(xmp, str) else xmp,
     }
-    copy = im.copy()
+    orientation = orientation_of(bytes(exif)) if exif else None
+    copy = im.copy() if orientation in (None, 1) else upright(im, orientation or 1)
     copy.info = {key: bytes(block) for key, block in blocks.items() if block}
-    if "transparency" in im.info:
-        copy.info["transparency"] = im.info["transparency"]
+    if exif:
+        copy.info["exif"] = EXIF_PREFIX + (clean_exif(bytes(exif)) or b"")
+    copy.info |= {key: im.info[key] for key in _INFO_OF_PIXELS if key in im.info}
     return copy
 
 

@@ -90,7 +90,7 @@ def describe(front: Probe, file_bytes: int, model: str | None = None, **more: An
     return ImageInfo(
         width=header.width,
         height=header.height,
-        mode=("L" if header.gray else "RGB") + ("A" if header.alpha else ""),
+        mode=("L" if header.gray and not header.neutral else "RGB") + ("A" if header.alpha else ""),
         quality=header.quality,
         file_bytes=file_bytes,
         bitstream_id=header.bitstream_id.hex(),

@@ -49,6 +49,12 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+NEUTRAL, WHITE, BLACK = 1, 2, 4
+"""Ignorable flags: a gray picture is to come back as RGB; what is nearly white is white; or black, black."""
+NEAR = 4
+"""How far from 255 or 0 samples are nearly white or black."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What a .vqc file says about its picture before any payload is read."""
@@ -67,6 +73,11 @@ class Header:
     ignorable: int = 0
     tune: str = TUNES[0]
     drawn: bool = False
+
+    @property
+    def neutral(self) -> bool:
+        """Whether it is gray, but came as RGB and is to come back as that."""
+        return self.gray and bool(self.ignorable & NEUTRAL)
 
     @property
     def quality(self) -> float:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +13,7 @@ import pytest
 from PIL import Image
 
 import vqcodec
-from vqcodec.batch.jobs import FileResult, Job, plan
+from vqcodec.batch.jobs import INPUT_SUFFIXES, FileResult, Job, plan
 from vqcodec.batch.run import run_jobs
 from vqcodec.errors import UnsupportedImage
 from vqcodec.types import ImageInfo
@@ -125,10 +129,48 @@ def test_strip_gps_reaches_every_file(codec, tmp_path, pixels):
         assert bool(found.get_ifd(0x8825)) != strip
 
 
-def test_collisions_are_refused_before_any_work(codec, tree, tmp_path):
-    with pytest.raises(ValueError, match="both become"):
-        vqcodec.compress_batch([tree / "a.png", tree / "sub" / "a.png"], tmp_path / "out", codec=codec)
-    assert not (tmp_path / "out").exists()
+def test_of_files_with_one_output_the_first_is_done_and_the_others_fail(codec, tree, tmp_path):
+    (tree / "sub" / "c.png").write_bytes((tree / "a.png").read_bytes())
+    report = vqcodec.compress_batch([tree], tmp_path / "out", codec=codec)
+    assert names(tmp_path / "out") == ["a.vqc", "sub/a.vqc", "sub/c.vqc"]
+    failed = {result.source: result.error for result in report.failed}
+    assert set(failed) == {tree / "broken.jpg", tree / "sub" / "c.png"}
+    output = tmp_path / "out" / "sub" / "c.vqc"
+    assert f"would become {output}, as {tree / 'sub' / 'c.JPG'} does" in str(failed[tree / "sub" / "c.png"])
+    flat = vqcodec.compress_batch([tree / "a.png", tree / "sub" / "a.png"], tmp_path / "flat", codec=codec)
+    assert [result.source for result in flat.done] == [tree / "a.png"]
+    assert isinstance(flat.failed[0].error, FileExistsError)
+
+
+def test_a_file_named_twice_is_converted_once(codec, tree, tmp_path):
+    again = tree / "sub" / ".." / "a.png"
+    report = vqcodec.compress_batch([tree / "a.png", again, tree / "a.png"], codec=codec)
+    assert [result.source for result in report.results] == [tree / "a.png"]
+
+
+def test_a_folder_that_cannot_be_read_fails_alone(codec, tree, tmp_path, monkeypatch):
+    scandir = os.scandir
+
+    def closed(folder: Path) -> Iterator[os.DirEntry[str]]:
+        if Path(folder).name == "sub":
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    report = vqcodec.compress_batch([tree], tmp_path / "out", codec=codec)
+    assert [result.source for result in report.done] == [tree / "a.png"]
+    assert tree / "sub" in [result.source for result in report.failed]
+
+
+def test_every_suffix_of_jpeg_is_found_and_replaced_and_others_are_counted(tree):
+    for name in ("d.jfif", "e.JPE", "f.mpo", "g.heic", "h.vqc", ".hidden"):
+        (tree / name).write_bytes(b"")
+    (tree / "i.png").symlink_to(tree / "nowhere")
+    left_out: Counter[str] = Counter()
+    jobs = plan([tree], None, ".vqc", recursive=True, suffixes=INPUT_SUFFIXES, left_out=left_out)
+    outputs = [job.output.name for job in jobs if job.output]
+    assert outputs == ["a.vqc", "broken.vqc", "d.vqc", "e.vqc", "f.vqc", "i.vqc", "a.vqc", "c.vqc"]
+    assert left_out == {".txt": 1, ".heic": 1}
 
 
 def test_folders_fail_unless_recursive(codec, tree):

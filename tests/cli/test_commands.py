@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ import vqcodec as library
 from tests.image.icc_profiles import colour
 from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.metrics.rate_distortion import psnr
+from vqcodec.types import Limits
 
 
 def decoded(data: bytes) -> np.ndarray:
@@ -189,6 +192,42 @@ def test_batch_goes_on_and_sums_up(vqcodec, tmp_path, photo):
     photo.with_suffix(".vqc").unlink()
     assert vqcodec("compress", bad, photo, "--fail-fast").code == 3
     assert not photo.with_suffix(".vqc").exists()
+
+
+def test_a_region_outside_of_one_picture_fails_that_one(vqcodec, codec, coded, tmp_path):
+    small = tmp_path / "small.vqc"
+    codec.compress_file(np.zeros((8, 8, 3), np.uint8), small)
+    run = vqcodec("decompress", small, coded, "--region", "10,0,20,20", "--output-dir", tmp_path / "out")
+    assert run.code == 1
+    assert f"vqcodec: {small}: region 10,0,20,20 is not within 8x8\n" in run.err
+    with Image.open(tmp_path / "out" / "photo.png") as part:
+        assert part.size == (20, 20)
+
+
+def test_too_many_tiles_for_one_picture_fail_that_one(vqcodec, photo, tmp_path, monkeypatch):
+    monkeypatch.setattr("vqcodec.compress.picture_encoder.DEFAULT_LIMITS", Limits(tiles=1))
+    Image.new("RGB", (8, 8)).save(tmp_path / "small.png")
+    run = vqcodec("compress", photo, tmp_path / "small.png", "--tile", "64")
+    assert (run.code, "2 tiles are more than a decoder accepts" in run.err) == (1, True)
+    assert (tmp_path / "small.vqc").exists()
+
+
+def test_permissions_and_time_of_the_input_are_kept_if_so_asked(vqcodec, photo, tmp_path):
+    photo.chmod(0o600)
+    os.utime(photo, (1_000_000_000, 1_100_000_000))
+    assert vqcodec("compress", photo, "--preserve").code == 0
+    coded, back = photo.with_suffix(".vqc"), tmp_path / "back.png"
+    assert vqcodec("decompress", coded, "-o", back, "--preserve").code == 0
+    for path in (coded, back):
+        assert (stat.S_IMODE(path.stat().st_mode), path.stat().st_mtime) == (0o600, 1_100_000_000)
+    assert vqcodec("decompress", coded, "-o", tmp_path / "plain.png").code == 0
+    assert (tmp_path / "plain.png").stat().st_mtime != 1_100_000_000
+
+
+def test_what_a_search_of_folders_leaves_out_is_told(vqcodec, photo):
+    (photo.parent / "a.heic").write_bytes(b"")
+    run = vqcodec("compress", "-r", photo.parent)
+    assert (run.code, "note: files with other suffixes left out: .heic (1)" in run.err) == (0, True)
 
 
 def test_info(vqcodec, coded, codec):

@@ -36,7 +36,11 @@ def coded(codec, photo) -> Path:
         (None, 1, "No such file or directory"),
         (b"", 3, "the file is empty"),
         (b"some text\n", 3, "not a picture in a known format"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(40), 3, "not a picture in a known format"),
+        (
+            b"\x89PNG\r\n\x1a\n" + bytes(40),
+            3,
+            "damaged or unsupported PNG picture (broken PNG file (chunk b'\\x00\\x00\\x00\\x00'))",
+        ),
     ],
 )
 def test_compress_bad_files(vqcodec, tmp_path, content, code, reason):
@@ -124,11 +128,23 @@ def test_unwritable_output(vqcodec, photo, tmp_path):
     assert run.code == 1
     assert run.err == f"vqcodec: {blocker}: is not a directory\n"
     before = files(tmp_path)
-    for target in (blocker / "a.vqc", tmp_path / "no" / "a.vqc", tmp_path / "models"):
+    for target, named, reason in (
+        (blocker / "a.vqc", blocker, "Not a directory"),
+        (tmp_path / "no" / "a.vqc", tmp_path / "no", "No such file or directory"),
+        (tmp_path / "models", tmp_path / "models", "Is a directory"),
+    ):
         run = vqcodec("compress", photo, "-o", target)
-        assert run.code == 1
-        assert run.err.count("\n") == 1
+        assert (run.code, run.err) == (1, f"vqcodec: {photo}: {named}: {reason}\n")
     assert files(tmp_path) == before
+
+
+def test_inputs_that_are_no_files(vqcodec, photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (".", ""):
+        run = vqcodec("compress", name, photo, "-f")
+        assert run.code == 1
+        assert run.err.startswith("vqcodec: .: is a directory (use -r to search it)\n")
+    assert photo.with_suffix(".vqc").exists()
 
 
 @pytest.mark.parametrize(
@@ -148,7 +164,14 @@ def test_unwritable_output(vqcodec, photo, tmp_path):
         ["compress", "a.png", "-f", "--skip-existing"],
         ["compress", "a.png", "b.png", "-o", "x.vqc"],
         ["compress", "a.png", "-o", "x.vqc", "--output-dir", "d"],
-        ["compress", "a.png", "a.jpg"],
+        *(
+            ["compress", "a.png", option, number]
+            for option in ("-q", "--bpp", "--psnr")
+            for number in ("nan", "inf")
+        ),
+        ["decompress", "a.vqc", "--realism", "nan"],
+        ["decompress", "a.vqc", "--region", "0,0,0,8"],
+        ["inspect", "default", "-o", "d", "-q", "nan"],
         ["compress", "-", "a.png"],
         ["decompress", "-"],
         ["decompress", "a.vqc", "-o", "-"],
@@ -218,6 +241,15 @@ def test_allow_partial_decodes_a_cut_file_and_exits_with_3(vqcodec, coded, tmp_p
     assert f"vqcodec: {coded}: note: the data ends early: 1 of 4 segments are missing\n" in run.err
     with Image.open(out) as image:
         assert image.size == (72, 48)
+
+
+def test_what_is_inspected_is_told_by_its_bytes(vqcodec, coded, photo, tmp_path):
+    folder = tmp_path / "look"
+    run = vqcodec("inspect", photo, "-o", folder)
+    assert run.code == 3
+    assert run.err == f"vqcodec: {photo}: neither a .vqc file nor a weight file (.safetensors)\n"
+    other = coded.rename(tmp_path / "named.otherwise")
+    assert "-q is for models" in vqcodec("inspect", other, "-o", folder, "-q", "50").err
 
 
 def test_max_pixels(vqcodec, coded, tmp_path):

@@ -273,6 +273,11 @@ class Tile:
         for coder in coders:
             if coder is not None:
                 coder.end()
+        if None in segments and len(model.slices) > 2:  # *Missing segments*
+            guessed = model.channel(model.slices[2][0])
+            known = latent[guessed:, 0::2, 0::2].copy()
+            latent[guessed:] = 0
+            latent[guessed:, 0::2, 0::2] = known
         return latent
 
     def symbols(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from vqcodec.image.metadata import Metadata
+from vqcodec.image.metadata import KINDS, Metadata
 from vqcodec.image.picture import to_pil
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -30,7 +30,11 @@ def exif_with(orientation: int) -> bytes:
 
 
 def as_pil(
-    pixels: np.ndarray, gray: bool, alpha: np.ndarray | None, metadata: Metadata, *kinds: frozenset[str]
+    pixels: np.ndarray,
+    gray: bool,
+    alpha: np.ndarray | None,
+    metadata: Metadata,
+    kinds: frozenset[str] = KINDS,
 ) -> tuple[Image.Image, tuple[str, ...]]:
     """What `to_pil` makes of pixels (H, W, 3) that come in four rectangles, or fewer of a tiny picture."""
     height, width = pixels.shape[:2]
@@ -39,4 +43,4 @@ def as_pil(
         for side in (height, width)
     ]
     parts = [((rows, columns), pixels[rows, columns]) for rows in halves[0] for columns in halves[1]]
-    return to_pil(parts, (width, height), gray, alpha, metadata, *kinds)
+    return to_pil(parts, (width, height), gray, alpha, metadata, kinds)

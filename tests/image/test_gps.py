@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vqcodec.image.metadata import Metadata, erase_gps
+from vqcodec.image.exif import erase_gps
+from vqcodec.image.metadata import Metadata
 from vqcodec_cli.main import main
 
 GPS = {1: "N", 2: (52.0, 31.0, 12.345), 3: "E", 4: (13.0, 24.0, 17.5), 29: "2026:11:23"}

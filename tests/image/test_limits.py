@@ -17,14 +17,12 @@ from vqcodec.types import Limits
 def test_large_pictures_are_refused(monkeypatch):
     with pytest.raises(UnsupportedImage, match="limit of 99"):
         load_picture(Image.new("L", (10, 10)), limits=Limits(pixels=99))
-    with pytest.raises(UnsupportedImage, match="longer than 9"):
+    with pytest.raises(UnsupportedImage, match="longer than the limit of 9"):
         load_picture(Image.new("L", (10, 1)), limits=Limits(side=9))
-    with pytest.raises(UnsupportedImage, match="longer than 65535"):
+    with pytest.raises(UnsupportedImage, match="longer than the limit of 65535"):
         load_picture(Image.new("L", (70_000, 1)), limits=Limits(0, 0))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    reason = "more pixels than Pillow's MAX_IMAGE_PIXELS guard allows"
-    with pytest.raises(UnsupportedImage, match=f"^{reason}$"):
-        load_picture(saved(Image.new("L", (10, 10))))
+    assert load_picture(saved(Image.new("L", (10, 10)))).width == 10
 
 
 @pytest.mark.parametrize("bad", [np.zeros((2, 2)), np.zeros((2, 2, 2), np.uint8), np.zeros((0, 3), np.uint8)])

@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from tests.image.samples import SRGB, exif_with, saved
-from vqcodec.image.metadata import KINDS, Metadata, clean_exif, clean_xmp, parse_kinds
+from vqcodec.image.exif import clean_exif
+from vqcodec.image.metadata import KINDS, Metadata, parse_kinds
 from vqcodec.image.picture import load_picture
+from vqcodec.image.xmp import clean_xmp
 from vqcodec.types import Limits
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6" a="b"/></x:xmpmeta>'

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
 
 from tests.image.samples import as_pil, exif_with, saved
 from vqcodec.errors import UnsupportedImage
+from vqcodec.image.exif import clean_exif
 from vqcodec.image.metadata import Metadata
 from vqcodec.image.picture import load_picture
+from vqcodec.probing import probe
 
 
 def test_rgb_is_taken_as_it_is(pixels):
@@ -128,7 +130,7 @@ def test_a_transparent_colour_of_png_becomes_alpha(mode):
     picture = load_picture(saved(image, transparency=7 if mode == "L" else (7, 7, 7)))
     assert picture.alpha is not None
     assert picture.alpha.tolist() == [[0, 255]]
-    assert picture.gray == (mode == "L")
+    assert picture.mode == mode + "A"
 
 
 def test_animation_codes_the_first_frame():
@@ -155,27 +157,71 @@ def test_not_a_picture(data, reason):
         load_picture(data)
 
 
-def test_the_further_pictures_of_a_camera_s_file_are_no_animation(pixels):
+@pytest.mark.parametrize(
+    ("kind", "note"),
+    [
+        ("MPO", "MPO of 2 pictures, only the first is coded"),
+        ("TIFF", "TIFF of 2 pages, only the first is coded"),
+        ("WEBP", "animated picture, only the first of 2 frames is coded"),
+    ],
+)
+def test_what_there_is_more_of_is_called_by_its_name(pixels, kind, note):
     image = Image.fromarray(pixels)
-    data = saved(image, "MPO", save_all=True, append_images=[image])
-    with Image.open(io.BytesIO(data)) as file:
-        assert (file.format, getattr(file, "n_frames", 1)) == ("MPO", 2)
-    assert load_picture(data).notes == ()
+    other = Image.fromarray(255 - pixels)
+    data = saved(image, kind, save_all=True, append_images=[other])
+    assert load_picture(data).notes == (note,)
+
+
+def test_of_an_icon_the_largest_size_is_coded(pixels):
+    image = Image.fromarray(pixels).resize((64, 64))
+    picture = load_picture(saved(image, "ICO", sizes=[(16, 16), (32, 32)]))
+    assert (picture.width, picture.notes) == (32, ("ICO of 2 sizes, only the largest is coded",))
 
 
 def test_a_picture_that_is_upright_is_not_copied(pixels, monkeypatch):
     turned = []
+    transpose = Image.Image.transpose
 
-    def transpose(image: Image.Image) -> Image.Image:
+    def watched(image: Image.Image, method: Image.Transpose) -> Image.Image:
         turned.append(image)
-        return image
+        return transpose(image, method)
 
-    monkeypatch.setattr(ImageOps, "exif_transpose", transpose)
+    monkeypatch.setattr(Image.Image, "transpose", watched)
     load_picture(saved(Image.fromarray(pixels)))
     load_picture(saved(Image.fromarray(pixels), exif=exif_with(1)))
     assert not turned
     load_picture(saved(Image.fromarray(pixels), exif=exif_with(6)))
     assert len(turned) == 1
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_what_was_made_of_an_image_is_not_turned_again(pixels, kind):
+    image = Image.open(io.BytesIO(saved(Image.fromarray(pixels), kind, exif=exif_with(6))))
+    assert load_picture(image).width == image.height  # a file's own image, as its file
+    by_hand = image.rotate(270, expand=True)
+    picture = load_picture(by_hand)
+    assert (picture.width, picture.height) == by_hand.size
+    assert picture.notes == (
+        "an image in memory is taken as it is, though its metadata tells an orientation",
+    )
+    assert picture.metadata.exif == clean_exif(exif_with(1))
+
+
+@pytest.mark.parametrize("source", ["array", "image", "file"])
+def test_gray_in_three_channels_is_coded_as_gray_and_comes_back_as_rgb(codec, pixels, source):
+    equal = np.repeat(pixels[:, :, :1], 3, axis=2)
+    image = Image.fromarray(equal)
+    picture = load_picture({"array": equal, "image": image, "file": saved(image)}[source])
+    assert (picture.gray, picture.neutral, picture.mode) == (True, True, "RGB")
+    file = codec.compress(equal, quality=20)
+    assert probe(file).mode == "RGB"
+    back = np.asarray(codec.decompress(file))
+    assert back.shape == equal.shape
+    assert np.ptp(back, axis=2).max() == 0
+    tinted = equal.copy()
+    tinted[-1, -1, 2] ^= 1
+    assert not load_picture(tinted).gray
+    assert codec.decompress(codec.compress(image.convert("L"))).mode == "L"
 
 
 @pytest.mark.parametrize(

@@ -87,3 +87,10 @@ def test_models_of_the_user_come_before_those_of_the_package(tmp_path, monkeypat
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert zoo.user_folder() == tmp_path / ".local" / "share" / "vqcodec" / "models"
+
+
+def test_a_file_of_another_kind_is_no_missing_model(tmp_path, monkeypatch):
+    (tmp_path / "photo.png").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelNotFound, match=r"^photo.png is no weight file: those end in .safetensors$"):
+        zoo.find_model("photo.png")

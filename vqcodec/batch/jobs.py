@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vqcodec.errors import VQCodecError
-from vqcodec.files import PathLike, same_file
+from vqcodec.files import PathLike, check_writable, same_file
 from vqcodec.types import ImageInfo
 
 VQC_SUFFIX = ".vqc"
 INPUT_SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".qoi"),
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".webp", ".avif", ".tif", ".tiff"),
+    *(".bmp", ".dib", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".pcx"),
+    *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
 )
 """What is taken for a picture when a folder is searched."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One file to convert. None stands for a stream: standard input or output."""
+    """One file to convert. None stands for a stream: standard input or output.
+
+    Attributes:
+        make_parents: make the output's folder.
+        problem: what was found in planning; it fails this job, and no other.
+    """
 
     source: Path | None
     output: Path | None
     make_parents: bool = False
+    problem: OSError | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,12 @@ def plan(
     *,
     recursive: bool,
     suffixes: Sequence[str],
+    left_out: Counter[str] | None = None,
 ) -> list[Job]:
-    """Decide the output of every input. Missing files, and folders unless `recursive`, fail at their turn.
+    """Decide the output of every input; what is wrong with one of them fails at its turn, not the plan.
+
+    A file that is named twice is one job. Of several that would become the same output (names that differ in
+    case only may) the first does, and the others fail.
 
     Args:
         paths: files and folders.
@@ -79,25 +91,33 @@ def plan(
         suffix: replaces that of the sources if it is one of `suffixes`, otherwise is appended.
         recursive: search folders for files that end in one of `suffixes`, in sorted order.
         suffixes: lower case, with their dots.
-
-    Raises:
-        ValueError: two inputs would become the same output (names that differ in case only may).
-        OSError: a folder cannot be read.
+        left_out: counts the suffixes of other files that the search met; not hidden ones, nor results.
     """
-    jobs: dict[Path, Job] = {}
+    jobs: list[Job] = []
+    sources: dict[str, Path] = {}
     for path in map(Path, paths):
-        if path.is_dir() and recursive:
-            files, root = list(_walk(path, suffixes)), path
+        if recursive and _is_folder(path):
+            found, root = _walk(path, suffixes), path
         else:
-            files, root = [path], path.parent
-        for file in files:
+            found, root = iter([(path, None)]), path.parent
+        for file, problem in found:
+            if problem is not None or _is_folder(file):
+                jobs.append(Job(file, None, problem=problem))
+                continue
             base = file if output_dir is None else Path(output_dir) / file.relative_to(root)
             known = file.suffix.lower() in suffixes
+            if not known and file != path:
+                if left_out is not None and file.suffix.lower() != suffix and not file.name.startswith("."):
+                    left_out[file.suffix.lower()] += 1
+                continue
             output = base.with_suffix(suffix) if known else base.with_name(base.name + suffix)
-            if (other := jobs.get(output.absolute())) is not None:
-                raise ValueError(f"{other.source} and {file} would both become {output}")
-            jobs[output.absolute()] = Job(file, output, make_parents=output_dir is not None)
-    return list(jobs.values())
+            other = sources.setdefault(os.path.abspath(output), file)  # noqa: PTH100  without following links
+            if other is not file:
+                if other == file or same_file(other, file):
+                    continue
+                problem = FileExistsError(errno.EEXIST, f"would become {output}, as {other} does")
+            jobs.append(Job(file, output, output_dir is not None, problem))
+    return jobs
 
 
 def _prepare(job: Job, overwrite: bool, skip_existing: bool) -> bool:
@@ -106,6 +126,8 @@ def _prepare(job: Job, overwrite: bool, skip_existing: bool) -> bool:
     Raises:
         OSError: the source is a folder, or the output may not be written.
     """
+    if job.problem is not None:
+        raise job.problem
     if job.source is not None and job.source.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a directory (use -r to search it)", str(job.source))
     if job.output is None:
@@ -117,14 +139,39 @@ def _prepare(job: Job, overwrite: bool, skip_existing: bool) -> bool:
             return False
         if not overwrite:
             raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", str(job.output))
-    if job.make_parents and (job.source is None or job.source.exists()):
-        job.output.parent.mkdir(parents=True, exist_ok=True)
+    if job.source is None or job.source.exists():
+        if job.make_parents:
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(job.output)
     return True
 
 
-def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[tuple[Path, OSError | None]]:
+    """The files below a folder, and folders that cannot be read with the reason."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        yield folder, error
+        return
+    for entry in entries:
+        path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), suffixes)
-        elif Path(entry.name).suffix.lower() in suffixes and entry.is_file():
-            yield Path(entry.path)
+            yield from _walk(path, suffixes)
+        elif _is_file(path):
+            yield path, None
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one; not where that cannot be known, which is told at the file's turn."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is one, or a link that leads nowhere, which fails at its turn."""
+    try:
+        return path.is_file() or not path.exists()
+    except OSError:
+        return True

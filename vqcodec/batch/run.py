@@ -86,8 +86,9 @@ def compress_batch(
 
     Raises:
         ModelNotFound: no such model.
-        ValueError: two inputs would become the same output, a bad option, or both `codec` and `jobs`.
-        OSError: a folder cannot be read.
+        ValueError: a bad option, or both `codec` and `jobs`.
+
+    Of two inputs that would become the same output the second fails, as does a folder that cannot be read.
     """
     planned = plan(paths, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=INPUT_SUFFIXES)
     return _convert(planned, "compress_file", **options)

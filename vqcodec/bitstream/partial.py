@@ -62,7 +62,9 @@ def read_layers(source: Source, layers: int, limits: Limits = DEFAULT_LIMITS) ->
     """
     with opened(source) as file:
         front, data = read_front(file, limits)
-        data += file.read(max(0, front.layer_ends[layers - 1] - len(data)))
+        # Pipes and unbuffered files may give less than was asked for.
+        while (left := front.layer_ends[layers - 1] - len(data)) > 0 and (more := file.read(left)):
+            data += more
         return data, file_size(file, len(data))
 
 

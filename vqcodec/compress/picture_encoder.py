@@ -23,11 +23,20 @@ from vqcodec.compress.encoded import Encoded, out_of_reach
 from vqcodec.compress.preparing import LABELS, Prepared
 from vqcodec.compress.targets import within
 from vqcodec.decompress.drawn_grid import DrawnGrid
-from vqcodec.errors import TargetTooSmall
+from vqcodec.errors import TargetTooSmall, UnsuitableOption
 from vqcodec.image.colour import mean_of_channels
+from vqcodec.image.extremes import extremes_of, snapped
 from vqcodec.metrics import rate_distortion
 from vqcodec.tiling import Place, pixel_tiles, size
-from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, EFFORT_MAX, LEVEL_MAX, Header, TileProgress
+from vqcodec.types import (
+    DEFAULT_LIMITS,
+    DEFAULT_TILE,
+    EFFORT_MAX,
+    LEVEL_MAX,
+    NEUTRAL,
+    Header,
+    TileProgress,
+)
 
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
@@ -60,7 +69,8 @@ class PictureEncoder:
         tile, effort, progress, drawn: as for `Codec.compress`.
 
     Raises:
-        ValueError: effort or tile out of range, or more tiles than a decoder accepts.
+        ValueError: effort or tile out of range.
+        UnsuitableOption: more tiles than a decoder accepts.
     """
 
     encoder: TileEncoder
@@ -87,10 +97,11 @@ class PictureEncoder:
             alpha=picture.alpha is not None,
             tile=self.tile,
             tune=self.encoder.model.tune,
+            ignorable=(NEUTRAL if picture.neutral else 0) | extremes_of(picture.pixels),
         )
         tiles = tile_count(self._header)
         if tiles > DEFAULT_LIMITS.tiles:
-            raise ValueError(f"{tiles} tiles are more than a decoder accepts, use larger ones")
+            raise UnsuitableOption(f"{tiles} tiles are more than a decoder accepts, use larger ones")
 
         look = functools.cache(functools.partial(drawn_mask, picture.pixels))
 
@@ -247,6 +258,7 @@ class PictureEncoder:
         if encoded.uses_networks:
             coded = [None if alone else layers for alone, layers in zip(whole, encoded.segments, strict=True)]
             decoded = self.decoder.decode(coded, level=encoded.level, **where)
+            decoded = snapped(decoded, self._header.ignorable)
         else:
             decoded = np.zeros((height, width, 3), np.uint8)
         if encoded.drawn:

@@ -31,11 +31,15 @@ def prepare(
     metadata: str | Iterable[str] = "all",
     limits: Limits = DEFAULT_LIMITS,
     strip_gps: bool = False,
+    allow_partial: bool = False,
 ) -> Prepared:
     """Read a picture; arguments and errors are those of `Codec.prepare`."""
-    picture = load_picture(image, metadata=parse_kinds(metadata), limits=limits)
+    kinds = parse_kinds(metadata)
+    picture = load_picture(image, metadata=kinds, limits=limits, allow_partial=allow_partial)
     if strip_gps:
-        picture = replace(picture, metadata=picture.metadata.without_gps())
+        stripped = picture.metadata.without_gps()
+        unread = [f"{kind} block cannot be read, not kept" for kind in stripped.missing(picture.metadata)]
+        picture = replace(picture, metadata=stripped, notes=(*picture.notes, *unread))
     blocks = [(kind, getattr(picture.metadata, block)) for block, kind in CHUNK_TYPES.items()]
     chunks = [pack_metadata(kind, raw) for kind, raw in blocks if raw]
     if picture.alpha is not None:

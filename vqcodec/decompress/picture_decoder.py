@@ -18,8 +18,9 @@ from vqcodec.bitstream.drawn import NO_MODEL
 from vqcodec.bitstream.header import LAYERS
 from vqcodec.bitstream.partial import read_layers
 from vqcodec.decompress.drawn_grid import DrawnGrid
-from vqcodec.errors import ModelMismatch
+from vqcodec.errors import ModelMismatch, UnsuitableOption
 from vqcodec.files import Source, read_source
+from vqcodec.image.extremes import snapped
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
 from vqcodec.image.picture import to_pil
 from vqcodec.types import DEFAULT_LIMITS, Limits, Region, TileProgress
@@ -80,7 +81,9 @@ def decode(
     x, y, width, height = region or (0, 0, header.width, header.height)
     inside = x >= 0 and y >= 0 and x + width <= header.width and y + height <= header.height
     if width <= 0 or height <= 0 or not inside:
-        raise ValueError(f"region {x},{y},{width},{height} is not within {header.width}x{header.height}")
+        raise UnsuitableOption(
+            f"region {x},{y},{width},{height} is not within {header.width}x{header.height}"
+        )
     chunks = {chunk.type: chunk for chunk in container.chunks}
     # Without "icc" the profile is applied, so it is needed all the same.
     blocks = {
@@ -104,11 +107,13 @@ def decode(
             region=region,
             progress=progress,
         )
+        parts = ((place, snapped(pixels, header.ignorable)) for place, pixels in parts)
         parts = drawn.over(parts, region) if drawn else parts
     else:
         assert drawn is not None
         parts = drawn.alone(region, progress)
-    image, notes = to_pil(parts, (width, height), header.gray, alpha, Metadata(**blocks), kinds)
+    size_out = (width, height)
+    image, notes = to_pil(parts, size_out, header.gray, alpha, Metadata(**blocks), kinds, header.neutral)
     image.info["vqc_complete"] = container.complete
     return Decoded(image, container, size, (*container.warnings, *notes))
 

@@ -31,6 +31,8 @@ Indices = Sequence[np.ndarray]
 LAYERS = 2
 LEVELS_PER_CLASS = 16
 """Quality levels (0..252) that share one table of the hyper-latent."""
+GUESSED_SLICES = 2
+"""Of so many slices the means stand in for a layer that is missing."""
 
 
 def prior_level_of(level: int) -> int:
@@ -96,7 +98,8 @@ class LatentCoder:
     def decode(self, segments: Sequence[bytes | None], shape: tuple[int, int], level: int) -> np.ndarray:
         """Latent (h, w, M) int32 in steps of 1/128 of one tile of `shape` (h, w).
 
-        A missing second layer leaves the prior's means; a missing first one leaves zeros.
+        A missing second layer leaves the prior's means in the first slices and zeros in the others, whose
+        means are worth nothing without the codewords around; a missing first one leaves zeros.
 
         Raises:
             CorruptData: a segment does not decode to exactly its symbols.
@@ -112,6 +115,10 @@ class LatentCoder:
                 part.index = [band.read(reader, classes, moves) for band, classes, moves in bands]
         for reader in readers:
             reader.finish()
+        for piece in self.prior.slices[GUESSED_SLICES:]:
+            for place in PASSES:
+                if place.layer >= len(readers):
+                    walk.latent[place.places][:, :, piece.channels] = 0
         return walk.latent
 
     def read_side(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec.errors import UnsupportedImage
+from vqcodec.image.calibration import Calibration
 from vqcodec.image.profiles import is_srgb
 
 Notes = list[str]
@@ -28,14 +30,30 @@ def in_mode(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
+@dataclass(frozen=True)
+class Stored:
+    """How a file stores its samples, where Pillow's mode does not tell.
+
+    Attributes:
+        white_is_zero: 0 is white, and Pillow leaves it so.
+        top: what is white in a mode of integers; None: 65535, or 255 in mode I where no sample is above.
+        calibration: what samples mean that are not sRGB and have no profile.
+    """
+
+    white_is_zero: bool = False
+    top: int | None = None
+    calibration: Calibration | None = None
+
+
 def split_planes(
-    image: Image.Image, notes: Notes
+    image: Image.Image, notes: Notes, stored: Stored | None = None
 ) -> tuple[Image.Image, NDArray[np.uint8] | None, bytes | None]:
     """Bring a loaded image to 8 bit gray or RGB.
 
     Args:
         image: any Pillow mode.
         notes: receives one line for each lossy decision (depth reduced, profile dropped, ...).
+        stored: how its file stores the samples.
 
     Returns:
         The image as L or RGB, its alpha plane (uint8 (H, W)) or None when fully opaque, and the ICC profile
@@ -44,12 +62,13 @@ def split_planes(
     Raises:
         UnsupportedImage: a mode or value range with no defined meaning.
     """
+    stored = stored or Stored()
     icc = image.info.get("icc_profile") or None
     space = icc_space(icc)
     mode = image.mode
     alpha: NDArray[np.uint8] | None = None
     if mode in ("I", "F") or mode.startswith("I;16"):
-        image, alpha = _narrow(image, notes)
+        image, alpha = _narrow(image, notes, stored)
     elif image.has_transparency_data:
         image = in_mode(image, "LA" if mode in _GRAY else "RGBA")
         alpha = np.asarray(image.getchannel("A"))
@@ -62,6 +81,8 @@ def split_planes(
         red, green, blue = (np.asarray(band) for band in image.split())
         if np.array_equal(red, green) and np.array_equal(red, blue):
             image = image.getchannel(0)
+    if icc is None and stored.calibration is not None:
+        return image, alpha, stored.calibration.profile(image.mode == "L")
     if icc is None or space == _PROFILE_SPACES[image.mode]:
         return image, alpha, icc
     # A profile of another colour space than the pixels, say an RGB profile on a gray JPEG.
@@ -74,14 +95,16 @@ def split_planes(
 
 
 def to_srgb(image: Image.Image, icc: bytes, notes: Notes) -> Image.Image:
-    """Convert L or RGB pixels described by `icc` to sRGB of the same mode; unchanged where it fails."""
+    """Convert L or RGB pixels described by `icc` to sRGB of the same mode; unchanged if it fails."""
     if is_srgb(icc):
         return image
-    converted = _transform(image, icc)
+    gray = image.mode == "L"
+    converted = _transform(Image.frombytes("L", (256, 1), bytes(range(256))) if gray else image, icc)
     if converted is None:
         notes.append("ICC profile cannot be applied, pixels taken as sRGB")
         return image
-    converted = converted.convert(image.mode)
+    if gray:  # all that gray can be
+        converted = image.point(list(converted.convert("L").tobytes()))
     # littleCMS puts the profile it converted to in `info`; sRGB needs none, and the old one is wrong by now.
     converted.info.pop("icc_profile", None)
     return converted
@@ -101,7 +124,9 @@ def _transform(image: Image.Image, icc: bytes | None) -> Image.Image | None:
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            # Its short cuts for gray leave out dark steps.
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION
+            | (ImageCms.Flags.NOOPTIMIZE if image.mode == "L" else ImageCms.Flags.NONE),
         )
     except (ImportError, OSError, TypeError, ValueError, ImageCms.PyCMSError):
         return None
@@ -124,7 +149,7 @@ def mean_of_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return ((pixels.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
 
 
-def _narrow(image: Image.Image, notes: Notes) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+def _narrow(image: Image.Image, notes: Notes, stored: Stored) -> tuple[Image.Image, NDArray[np.uint8] | None]:
     """16 bit, 32 bit and float gray -> L. A PNG transparent colour becomes an alpha plane."""
     values = np.asarray(image)
     alpha = None
@@ -140,11 +165,18 @@ def _narrow(image: Image.Image, notes: Notes) -> tuple[Image.Image, NDArray[np.u
         scale = 255.0 if high <= 1.0 else 1.0
         notes.append(f"floating-point samples in 0..{'1' if scale > 1 else '255'} rounded to 8 bits")
         narrow = np.rint(values * scale)
-    else:
-        low, high = int(values.min()), int(values.max())
-        if low < 0 or high > 65_535:
-            raise UnsupportedImage(f"integer samples {low} to {high} do not fit 16 bits")
-        notes.append("16-bit samples rounded to 8 bits")
-        # 65535 = 255 * 257, so this is exact rounding of v * 255 / 65535.
-        narrow = (values.astype(np.uint32) + 128) // 257
-    return Image.fromarray(narrow.astype(np.uint8)), alpha
+        return Image.fromarray((255 - narrow if stored.white_is_zero else narrow).astype(np.uint8)), alpha
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65_535:
+        raise UnsupportedImage(f"integer samples {low} to {high} do not fit 16 bits")
+    # What `convert("I")` makes of 8 bits; 16 bits that are all so dark are hardly a picture.
+    top = stored.top or (255 if image.mode == "I" and high <= 255 else 65_535)
+    bits = top.bit_length()
+    notes.append(
+        "integer samples in 0..255 taken as 8 bits" if bits == 8 else f"{bits}-bit samples rounded to 8 bits"
+    )
+    values = np.minimum(values, top).astype(np.uint32)
+    if stored.white_is_zero:
+        values = top - values
+    # Exact rounding of v * 255 / top; of 65535 = 255 * 257 above all.
+    return Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8)), alpha

@@ -12,7 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vqcodec.image.metadata import BYTE_ORDERS, TYPE_SIZES, Metadata
+from vqcodec.image.exif import BYTE_ORDERS, TYPE_SIZES
+from vqcodec.image.metadata import Metadata
 from vqcodec.image.profiles import simplified
 
 _MAKER_NOTE = 0x927C

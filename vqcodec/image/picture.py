@@ -8,40 +8,63 @@ Gray pictures are coded as three equal channels and averaged to one after decodi
 
 from __future__ import annotations
 
-import io
-import re
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageFile
 
-from vqcodec.bitstream.header import MAGIC, SIDE_MAX
 from vqcodec.errors import UnsupportedImage
 from vqcodec.files import read_source
+from vqcodec.image.blocks import blocks_of
+from vqcodec.image.calibration import calibration_of
 from vqcodec.image.colour import Notes, in_mode, mean_of_channels, split_planes, to_srgb
 from vqcodec.image.compact import compacted
-from vqcodec.image.metadata import EXACT, EXIF_PREFIX, KINDS, Metadata, clean_exif, clean_xmp
+from vqcodec.image.exif import EXIF_PREFIX
+from vqcodec.image.facts import FileFacts
+from vqcodec.image.metadata import EXACT, KINDS, Metadata
+from vqcodec.image.opening import check_size, frames_left_out, load_cut, load_image, one_line, open_image
+from vqcodec.image.remarks import lost
+from vqcodec.image.transparency import fill_invisible
 from vqcodec.tiling import Place
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
 _STRIP = 512
 """Rows copied from Pillow at a time."""
-_DESCRIPTIVE = ("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "Copyright")
-"""TIFF tags that are kept as EXIF."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF's orientation -> what makes such a picture upright."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An upright 8 bit picture. `pixels` uint8 (H, W, 3), `alpha` uint8 (H, W) or None when opaque."""
+    """An upright 8 bit picture. `pixels` uint8 (H, W, 3), `alpha` uint8 (H, W) or None when opaque.
+
+    Where alpha is 0, pixels continue those around, whatever they were.
+
+    Attributes:
+        gray: it is coded as gray: its three channels are equal.
+        neutral: it is gray, but came as RGB, and is to come back as that.
+        complete: its file was not cut short.
+    """
 
     pixels: NDArray[np.uint8]
     gray: bool = False
     alpha: NDArray[np.uint8] | None = None
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
+    neutral: bool = False
+    complete: bool = True
 
     @property
     def width(self) -> int:
@@ -56,22 +79,29 @@ class Picture:
     @property
     def mode(self) -> str:
         """Pillow mode of the decoded picture: L, LA, RGB or RGBA."""
-        return ("L" if self.gray else "RGB") + ("A" if self.alpha is not None else "")
+        return ("L" if self.gray and not self.neutral else "RGB") + ("A" if self.alpha is not None else "")
 
 
 def load_picture(
-    source: Any, *, metadata: frozenset[str] = KINDS, limits: Limits = DEFAULT_LIMITS
+    source: Any,
+    *,
+    metadata: frozenset[str] = KINDS,
+    limits: Limits = DEFAULT_LIMITS,
+    allow_partial: bool = False,
 ) -> Picture:
     """Read a picture of any kind Pillow knows.
 
     Args:
         source: a path, bytes, a binary file, a PIL image, or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
             Of an animated file the first frame is taken, of a PIL image the current one. An array (H, W, 3)
-            is not copied.
+            is not copied. Orientation is applied where an image is a file's own; what was made of one
+            (turned, cropped, resized) is taken as it is, as Pillow's own writers take it.
         metadata: the kinds of blocks to keep. Without "icc", pixels are converted to sRGB. Without "exact", a
             profile becomes the well-known one that means the same, and EXIF and XMP lose thumbnails, maker
             notes and padding.
         limits: the largest picture accepted.
+        allow_partial: take what can be decoded of a file that is cut short. Pillow knows that as a setting of
+            the whole process, which is changed while the file is read.
 
     Raises:
         OSError: the file cannot be opened or read.
@@ -85,14 +115,28 @@ def load_picture(
         if source.size == 0:
             raise UnsupportedImage("the picture has no pixels")
         if source.shape[2:] == (3,):
-            _check_size(source.shape[1], source.shape[0], limits)
-            return Picture(source)
+            check_size(source.shape[1], source.shape[0], limits)
+            gray = is_gray(source)
+            return Picture(source, gray, neutral=gray)
         return _from_pil(Image.fromarray(source), metadata, limits, [])
     data = read_source(source)
     if not data:
         raise UnsupportedImage("the file is empty")
-    with _opened(data) as image:
-        return _from_pil(image, metadata, limits, _frames_left_out(image))
+    with contextlib.ExitStack() as stack:
+        image: Image.Image = stack.enter_context(open_image(data))
+        check_size(*image.size, limits)
+        notes, facts, complete = frames_left_out(image), FileFacts.of(image, data), True
+        try:
+            load_image(image)
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise a dozen unrelated types on damage
+            again = load_cut(data, allow_partial, notes)
+            if again is None:
+                raise UnsupportedImage(f"damaged or unsupported picture ({one_line(error)})") from error
+            image, complete = again
+            stack.enter_context(image)
+        return replace(_from_pil(image, metadata, limits, notes, facts), complete=complete)
 
 
 def to_pil(
@@ -102,6 +146,7 @@ def to_pil(
     alpha: NDArray[np.uint8] | None,
     metadata: Metadata,
     kinds: frozenset[str] = KINDS,
+    neutral: bool = False,
 ) -> tuple[Image.Image, tuple[str, ...]]:
     """Assemble the decoded picture, from rectangles: an array of all of it would need its memory once more.
 
@@ -113,6 +158,7 @@ def to_pil(
         metadata: the file's blocks.
         kinds: those put in `info` under Pillow's keys icc_profile, exif and xmp. Without "icc", a profile is
             applied instead: pixels become sRGB.
+        neutral: a gray picture comes as RGB.
 
     Returns:
         The picture, and notes for people.
@@ -122,6 +168,8 @@ def to_pil(
     for (rows, columns), pixels in parts:
         shown = mean_of_channels(pixels) if gray else np.ascontiguousarray(pixels)
         image.paste(Image.fromarray(shown), (columns.start, rows.start))
+    if neutral and gray:
+        image = Image.merge("RGB", (image, image, image))
     if metadata.icc is not None and "icc" not in kinds:
         image = to_srgb(image, metadata.icc, notes)
     metadata = metadata.only(kinds)
@@ -133,46 +181,60 @@ def to_pil(
     return image, tuple(notes)
 
 
-def _opened(data: bytes) -> Image.Image:
-    # Refused even where the Pillow plugin could open it: coding a picture twice is hardly ever meant.
-    if data.startswith(MAGIC):
-        raise UnsupportedImage("is already a .vqc file")
+def _from_pil(
+    image: Image.Image,
+    kinds: frozenset[str],
+    limits: Limits,
+    notes: Notes,
+    facts: FileFacts | None = None,
+) -> Picture:
+    """A picture of an image; `facts` are those of a file that was loaded already."""
+    check_size(*image.size, limits)
+    facts = FileFacts.of(image) if facts is None else facts
     try:
-        return Image.open(io.BytesIO(data))
-    except Image.DecompressionBombError as error:
-        raise UnsupportedImage("more pixels than Pillow's MAX_IMAGE_PIXELS guard allows") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # plugins raise a dozen unrelated types on other data
-        raise UnsupportedImage("not a picture in a known format") from error
-
-
-def _from_pil(image: Image.Image, kinds: frozenset[str], limits: Limits, notes: Notes) -> Picture:
-    _check_size(*image.size, limits)
-    try:
-        # What Pillow's decoder knows of the samples as they are stored; `load` drops it.
-        stored = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
-        deep = image.mode in ("RGB", "RGBA", "LA") and re.search(";16|;48|;64", stored) is not None
-        image.load()
-        upright = _upright(image)
-        if image.mode == "RGBA" and "LA;16" in stored:
-            upright = upright.convert("LA")  # Pillow has no other mode for 16 bit gray with alpha
-        blocks = _metadata(image)
-        base, alpha, icc = split_planes(upright, notes)
+        load_image(image)
+        blocks, orientation = blocks_of(image, limits, notes, turned=facts.turned)
+        if orientation != 1 and not isinstance(image, ImageFile.ImageFile):
+            notes.append("an image in memory is taken as it is, though its metadata tells an orientation")
+            orientation = 1
+        turned = upright(image, orientation)
+        if image.mode == "RGBA" and facts.gray_alpha:
+            turned = turned.convert("LA")  # Pillow has no other mode for 16 bit gray with alpha
+        calibration = calibration_of(image.info, notes, facts.code)
+        base, alpha, icc = split_planes(turned, notes, replace(facts.stored, calibration=calibration))
     except (UnsupportedImage, MemoryError):
         raise
-    except Exception as error:  # so do the decoders
-        raise UnsupportedImage(f"damaged or unsupported picture ({_one_line(error)})") from error
-    if deep:
-        notes.append("16-bit samples reduced to 8 bits")
+    except Exception as error:  # decoders raise a dozen unrelated types on damage
+        raise UnsupportedImage(f"damaged or unsupported picture ({one_line(error)})") from error
+    if facts.depth:
+        notes.append(f"{facts.depth}-bit samples reduced to 8 bits")
     if icc is not None and "icc" not in kinds:
         base, icc = to_srgb(base, icc, notes), None
+    if kinds >= KINDS:
+        notes += lost(image, blocks.exif)
     blocks = replace(blocks, icc=icc).only(kinds)
     if EXACT not in kinds:
         blocks = compacted(blocks, notes)
     pixels = pixels_of(base)
+    if alpha is not None:
+        fill_invisible(pixels, alpha)
     kept = _bounded(blocks, limits, notes)
-    return Picture(pixels, base.mode == "L", alpha, kept, tuple(notes))
+    neutral = base.mode == "RGB" and is_gray(pixels)
+    return Picture(pixels, base.mode == "L" or neutral, alpha, kept, tuple(notes), neutral)
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The image turned as EXIF's orientation 1..8 says; itself where that is 1."""
+    return image if orientation == 1 else image.transpose(_TURNS[orientation])
+
+
+def is_gray(pixels: NDArray[np.uint8]) -> bool:
+    """Whether the channels of pixels (H, W, 3) are equal; most pictures show in the first strip that not."""
+    for top in range(0, len(pixels), _STRIP):
+        red, green, blue = (pixels[top : top + _STRIP, :, channel] for channel in range(3))
+        if not (np.array_equal(red, green) and np.array_equal(red, blue)):
+            return False
+    return True
 
 
 def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
@@ -186,64 +248,9 @@ def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
     return pixels
 
 
-def _frames_left_out(image: Image.Image) -> Notes:
-    """A note if there are more frames; the further pictures of a camera's MPO file are no animation."""
-    try:
-        frames = getattr(image, "n_frames", 1)  # GIF and TIFF walk through the file to count
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001  damage behind the first frame does not matter
-        return []
-    if frames == 1 or image.format == "MPO":
-        return []
-    return [f"animated picture, only the first of {frames} frames is coded"]
-
-
-def _check_size(width: int, height: int, limits: Limits) -> None:
-    if width < 1 or height < 1:
-        raise UnsupportedImage("the picture has no pixels")
-    side = min(limits.side or SIDE_MAX, SIDE_MAX)
-    if max(width, height) > side:
-        raise UnsupportedImage(f"{width}x{height} pixels: a side is longer than {side}")
-    if limits.pixels and width * height > limits.pixels:
-        raise UnsupportedImage(f"{width}x{height} pixels are more than the limit of {limits.pixels}")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        # Where nothing has to be turned, exif_transpose copies all pixels.
-        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-            return image
-        return ImageOps.exif_transpose(image)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001  a malformed EXIF block costs only its own orientation
-        return image
-
-
-def _metadata(image: Image.Image) -> Metadata:
-    """EXIF and XMP of the original, made consistent with upright pixels."""
-    exif, xmp = image.info.get("exif"), image.info.get("xmp")
-    if image.format == "TIFF":
-        # Its EXIF directory is the file's own, full of offsets of coded strips: keep the descriptive tags.
-        stored, kept = image.getexif(), Image.Exif()
-        kept.update({tag: stored[tag] for tag in (ExifTags.Base[n] for n in _DESCRIPTIVE) if tag in stored})
-        exif = kept.tobytes() if len(kept) else None
-    if isinstance(xmp, str):
-        xmp = xmp.encode()
-    return Metadata(
-        exif=clean_exif(exif) if isinstance(exif, bytes) else None,
-        xmp=clean_xmp(xmp) if isinstance(xmp, bytes) and xmp else None,
-    )
-
-
 def _bounded(metadata: Metadata, limits: Limits, notes: Notes) -> Metadata:
     """Drop blocks that a decoder with the same limits would refuse."""
     sizes = {kind: len(getattr(metadata, kind) or b"") for kind in sorted(KINDS)}
     too_large = {kind for kind, size in sizes.items() if limits.metadata and size > limits.metadata}
     notes += [f"{kind} block of {sizes[kind]} bytes is over the limit, dropped" for kind in sorted(too_large)]
     return metadata.only(KINDS - too_large)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -9,11 +9,15 @@ from typing import Any
 from PIL import Image, PngImagePlugin
 
 from vqcodec.errors import UnsupportedImage
+from vqcodec.image.exif import EXIF_PREFIX
+from vqcodec.image.tiff import add_exif
 
 SUFFIXES = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
     ".webp": "WEBP",
     ".avif": "AVIF",
     ".tif": "TIFF",
@@ -83,7 +87,13 @@ def encode_image(image: Image.Image, kind: str) -> tuple[bytes, tuple[str, ...]]
         raise UnsupportedImage(f"cannot write this picture as {kind} ({reason})") from error
     finally:
         image.info = info
-    return buffer.getvalue(), tuple(notes)
+    encoded = buffer.getvalue()
+    if kind == "TIFF" and (block := info.get("exif")):
+        try:
+            encoded = add_exif(encoded, block.removeprefix(EXIF_PREFIX))
+        except ValueError:
+            notes.append("exif block cannot be read, dropped")
+    return encoded, tuple(notes)
 
 
 def _metadata_options(image: Image.Image, kind: str, notes: list[str]) -> dict[str, Any]:
@@ -98,6 +108,8 @@ def _metadata_options(image: Image.Image, kind: str, notes: list[str]) -> dict[s
                 del blocks[key]
                 notes.append(f"{key} block does not fit a JPEG segment, dropped")
     options: dict[str, Any] = {key: value for key, value in blocks.items() if key != "xmp"}
+    if kind == "TIFF":
+        options.pop("exif", None)  # `encode_image` adds it: libtiff takes no directories within directories
     if "xmp" not in blocks:
         return options
     if kind == "PNG":
@@ -105,9 +117,7 @@ def _metadata_options(image: Image.Image, kind: str, notes: list[str]) -> dict[s
         text.add_itxt("XML:com.adobe.xmp", blocks["xmp"].decode("utf-8", "replace"))
         options["pnginfo"] = text
     elif kind == "TIFF":
-        # TIFF has one directory for both; Pillow ignores `exif` where `tiffinfo` is given.
         tags = Image.Exif()
-        tags.load(blocks.get("exif", b""))
         tags[_TIFF_XMP] = blocks["xmp"]
         options["exif"] = tags
     else:

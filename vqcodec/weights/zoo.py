@@ -76,6 +76,8 @@ def find_model(model: str | os.PathLike[str] = DEFAULT_MODEL) -> Path:
         path = folder / (text + SUFFIX)
         if path.is_file():
             return path
+    if Path(text).is_file():
+        raise ModelNotFound(f"{text} is no weight file: those end in {SUFFIX}")
     names = ", ".join(info.name for info in list_models()) or "none"
     raise ModelNotFound(f"no model named {text!r}; installed: {names}")
 
