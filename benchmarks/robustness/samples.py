@@ -100,7 +100,7 @@ def seeds(codec: Codec) -> dict[str, bytes]:
     return found
 
 
-def load(path: Path = TINY) -> Codec:
+def load(path: str | Path = TINY) -> Codec:
     """A codec on the CPU."""
     return vqcodec.load(path, device="cpu")
 
