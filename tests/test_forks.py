@@ -43,7 +43,15 @@ SCRIPT = """if True:
     ],
 )
 def test_a_child_goes_on_with_a_codec_in_use(tmp_path, engine, effort):
-    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, str(ROOT / "tests/golden" / WEIGHTS), str(effort)]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        SCRIPT,
+        str(ROOT / "tests/golden" / WEIGHTS),
+        str(effort),
+    ]
     changes = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE", "VQCODEC_ENGINE": engine}
     done = subprocess.run(
         command, env=os.environ | changes, cwd=tmp_path, capture_output=True, text=True, check=False

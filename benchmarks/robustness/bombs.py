@@ -8,7 +8,7 @@ from vqcodec.bitstream.fields import encode_varint
 from vqcodec.types import Limits
 
 FLAT = "4096x4096 pixels, one word"
-"""No bomb by its looks: a flat picture may take as little, so memory for the picture is taken, and bounded."""
+"""No bomb by its looks, for a flat picture may be as small: memory for it is taken, and bounded."""
 OPEN = Limits(pixels=0, side=0, tiles=0, metadata=0)
 MEBIBYTE = 1 << 20
 

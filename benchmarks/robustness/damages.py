@@ -1,7 +1,8 @@
-"""Damaged files: at random, as disks and networks leave them, and with checksums that were put right again."""
+"""Damaged files: at random, as disks and networks leave them, and with checksums put right again."""
 
 from __future__ import annotations
 
+import contextlib
 import random
 import zlib
 from collections.abc import Callable
@@ -95,10 +96,8 @@ def repaired(data: bytes, bitstream_id: bytes | None = None) -> bytes:
     if bitstream_id is not None and len(result) >= ID_AT + ID_BYTES:
         result[ID_AT : ID_AT + ID_BYTES] = bitstream_id
     cursor = Cursor(memoryview(bytes(result)))
-    try:
+    with contextlib.suppress(FormatError):  # what comes behind cannot be told
         _repair(cursor, result)
-    except FormatError:
-        pass  # what comes behind cannot be told
     return bytes(result)
 
 

@@ -1,9 +1,9 @@
 """Memory and threads: `python -m benchmarks.robustness.resources [--decodes 10000] [--encodes 2000]`.
 
-    bombs        files that announce too much, each in a fresh process: error, seconds, MB beyond a small file
-    leaks        many decodes and encodes of tiny pictures in one process: its memory before, on the way, after
-    threads      8 threads share one codec and agree with one
-    fork         a child goes on with a codec that its parent has used
+bombs        files that announce too much, each in a fresh process: error, seconds, MB beyond a small file
+leaks        many decodes and encodes of tiny pictures in one process: its memory on the way
+threads      8 threads share one codec and agree with one
+fork         a child goes on with a codec that its parent has used
 """
 
 from __future__ import annotations
