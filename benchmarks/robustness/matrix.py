@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -115,11 +116,14 @@ def compared(base: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
     """Counts of what agrees, and the names of what does not."""
     wanted, decoded = base["decoded"], found["decoded"]
     wrong = [key for key in wanted if decoded.get(key) != wanted[key]]
-    others = [key for key in base["encoded"] if found["encoded"].get(key) != base["encoded"][key]]
+    others = [key for key, digest in found["encoded"].items() if base["encoded"][key] != digest]
     # Searches by gradients may end elsewhere; plain encodes may not.
     wrong += [f"{key} encoded otherwise" for key in others if "effort" not in key]
-    same = len(base["encoded"]) - len(others)
-    counts = {"decoded": len(wanted), "encoded": len(base["encoded"]), "bytes": same}
+    # Nor may any be missing but searches where torch is.
+    missing = set(base["encoded"]) - set(found["encoded"])
+    wrong += [f"{key} not encoded" for key in sorted(missing) if "effort" not in key]
+    count = len(found["encoded"])
+    counts = {"decoded": len(decoded), "encoded": count, "bytes": count - len(others)}
     return counts | {"wrong": wrong, "others": others}
 
 
@@ -138,12 +142,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="fresh pictures")
     parser.add_argument("--versions", action="append", default=[], metavar="REQUIREMENTS")
     parser.add_argument("--quick", action="store_true", help="fewer settings")
+    parser.add_argument("--only", default="", metavar="PATTERN", help="settings whose names it matches")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     job = {"count": options.count, "files": [str(path.resolve()) for path in options.files]}
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
-        tried = settings(options.quick)
+        tried = {
+            name: setting
+            for name, setting in settings(options.quick).items()
+            if name == BASE or re.search(options.only, name)
+        }
         for number, words in enumerate(options.versions):
             tried[words] = other_versions(Path(folder) / str(number), words)
         for row in run(job, tried):

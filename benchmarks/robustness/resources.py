@@ -67,7 +67,8 @@ def try_bombs() -> Iterator[dict[str, Any]]:
     for name in bombs(bytes(8)):
         command = program("benchmarks.robustness.resources", "--bomb", name)
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-        found = json.loads(done.stdout) if done.returncode == 0 else {"error": f"exit {done.returncode}"}
+        died = {"error": f"exit {done.returncode}", "mb": 0.0}
+        found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else died
         refused = found["error"] in ("LimitExceeded", "Truncated", "CorruptData")
         ok = refused and found["mb"] < (FLAT_MB if name == FLAT else BOMB_MB)
         yield {"check": "bomb", "what": name, **found, "ok": ok}

@@ -95,7 +95,8 @@ def seeds(codec: Codec) -> dict[str, bytes]:
         image.info["xmp"] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
         if number == 2:
             image.info["icc_profile"] = profile
-        options = {"quality": 25.0 * number, "tile": tile, "tune": ("eyes", "psnr")[number % 2]}
+        options: dict[str, Any] = {"quality": 25.0 * number, "tile": tile}
+        options["tune"] = ("eyes", "psnr")[number % 2]
         found[f"{kind}{number}"] = codec.compress(image, label=number % 2 == 0, **options)
     return found
 

@@ -99,7 +99,8 @@ def test_results_and_errors_come_back(batch, tmp_path):
 
 
 def test_a_worker_that_is_killed_before_it_starts_fails_its_own_file_only(batch, monkeypatch):
-    start, seen = multiprocessing.Process.start, []
+    start = multiprocessing.Process.start
+    seen: list[multiprocessing.Process] = []
 
     def killed_at_once(process):
         start(process)

@@ -1,4 +1,4 @@
-"""Torch in a child made by fork: the threads that it used stayed behind, and work shared with them never ends."""
+"""Torch in a child made by fork: the threads that it used stayed behind, and waiting for them never ends."""
 
 from __future__ import annotations
 
