@@ -2,6 +2,7 @@
 
     full         the disk is full when the result is written
     killed       SIGKILL at random moments of compress, decompress and a batch
+    held         SIGKILL when the result is written, and has not got its name
     changing     the input is cut, replaced or removed while it is read
     read-only    the folder of the result may not be written
     memory       none is left for one item of a batch
@@ -30,8 +31,10 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.robustness import samples
-from benchmarks.robustness.room import Room, mounted
+from benchmarks.robustness.room import LEFT, Room, mounted
 
+HOLD = "import pathlib, time; pathlib.Path.replace = lambda *_: time.sleep(100)"
+"""Run before a command, keeps a result that is written from getting its name."""
 LIMITS_MB = (200, 300, 400, 500, 700, 1000, 1500)
 Row = dict[str, Any]
 
@@ -94,13 +97,30 @@ def killed(room: Room, kills: int, seed: int) -> Iterator[Row]:
         yield row("killed", what, not bad, bad or f"{left} temporary files left")
 
 
-def changing(room: Room, tries: int, seed: int) -> Row:
+def held(room: Room) -> Row:
+    """Kill a command that has written everything, just before the result gets its name."""
+    (room.folder / "out.png").write_bytes(room.old)
+    process = room.command("decompress", "1.vqc", "-o", "out.png", "-f", before=HOLD)
+    until = time.monotonic() + 60
+    while not list(room.folder.glob(f".*{LEFT}")) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    kept = (room.folder / "out.png").read_bytes() == room.old
+    left = room.left()
+    code, _ = room.run("decompress", "1.vqc", "-o", "out.png", "-f")
+    told = f"{len(left)} temporary file left, and the next try works"
+    return row("killed", "before the result has its name", kept and len(left) == 1 and code == 0, told)
+
+
+def changing(room: Room, command: str, tries: int, seed: int) -> Row:
     """Replace, cut and remove the input again and again while commands read it."""
-    source, path = random.Random(seed), room.folder / "moving.vqc"
-    data, counts, bad = (room.folder / "1.vqc").read_bytes(), {0: 0, 1: 0, 3: 0}, []
+    kind, result = (".png", "moved.vqc") if command == "compress" else (".vqc", "moved.png")
+    source, path = random.Random(seed), room.folder / f"moving{kind}"
+    data, counts, bad = (room.folder / f"1{kind}").read_bytes(), {0: 0, 1: 0, 3: 0}, []
     for _ in range(tries):
         path.write_bytes(data)
-        process = room.command("decompress", "moving.vqc", "-o", "moved.png", "-f")
+        process = room.command(command, path.name, "-o", result, "-f")
         while process.poll() is None:
             cut = source.randrange(len(data))
             time.sleep(0.001)
@@ -115,11 +135,11 @@ def changing(room: Room, tries: int, seed: int) -> Row:
             counts[process.returncode] += 1
         else:
             bad.append(told)
-        room.whole(room.folder / "moved.png")
+        room.whole(room.folder / result)
     path.unlink(missing_ok=True)
     return row(
         "changing",
-        f"decompress, {tries} times",
+        f"{command}, {tries} times",
         not bad and not room.left(),
         bad or f"by exit code: {counts}",
     )
@@ -142,7 +162,7 @@ def read_only(room: Room) -> Row:
 
 def memory(room: Room) -> Row:
     """A limit on the address space under which small pictures can be decoded and a large one cannot."""
-    (room.folder / "huge.vqc").write_bytes(room.codec.compress(Image.new("RGB", (9000, 9000), "teal")))
+    (room.folder / "huge.vqc").write_bytes(room.codec.compress(Image.new("RGB", (8000, 8000), "teal")))
     told = ""
     for megabytes in LIMITS_MB:
 
@@ -199,7 +219,10 @@ def main() -> None:
     checks: dict[str, Callable[[Room], Iterator[Row]]] = {
         "full": disk_full,
         "killed": lambda room: killed(room, options.kills, options.seed),
-        "changing": lambda room: iter([changing(room, options.kills, options.seed)]),
+        "held": lambda room: iter([held(room)]),
+        "changing": lambda room: (
+            changing(room, command, options.kills, options.seed) for command in ("compress", "decompress")
+        ),
         "read-only": lambda room: iter([read_only(room)]),
         "memory": lambda room: iter([memory(room)]),
         "worker": lambda room: iter([worker(room)]),

@@ -49,7 +49,8 @@ def main() -> None:
     found = run(options) | {"seconds": round(time.perf_counter() - begun, 1)}
     found = {"target": options.target, "driver": options.driver} | found
     print(json.dumps(found) if options.json else "\n".join(f"{k:14} {v}" for k, v in found.items()))
-    sys.exit(1 if found["findings"] else 0)
+    # A run that was killed, or never began, is no clean one.
+    sys.exit(1 if found["findings"] or found.get("exit") else 0)
 
 
 def random_runs(options: argparse.Namespace) -> dict[str, Any]:
@@ -110,7 +111,8 @@ def _atheris(options: argparse.Namespace) -> dict[str, Any]:
         "edges": edges,
         "features": features,
         "corpus": corpus,
-        "findings": findings or (0 if done.returncode == 0 and runs else 1),
+        "findings": findings,
+        "exit": done.returncode if runs else done.returncode or 1,
     }
 
 

@@ -32,9 +32,11 @@ class Room:
             image.save(folder / f"{number}.png")
             (folder / f"{number}.vqc").write_bytes(codec.compress(image))
 
-    def command(self, *words: str, **options: Any) -> subprocess.Popen[str]:
-        """`vqcodec` with the tiny model."""
+    def command(self, *words: str, before: str = "", **options: Any) -> subprocess.Popen[str]:
+        """`vqcodec` with the tiny model, after some Python if that is given."""
         line = program("vqcodec", *words, "-m", str(samples.TINY))
+        if before:
+            line[line.index("-c") + 1] = before + line[line.index("-c") + 1]
         return subprocess.Popen(line, cwd=self.folder, stderr=subprocess.PIPE, text=True, **options)
 
     def run(self, *words: str, **options: Any) -> tuple[int, str]:

@@ -103,7 +103,7 @@ def test_bombs_are_refused(tiny, name):
 
 @LINUX
 @pytest.mark.slow
-@pytest.mark.parametrize("check", ["full", "changing", "read-only", "memory", "worker", "killed"])
+@pytest.mark.parametrize("check", ["full", "changing", "read-only", "memory", "worker", "killed", "held"])
 def test_faults_leave_nothing_half_written(monkeypatch, capsys, check):
     faults = room("faults")
     monkeypatch.setattr(sys, "argv", ["faults", "--kills", "2", "--json", "--only", check])
