@@ -68,7 +68,8 @@ def fresh(count: int, *, largest: int = 130, seed: int = 0, effort: int = 1) -> 
             "label": number % 5 == 0,
             "effort": effort,
         }
-        yield Sample(f"{kind}{height}x{width}.{number}", picture(height, width, kind, random), options)
+        draw = drawing if number % 6 == 4 else picture
+        yield Sample(f"{kind}{height}x{width}.{number}", draw(height, width, kind, random), options)
 
 
 def picture(height: int, width: int, kind: str, random: np.random.Generator) -> Pixels:
@@ -81,6 +82,16 @@ def picture(height: int, width: int, kind: str, random: np.random.Generator) -> 
     value[top : top + 20, left : left + 30] += random.uniform(-70, 70, channels)
     value = (value + random.normal(0, 2, value.shape)).clip(0, 255).astype(np.uint8)
     return value[:, :, 0] if channels == 1 else value
+
+
+def drawing(height: int, width: int, kind: str, random: np.random.Generator) -> Pixels:
+    """As `picture`, but lines and boxes in few colours without noise, as screens and pages have them."""
+    value = np.full((height, width, len(kind)), 255, np.uint8)
+    for _ in range(max(2, height * width // 400)):
+        top, left = random.integers(height), random.integers(width)
+        tall, wide = random.permutation([random.integers(1, 4), random.integers(1, 40)])
+        value[top : top + tall, left : left + wide] = random.choice([0, 40, 200], len(kind))
+    return value[:, :, 0] if len(kind) == 1 else value
 
 
 def seeds(codec: Codec) -> dict[str, bytes]:

@@ -88,7 +88,7 @@ def test_memory_that_grows_shows(tiny):
     found = resources.curve(lambda _: held.append(b"x" * 500_000), 80)
     assert len(found) == resources.POINTS + 1
     assert found[-1] - found[len(found) // 2] > resources.LEAK_KB / 1024
-    rows = list(resources.leaks(tiny, "tiny", 40, 16, side=17))
+    rows = list(resources.leaks(tiny, "tiny", 24, 9, side=16))
     assert len(rows) == 3
     assert all(row["ok"] for row in rows), rows
 
