@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from vqcodec.bitstream import Container, Probe, parse, tile_count, unpack_alpha, unpack_metadata
-from vqcodec.bitstream.partial import file_size, opened, read_front
+from vqcodec.bitstream.partial import file_size, opened, read_file, read_front
 from vqcodec.bitstream.payloads import METADATA_TYPES
-from vqcodec.files import Source, read_source
+from vqcodec.files import Source
 from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits
 from vqcodec.weights import zoo
 
@@ -31,7 +31,7 @@ def verify(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
         OSError: the file cannot be read.
         FormatError: anything wrong with it.
     """
-    data = read_source(source)
+    data = read_file(source, limits)
     container = parse(data, limits)
     for chunk in container.chunks:
         if chunk.type in METADATA_TYPES:

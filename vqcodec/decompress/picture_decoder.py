@@ -15,9 +15,9 @@ from PIL import Image
 from vqcodec.bitstream import parse, unpack_alpha, unpack_metadata
 from vqcodec.bitstream.container import Container
 from vqcodec.bitstream.header import LAYERS
-from vqcodec.bitstream.partial import read_layers
+from vqcodec.bitstream.partial import read_file, read_layers
 from vqcodec.errors import ModelMismatch
-from vqcodec.files import Source, read_source
+from vqcodec.files import Source
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
 from vqcodec.image.picture import to_pil
 from vqcodec.types import DEFAULT_LIMITS, Limits, Region, TileProgress
@@ -63,7 +63,7 @@ def decode(
         raise ValueError(f"preview must be from 1 to {LAYERS}, not {preview}")
     layers = None if preview == LAYERS else preview
     if layers is None:
-        data = read_source(source)
+        data = read_file(source, limits)
         size = len(data)
     else:
         data, size = read_layers(source, layers, limits)

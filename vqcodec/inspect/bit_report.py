@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec.bitstream import parse
+from vqcodec.bitstream.partial import read_file
 from vqcodec.codec import Codec
 from vqcodec.entropy.codebooks import CodedBand
 from vqcodec.entropy.range_coder import SegmentReader
 from vqcodec.entropy.tables import perplexity
 from vqcodec.entropy.tile_coder import LAYERS, LatentCoder, hyper_classes
-from vqcodec.files import Source, read_source
+from vqcodec.files import Source
 from vqcodec.tiling import BLOCK, tiles
 from vqcodec.types import DEFAULT_LIMITS, Header, Limits
 
@@ -199,7 +200,7 @@ def count_bits(
         FormatError: not a .vqc file, damaged, cut short, over the limits, or too new.
         ModelMismatch: the file was written with another model.
     """
-    data = read_source(source)
+    data = read_file(source, limits)
     picture = codec.decompress(data, limits=limits)
     container = parse(data, limits)
     header = container.header
