@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.processes import program
+from benchmarks.processes import environment, program
 from benchmarks.robustness import samples
 from vqcodec.codec import Codec
 
@@ -37,7 +37,13 @@ class Room:
         line = program("vqcodec", *words, "-m", str(samples.TINY))
         if before:
             line[line.index("-c") + 1] = before + line[line.index("-c") + 1]
-        return subprocess.Popen(line, cwd=self.folder, stderr=subprocess.PIPE, text=True, **options)
+        # Every thread would take address space, which is short in some of these.
+        given: dict[str, Any] = {
+            "cwd": self.folder,
+            "env": environment(1),
+            "stderr": subprocess.PIPE,
+        } | options
+        return subprocess.Popen(line, text=True, **given)
 
     def run(self, *words: str, **options: Any) -> tuple[int, str]:
         """Exit code and stderr of a command."""
