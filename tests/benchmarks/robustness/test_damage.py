@@ -13,43 +13,23 @@ from typing import Any
 import pytest
 
 from vqcodec.bitstream import parse, write
-from vqcodec.codec import Codec
 from vqcodec.errors import FormatError
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
-def rooms():
-    """Modules of `benchmarks.robustness`, by name."""
-    import benchmarks.robustness.corruption as corruption  # noqa: PLC0415  as conftest makes it importable
-    import benchmarks.robustness.damages as damages  # noqa: PLC0415
-    import benchmarks.robustness.fuzz as fuzz  # noqa: PLC0415
-    import benchmarks.robustness.samples as samples  # noqa: PLC0415
-    import benchmarks.robustness.targets as targets  # noqa: PLC0415
-
-    return argparse.Namespace(
-        corruption=corruption, damages=damages, fuzz=fuzz, samples=samples, targets=targets
-    )
+def seeds(room, tiny) -> dict[str, bytes]:
+    return room("samples").seeds(tiny)
 
 
-@pytest.fixture(scope="module")
-def tiny(rooms) -> Codec:
-    return rooms.samples.load()
-
-
-@pytest.fixture(scope="module")
-def seeds(rooms, tiny) -> dict[str, bytes]:
-    return rooms.samples.seeds(tiny)
-
-
-def fuzzed(rooms, tmp_path: Path, target: str, runs: int, **changes) -> dict[str, Any]:
+def fuzzed(room, tmp_path: Path, target: str, runs: int, **changes) -> dict[str, Any]:
     options = {"runs": runs, "seconds": 0, "seed": 3, "any_segment": False, "corpus": None}
     given = options | changes | {"target": target, "findings": tmp_path / "findings"}
-    return rooms.fuzz.random_runs(argparse.Namespace(**given))
+    return room("fuzz").random_runs(argparse.Namespace(**given))
 
 
-def test_seeds_have_every_kind_of_chunk_and_are_small(seeds, rooms):
+def test_seeds_have_every_kind_of_chunk_and_are_small(seeds, room):
     containers = [parse(data) for data in seeds.values()]
     kinds = {chunk.type for container in containers for chunk in container.chunks}
     assert kinds == {"ALPH", "iCCP", "xMPd", "mODL", "dECD"}
@@ -57,11 +37,11 @@ def test_seeds_have_every_kind_of_chunk_and_are_small(seeds, rooms):
     assert {container.header.gray for container in containers} == {False, True}
     assert any(len(container.segments) > 1 for container in containers)
     assert sum(map(len, seeds.values())) < 8000
-    assert sum(map(rooms.targets.small, seeds.values())) > 5
+    assert sum(map(room("targets").small, seeds.values())) > 5
 
 
-def test_container_takes_any_bytes(rooms, tmp_path):
-    found = fuzzed(rooms, tmp_path, "container", 4000)
+def test_container_takes_any_bytes(room, tmp_path):
+    found = fuzzed(room, tmp_path, "container", 4000)
     assert (found["executions"], found["findings"]) == (4000, 0)
     # Past the checksums, to every kind of end.
     expected = {"CorruptData", "Truncated", "LimitExceeded", "UnsupportedVersion", "valid", "valid in part"}
@@ -69,28 +49,28 @@ def test_container_takes_any_bytes(rooms, tmp_path):
 
 
 @pytest.mark.parametrize("any_segment", [False, True])
-def test_decodes_take_any_bytes(rooms, tmp_path, any_segment):
-    found = fuzzed(rooms, tmp_path, "decode", 400, any_segment=any_segment)
+def test_decodes_take_any_bytes(room, tmp_path, any_segment):
+    found = fuzzed(room, tmp_path, "decode", 400, any_segment=any_segment)
     assert (found["executions"], found["findings"]) == (400, 0)
     assert found["outcomes"]["valid"] > 20
 
 
-def test_another_error_is_a_finding_and_kept(rooms, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(rooms.targets, "container", lambda data: 1 / len(data[:0]))
-    found = fuzzed(rooms, tmp_path, "container", 3)
+def test_another_error_is_a_finding_and_kept(room, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(room("targets"), "container", lambda data: 1 / len(data[:0]))
+    found = fuzzed(room, tmp_path, "container", 3)
     assert (found["executions"], found["findings"]) == (3, 3)
     assert len(list((tmp_path / "findings").iterdir())) == 3
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_a_second_spelling_or_an_unreadable_message_is_a_finding(rooms, seeds, monkeypatch):
-    monkeypatch.setattr(rooms.targets, "write", lambda *parts: write(*parts) + b"x")
+def test_a_second_spelling_or_an_unreadable_message_is_a_finding(room, seeds, monkeypatch):
+    monkeypatch.setattr(room("targets"), "write", lambda *parts: write(*parts) + b"x")
     with pytest.raises(AssertionError, match="second spelling"):
-        rooms.targets.container(seeds["dot"])
+        room("targets").container(seeds["dot"])
     for message in ("", "two\nlines", "x" * 999, "\x1b[31m"):
-        monkeypatch.setattr(rooms.targets, "parse", _raising(FormatError(message)))
+        monkeypatch.setattr(room("targets"), "parse", _raising(FormatError(message)))
         with pytest.raises(AssertionError, match="message"):
-            rooms.targets.container(seeds["dot"])
+            room("targets").container(seeds["dot"])
 
 
 def _raising(error: Exception):
@@ -100,10 +80,10 @@ def _raising(error: Exception):
     return call
 
 
-def test_repaired_files_have_the_checksums_of_the_writer(rooms, seeds):
+def test_repaired_files_have_the_checksums_of_the_writer(room, seeds):
     source = random.Random(0)
     for data in seeds.values():
-        assert rooms.damages.repaired(data) == data
+        assert room("damages").repaired(data) == data
         container = parse(data)
         other = write(
             replace(container.header, bitstream_id=bytes(8), level=9),
@@ -112,45 +92,45 @@ def test_repaired_files_have_the_checksums_of_the_writer(rooms, seeds):
         )
         spoilt = bytearray(data)
         spoilt[other.index(bytes(8)) + 10 :] = other[other.index(bytes(8)) + 10 :]
-        assert rooms.damages.repaired(bytes(spoilt), bytes(8)) == other
+        assert room("damages").repaired(bytes(spoilt), bytes(8)) == other
     valid = 0
     for _ in range(300):
-        data = rooms.damages.damaged(seeds["tiles"], source, "bytes changed")
+        data = room("damages").damaged(seeds["tiles"], source, "bytes changed")
         try:
-            parse(rooms.damages.repaired(data))
+            parse(room("damages").repaired(data))
             valid += 1
         except FormatError:
             pass
     assert valid > 150
 
 
-def test_every_flipped_bit_is_found(rooms, tiny, seeds):
-    counts = rooms.corruption.bits(tiny, [seeds["dot"]])
+def test_every_flipped_bit_is_found(room, tiny, seeds):
+    counts = room("corruption").bits(tiny, [seeds["dot"]])
     assert counts.total() == 8 * len(seeds["dot"])
     assert counts["a picture"] == 0
 
 
-def test_every_end_is_found_and_gives_its_part(rooms, tiny, seeds):
+def test_every_end_is_found_and_gives_its_part(room, tiny, seeds):
     data = seeds["RGB4"]
-    counts = rooms.corruption.ends(tiny, [data])
+    counts = room("corruption").ends(tiny, [data])
     front = parse(data).data_offset
     assert counts == {"Truncated": len(data), "no part": front, "its part": len(data) - front}
 
 
-def test_random_damages_are_found(rooms, tiny, seeds):
-    rows = rooms.corruption.damages(tiny, list(seeds.values()), 400, seed=2)
-    assert set(rows) == set(rooms.damages.DAMAGES)
+def test_random_damages_are_found(room, tiny, seeds):
+    rows = room("corruption").damages(tiny, list(seeds.values()), 400, seed=2)
+    assert set(rows) == set(room("damages").DAMAGES)
     assert {counts.total() for counts in rows.values()} == {50}
     assert sum(counts["a picture"] for counts in rows.values()) == 0
 
 
-def test_undetected_damage_would_show(rooms, tiny, seeds, monkeypatch):
-    assert rooms.corruption.outcome(tiny, seeds["dot"]) == "a picture"
-    wrong = {"bits": rooms.corruption.Counts({"a picture": 1})}
-    assert "1 a picture" in rooms.corruption.table(wrong)
+def test_undetected_damage_would_show(room, tiny, seeds, monkeypatch):
+    assert room("corruption").outcome(tiny, seeds["dot"]) == "a picture"
+    wrong = {"bits": room("corruption").Counts({"a picture": 1})}
+    assert "1 a picture" in room("corruption").table(wrong)
     # A part that is not what arrived.
-    monkeypatch.setattr(rooms.corruption, "_expected", lambda *_: rooms.samples.np.zeros((1, 1, 3)))
-    assert rooms.corruption.ends(tiny, [seeds["dot"]])["wrong part"] > 0
+    monkeypatch.setattr(room("corruption"), "_expected", lambda *_: room("samples").np.zeros((1, 1, 3)))
+    assert room("corruption").ends(tiny, [seeds["dot"]])["wrong part"] > 0
 
 
 @pytest.mark.slow
