@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 import vqcodec
+from vqcodec.bitstream import parse, write
 from vqcodec.codec import Codec
+from vqcodec.types import Chunk
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.writing import add_realism, save_weights
 
@@ -24,6 +26,9 @@ TABLES = ("modulation", "log_gain", "bias")
 SIDES = (1, 7, 16, 17, 33, 64, 65, 100, 130)
 TILES = (0, 64, 128)
 KINDS = ("RGB", "L", "RGBA", "LA")
+
+EXIF = b"II*\0\x08\0\0\0\1\0\x0f\1\2\0\4\0\0\0abc\0\0\0\0\0"
+"""A block with one entry."""
 
 Pixels = NDArray[np.uint8]
 
@@ -41,7 +46,7 @@ class Sample:
         """The picture as Pillow has it, with an EXIF block in every third."""
         image = Image.fromarray(self.pixels)
         if sum(map(ord, self.name)) % 3 == 0:
-            image.info["exif"] = b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"
+            image.info["exif"] = b"Exif\0\0" + EXIF
         return image
 
     def compress(self, codec: Codec) -> bytes:
@@ -109,7 +114,16 @@ def seeds(codec: Codec) -> dict[str, bytes]:
         options: dict[str, Any] = {"quality": 25.0 * number, "tile": tile}
         options["tune"] = ("eyes", "psnr")[number % 2]
         found[f"{kind}{number}"] = codec.compress(image, label=number % 2 == 0, **options)
+    found["stored"] = _stored(found["RGB0"], {"iCCP": profile, "eXIF": EXIF})
     return found
+
+
+def _stored(data: bytes, blocks: dict[str, bytes]) -> bytes:
+    """A file with blocks that are not deflated, so that damage comes to what reads them."""
+    container = parse(data)
+    segments = [[s for s in layers if s is not None] for layers in container.segments]
+    chunks = [Chunk(kind, b"\0" + block) for kind, block in blocks.items()]
+    return write(container.header, segments, chunks)
 
 
 def load(path: str | Path = TINY) -> Codec:

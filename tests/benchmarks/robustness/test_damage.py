@@ -32,7 +32,7 @@ def fuzzed(room, tmp_path: Path, target: str, runs: int, **changes) -> dict[str,
 def test_seeds_have_every_kind_of_chunk_and_are_small(seeds, room):
     containers = [parse(data) for data in seeds.values()]
     kinds = {chunk.type for container in containers for chunk in container.chunks}
-    assert kinds == {"ALPH", "iCCP", "xMPd", "mODL", "dECD"}
+    assert kinds == {"ALPH", "iCCP", "eXIF", "xMPd", "mODL", "dECD"}
     assert {container.header.tune for container in containers} == {"eyes", "psnr"}
     assert {container.header.gray for container in containers} == {False, True}
     assert any(len(container.segments) > 1 for container in containers)
