@@ -21,6 +21,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import program
+
 TARGETS = ("container", "decode")
 MOST_BYTES = 2048
 UNREPAIRED = 8
@@ -98,7 +100,7 @@ def _atheris(options: argparse.Namespace) -> dict[str, Any]:
     options.findings.mkdir(parents=True, exist_ok=True)
     before = set(options.findings.iterdir())
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.robustness.fuzz", *sys.argv[1:], "--child", folder]
+        command = program("benchmarks.robustness.fuzz", *sys.argv[1:], "--child", folder)
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     runs = re.findall(r"^Done (\d+) ", done.stderr, re.M)
     covered = re.findall(r"cov: (\d+) ft: (\d+) corp: (\d+)", done.stderr)

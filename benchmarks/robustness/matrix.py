@@ -26,14 +26,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import ROOT, environment, instruction_sets
+from benchmarks.processes import ROOT, environment, instruction_sets, program
 
 THREADS = (1, 2, 3)
 BASE = "C, what there is, 1 thread"
 RUNTIME = ("constriction~=0.5.0", "pillow>=11.3", "safetensors>=0.5", "click>=8.1")
 PLAIN = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "OPENBLAS_CORETYPE": "Prescott"}
 """Holds torch and numpy to the oldest instructions."""
-OURS = r"import sys; sys.path.append(sys.argv.pop(1)); import benchmarks.robustness.coder as c; c.main()"
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,8 @@ def code(setting: Setting, job: Path, out: Path) -> dict[str, Any]:
     Raises:
         subprocess.CalledProcessError: it failed; its message is on stderr.
     """
-    command = [setting.python, "-c", OURS, str(ROOT), str(job), str(out), *setting.words]
+    command = program("benchmarks.robustness.coder", str(job), str(out), *setting.words)
+    command[0] = setting.python
     done = subprocess.run(command, env={**setting.changes}, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout))
 
