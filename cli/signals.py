@@ -1,4 +1,4 @@
-"""A command that is told to end (SIGTERM) removes what is half-written and stops its workers on its way out."""
+"""A command that is told to end (SIGTERM) removes what is half-written and stops its workers on the way."""
 
 from __future__ import annotations
 
