@@ -86,9 +86,8 @@ def _decompress(
     """The work on one file; sent to worker processes."""
     from vqcodec.probing import probe  # noqa: PLC0415  keep the start of the command line quick
 
-    # A preview reads the beginning of a file only; a pipe cannot be looked at twice.
-    partly = options["preview"] is not None and job.source is not None and job.source.is_file()
-    data = job.source if partly and job.source else read_input(job)
+    # No more of a file is read than is needed; a pipe cannot be looked at twice.
+    data = job.source if job.source is not None and job.source.is_file() else read_input(job)
     found = probe(data, limits=options["limits"])
     picture, info = models.for_file(found.bitstream_id, model).transcode(data, kind, **options)
     write_output(job, picture, preserve)

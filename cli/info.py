@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from vqcodec.files import Source, read_source
+from vqcodec.files import Source
 from vqcodec.types import ImageInfo, Limits
 from vqcodec_cli import options
 from vqcodec_cli.streams import inspect_each, open_models
@@ -51,12 +51,13 @@ def verify(
 
     Exit code 0 means every file is good.
     """
-    from vqcodec.probing import verify as check  # noqa: PLC0415  --help needs no more than click
+    from vqcodec.bitstream.partial import read_file  # noqa: PLC0415  --help needs no more than click
+    from vqcodec.probing import verify as check  # noqa: PLC0415
 
     models = open_models(device, reporter) if decode else None
 
     def verify_one(name: str, source: Source) -> None:
-        data = read_source(source)
+        data = read_file(source, limits)
         found = check(data, limits=limits)
         if models is not None:
             models.for_file(found.bitstream_id, model).decompress(data, limits=limits)

@@ -22,6 +22,7 @@ from vqcodec_cli.info import info, verify
 from vqcodec_cli.inspect import inspect
 from vqcodec_cli.models import models
 from vqcodec_cli.options import help_all, shows
+from vqcodec_cli.signals import orderly_end
 from vqcodec_cli.ui import INTERRUPTED, OPERATIONAL, Reporter, exit_code
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -33,6 +34,7 @@ Exit codes:
   3    the input is not a valid or supported picture or .vqc file
   4    the model is missing, or the file needs another one
   130  interrupted
+  143  terminated
 """
 
 
@@ -58,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     reporter = Reporter()
     try:
         _ready_streams()
-        code = cli.main(args=argv, prog_name="vqcodec", standalone_mode=False, obj=reporter)
+        with orderly_end():
+            code = cli.main(args=argv, prog_name="vqcodec", standalone_mode=False, obj=reporter)
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.ClickException as error:

@@ -46,7 +46,10 @@ _UNBOUNDED = 2**62
 
 
 class Codec:
-    """A loaded model. Immutable, so one instance may compress and decompress in several threads at once."""
+    """A loaded model. Immutable, so one instance may compress and decompress in several threads at once.
+
+    A child made by fork may go on with it (torch then has one thread there), but not on a graphics card.
+    """
 
     def __init__(self, encoder: TileEncoder, decoder: TileDecoder) -> None:
         """The two halves of one model at one tune."""

@@ -8,9 +8,9 @@ from typing import Any
 from vqcodec.bitstream import Container, Probe, parse, tile_count, unpack_alpha, unpack_metadata
 from vqcodec.bitstream.drawn import NO_MODEL
 from vqcodec.bitstream.header import tile_sizes
-from vqcodec.bitstream.partial import file_size, opened, read_front
+from vqcodec.bitstream.partial import file_size, opened, read_file, read_front
 from vqcodec.bitstream.payloads import METADATA_TYPES, well_known
-from vqcodec.files import Source, read_source
+from vqcodec.files import Source
 from vqcodec.types import DEFAULT_LIMITS, ImageInfo, Limits
 from vqcodec.weights import zoo
 
@@ -34,7 +34,7 @@ def verify(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
         OSError: the file cannot be read.
         FormatError: anything wrong with it.
     """
-    data = read_source(source)
+    data = read_file(source, limits)
     container = parse(data, limits)
     for chunk in container.chunks:
         if chunk.type in METADATA_TYPES:

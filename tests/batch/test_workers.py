@@ -98,6 +98,22 @@ def test_results_and_errors_come_back(batch, tmp_path):
     assert set(policies) == {os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
 
 
+def test_a_worker_that_is_killed_before_it_starts_fails_its_own_file_only(batch, monkeypatch):
+    start = multiprocessing.Process.start
+    seen: list[multiprocessing.Process] = []
+
+    def killed_at_once(process):
+        start(process)
+        if not seen:
+            process.kill()
+        seen.append(process)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", killed_at_once)
+    report = batch("first", "second", "third")
+    assert [str(result.error) for result in report.failed] == ["its worker process died (exit status -9)"]
+    assert len(report.done) == 2
+
+
 def test_programming_errors_are_raised(batch):
     with pytest.raises(ValueError, match="a bad option"):
         batch("bug", "wait1", "wait2")

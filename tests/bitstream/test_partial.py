@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import zlib
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from vqcodec.bitstream import pack_alpha, pack_metadata, probe, write
-from vqcodec.bitstream.partial import file_size, opened, read_front, read_layers
-from vqcodec.errors import LimitExceeded, Truncated
+from vqcodec.bitstream.partial import file_size, opened, read_file, read_front, read_layers
+from vqcodec.errors import CorruptData, LimitExceeded, Truncated
+from vqcodec.probing import verify
 from vqcodec.types import Chunk, Header, Limits
 
 HEADER = Header(640, 480, 0, bytes(8))
@@ -36,6 +38,40 @@ class Counted(io.BytesIO):
         self.read_bytes += len(data)
         self.largest = max(self.largest, len(data))
         return data
+
+
+@pytest.mark.parametrize("begin", [b"", b"\x89PNG", file_with(0)])
+def test_of_an_endless_file_little_is_read(tmp_path: Path, begin: bytes):
+    """A terabyte that takes no disk: not one of ours, or one of ours and then zeros."""
+    path, size = tmp_path / "endless.vqc", 1 << 40
+    path.write_bytes(begin)
+    os.truncate(path, size)
+    whole = len(file_with(0))
+    wanted = f"{size - whole} more bytes follow" if len(begin) == whole else "this is not a .vqc file"
+    for call in (read_file, verify):
+        with pytest.raises(CorruptData, match=wanted):
+            call(path)
+
+
+def test_whole_files_are_read_from_every_kind_of_source(tmp_path: Path):
+    data = file_with(5_000)
+    path = tmp_path / "x.vqc"
+    path.write_bytes(data)
+    pipe = io.BytesIO(data)
+    pipe.seekable = lambda: False  # type: ignore[method-assign]
+    for source in (path, str(path), data, bytearray(data), io.BytesIO(data), pipe):
+        assert read_file(source) == data
+    # Files that end early are for `parse` to judge, if their front is there.
+    assert read_file(io.BytesIO(data[:-1])) == data[:-1]
+    with pytest.raises(Truncated):
+        read_file(io.BytesIO(data[:20]))
+    with pytest.raises(LimitExceeded):
+        read_file(io.BytesIO(data), SMALL)
+    for more in (io.BytesIO(data + b"abc"), path):
+        if more is path:
+            path.write_bytes(data + b"abc")
+        with pytest.raises(CorruptData, match=f"^end of file at offset {len(data)}: 3 more bytes follow$"):
+            read_file(more)
 
 
 @pytest.mark.parametrize("metadata", [0, 4_000, 5_000, 32_000, 33_000, 300_000])

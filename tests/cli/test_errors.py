@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -413,3 +414,12 @@ def test_stdin_pipe_process(coded):
 def test_main_without_a_fixture_returns_codes(capsys):
     assert main(["--help"]) == 0
     assert "Commands:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [("decompress",), ("verify",), ("verify", "--decode"), ("info",)])
+def test_endless_files_are_refused_at_their_beginning(vqcodec, tmp_path, command):
+    path = tmp_path / "endless.vqc"
+    path.touch()
+    os.truncate(path, 1 << 40)
+    run = vqcodec(*command, path)
+    assert (run.code, run.err) == (3, f"vqcodec: {path}: magic at offset 0: this is not a .vqc file\n")

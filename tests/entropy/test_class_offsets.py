@@ -38,6 +38,7 @@ def tables_of(p: np.ndarray, groups: int) -> RowTables:
 def test_the_table_of_offsets():
     counts = offset_counts(LEVELS)
     assert counts.shape == (7, 3)
+    assert counts.dtype == np.int32
     assert counts.sum() == TOTAL
     assert counts.min() >= 1
     assert counts.argmax() == 10

@@ -125,6 +125,23 @@ def test_requantisation_rounds_half_up(seed):
     assert np.array_equal(out, conv_reference(arrays, "layer", x, 0))
 
 
+def test_some_outputs_are_computed_as_all_are():
+    """The product that a caller brought included."""
+    random = np.random.default_rng(8)
+    arrays = named("layer", extreme_layer(random, 5, 3, 3, True))
+    called = []
+
+    def product(a, b):
+        called.append(b.shape)
+        return np.matmul(a, b)
+
+    layer = IntegerConv.from_arrays(arrays, "layer", product)
+    x, rows = extreme_input(random, (4, 3, 3)).astype(np.float32), np.array([3, 0])
+    whole, some = layer(x, 13), layer.only(rows)(x, 13)
+    assert np.array_equal(some, whole[..., rows])
+    assert called == [(27, 5), (27, 2)]
+
+
 def test_the_bias_is_linear_between_its_knots_and_rounds_half_up():
     layer = extreme_layer(np.random.default_rng(0), 2, 3, 1, levels=True)
     layer["bias"] = np.arange(KNOTS, dtype=np.int32)[:, None] * np.array([4, -4], np.int32)

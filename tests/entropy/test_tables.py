@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from tests.entropy.plain_tables import combine_rows, nats_from_counts
 from vqcodec.entropy.tables import (
+    CERTAIN_BITS,
     CODE_NATS,
     TOTAL,
+    certain_words,
     counts_from_codes,
     encode_logits,
     encode_probabilities,
@@ -96,6 +98,17 @@ def test_every_row_of_logits_has_a_zero_of_its_own():
 def test_perplexity():
     counts = np.array([[5, 5, 5, 5], [9, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [3, 1, 0, 0]])
     assert perplexity(counts) == pytest.approx([4, 1, 2, 1, 4 / 3**0.75])
+    both = np.stack([counts[:2], counts[2:4]])
+    assert perplexity(both) == pytest.approx(np.array([[4, 1], [2, 1]]))
+
+
+def test_a_word_is_certain_up_to_the_bound():
+    """Weights that only this table has: what the others may weigh is a share of the largest power."""
+    powers = np.zeros(256, np.uint32)
+    powers[[0, 1, 254, 255]] = 3 << CERTAIN_BITS, 5, 3, 4
+    words = certain_words(np.array([[9, 0, 254], [255, 9, 0], [0, 0, 9]], np.uint8), powers)
+    assert words.tolist() == [1, -1, -1]
+    assert words.dtype == np.int32
 
 
 def test_nats_are_the_cost_of_a_count():

@@ -134,9 +134,11 @@ class _Worker:
             message = self.connection.recv()
         except (EOFError, OSError) as error:
             self.process.join()
-            if not self._started:
+            status = self.process.exitcode or 0
+            # One that a signal killed, as where no memory is left, may be followed by one that does start.
+            if not self._started and status >= 0:
                 raise RuntimeError(_NOT_STARTED) from error
-            died = RuntimeError(f"its worker process died (exit status {self.process.exitcode})")
+            died = RuntimeError(f"its worker process died (exit status {status})")
             return FileResult(self._job.source, self._job.output, error=died)
         if message is None:
             self._started = True

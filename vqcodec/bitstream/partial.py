@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import IO
 
 from vqcodec.bitstream.container import Probe, probe
-from vqcodec.errors import Truncated
+from vqcodec.bitstream.fields import where
+from vqcodec.errors import CorruptData, Truncated
 from vqcodec.files import Source, read_source
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
 _FIRST_READ = 4096
+_MOST_READ = 1 << 24
+"""Bytes at a time, so that memory is taken for what comes, not for what is announced."""
 
 
 def opened(source: Source) -> contextlib.AbstractContextManager[IO[bytes]]:
@@ -66,6 +69,28 @@ def read_layers(source: Source, layers: int, limits: Limits = DEFAULT_LIMITS) ->
         while (left := front.layer_ends[layers - 1] - len(data)) > 0 and (more := file.read(left)):
             data += more
         return data, file_size(file, len(data))
+
+
+def read_file(source: Source, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """All bytes of a source, which are looked at before many are read: no file is, however large, read whole
+    that is none of ours or goes on behind its end.
+
+    Raises:
+        CorruptData: bytes follow the end that the table of contents tells.
+        OSError, FormatError: as for `read_front`.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return read_source(source)
+    with opened(source) as file:
+        front, data = read_front(file, limits)
+        end = front.file_bytes
+        # Pipes and unbuffered files may give less than was asked for.
+        while (left := end + 1 - len(data)) > 0 and (more := file.read(min(left, _MOST_READ))):
+            data += more
+        if len(data) > end:
+            size = file_size(file, len(data)) if file.seekable() else len(data)
+            raise CorruptData(where("end of file", end, f"{size - end} more bytes follow"))
+        return data
 
 
 def file_size(file: IO[bytes], read: int) -> int:

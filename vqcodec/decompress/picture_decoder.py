@@ -16,10 +16,10 @@ from vqcodec.bitstream import parse, unpack_alpha, unpack_metadata
 from vqcodec.bitstream.container import Container
 from vqcodec.bitstream.drawn import NO_MODEL
 from vqcodec.bitstream.header import LAYERS
-from vqcodec.bitstream.partial import read_layers
+from vqcodec.bitstream.partial import read_file, read_layers
 from vqcodec.decompress.drawn_grid import DrawnGrid
 from vqcodec.errors import ModelMismatch, UnsuitableOption
-from vqcodec.files import Source, read_source
+from vqcodec.files import Source
 from vqcodec.image.extremes import snapped
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
 from vqcodec.image.picture import to_pil
@@ -66,7 +66,7 @@ def decode(
         raise ValueError(f"preview must be from 1 to {LAYERS}, not {preview}")
     layers = None if preview == LAYERS else preview
     if layers is None:
-        data = read_source(source)
+        data = read_file(source, limits)
         size = len(data)
     else:
         data, size = read_layers(source, layers, limits)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vqcodec.engine import torch_elementwise as elementwise
+from vqcodec.engine.forks import one_thread_after_forks
 from vqcodec.engine.operations import BYTE_MAX, SUM8_MAX, WEIGHT8_MAX, Words
 
 
@@ -33,6 +34,7 @@ class TorchOps:
 
     def __init__(self, device: str = "cpu") -> None:
         """device: a name of torch's, of one that has float64."""
+        one_thread_after_forks()
         self.device = torch.device(device)
 
     def enter(self, x: NDArray[Any]) -> Tensor:

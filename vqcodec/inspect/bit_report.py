@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec.bitstream import parse
+from vqcodec.bitstream.partial import read_file
 from vqcodec.codec import Codec
 from vqcodec.entropy.range_coder import SegmentReader
 from vqcodec.entropy.tile_coder import LAYERS, LatentCoder, hyper_classes
-from vqcodec.files import Source, read_source
+from vqcodec.files import Source
 from vqcodec.image.webp import read_webp
 from vqcodec.inspect.shares import BandBits, GroupBits, shares_of
 from vqcodec.probing import share_of
@@ -153,7 +154,7 @@ def count_bits(
         FormatError: not a .vqc file, damaged, cut short, over the limits, or too new.
         ModelMismatch: the file was written with another model.
     """
-    data = read_source(source)
+    data = read_file(source, limits)
     picture = codec.decompress(data, limits=limits)
     container = parse(data, limits)
     header = container.header

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vqcodec.devices import resolve_device
 from vqcodec.engine.analysis import Analysis
 from vqcodec.engine.choice import make_operations
+from vqcodec.engine.forks import one_thread_after_forks
 from vqcodec.engine.hyper import HyperAnalysis
 from vqcodec.engine.operations import Operations
 from vqcodec.engine.synthesis import Synthesis
@@ -89,4 +90,5 @@ class LoadedModel(Weights):
         """The transforms in floating point, which have gradients, on the device; imports torch."""
         from vqcodec.weights.restore import restore_transforms  # noqa: PLC0415  as told above
 
+        one_thread_after_forks()
         return restore_transforms(self).to(resolve_device(self.device)[0])

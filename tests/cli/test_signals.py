@@ -1,0 +1,54 @@
+"""A command that is told to end: nothing half-written stays, and the exit code tells."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from vqcodec_cli.signals import TERMINATED, orderly_end
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SCRIPT = """if True:
+    import pathlib, sys, time
+    pathlib.Path.replace = lambda *_: time.sleep(100)
+    from vqcodec_cli.main import main
+    sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
+def test_terminated_while_writing_leaves_nothing(tmp_path):
+    words = ("decompress", GOLDEN / "dot.vqc", "-o", tmp_path / "dot.png", "-m", GOLDEN / "tiny.safetensors")
+    command = [sys.executable, "-c", SCRIPT, *map(str, words)]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        while not list(tmp_path.iterdir()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        assert process.communicate(timeout=60)[1] == b""
+        assert process.returncode == TERMINATED
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_signal_is_as_before_afterwards():
+    before = signal.getsignal(signal.SIGTERM)
+    with orderly_end():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+    # Elsewhere than in the main thread it is left alone.
+    seen = []
+
+    def elsewhere() -> None:
+        with orderly_end():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen == [before]
