@@ -111,7 +111,7 @@ def _repair(cursor: Cursor, result: bytearray) -> None:
         payload = cursor.take(cursor.varint("chunk"), "chunk")
         _put(cursor, result, zlib.crc32(payload, zlib.crc32(kind)))
     start = cursor.offset
-    entries = tile_count(header) * header.layers
+    entries = tile_count(header) * (header.layers + header.drawn)
     word = CODER_WORD_BYTES[header.coder_id]
     lengths = [cursor.varint("table of contents") * word for _ in range(entries)]
     crc = zlib.crc32(result[start : cursor.offset], zlib.crc32(result[:front]))

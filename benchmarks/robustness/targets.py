@@ -37,7 +37,9 @@ def container(data: bytes) -> str:
         return _one_line(error)
     assert parsed.complete
     segments = [[s for s in layers if s is not None] for layers in parsed.segments]
-    assert write(parsed.header, segments, parsed.chunks) == data, "a second spelling of one file"
+    drawn = [segment for segment in parsed.drawn if segment is not None]
+    again = write(parsed.header, segments, parsed.chunks, drawn)
+    assert again == data, "a second spelling of one file"
     front = probe(data[: parsed.data_offset], LIMITS)
     assert front.lengths == parsed.lengths
     assert vqcodec.probe(data, limits=LIMITS).file_bytes == len(data)

@@ -138,7 +138,7 @@ def striped() -> np.ndarray:
 
 def test_offsets_save_bytes_and_change_no_pixel(tiny_codec, striped):
     tiny = tiny_codec
-    data = tiny.compress(striped, quality=80)
+    data = tiny.compress(striped, quality=80, drawn=False)
     coder = tiny_codec.model.coder
     container = parse(data)
     segments, level = [s for s in container.segments[0] if s is not None], container.header.level

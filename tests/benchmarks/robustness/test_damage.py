@@ -15,6 +15,7 @@ import pytest
 from vqcodec.bitstream import parse, write
 from vqcodec.errors import FormatError
 
+OTHER = b"another_"
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -85,14 +86,16 @@ def test_repaired_files_have_the_checksums_of_the_writer(room, seeds):
     for data in seeds.values():
         assert room("damages").repaired(data) == data
         container = parse(data)
+        model = OTHER if any(container.header.bitstream_id) else bytes(len(OTHER))  # all is drawn
         other = write(
-            replace(container.header, bitstream_id=bytes(8), level=9),
+            replace(container.header, bitstream_id=model, level=9),
             [[s for s in layers if s is not None] for layers in container.segments],
             container.chunks,
+            [s for s in container.drawn if s is not None],
         )
         spoilt = bytearray(data)
-        spoilt[other.index(bytes(8)) + 10 :] = other[other.index(bytes(8)) + 10 :]
-        assert room("damages").repaired(bytes(spoilt), bytes(8)) == other
+        spoilt[other.index(model) + 10 :] = other[other.index(model) + 10 :]
+        assert room("damages").repaired(bytes(spoilt), model) == other
     valid = 0
     for _ in range(300):
         data = room("damages").damaged(seeds["tiles"], source, "bytes changed")
