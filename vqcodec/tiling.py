@@ -13,10 +13,10 @@ from typing import Any, Protocol, TypeVar
 
 BLOCK = 16
 """Pixels of the picture along one side of a position of the latent."""
-TRANSFORM_SIDE = 80
+TRANSFORM_SIDE = 96
 """Largest side, in blocks, of a window that passes through g_a or g_s.
 
-With its halo a plane of it takes less than the 32 MiB from which on glibc gives arrays back to the system."""
+Colours of it take less than the 32 MiB from which on glibc gives arrays back to the system."""
 TRANSFORM_HALO = 12
 """Blocks that g_a and g_s of the default size see around one."""
 
@@ -38,6 +38,11 @@ class Window:
     inner: Place
     outer: Place
 
+    @classmethod
+    def of(cls, shape: Sequence[int]) -> Window:
+        """All of an array (h, w, ...)."""
+        return cls(whole((shape[0], shape[1])), whole((shape[0], shape[1])))
+
     def crop(self, x: Array) -> Array:
         """Of an array (..., h, w) made for `outer`, the part that belongs to `inner`."""
         cropped: Array = x[at(within(self.inner, self.outer))]
@@ -45,7 +50,15 @@ class Window:
 
     def scaled(self, factor: int) -> Window:
         """The same window in units `factor` times as small."""
-        return Window(_scaled(self.inner, factor), _scaled(self.outer, factor))
+        return Window(scaled(self.inner, factor), scaled(self.outer, factor))
+
+    def narrowed(self, halo: int) -> Window:
+        """The same window with a halo of at most so much."""
+        outer = [
+            slice(max(i.start - halo, o.start), min(i.stop + halo, o.stop))
+            for i, o in zip(self.inner, self.outer, strict=True)
+        ]
+        return Window(self.inner, (outer[0], outer[1]))
 
     def clipped(self, place: Place) -> Window:
         """The window without what of `inner` lies outside `place`; the two must overlap."""
@@ -146,6 +159,7 @@ def overlap(a: Place, b: Place) -> Place | None:
     return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
 
-def _scaled(place: Place, factor: int) -> Place:
+def scaled(place: Place, factor: int) -> Place:
+    """A place in units `factor` times as small."""
     rows, columns = (slice(factor * part.start, factor * part.stop) for part in place)
     return rows, columns

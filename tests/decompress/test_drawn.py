@@ -124,9 +124,9 @@ def test_networks_do_not_run_where_all_is_drawn(tiny_codec, monkeypatch, text):
     seen = []
     g_s = tiny_codec.model.g_s
 
-    def watched(latent, level):
+    def watched(latent, level, window):
         seen.append(latent.shape)
-        return g_s(latent, level)
+        return g_s(latent, level, window)
 
     monkeypatch.setattr(tiny_codec.decoder._blends, "at", lambda realism: watched)
     decoded = np.asarray(tiny_codec.decompress(data))

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+import vqcodec
 from tests.tiny import picture
 from vqcodec.compress import tile_encoder
 from vqcodec.compress.source import PaddedPixels
 from vqcodec.decompress import tile_decoder
 from vqcodec.decompress.latent_grid import LatentGrid
 from vqcodec.engine.analysis import Analysis
+from vqcodec.engine.synthesis import PICTURE_REACH
 from vqcodec.errors import CorruptData
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.tiling import BLOCK, TRANSFORM_HALO, TRANSFORM_SIDE, overlap, tiles, windows
+from vqcodec.tiling import BLOCK, TRANSFORM_HALO, TRANSFORM_SIDE, Window, overlap, scaled, tiles, windows
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,31 @@ def test_windows_of_a_span_reach_beyond_it():
 
 def test_a_window_is_small_enough_to_be_reused():
     """From 32 MiB on, glibc gives an array's memory back when it is freed, and gets it zeroed again."""
-    assert 3 * 4 * (BLOCK * (TRANSFORM_SIDE + 2 * TRANSFORM_HALO)) ** 2 < 2**25
+    assert 3 * 4 * (BLOCK * (TRANSFORM_SIDE + 2 * PICTURE_REACH)) ** 2 < 2**25
+
+
+def test_narrowed_windows_keep_their_inner_part_and_end_where_the_wider_end():
+    window = Window((slice(1, 20), slice(30, 40)), (slice(0, 32), slice(18, 45)))
+    assert window.narrowed(3) == Window(window.inner, (slice(0, 23), slice(27, 43)))
+    assert window.narrowed(99) == window
+    assert Window.of((7, 9, 3)).narrowed(0) == Window((slice(0, 7), slice(0, 9)), (slice(0, 7), slice(0, 9)))
+
+
+@pytest.mark.parametrize("corner", [(13, 12), (0, 14), (15, 25)])
+def test_stages_of_the_default_model_leave_out_nothing_that_counts(corner):
+    """The inner part of a window is that of the whole, also where the picture ends beside it."""
+    model = vqcodec.load().model
+    top, left = corner
+    inner = slice(top, top + 2), slice(left, left + 2)
+    outer = tuple(slice(max(i.start - TRANSFORM_HALO, 0), min(i.stop + TRANSFORM_HALO, 27)) for i in inner)
+    window, random = Window(inner, (outer[0], outer[1])), np.random.default_rng(0)
+    y = random.normal(0, 200, (27, 27, model.coder.channels)).astype(np.float32).round()
+    assert np.array_equal(
+        model.g_s(y[window.outer], 130, window), model.g_s(y, 130)[scaled(window.inner, BLOCK)]
+    )
+    pixels = random.integers(0, 256, (27 * BLOCK, 27 * BLOCK, 3), dtype=np.uint8)
+    part = np.ascontiguousarray(pixels[scaled(window.outer, BLOCK)])
+    assert np.array_equal(model.g_a(part, 130, window), model.g_a(pixels, 130)[window.inner])
 
 
 @pytest.mark.parametrize("size", [(200, 130), (65, 95), (16, 17), (3, 5)])
@@ -114,9 +140,9 @@ def test_windows_give_what_the_whole_gives(tiny_codec, monkeypatch, tile):
     sizes = []
     analyse = Analysis.__call__
 
-    def watch(self, x, level):
+    def watch(self, x, level, window):
         sizes.append(max(x.shape[:2]) // 16)
-        return analyse(self, x, level)
+        return analyse(self, x, level, window)
 
     monkeypatch.setattr(Analysis, "__call__", watch)
     in_pieces = tiny_codec.encode(pixels, 120, tile)

@@ -105,7 +105,7 @@ class TileEncoder:
         """y (h, w, M) of a part of the latent, by windows."""
         part = None
         for piece in windows(source.shape, TRANSFORM_SIDE, TRANSFORM_HALO, span=place):
-            y = self.model.g_a(source.window(piece.outer), level)[within(piece.inner, piece.outer)]
+            y = self.model.g_a(source.window(piece.outer), level, piece)
             if piece.inner == place:
                 return y
             if part is None:

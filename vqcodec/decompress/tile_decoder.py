@@ -13,7 +13,17 @@ import numpy as np
 
 from vqcodec.decompress.blending import Blends
 from vqcodec.decompress.latent_grid import LatentGrid, Segments
-from vqcodec.tiling import BLOCK, TRANSFORM_HALO, TRANSFORM_SIDE, Place, size, whole, windows, within
+from vqcodec.tiling import (
+    BLOCK,
+    TRANSFORM_HALO,
+    TRANSFORM_SIDE,
+    Place,
+    scaled,
+    size,
+    whole,
+    windows,
+    within,
+)
 from vqcodec.types import Region, TileProgress
 from vqcodec.weights.loaded import LoadedModel
 
@@ -88,8 +98,8 @@ class TileDecoder:
             for done, piece in enumerate(pieces, 1):
                 shown = piece.scaled(BLOCK).clipped(asked)
                 if grid.seen(piece.inner):
-                    pixels = g_s(grid.window(piece.outer, np.float32), level)
-                    pixels = pixels[within(shown.inner, shown.outer)]
+                    pixels = g_s(grid.window(piece.outer, np.float32), level, piece)
+                    pixels = pixels[within(shown.inner, scaled(piece.inner, BLOCK))]
                 else:
                     pixels = np.zeros((*size(shown.inner), 3), np.uint8)
                 yield within(shown.inner, asked), pixels

@@ -13,12 +13,14 @@ import numpy as np
 from vqcodec.engine.layers import Arrays, Convolution, inverse, read_blocks
 from vqcodec.engine.levels import between_knots, exp
 from vqcodec.engine.operations import SIGNED_ZERO, Bytes, Floats, Operations
-from vqcodec.tiling import BLOCK
+from vqcodec.tiling import BLOCK, Window, scaled, within
 
 PIXEL_STEP = 1 / 255
 LAPPED_STEP = PIXEL_STEP / 64
 """Of twice a pixel less 255, after lapping, in steps of 1/32."""
 LAPPED_SCALE = 32
+COARSE_REACH, LINEAR_REACH = 6, 1
+"""Blocks that the stages at 1/16, and the lapped blocks of the linear half, see around one."""
 
 
 class Analysis:
@@ -42,22 +44,32 @@ class Analysis:
         self._last_inverse = ops.enter(inverse(arrays[f"{name}.last.step"]))
         self._last = Convolution(ops, arrays, f"{name}.last")
 
-    def __call__(self, pixels: Bytes, level: int) -> Floats:
-        """Pixels (16h, 16w, 3) at a level 0..252 -> latent y (h, w, M) in steps of the quantiser."""
+    def __call__(self, pixels: Bytes, level: int, window: Window | None = None) -> Floats:
+        """Pixels (16h, 16w, 3) at a level 0..252 -> latent y (h, w, M) in steps of the quantiser.
+
+        Args:
+            window: their place in blocks, of which only the inner part is wanted; later stages do without
+                what they do not see.
+        """
         ops = self._ops
+        place = window or Window.of([side // BLOCK for side in pixels.shape[:2]])
+        coarse, linear = place.narrowed(COARSE_REACH), place.narrowed(LINEAR_REACH)
         x = ops.enter(pixels)
         h = ops.conv8(ops.unshuffle(x, BLOCK // 2), *self._first.at(level))
         ops.relu(h)
         for block in self._fine:
             block(h, level)
-        h = ops.conv16(ops.unshuffle(ops.quantise16(h, self._reduce_inverse), 2), *self._reduce.at(level))
+        h = ops.quantise16(h, self._reduce_inverse)[scaled(within(coarse.outer, place.outer), 2)]
+        h = ops.conv16(ops.unshuffle(h, 2), *self._reduce.at(level))
         for block in self._coarse:
             block(h, level)
-        y = ops.conv16(ops.quantise16(h, self._last_inverse), *self._last.at(level))
-        doubled = ops.to_floats(x)
+        h = ops.quantise16(h, self._last_inverse)[within(place.inner, coarse.outer)]
+        y = ops.conv16(h, *self._last.at(level))
+        doubled = ops.to_floats(x[scaled(within(linear.outer, place.outer), BLOCK)])
         doubled *= 2
         doubled -= 255
         units = ops.quantise16(ops.lap(doubled, self._lapping), self._lapped_scale)
-        y = y + ops.conv16(ops.unshuffle(units, BLOCK), *self._linear.at(level))
+        units = ops.unshuffle(units, BLOCK)[within(place.inner, linear.outer)]
+        y = y + ops.conv16(units, *self._linear.at(level))
         latent: Floats = ops.leave(y) * exp(between_knots(self._log_gain, level)).astype(np.float32)
         return latent

@@ -17,7 +17,10 @@ from vqcodec.engine.layers import Arrays, Convolution, inverse, read_blocks
 from vqcodec.engine.levels import between_knots, exp
 from vqcodec.engine.operations import LATENT_UNITS, SIGNED_ZERO, Bytes, Operations
 from vqcodec.engine.restoration import Restoration
-from vqcodec.tiling import BLOCK
+from vqcodec.tiling import BLOCK, Window, scaled, within
+
+FINE_REACH, PICTURE_REACH = 6, 2
+"""Blocks that the stages at 1/8 and the last layer see around one, and the last layer with all behind it."""
 
 
 class Synthesis:
@@ -42,22 +45,30 @@ class Synthesis:
         self._last = Convolution(ops, arrays, f"{name}.last", zero=SIGNED_ZERO)
         self._restoration = Restoration(ops, arrays, f"{name}.restoration")
 
-    def __call__(self, y_hat: NDArray[Any], level: int) -> Bytes:
-        """Latent (h, w, M) in steps of 1/128 at a level 0..252 -> pixels (16h, 16w, 3)."""
-        ops = self._ops
+    def __call__(self, y_hat: NDArray[Any], level: int, window: Window | None = None) -> Bytes:
+        """Latent (h, w, M) in steps of 1/128 at a level 0..252 -> pixels (16h, 16w, 3).
+
+        Args:
+            window: its place, of which only the inner part is wanted; later stages do without what they do
+                not see.
+        """
+        ops, place = self._ops, window or Window.of(y_hat.shape)
+        fine, picture = place.narrowed(FINE_REACH), place.narrowed(PICTURE_REACH)
         latent = ops.quantise16(ops.enter(y_hat.astype(np.float32)), ops.enter(self.inverse(level)))
         h = ops.conv16(latent, *self._first.at(level))
         for block in self._coarse:
             block(h, level)
-        h = ops.conv16(ops.quantise16(h, self._expand_inverse), *self._expand.at(level))
-        h = ops.shuffle(h, 2)
+        h = ops.quantise16(h, self._expand_inverse)[within(fine.outer, place.outer)]
+        h = ops.shuffle(ops.conv16(h, *self._expand.at(level)), 2)
         for block in self._fine:
             block(h, level)
+        latent = latent[within(picture.outer, place.outer)]
+        features = ops.quantise8(h, self._last_inverse)[scaled(within(picture.outer, fine.outer), 2)]
         # No names for what is as large as the picture: it would be kept to the end.
         u = ops.lap(ops.shuffle(ops.conv16(latent, *self._linear.at(level)), BLOCK), self._lapping)
-        features = ops.quantise8(h, self._last_inverse)
         u += ops.shuffle(ops.conv8(features, *self._last.at(level)), BLOCK // 2)
-        return self._restoration(u, features, level)
+        pixels = self._restoration(u, features, level)
+        return pixels[scaled(within(place.inner, picture.outer), BLOCK)]
 
     def inverse(self, level: int) -> NDArray[np.float32]:
         """What an integer latent is multiplied by (M,) to be quantised again, in steps of its own."""

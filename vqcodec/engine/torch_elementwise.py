@@ -38,14 +38,14 @@ def quantise16(h: Tensor, inverse: Tensor | float) -> Tensor:
 def shuffle(x: Tensor, n: int) -> Tensor:
     """(H, W, n*n*C) -> (n*H, n*W, C)."""
     h, w, channels = x.shape
-    parts = x.view(h, w, n, n, channels // (n * n)).transpose(1, 2)
+    parts = x.reshape(h, w, n, n, channels // (n * n)).transpose(1, 2)
     return parts.reshape(h * n, w * n, -1)
 
 
 def unshuffle(x: Tensor, n: int) -> Tensor:
     """(n*H, n*W, C) -> (H, W, n*n*C)."""
     h, w, channels = x.shape
-    parts = x.view(h // n, n, w // n, n, channels).transpose(1, 2)
+    parts = x.reshape(h // n, n, w // n, n, channels).transpose(1, 2)
     return parts.reshape(h // n, w // n, -1)
 
 
