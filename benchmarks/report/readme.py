@@ -79,7 +79,7 @@ def bd() -> list[list[str]]:
 def judges() -> list[list[str]]:
     """BD-rates by every judge on every set that has a result file."""
     sets = {name: load(RESULTS / file) for name, file in SETS.items() if (RESULTS / file).exists()}
-    return judges_table.rows(sets, LABELS | MORE_LABELS)
+    return judges_table.rows(sets, LABELS | MORE_LABELS, (VQCODEC, f"{VQCODEC}-e3"))
 
 
 def published() -> list[list[str]]:
