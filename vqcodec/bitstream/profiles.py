@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Mapping
 from typing import NamedTuple
 
 WHITE = (0xF6D6, 0x10000, 0xD32D)
@@ -58,7 +59,7 @@ def profile_bytes(number: int) -> bytes:
         KeyError: no well-known profile has this number.
     """
     found = PROFILES[number]
-    tags = {"desc": _text(found.name), "cprt": _text("CC0"), "wtpt": _xyz(WHITE)}
+    tags = {"desc": text_tag(found.name), "cprt": text_tag("CC0"), "wtpt": _xyz(WHITE)}
     if found.gray:
         tags["kTRC"] = found.curve
     else:
@@ -67,14 +68,7 @@ def profile_bytes(number: int) -> bytes:
             f"{letter}XYZ": _xyz(found.colorants[3 * at : 3 * at + 3]) for at, letter in enumerate("rgb")
         }
         tags |= {f"{letter}TRC": found.curve for letter in "rgb"}
-    table, content, places = struct.pack(">I", len(tags)), b"", dict[bytes, int]()
-    for signature, tag in tags.items():
-        # Curves that are equal stand once.
-        if tag not in places:
-            places[tag] = 128 + 4 + 12 * len(tags) + len(content)
-            content += tag + bytes(-len(tag) % 4)
-        table += struct.pack(">4sII", signature.encode(), places[tag], len(tag))
-    body = table + content
+    body = tag_table(tags)
     space = b"GRAY" if found.gray else b"RGB "
     header = struct.pack(">I4xI4s4s4s", 128 + len(body), 0x04300000, b"mntr", space, b"XYZ ")
     header += struct.pack(">6H4s28x3I", 2026, 1, 1, 0, 0, 0, b"acsp", *WHITE)
@@ -86,7 +80,18 @@ def profile_number(profile: bytes) -> int | None:
     return next((number for number in PROFILES if profile_bytes(number) == profile), None)
 
 
-def _text(words: str) -> bytes:
+def tag_table(tags: Mapping[str, bytes]) -> bytes:
+    """What follows a profile's header: the tag table and the tags by signature; equal ones stand once."""
+    table, content, places = struct.pack(">I", len(tags)), b"", dict[bytes, int]()
+    for signature, tag in tags.items():
+        if tag not in places:
+            places[tag] = 128 + 4 + 12 * len(tags) + len(content)
+            content += tag + bytes(-len(tag) % 4)
+        table += struct.pack(">4sII", signature.encode(), places[tag], len(tag))
+    return table + content
+
+
+def text_tag(words: str) -> bytes:
     """A tag of one line in English."""
     coded = words.encode("utf-16-be")
     return struct.pack(">4s4xII4sII", b"mluc", 1, 12, b"enUS", len(coded), 28) + coded

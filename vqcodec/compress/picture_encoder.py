@@ -171,18 +171,21 @@ class PictureEncoder:
 
     def psnr(self, encoded: Encoded) -> float:
         """PSNR in dB, of 8-bit RGB or gray, of what decodes from it."""
-        tile = self.tile if encoded.tile is None else encoded.tile
-        return self._psnr(self.ready.picture.pixels, encoded, tile)
+        return self._psnr(self.ready.picture.pixels, encoded, self._tile_of(encoded))
 
     def file(self, encoded: Encoded) -> Written:
         """The .vqc file."""
-        tile = self.tile if encoded.tile is None else encoded.tile
-        header = replace(self._header, level=encoded.level, drawn=bool(encoded.drawn), tile=tile)
+        header = replace(
+            self._header, level=encoded.level, drawn=bool(encoded.drawn), tile=self._tile_of(encoded)
+        )
         chunks = self.ready.chunks
         if not encoded.uses_networks:
             header = replace(header, bitstream_id=NO_MODEL)
             chunks = tuple(chunk for chunk in chunks if chunk.type not in LABELS)
         return compose(header, encoded.segments, chunks, encoded.drawn)
+
+    def _tile_of(self, encoded: Encoded) -> int:
+        return self.tile if encoded.tile is None else encoded.tile
 
     @property
     def _may_draw(self) -> bool:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.bitstream.profiles import tag_table, text_tag
+
 Chromaticities = tuple[float, ...]
 """x and y of white, red, green and blue."""
 SRGB: Chromaticities = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
@@ -48,12 +50,12 @@ class Calibration:
         else:
             curve = _numbers(b"para", self.exponent, before=struct.pack(">HH", 0, 0))
         if gray:
-            return None if self.exponent is None else _profile(b"GRAY", {b"kTRC": curve})
+            return None if self.exponent is None else _profile(b"GRAY", {"kTRC": curve})
         adapted, columns = _to_d50(self.primaries)
-        tags = {b"chad": _numbers(b"sf32", *adapted.ravel())}
-        for name, column in zip((b"r", b"g", b"b"), columns.T, strict=True):
-            tags[name + b"XYZ"] = _numbers(b"XYZ ", *column)
-            tags[name + b"TRC"] = curve
+        tags = {"chad": _numbers(b"sf32", *adapted.ravel())}
+        for name, column in zip("rgb", columns.T, strict=True):
+            tags[f"{name}XYZ"] = _numbers(b"XYZ ", *column)
+            tags[f"{name}TRC"] = curve
         return _profile(b"RGB ", tags)
 
 
@@ -112,23 +114,11 @@ def _numbers(kind: bytes, *values: float, before: bytes = b"") -> bytes:
     return kind + bytes(4) + before + struct.pack(f">{len(values)}i", *(round(65_536 * v) for v in values))
 
 
-def _text(text: str) -> bytes:
-    """A tag of text."""
-    head = struct.pack(">II2s2sII", 1, 12, b"en", b"US", 2 * len(text), 28)
-    return b"mluc" + bytes(4) + head + text.encode("utf-16-be")
-
-
-def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """An ICC profile of version 4 for displays; equal tags share their place."""
-    every = {b"desc": _text("gamma"), b"cprt": _text("CC0"), b"wtpt": _numbers(b"XYZ ", *_D50), **tags}
-    table, body, placed = b"", b"", {}
-    start = 132 + 12 * len(every)
-    for name, content in every.items():
-        if content not in placed:
-            placed[content] = start + len(body)
-            body += content + bytes(-len(content) % 4)
-        table += name + struct.pack(">II", placed[content], len(content))
-    head = struct.pack(">I4xI", start + len(body), 0x04200000) + b"mntr" + space + b"XYZ "
+def _profile(space: bytes, tags: dict[str, bytes]) -> bytes:
+    """An ICC profile of version 4 for displays."""
+    first = {"desc": text_tag("gamma"), "cprt": text_tag("CC0"), "wtpt": _numbers(b"XYZ ", *_D50)}
+    body = tag_table(first | tags)
+    head = struct.pack(">I4xI", 128 + len(body), 0x04200000) + b"mntr" + space + b"XYZ "
     head += struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + b"acsp" + bytes(24) + struct.pack(">I", 1)
     head += _numbers(b"", *_D50)[4:]
-    return head.ljust(128, b"\0") + struct.pack(">I", len(every)) + table + body
+    return head.ljust(128, b"\0") + body

@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vqcodec.image.exif import BYTE_ORDERS, TYPE_SIZES
+from vqcodec.image.exif import byte_order, entries, value_place
 from vqcodec.image.metadata import Metadata
 from vqcodec.image.profiles import simplified
 
@@ -29,13 +29,13 @@ _XMP_THUMBNAILS = b"<xmp:Thumbnails>", b"</xmp:Thumbnails>"
 _XMP_END = b"<?xpacket end="
 
 
-class _Entry(NamedTuple):
-    """An entry of a directory: tag, type and number of its values, then these, or where it leads to."""
+class _Kept(NamedTuple):
+    """An entry that is kept: tag, type and number of its values, then these, or where it leads to."""
 
     tag: int
     kind: int
     values: int
-    content: bytes | list[_Entry]
+    content: bytes | list[_Kept]
 
 
 def compacted(metadata: Metadata, notes: list[str]) -> Metadata:
@@ -54,7 +54,7 @@ def compact_exif(block: bytes, notes: list[str]) -> bytes:
         block: as a decoder gives it.
         notes: receives a line if there were maker notes.
     """
-    order = BYTE_ORDERS.get(block[:4])
+    order = byte_order(block)
     if order is None:
         return block
     try:
@@ -92,43 +92,39 @@ class _Reader:
     left: int
     maker_notes: bool = False
 
-    def directory(self, start: int, depth: int = 0) -> list[_Entry]:
+    def directory(self, start: int, depth: int = 0) -> list[_Kept]:
         """The entries that are kept.
 
         Raises:
             struct.error, KeyError, ValueError: it cannot be followed, or not in full.
         """
-        (number,) = struct.unpack_from(self.order + "H", self.tiff, start)
-        entries = []
-        for at in range(start + 2, start + 2 + 12 * number, 12):
-            tag, kind, count = struct.unpack_from(self.order + "HHI", self.tiff, at)
-            if tag in _LEFT_OUT:
-                self.maker_notes |= tag == _MAKER_NOTE
+        kept = []
+        for entry in entries(self.tiff, self.order, start):
+            if entry.tag in _LEFT_OUT:
+                self.maker_notes |= entry.tag == _MAKER_NOTE
                 continue
-            if tag in _PLACES:
+            if entry.tag in _PLACES:
                 raise ValueError("leads to what is not followed")
-            size = TYPE_SIZES[kind] * count
-            (place,) = struct.unpack_from(self.order + "I", self.tiff, at + 8)
-            place = at + 8 if size <= 4 else place
+            place, size = value_place(self.tiff, self.order, entry)
             self.left -= 12 + size
-            if place + size > len(self.tiff) or self.left < 0:
-                raise ValueError("a value ends behind the block, or values overlap")
+            if self.left < 0:
+                raise ValueError("values overlap")
             value = self.tiff[place : place + size]
-            if tag not in _POINTERS:
-                entries.append(_Entry(tag, kind, count, value))
+            if entry.tag not in _POINTERS:
+                kept.append(_Kept(entry.tag, entry.kind, entry.number, value))
                 continue
             if depth == _DEPTH:
                 raise ValueError("a directory within too many others")
             (there,) = struct.unpack(self.order + "I", value)
-            entries.append(_Entry(tag, kind, count, self.directory(there, depth + 1)))
-        return entries
+            kept.append(_Kept(entry.tag, entry.kind, entry.number, self.directory(there, depth + 1)))
+        return kept
 
 
-def _written(entries: list[_Entry], order: str, start: int) -> bytes:
+def _written(kept: list[_Kept], order: str, start: int) -> bytes:
     """A directory at byte `start` of its block, with no other after it, and then its values."""
-    head, body = struct.pack(order + "H", len(entries)), b""
-    front = start + 2 + 12 * len(entries) + 4
-    for tag, kind, values, content in entries:
+    head, body = struct.pack(order + "H", len(kept)), b""
+    front = start + 2 + 12 * len(kept) + 4
+    for tag, kind, values, content in kept:
         head += struct.pack(order + "HHI", tag, kind, values)
         if isinstance(content, bytes) and len(content) <= 4:
             head += content.ljust(4, b"\0")
