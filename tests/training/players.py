@@ -13,10 +13,10 @@ from vqcodec.weights.restore import restore
 
 
 class Difference(Distance):
-    """Stands for LPIPS and DISTS: mean absolute difference, and averages of 8 and 16 pixels as features."""
+    """Stands for LPIPS and DISTS: mean absolute difference, and averages of 2 to 16 pixels as features."""
 
     def features(self, x: torch.Tensor) -> list[torch.Tensor]:
-        return [x, F.avg_pool2d(x, 8), F.avg_pool2d(x, 16)]
+        return [x, x, *(F.avg_pool2d(x, side) for side in (2, 4, 8, 16))]
 
     def compare(self, first: list[torch.Tensor], second: list[torch.Tensor]) -> torch.Tensor:
         return (first[0] - second[0]).abs().mean((1, 2, 3))

@@ -17,6 +17,7 @@ from vqcodec.training.perceptual.losses import (
     patch_loss,
     pixel_errors,
     relative_errors,
+    wasserstein_loss,
 )
 
 
@@ -148,3 +149,56 @@ def test_the_adaptive_weight_is_the_ratio_of_gradients_at_the_last_layer():
         10, rel=1e-5
     )
     assert float(adaptive_weight(picture, last, fixed, 1e-6 * fixed)) == WEIGHT_MAX
+
+
+def stages(seed: int, side: int = 64) -> list[torch.Tensor]:
+    """A picture's worth of feature maps, as DISTS has them, without the last."""
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.rand(2, c, side // p, side // p, generator=generator)
+        for c, p in ((3, 1), (4, 1), (5, 2), (4, 4), (3, 8))
+    ]
+
+
+def window_mean(x: torch.Tensor) -> torch.Tensor:
+    return x.mean((2, 3))
+
+
+def window_deviation(x: torch.Tensor) -> torch.Tensor:
+    return x.std((2, 3), correction=0)
+
+
+def test_the_wasserstein_loss_compares_means_and_deviations_of_windows():
+    one, other = stages(1), stages(2)
+    wanted = 0.0
+    for a, b, places in zip(one, other, (32, 32, 16, 8, 4), strict=True):
+        # Windows of 32 pixels begin every 16, three along a side of 64.
+        windows = [
+            (..., slice(i, i + places), slice(j, j + places))
+            for i in range(0, places + 1, places // 2)
+            for j in range(0, places + 1, places // 2)
+        ]
+        assert len(windows) == 9
+        (m, s), (m_hat, s_hat) = (
+            (
+                torch.stack([f[w].mean((2, 3)) for w in windows]),
+                torch.stack([f[w].std((2, 3), correction=0) for w in windows]),
+            )
+            for f in (a, b)
+        )
+        error = (m - m_hat).square().mean() + (s - s_hat).square().mean()
+        wanted += float(error / s.square().mean()) / 5
+    assert float(wasserstein_loss(one, other)) == pytest.approx(wanted, rel=1e-3)
+    assert float(wasserstein_loss(one, one)) == 0
+
+
+def test_the_wasserstein_loss_does_not_see_where_texture_lies_but_that_it_is_there():
+    one = stages(1, 128)
+    # Windows begin at multiples of half a window, so shifts by one change nothing within the picture.
+    moved = [m.roll((m.shape[2] // 8,) * 2, (2, 3)).flip(0) for m in one]
+    flat = [m.mean((2, 3), keepdim=True).expand_as(m).clone().requires_grad_() for m in one]
+    loss = wasserstein_loss(one, flat)
+    assert loss.item() == pytest.approx(1, abs=0.1)
+    assert float(wasserstein_loss(one, moved)) < 0.2 * loss.item()
+    loss.backward()
+    assert all(m.grad is not None and m.grad.isfinite().all() for m in flat)

@@ -15,6 +15,7 @@ from vqcodec.training.perceptual.losses import (
     feature_matching_loss,
     patch_loss,
     pixel_errors,
+    wasserstein_loss,
 )
 from vqcodec.training.perceptual.players import FROZEN, Players
 
@@ -118,6 +119,7 @@ WEIGHTS = {
     "dists": 3.0,
     "patches": 0.7,
     "stretch": 1.2,
+    "wasserstein": 0.4,
 }
 
 
@@ -128,7 +130,8 @@ def fixed_loss(x: Tensor, picture: Tensor, fidelity: Tensor) -> Tensor:
     loss = loss + 4.0 * (errors.repeating / reference.total).mean()
     loss = loss + (2.0 + 3.0) * (x - picture).abs().mean()
     features = Difference().features
-    return loss + 0.7 * patch_loss(features(x), features(picture), [], stretch=1.2)
+    loss = loss + 0.7 * patch_loss(features(x), features(picture), [], stretch=1.2)
+    return loss + 0.4 * wasserstein_loss(features(x), features(picture))
 
 
 def flat_gradient(loss: Tensor, group: Players) -> Tensor:

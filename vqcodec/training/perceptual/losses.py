@@ -17,6 +17,10 @@ PATCH = 64
 """Side of a patch in pixels; patches overlap by half."""
 STAGES = ((-2, 8), (-1, 16))
 """Indices into DISTS's list of feature maps, and the stride of each in pixels."""
+TEXTURE_WINDOW = 32
+"""Side, in pixels, of the windows of `wasserstein_loss`; windows overlap by half."""
+TEXTURE_STAGES = ((0, 1), (1, 1), (2, 2), (3, 4), (4, 8))
+"""As `STAGES`, of `wasserstein_loss`: the picture and all stages but the last."""
 VARIANCE_DECAY = 0.99
 WEIGHT_MAX = 100.0
 
@@ -101,6 +105,37 @@ def patch_loss(
         variance.lerp_(new, 1 - VARIANCE_DECAY)
         total = total + (stretch * x - x_hat).square().sum(1).mean() / variance.clamp_min(1e-6)
     return total / len(STAGES)
+
+
+def wasserstein_loss(original: Sequence[Tensor], decoded: Sequence[Tensor]) -> Tensor:
+    """Wasserstein distortion of features, in units of the originals' variance within windows.
+
+        mean over stages l of  sum (m - m_hat)^2 + (s - s_hat)^2  /  sum s^2
+
+    m and s are means and standard deviations in windows of 32 pixels, m_hat and s_hat those of the decoded
+    picture. After Qiu, Balle et al., "Wasserstein distortion" (2024), on VGG16 as Cool-chic has it, with one
+    size of window and every stage relative to itself. 1 where windows keep their means and lose all texture.
+
+    Args:
+        original, decoded: DISTS's feature maps of pictures with sides of `TEXTURE_WINDOW` or more.
+    """
+    total = original[0].new_zeros(())
+    for stage, stride in TEXTURE_STAGES:
+        (m, s), (m_hat, s_hat) = (
+            _moments(maps[stage], TEXTURE_WINDOW // stride) for maps in (original, decoded)
+        )
+        distance = (m - m_hat).square().mean() + (s - s_hat).square().mean()
+        total = total + distance / s.square().mean().clamp_min(1e-6)
+    return total / len(TEXTURE_STAGES)
+
+
+def _moments(maps: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Means and standard deviations of maps in windows of `side` places that overlap by half."""
+    maps = maps.float()
+    mean = F.avg_pool2d(maps, side, side // 2)
+    variance = F.avg_pool2d(maps.square(), side, side // 2) - mean.square()
+    # Rounding makes the variance of flat windows negative, and the root's slope at 0 is infinite.
+    return mean, (variance.clamp_min(0) + 1e-6).sqrt()
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:

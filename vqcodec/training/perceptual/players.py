@@ -4,7 +4,7 @@ Everything that decides the bits is frozen; a copy of the synthesis transform is
 the fidelity decoder's picture and x_hat the tuned decoder's, both of the same latent:
 
     decoder         w_e total + w_c colour + w_r repeating + w_l LPIPS(x, x_hat) + w_d DISTS(x, x_hat)
-                    + w_p patches(x, x_hat) + w (generator + w_m feature matching)
+                    + w_p patches(x, x_hat) + w_t Wasserstein(x, x_hat) + w (generator + w_m feature matching)
     discriminator   hinge loss on scores of (x, f) and (x_hat, f)
 
 total, colour and repeating are the errors of x_hat relative to f's (`relative_errors`), w is the adaptive
@@ -33,6 +33,7 @@ from vqcodec.training.perceptual.losses import (
     patch_loss,
     pixel_errors,
     relative_errors,
+    wasserstein_loss,
 )
 from vqcodec.training.running import Run
 
@@ -46,8 +47,8 @@ class PerceptualConfig(RunConfig):
 
     Attributes:
         discriminator_rate: rate of the discriminator, not annealed.
-        error, colour, repeats, lpips, dists, patches, matching, adversarial: weights of the losses; the last
-            is the factor on the adaptive weight.
+        error, colour, repeats, lpips, dists, patches, wasserstein, matching, adversarial: weights of the
+            losses; the last is the factor on the adaptive weight.
         stretch: of `patch_loss`.
         begin: share of the run before the adversarial losses begin.
         level_power: levels t are uniform numbers to this power; above 1, most are low.
@@ -68,6 +69,7 @@ class PerceptualConfig(RunConfig):
     dists: float = 5.0
     patches: float = 0.0
     stretch: float = 1.0
+    wasserstein: float = 0.0
     adversarial: float = 0.3
     matching: float = 0.5
     begin: float = 0.05
@@ -195,6 +197,8 @@ class Players(Run[PerceptualConfig]):
         }
         if self.config.patches:
             terms["patches"] = patch_loss(original, features, self.patch_variances, self.config.stretch)
+        if self.config.wasserstein:
+            terms["wasserstein"] = wasserstein_loss(original, features)
         loss = sum((getattr(self.config, n) * v for n, v in terms.items()), x.new_zeros(()))
         return terms | {"psnr_loss": 10 * errors.total.log10().mean(), "loss": loss}
 
