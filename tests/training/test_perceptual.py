@@ -61,7 +61,7 @@ def test_levels_are_uniform_numbers_to_the_power_of_level_power(tmp_path, tiny_w
     group = make_players(tiny_weights, data=photos(tmp_path), out=str(tmp_path), steps=1, level_power=power)
     levels = []
 
-    def train_step(_x, level, adversarial):
+    def train_step(_x, level, adversarial, count):
         levels.append(level)
         group.step += 1
         return {"adversarial": float(adversarial)}
@@ -77,7 +77,7 @@ def test_adversarial_losses_begin_with_their_share_of_the_run(tmp_path, tiny_wei
     group = make_players(tiny_weights, data=photos(tmp_path), out=str(tmp_path), steps=10, begin=0.3)
     begun = []
 
-    def train_step(_x, _level, adversarial):
+    def train_step(_x, _level, adversarial, count):
         begun.append(adversarial)
         group.step += 1
         return {}
@@ -92,7 +92,7 @@ def test_states_are_saved_on_the_way(tmp_path, tiny_weights, monkeypatch):
     saved = []
     monkeypatch.setattr(perceptual, "save", lambda group: saved.append(group.step))
 
-    def train_step(_x, _level, adversarial):
+    def train_step(_x, _level, adversarial, count):
         group.step += 1
         return {}
 

@@ -175,7 +175,7 @@ def test_what_a_run_changes_in_its_process_ends_with_it(folder, tmp_path, monkey
         trainer = Trainer(config)
         trainer.started = True
 
-        def train_step(_x, _t, trainer=trainer, number=number):
+        def train_step(_x, _t, _count, trainer=trainer, number=number):
             trainer.step += 1
             signal.raise_signal(number)
             zero = torch.zeros(1)
@@ -191,7 +191,7 @@ def test_what_a_run_changes_in_its_process_ends_with_it(folder, tmp_path, monkey
 
     trainer = Trainer(config)
     trainer.started = True
-    monkeypatch.setattr(trainer, "train_step", lambda _x, _t: 1 / 0)
+    monkeypatch.setattr(trainer, "train_step", lambda _x, _t, _count: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         trainer.run()
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == before

@@ -52,11 +52,11 @@ def watched(folder, tmp_path_factory):
     without_learning(trainer)
     step, save = trainer.train_step, trainer.save
 
-    def watched_step(x, level):
+    def watched_step(x, level, count):
         result.exact.append(trainer.model.exact)
         result.shapes.append((x.shape[0], x.shape[2]))
         result.rates.append({group["factor"]: group["lr"] for group in trainer.optimizer.param_groups})
-        return step(x, level)
+        return step(x, level, count)
 
     def watched_save():
         save()

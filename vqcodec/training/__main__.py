@@ -5,6 +5,8 @@ Interrupt it at any time; the same command with --resume goes on where the last 
 To specialise the packaged model on pictures of one kind, and use it as `vqcodec compress -m NAME`:
 
     python -m vqcodec.training --from default --data FOLDER --minutes 55 --out runs/NAME --install NAME
+
+On several graphics cards, or machines, `torchrun -m vqcodec.training` takes the same options.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.model.config import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
+from vqcodec.training.ranks import RanksError, joined
 from vqcodec.training.running import add_options, given_settings, make_config
 from vqcodec.training.state import FILE, config_of_state, load_start
 from vqcodec.training.trainer import Trainer
@@ -81,13 +84,17 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
         parser.error("--install makes new tables; after --decoder-only, export with --decoder-of")
     if config.decoder_only and config.prior_only:
         parser.error("--decoder-only and --prior-only exclude each other")
-    trainer = kind(config)
-    if arguments.resume:
-        trainer.load(state)
-    trainer.run(source)
-    if target is not None and trainer.progress() >= 1:
+    try:
+        with joined(config.device) as ranks:
+            trainer = kind(config, ranks)
+            if arguments.resume:
+                trainer.load(state)
+            trainer.run(source)
+    except RanksError as error:
+        parser.error(str(error))
+    if target is not None and trainer.progress() >= 1 and ranks.main:
         target.parent.mkdir(parents=True, exist_ok=True)
-        export_state(state, config.data, target, target.stem)
+        export_state(state, config.data, target, target.stem, cache=config.cache)
         print(f"installed {target}", file=sys.stderr)
 
 

@@ -147,6 +147,14 @@ def start_hyper_codebooks(model: VQVAE, z: Tensor) -> None:
 
 
 @torch.no_grad()
+def worst_coded(sample: Tensor, words: Tensor) -> Tensor:
+    """The vectors (G, min(K, n), d) of `sample` (G, n, d) that are farthest from the codewords (G, K, d)."""
+    distance = torch.cdist(sample, words).amin(-1)
+    worst = distance.topk(min(words.shape[1], sample.shape[1]), dim=1).indices
+    return sample.gather(1, worst.unsqueeze(-1).expand(-1, -1, sample.shape[2]))
+
+
+@torch.no_grad()
 def revive_dead_words(quantizer: VectorQuantizer, usage: list[Tensor], samples: list[Tensor]) -> int:
     """Move codewords that were not used (usage (G, K) == 0) onto the worst-coded of `samples` (G, n, d).
 

@@ -13,8 +13,10 @@ class RunConfig:
     """What all runs have; one ends when `minutes` of training time or `steps` are used up, whichever is set.
 
     Attributes:
-        data, out: folders of the pictures, and of the run's state and log.
-        batch, crop: pictures per step and their side in pixels (a multiple of 32).
+        data, out: folders of the pictures (or tar shards), and of the run's state and log.
+        cache: GB of decoded pictures that a rank keeps, see `vqcodec.training.stored.open_pictures`.
+        batch, crop: pictures per step, of all ranks together, and their side in pixels (a multiple of 32).
+        accumulate: parts that a rank goes through its pictures of a step in.
         learning_rate: peak rate of the networks (Adam, warm-up, cosine to zero).
         slow: factor on it for the last layers.
         bf16: transforms in bfloat16; None: where the machine is faster in it.
@@ -22,10 +24,12 @@ class RunConfig:
 
     data: str = ""
     out: str = "runs/default"
+    cache: float | None = None
     minutes: float | None = None
     steps: int | None = None
     batch: int = 3
     crop: int = 256
+    accumulate: int = 1
     learning_rate: float = 5e-4
     slow: float = 0.3
     warmup: int = 200

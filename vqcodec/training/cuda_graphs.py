@@ -21,12 +21,19 @@ WARM_UP = 2
 
 def without_history(value: T) -> T:
     """Detach all tensors in a tensor, a dataclass or a list of these."""
+    return tensorwise(value, Tensor.detach)
+
+
+def tensorwise(value: T, change: Callable[[Tensor], Tensor]) -> T:
+    """Change all tensors in a tensor, a dataclass, or a list or dict of these."""
     if isinstance(value, Tensor):
-        return cast("T", value.detach())
+        return cast("T", change(value))
     if isinstance(value, list):
-        return cast("T", [without_history(item) for item in value])
+        return cast("T", [tensorwise(item, change) for item in value])
+    if isinstance(value, dict):
+        return cast("T", {key: tensorwise(item, change) for key, item in value.items()})
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = {f.name: without_history(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        parts = {f.name: tensorwise(getattr(value, f.name), change) for f in dataclasses.fields(value)}
         return dataclasses.replace(value, **parts)
     return value
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from vqcodec.model.dial import TUNE_STEP
 
 BATCHES_AHEAD = 4
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises at a file that is no picture, or no good one."""
 
 
 def find_images(folder: str | Path) -> list[Path]:
@@ -45,7 +49,7 @@ def load_images(
     paths = find_images(folder)
     paths = paths[:: -(-len(paths) // most)] if most else paths
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for i, picture in enumerate(pool.map(_read, paths)):
+        for i, picture in enumerate(pool.map(read_picture, paths)):
             if picture is not None and min(picture.shape[:2]) >= smallest:
                 pictures.append(picture)
             if progress and (i % 50 == 0 or i + 1 == len(paths)):
@@ -57,12 +61,23 @@ def load_images(
     return pictures
 
 
-def _read(path: Path) -> np.ndarray | None:
+def read_picture(path: str | Path, offset: int = -1, length: int = 0) -> np.ndarray | None:
+    """RGB picture (H, W, 3) uint8 in a file, or in `length` bytes of it from `offset` on.
+
+    Returns:
+        None, after a line on stderr, if there is no good picture.
+    """
     try:
-        with Image.open(path) as image:
+        file: str | Path | io.BytesIO = path
+        if offset >= 0:
+            with Path(path).open("rb") as shard:
+                shard.seek(offset)
+                file = io.BytesIO(shard.read(length))
+        with Image.open(file) as image:
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        print(f"skipped {path.name}: {error}", file=sys.stderr)
+    except UNREADABLE as error:
+        where = f", from byte {offset}" if offset >= 0 else ""
+        print(f"skipped {Path(path).name}{where}: {error}", file=sys.stderr)
         return None
 
 
@@ -75,11 +90,12 @@ class Crops:
     """
 
     def __init__(
-        self, pictures: list[np.ndarray], seed: int, first: int = 0, workers: int = 0, tunes: int = 1
+        self, pictures: Sequence[np.ndarray], seed: int, first: int = 0, workers: int = 0, tunes: int = 1
     ) -> None:
-        """Pictures (H, W, 3) to cut from.
+        """Nothing is cut yet.
 
         Args:
+            pictures: (H, W, 3) uint8 to cut from; `sizes` of what decodes them on demand tells (H, W) before.
             first: number of the first batch.
             workers: threads that cut batches ahead of use, 0 = none.
             tunes: of the model, 1 or 2.
@@ -89,7 +105,7 @@ class Crops:
         self._reach: dict[int, np.ndarray] = {}
         self._number = first
         self._pool = ThreadPoolExecutor(workers) if workers else None
-        self._ahead: dict[tuple[int, int, int], Future[tuple[np.ndarray, list[float]]]] = {}
+        self._ahead: dict[tuple[int, int, int, range], Future[tuple[np.ndarray, list[float]]]] = {}
 
     def reach(self, side: int) -> np.ndarray:
         """Cumulative probabilities (N,) of the pictures in crops of this side: 0 for smaller ones.
@@ -98,20 +114,30 @@ class Crops:
             FileNotFoundError: all are smaller.
         """
         if side not in self._reach:
-            sizes = np.array([p.shape[:2] for p in self.pictures], dtype=np.float64)
+            sizes = getattr(self.pictures, "sizes", None)
+            if sizes is None:
+                sizes = [p.shape[:2] for p in self.pictures]
+            sizes = np.array(sizes, dtype=np.float64)
             share = np.sqrt(sizes.prod(1)) * (sizes.min(1) >= side)
             if not share.any():
                 raise FileNotFoundError(f"no picture has both sides >= {side}")
             self._reach[side] = np.cumsum(share / share.sum())
         return self._reach[side]
 
-    def batch(self, count: int, side: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-        """Pictures (count, 3, side, side) in [0, 1], channels last in memory, and the dial (count,)."""
+    def batch(
+        self, count: int, side: int, device: torch.device | str = "cpu", places: range | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The next batch: pictures (count, 3, side, side) in [0, 1], channels last, and the dial (count,).
+
+        Args:
+            places: those of the batch that are wanted, all by default.
+        """
         number, self._number = self._number, self._number + 1
+        places = range(count) if places is None else places
         if self._pool is None:
-            crops, qualities = self._cut(number, count, side)
+            crops, qualities = self._cut(number, count, side, places)
         else:
-            keys = [(later, count, side) for later in range(number, number + 1 + BATCHES_AHEAD)]
+            keys = [(later, count, side, places) for later in range(number, number + 1 + BATCHES_AHEAD)]
             ahead, pool = self._ahead, self._pool
             self._ahead = {k: ahead[k] if k in ahead else pool.submit(self._cut, *k) for k in keys}
             crops, qualities = self._ahead[keys[0]].result()
@@ -119,17 +145,17 @@ class Crops:
         x = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float().div_(255)
         return x, torch.tensor(qualities, dtype=torch.float32).to(device)
 
-    def _cut(self, number: int, count: int, side: int) -> tuple[np.ndarray, list[float]]:
-        """Batch of this number, (count, side, side, 3) uint8, and its places on the dial."""
+    def _cut(self, number: int, count: int, side: int, places: range) -> tuple[np.ndarray, list[float]]:
+        """Places of the batch of this number, (n, side, side, 3) uint8, and their places on the dial."""
         crops, qualities = [], []
-        for place in range(count):
+        for place in places:
             random = np.random.default_rng((self.seed, number, place))
             # Stratified: every batch spans the whole range of qualities.
             qualities.append((place + random.random()) / count)
             crops.append(self._crop(random, side, qualities[-1]))
         # Half of each batch, or of two, is of either tune.
         order = np.random.default_rng((self.seed, number)).permutation(count)
-        tunes = (order + number) % self.tunes
+        tunes = (order[places] + number) % self.tunes
         return np.stack(crops), [t + TUNE_STEP * int(tune) for t, tune in zip(qualities, tunes, strict=True)]
 
     def _crop(self, random: np.random.Generator, side: int, t: float) -> np.ndarray:

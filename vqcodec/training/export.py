@@ -26,9 +26,10 @@ from vqcodec.model.dial import LEVEL_KNOTS, quality_of
 from vqcodec.model.integer_conv import BIAS_MAX, CONTEXT_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.training.data import Crops, load_images
+from vqcodec.training.data import Crops
 from vqcodec.training.quantise import quantise, quantise_decoder, some_batches
 from vqcodec.training.state import load_state
+from vqcodec.training.stored import open_pictures
 from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.checkpoint import read_tensors
 from vqcodec.weights.restore import hyper_class_basis
@@ -179,26 +180,35 @@ def export(
 
 
 def export_state(
-    state: Path, data: str, output: Path, name: str, batches: int = 250, pseudo: float = PSEUDO_COUNT
+    state: Path,
+    data: str,
+    output: Path,
+    name: str,
+    batches: int = 250,
+    pseudo: float = PSEUDO_COUNT,
+    cache: float | None = None,
 ) -> tuple[bytes, bytes]:
-    """Write the weights file of a training state; looks at the pictures below `data`.
+    """Write the weights file of a training state; looks at the pictures of `data`.
+
+    Args:
+        data, cache: see `vqcodec.training.stored.open_pictures`.
 
     Returns:
         bitstream_id and decoder_id.
     """
     model, settings = load_state(state)
     side = min(SIDE, int(str(settings["crop"])))  # pictures that were large enough for training are for this
-    pictures = load_images(data, side)
+    pictures = open_pictures(data, side, cache)
     tunes = model.config.tunes
     coding = export(model, Crops(pictures, seed=1, tunes=tunes), batches, side, pseudo)
     transforms = quantise(model, some_batches(pictures, side, tunes))
-    kept = {k: v for k, v in settings.items() if k not in ("model", "data", "out")}
+    kept = {k: v for k, v in settings.items() if k not in ("model", "data", "out", "cache")}
     notes = {"name": name, "training": json.dumps(kept)}
     return save_weights(output, model.config, transforms, coding, notes)
 
 
-def export_decoder(state: Path, data: str, source: Path, output: Path) -> bytes:
-    """Copy a weights file with the decoder of a training state; looks at the pictures below `data`.
+def export_decoder(state: Path, data: str, source: Path, output: Path, cache: float | None = None) -> bytes:
+    """Copy a weights file with the decoder of a training state; looks at the pictures of `data`.
 
     Returns:
         decoder_id.
@@ -212,7 +222,7 @@ def export_decoder(state: Path, data: str, source: Path, output: Path) -> bytes:
     step = read_tensors(source)[0]["g_s.latent.step"]
     if len(step) != model.config.channels:
         raise ModelNotFound(f"{source}: its latents are of other sizes")
-    batches = some_batches(load_images(data, side), side, model.config.tunes)
+    batches = some_batches(open_pictures(data, side, cache), side, model.config.tunes)
     decoder = quantise_decoder(model, model.g_s, batches, step)
     return replace_decoder(source, model.config, decoder, model.log_gain.detach().numpy(), output)
 
@@ -223,6 +233,8 @@ def main() -> None:
     parser.add_argument("state", type=Path)
     what = "pictures to count symbols on, and to look at activations (the training set)"
     parser.add_argument("--data", required=True, help=what)
+    what = "GB of decoded pictures to keep; a whole folder by default, 1 GB of tar shards"
+    parser.add_argument("--cache", type=float, help=what)
     what = "copy this model instead, with the decoder of a --decoder-only run"
     parser.add_argument("--decoder-of", metavar="MODEL", help=what)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -234,13 +246,15 @@ def main() -> None:
     state, output = arguments.state, arguments.output
     if arguments.decoder_of is not None:
         try:
-            decoder_id = export_decoder(state, arguments.data, find_model(arguments.decoder_of), output)
+            source = find_model(arguments.decoder_of)
+            decoder_id = export_decoder(state, arguments.data, source, output, arguments.cache)
         except ModelNotFound as error:
             parser.error(str(error))
         what = f"decoder {decoder_id.hex()}"
     else:
         name = arguments.name or output.stem
-        ids = export_state(state, arguments.data, output, name, arguments.batches, arguments.pseudo)
+        how = arguments.batches, arguments.pseudo, arguments.cache
+        ids = export_state(state, arguments.data, output, name, *how)
         what = f"{ids[0].hex()} {ids[1].hex()}"
     print(f"{output} {output.stat().st_size} bytes, {what}")
 

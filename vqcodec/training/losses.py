@@ -45,6 +45,16 @@ class MixReference:
         """From `dataclasses.asdict` and JSON."""
         return cls(tuple(values["log_mse"]), tuple(values["log_error"]), values["power"])
 
+    def to_list(self) -> list[float]:
+        """All numbers, `log_mse` first and `power` last."""
+        return [*self.log_mse, *self.log_error, self.power]
+
+    @classmethod
+    def from_list(cls, values: list[float]) -> MixReference:
+        """Inverse of `to_list`."""
+        half = len(values) // 2
+        return cls(tuple(values[:half]), tuple(values[half:-1]), values[-1])
+
 
 def mse_shares(t: Tensor, share: float, tunes: int) -> Tensor:
     """a (B,) at t (B,) of the dial: `share`, but at the tune "psnr" of a model that has two it is 1."""

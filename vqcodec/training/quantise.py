@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def quantise_decoder(model: VQVAE, g_s: SynthesisTransform, batches: Batches, la
 
 
 def some_batches(
-    pictures: list[NDArray[np.uint8]], side: int, tunes: int = 1
+    pictures: Sequence[NDArray[np.uint8]], side: int, tunes: int = 1
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Crops of this side of pictures (H, W, 3), and places all over the dial, to look at."""
     crops = Crops(pictures, seed=2, tunes=tunes)

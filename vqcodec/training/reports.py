@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vqcodec.entropy.tables import perplexity
-from vqcodec.model.codebook import SLOPE, VectorQuantizer
+from vqcodec.model.codebook import SLOPE, Quantized, VectorQuantizer
 from vqcodec.model.dial import lambda_of_level, quality_of, tune_of
 from vqcodec.model.vqvae import Output
 from vqcodec.types import TUNES
@@ -58,6 +59,25 @@ class CodebookUse:
             "dead_words": [dead for c in self.counts for dead in (c == 0).sum(1).tolist()],
             "w_error": [round(v, 3) for v in error.tolist()],
         }
+
+
+def join_parts(outputs: list[Output]) -> Output:
+    """What reports need of a batch, from what the model returned for its parts.
+
+    Pictures, values and contexts are left out (of the first part alone).
+    """
+
+    def across(parts: list[Quantized]) -> Quantized:
+        index, residual = (
+            [torch.cat(bands, 1) for bands in zip(*(getattr(p, name) for p in parts), strict=True)]
+            for name in ("index", "residual")
+        )
+        return dataclasses.replace(parts[0], index=index, residual=residual)
+
+    passes = [across(list(parts)) for parts in zip(*(o.passes for o in outputs), strict=True)]
+    names = ("mse", "energy", "bits_y", "bits_z")
+    changes: dict[str, Any] = {n: torch.cat([getattr(output, n) for output in outputs]) for n in names}
+    return dataclasses.replace(outputs[0], **changes, passes=passes)
 
 
 class Averages:

@@ -18,9 +18,10 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from vqcodec.devices import resolve_device
 from vqcodec.training.config import RunConfig
-from vqcodec.training.data import Crops, load_images
+from vqcodec.training.data import Crops
+from vqcodec.training.ranks import Ranks, RanksError
+from vqcodec.training.stored import open_pictures
 
 C = TypeVar("C", bound=RunConfig)
 
@@ -30,18 +31,32 @@ class Run(Generic[C]):
 
     Attributes:
         step, seconds: how much of the budget is used.
+        ranks: this process and those it trains with.
     """
 
-    def __init__(self, config: C) -> None:
-        self.config = config
+    def __init__(self, config: C, ranks: Ranks | None = None) -> None:
+        """Set the process up; one alone unless `ranks` are given.
+
+        Raises:
+            RanksError: the batch cannot be shared by the ranks, or there are fewer cards than ranks.
+        """
+        self.config, self.ranks = config, ranks or Ranks()
+        for batch in self.batches():
+            if not 1 <= self.ranks.count * config.accumulate <= max(batch, 1):
+                how = f"{self.ranks.count} ranks in {config.accumulate} parts each"
+                raise RanksError(f"a batch of {batch} cannot be shared by {how}")
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
-        name = resolve_device("auto")[0] if config.device == "auto" else config.device
-        self.device = torch.device(name)
-        self.bf16 = faster_in_bfloat16(self.device) if config.bf16 is None else config.bf16
+        self.device = torch.device(self.ranks.device(config.device))
+        bf16 = faster_in_bfloat16(self.device) if config.bf16 is None else config.bf16
+        self.bf16 = bool(self.ranks.follow([bf16])[0])
         self.out = Path(config.out)
         self.step, self.seconds = 0, 0.0
+
+    def batches(self) -> tuple[int, ...]:
+        """Pictures of a step, of all ranks: there has to be one for every part of every rank."""
+        return (self.config.batch,)
 
     def progress(self) -> float:
         """Share of the budget used, 0..1: the larger one where time and steps are both bounded."""
@@ -60,7 +75,8 @@ class Run(Generic[C]):
         torch.backends.cudnn.allow_tf32 = False
         # A run has few shapes, so trying algorithms for each pays.
         torch.backends.cudnn.benchmark = True
-        pictures = load_images(self.config.data, min(sides), sys.stderr.isatty())
+        seen = sys.stderr.isatty() and self.ranks.main
+        pictures = open_pictures(self.config.data, min(sides), self.config.cache, self.ranks, seen)
         crops = Crops(pictures, self.config.seed, self.step, workers, tunes)
         for side in sides:
             crops.reach(side)
@@ -76,22 +92,31 @@ class Run(Generic[C]):
 
         Args:
             advance: takes a step at this share of the budget; returns figures for the log.
-            report: writes an entry of the log, called every `log_every` steps.
-            save: writes the state, called every `save_minutes` and at the end.
+            report: takes an entry of the log, called every `log_every` steps.
+            save: writes the state, called every `save_minutes` and at the end, by the first rank alone.
         """
         saved = time.monotonic()
         with stop_event() as stop:
-            while (progress := self.progress()) < 1 and not stop.is_set():
+            while True:
+                self.seconds, stopped = self.ranks.agree(self.seconds, stop.is_set())
+                if (progress := self.progress()) >= 1 or stopped:
+                    break
                 begun = time.monotonic()
                 figures = advance(progress)
                 self.seconds += time.monotonic() - begun
                 if self.step % self.config.log_every == 0:
                     used = {"seconds": round(self.seconds, 1), "progress": round(progress, 4)}
                     report({"step": self.step} | used | figures)
-                if time.monotonic() - saved > 60 * self.config.save_minutes:
+                if self.ranks.main and time.monotonic() - saved > 60 * self.config.save_minutes:
                     save()
                     saved = time.monotonic()
-            save()
+            if self.ranks.main:
+                save()
+
+    def write(self, name: str, entry: dict[str, Any], shown: object) -> None:
+        """Append an entry to the log of this name in `out`, on the first rank."""
+        if self.ranks.main:
+            write_entry(self.out / name, entry, shown)
 
 
 @contextlib.contextmanager

@@ -25,9 +25,10 @@ from vqcodec.training.codebook_start import (
     revive_dead_words,
     start_hyper_codebooks,
     start_quantizer,
+    worst_coded,
 )
 from vqcodec.training.config import TrainConfig
-from vqcodec.training.cuda_graphs import Graphs, without_history
+from vqcodec.training.cuda_graphs import Graphs, tensorwise, without_history
 from vqcodec.training.data import Crops
 from vqcodec.training.grow import take_over
 from vqcodec.training.learning_rates import parameter_groups, trains
@@ -38,13 +39,16 @@ from vqcodec.training.losses import (
     mse_shares,
     rate_distortion,
 )
-from vqcodec.training.reports import Averages, CodebookUse
-from vqcodec.training.running import Run, tiny_floats_as_zero, write_entry
+from vqcodec.training.ranks import GradientSum, Ranks
+from vqcodec.training.reports import Averages, CodebookUse, join_parts
+from vqcodec.training.running import Run, tiny_floats_as_zero
 from vqcodec.training.state import FILE, progress_of_state, write_state
 
 ADAM = ("step", "exp_avg", "exp_avg_sq")
 """What the optimiser keeps of every parameter: a count of steps and two moments."""
 EMA_EVERY = 8
+START_BATCH = 64
+"""Most crops that go through the model at once when a run starts: that is not shared or done in parts."""
 USE_EVERY = 4
 """Steps between two counts of the codebooks' use, which take about a twentieth of a step."""
 
@@ -62,8 +66,8 @@ class Trainer(Run[TrainConfig]):
 
     kind: type[VQVAE] = VQVAE
 
-    def __init__(self, config: TrainConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: TrainConfig, ranks: Ranks | None = None) -> None:
+        super().__init__(config, ranks)
         self.model = self.kind(config.model)
         # torch's stubs leave memory_format out.
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -79,12 +83,17 @@ class Trainer(Run[TrainConfig]):
         self.graphs: Graphs | None = None
         if self.device.type == "cuda":
             self.graphs = Graphs(self._gradients, list(self.model.parameters()))
+        self.gradient_sum = GradientSum(list(self.model.parameters()), self.ranks)
         self.gradient_norm = 0.0
         self.averages, self.use = Averages(config.model.tunes), self.codebook_use()
         self.bad_steps = 0
         self.started = False
         self.reference: MixReference | None = None
         """Reference of the mixed distortion; measured when a run begins."""
+
+    def batches(self) -> tuple[int, ...]:
+        """Also of the late ones."""
+        return self._shape(0.0)[0], self._shape(1.0)[0]
 
     def save(self) -> None:
         """Write the state to `out` atomically."""
@@ -119,7 +128,7 @@ class Trainer(Run[TrainConfig]):
     @torch.no_grad()
     def start(self, crops: Crops) -> None:
         """Lloyd start of both quantisers on the latents of real crops at mixed qualities."""
-        batch, crop = self.config.batch, self.config.crop
+        batch, crop = min(self.config.batch, START_BATCH), self.config.crop
         y = torch.cat([self.model.analyse(*crops.batch(batch, crop, self.device)) for _ in range(24)])
         padded = nn.functional.pad(y, (0, -y.shape[3] % 4, 0, -y.shape[2] % 4), mode="replicate")
         z = torch.cat([self.model.h_a(part) for part in padded.split(batch)])
@@ -142,7 +151,8 @@ class Trainer(Run[TrainConfig]):
         if source.config == self.model.config:
             self.model.load_state_dict(source.state_dict())
         else:
-            take_over(self.model, source, crops, config.batch, config.crop, context_spread(self.model))
+            batch = min(config.batch, START_BATCH)
+            take_over(self.model, source, crops, batch, config.crop, context_spread(self.model))
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.started = True
 
@@ -175,16 +185,38 @@ class Trainer(Run[TrainConfig]):
             self.model.set_exact(True)
 
             def batch() -> Tensor:
-                return crops.batch(config.batch, config.crop, self.device)[0]
+                return crops.batch(min(config.batch, START_BATCH), config.crop, self.device)[0]
 
             self.reference = measure_reference(self.model, batch, self.bf16)
 
-    def train_step(self, x: Tensor, t: Tensor) -> tuple[Any, float]:
-        """One optimiser step; returns the model's output and the loss."""
-        if self.graphs is None:
-            output, loss = self._gradients(x, t)
-        else:
-            output, loss = self.graphs(x, t, mode=self.model.exact)
+    def _mean_gradients(self, x: Tensor, t: Tensor) -> tuple[Any, Tensor]:
+        """`_gradients`, as a graph where there is one: what it returns is overwritten by the next call."""
+        return self._gradients(x, t) if self.graphs is None else self.graphs(x, t, mode=self.model.exact)
+
+    def _shared_gradients(self, x: Tensor, t: Tensor, count: int) -> tuple[Any, Tensor]:
+        """The same for this rank's pictures of a batch of `count`, in parts; the loss is the batch's."""
+        pieces = self.config.accumulate
+        if pieces == 1 and len(x) == count:
+            return self._mean_gradients(x, t)
+        outputs, losses = [], []
+        for part in zip(x.tensor_split(pieces), t.tensor_split(pieces), strict=True):
+            output, loss = self._mean_gradients(*part)
+            share = len(part[1]) / count
+            self.gradient_sum.add(share)
+            outputs.append(output if self.graphs is None else tensorwise(output, Tensor.clone))
+            losses.append(share * loss)
+        self.gradient_sum.finish()
+        total = torch.stack(losses).sum()
+        self.ranks.sum_([total])
+        return join_parts(outputs), total
+
+    def train_step(self, x: Tensor, t: Tensor, count: int | None = None) -> tuple[Any, float]:
+        """One optimiser step; returns the model's output for these pictures and the loss of the batch.
+
+        Args:
+            count: pictures of the batch on all ranks, unless these are all.
+        """
+        output, loss = self._shared_gradients(x, t, count or len(x))
         limit = 2 * self.gradient_norm if self.gradient_norm else 1e6
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), limit))
         if math.isfinite(norm):
@@ -207,7 +239,8 @@ class Trainer(Run[TrainConfig]):
             source: model whose weights a new run starts from.
         """
         # On a CPU the step itself needs every core.
-        workers = 0 if self.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 1))
+        cores = (os.cpu_count() or 2) // self.ranks.local_count
+        workers = 0 if self.device.type == "cpu" else max(1, min(8, cores - 1))
         sides = self.config.crop, self.config.late_crop
         crops = self.open(workers, *sides, tunes=self.config.model.tunes)
         if not self.started and source is not None:
@@ -215,19 +248,31 @@ class Trainer(Run[TrainConfig]):
         elif not self.started:
             self.start(crops)
         self._start_mixing(crops)
+        self._follow()
         self.repeat(lambda progress: self._advance(progress, crops), self._report, self.save)
+
+    def _follow(self) -> None:
+        """Start from the first rank's weights: another machine's may differ in the last bits."""
+        for tensors in (list(self.model.parameters()), list(self.ema.values())):
+            self.ranks.follow_(tensors)
+        if self.reference is not None:
+            self.reference = MixReference.from_list(self.ranks.follow(self.reference.to_list()))
+
+    def _shape(self, progress: float) -> tuple[int, int]:
+        """Crops of a step, of all ranks, and their side at this share of the run."""
+        config = self.config
+        if progress < 0.9:
+            return config.batch, config.crop
+        return max(1, round(config.batch * config.crop**2 / config.late_crop**2)), config.late_crop
 
     def _advance(self, progress: float, crops: Crops) -> dict[str, float]:
         """Take the next step; returns figures for the log."""
         config, use = self.config, self.use
         self.model.set_exact(self.partial or progress >= config.exact_from)
         rate = self._set_rate(progress)
-        side, count = config.crop, config.batch
-        if progress >= 0.9:
-            side = config.late_crop
-            count = max(1, round(config.batch * config.crop**2 / side**2))
-        x, t = crops.batch(count, side, self.device)
-        output, loss = self.train_step(x, t)
+        count, side = self._shape(progress)
+        x, t = crops.batch(count, side, self.device, self.ranks.places(count))
+        output, loss = self.train_step(x, t, count)
         self.bad_steps = 0 if math.isfinite(loss) else self.bad_steps + 1
         if self.bad_steps >= 20:
             raise CollapseError("the loss has not been finite for 20 steps")
@@ -237,20 +282,33 @@ class Trainer(Run[TrainConfig]):
         if use and config.revive_every and self.step % config.revive_every == 0:
             if progress < 0.6 and not self.partial:
                 # Codewords that were not used since the last time go to badly coded samples.
-                bands = range(len(use.recent))
-                samples = [torch.cat([p.residual[i] for p in output.passes], 1) for i in bands]
-                revive_dead_words(use.quantizer, use.recent, samples)
+                self.ranks.sum_(use.recent)
+                revive_dead_words(use.quantizer, use.recent, self._samples(output))
             use.reset_recent()
         return {"rate": rate, "loss": round(loss, 4), "gradient_norm": round(self.gradient_norm, 3)}
 
+    @torch.no_grad()
+    def _samples(self, output: Output) -> list[Tensor]:
+        """Residuals (G, n, d) of each band in a step; of several ranks only the worst coded."""
+        words = self.model.quantizer.words
+        samples = [torch.cat([p.residual[i] for p in output.passes], 1) for i in range(len(words))]
+        if self.ranks.count == 1:
+            return samples
+        worst = [worst_coded(*pair).transpose(0, 1) for pair in zip(samples, words, strict=True)]
+        return [self.ranks.gather(part.contiguous()).transpose(0, 1).contiguous() for part in worst]
+
     def _report(self, entry: dict[str, Any]) -> None:
-        """Log an entry with what was gathered since the last one."""
+        """Log an entry with what all ranks gathered since the last one."""
+        self.ranks.sum_([self.averages.sums])
+        if self.use:
+            self.ranks.sum_([*self.use.counts, *self.use.error])
+            self.use.positions = self.ranks.total(self.use.positions)
         levels = entry["levels"] = self.averages.summary()
         self.averages.reset()
         if self.use:
             entry["codebooks"] = self.use.summary()
             self.use.reset()
         costs = " ".join(f"{k} {v['bpp']:.3f}/{v['psnr'] or 0:.2f}" for k, v in levels.items())
-        write_entry(self.out / "log.jsonl", entry, f"step {self.step} {costs}")
+        self.write("log.jsonl", entry, f"step {self.step} {costs}")
         if self.use and self.step > 1000 and max(entry["codebooks"]["perplexity"]) < 1.05:
             raise CollapseError("every codebook uses a single word: the quantiser has collapsed")

@@ -24,12 +24,13 @@ from torch import Tensor
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.perceptual import DISTS, LPIPS
 from vqcodec.model.dial import at_quality, quality_of
-from vqcodec.training.data import load_images
 from vqcodec.training.grow import adds
 from vqcodec.training.perceptual.players import PerceptualConfig, Players
 from vqcodec.training.quantise import SIDE, quantise_decoder, some_batches
-from vqcodec.training.running import add_options, given_settings, make_config, write_entry
+from vqcodec.training.ranks import Ranks, RanksError, joined
+from vqcodec.training.running import add_options, given_settings, make_config
 from vqcodec.training.state import load_start, progress_of_state, read_metadata, write_state
+from vqcodec.training.stored import open_pictures
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.restore import restore, restore_realism
 from vqcodec.weights.writing import add_realism
@@ -108,19 +109,22 @@ def run(players: Players) -> None:
     """Train until the budget is used up; writes log and state to `out`."""
     config = players.config
     crops = players.open(0, config.crop, tunes=players.model.config.tunes)
+    ranks, count = players.ranks, config.batch
+    for tensors in (list(players.tuned.values()), list(players.ema.values())):
+        ranks.follow_(tensors)  # another machine's may differ in the last bits
     rows: list[dict[str, float]] = []
 
     def advance(progress: float) -> dict[str, float]:
         players.set_rates(progress)
-        x, level = crops.batch(config.batch, config.crop, players.device)
+        x, level = crops.batch(count, config.crop, players.device, ranks.places(count))
         level = at_quality(level, quality_of(level) ** config.level_power)
-        rows.append(players.train_step(x, level, adversarial=progress >= config.begin))
+        rows.append(players.train_step(x, level, adversarial=progress >= config.begin, count=count))
         return {}
 
     def report(entry: dict[str, Any]) -> None:
         means = {k: round(sum(row.get(k, 0.0) for row in rows) / len(rows), 4) for k in rows[-1]}
         rows.clear()
-        write_entry(players.out / "perceptual.jsonl", entry | means, means)
+        players.write("perceptual.jsonl", entry | means, means)
 
     players.repeat(advance, report, lambda: save(players))
 
@@ -142,7 +146,8 @@ def add_decoder(source: Path, state: Path, path: Path) -> None:
     except RuntimeError as error:
         raise ModelNotFound(f"{source}: its g_s has no parameters like those of {state}: {error}") from error
     side = min(SIDE, config["crop"])
-    batches = some_batches(load_images(config["data"], side), side, model.config.tunes)
+    pictures = open_pictures(config["data"], side, config.get("cache"))
+    batches = some_batches(pictures, side, model.config.tunes)
     step = weights.transforms["g_s.latent.step"]
     add_realism(source, quantise_decoder(model, g_s, batches, step), path)
 
@@ -167,20 +172,25 @@ def main() -> int:
     arguments = parser.parse_args()
     given = given_settings(arguments, PerceptualConfig)
     state = Path(given.get("out", PerceptualConfig.out)) / STATE
+    ranks = Ranks()
     try:
         source = find_model(arguments.start)
         if not arguments.only_add:
             if arguments.resume:
                 given = json.loads(read_metadata(state)["config"]) | given
             config = make_config(parser, PerceptualConfig, given)
-            players = Players(config, load_start(str(source)), (LPIPS(config.network), DISTS()))
-            if arguments.tuned is not None:
-                start_from(players, arguments.tuned)
-            if arguments.resume:
-                load(players)
-            run(players)
-        if arguments.add_to is not None:
+            distances = LPIPS(config.network), DISTS()
+            with joined(config.device) as ranks:
+                players = Players(config, load_start(str(source)), distances, ranks)
+                if arguments.tuned is not None:
+                    start_from(players, arguments.tuned)
+                if arguments.resume:
+                    load(players)
+                run(players)
+        if arguments.add_to is not None and ranks.main:
             add_decoder(source, state, arguments.add_to)
+    except RanksError as error:
+        parser.error(str(error))
     except (ModelNotFound, FileNotFoundError) as error:
         print(f"perceptual: {error}", file=sys.stderr)
         return 1

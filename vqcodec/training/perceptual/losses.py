@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -148,28 +148,45 @@ def generator_loss(fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
-def feature_matching_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+def alone(value: Tensor) -> Tensor:
+    """The value: a batch that is not shared has its own means."""
+    return value
+
+
+def feature_matching_loss(
+    real: Sequence[Tensor], fake: Sequence[Tensor], shared: Callable[[Tensor], Tensor] = alone
+) -> Tensor:
     """Mean over layers of mean |real - fake| / mean |real| of the discriminator's features.
 
     Feature matching (Wang et al., 2018), relative to the features' size. No gradient reaches `real`.
+
+    Args:
+        shared: turns a mean over these pictures into that over the pictures of all ranks.
     """
     parts = [
-        (x.detach() - x_hat).abs().mean() / x.detach().abs().mean().clamp_min(1e-6)
+        (x.detach() - x_hat).abs().mean() / shared(x.detach().abs().mean()).clamp_min(1e-6)
         for x, x_hat in zip(real, fake, strict=True)
     ]
     return torch.stack(parts).mean()
 
 
-def adaptive_weight(picture: Tensor, last: Tensor, fixed: Tensor, adversarial: Tensor) -> Tensor:
+def adaptive_weight(
+    picture: Tensor,
+    last: Tensor,
+    fixed: Tensor,
+    adversarial: Tensor,
+    shared: Callable[[Tensor], Tensor] = alone,
+) -> Tensor:
     """|d fixed / d last| / |d adversarial / d last|, at most `WEIGHT_MAX` (Esser et al., 2021).
 
     Args:
         picture: what the decoder makes, with its graph, which is kept.
         last: weight of the decoder's last layer.
         fixed, adversarial: gradients of both groups of losses at the picture.
+        shared: as in `feature_matching_loss`.
     """
     fixed, adversarial = (
-        torch.autograd.grad(picture, last, gradient, retain_graph=True)[0].norm()
+        shared(torch.autograd.grad(picture, last, gradient, retain_graph=True)[0]).norm()
         for gradient in (fixed, adversarial)
     )
     return (fixed / (adversarial + 1e-6)).clamp_max(WEIGHT_MAX)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from vqcodec.metrics.perceptual import Distance
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import RunConfig
-from vqcodec.training.cuda_graphs import Graphs
+from vqcodec.training.cuda_graphs import Graphs, tensorwise
 from vqcodec.training.perceptual.discriminator import Discriminator
 from vqcodec.training.perceptual.losses import (
     adaptive_weight,
@@ -35,6 +35,7 @@ from vqcodec.training.perceptual.losses import (
     relative_errors,
     wasserstein_loss,
 )
+from vqcodec.training.ranks import GradientSum, Ranks
 from vqcodec.training.running import Run
 
 FROZEN = ("shortcut", "lapping")
@@ -80,9 +81,15 @@ class PerceptualConfig(RunConfig):
 class Players(Run[PerceptualConfig]):
     """Both decoders, the discriminator and the optimisers."""
 
-    def __init__(self, config: PerceptualConfig, model: VQVAE, distances: tuple[Distance, Distance]) -> None:
+    def __init__(
+        self,
+        config: PerceptualConfig,
+        model: VQVAE,
+        distances: tuple[Distance, Distance],
+        ranks: Ranks | None = None,
+    ) -> None:
         """distances: LPIPS and DISTS."""
-        super().__init__(config)
+        super().__init__(config, ranks)
         model.set_exact(True)
         model.quantizer.use_greedy_slopes()  # the latents that files have
         self.model = model.to(self.device).eval().requires_grad_(False)
@@ -109,9 +116,14 @@ class Players(Run[PerceptualConfig]):
             torch.optim.Adam(judge, lr=0.0, betas=(0.5, 0.9)),
         )
         self.adversarial = False
+        # Of both: the discriminator's are switched on and off within a step.
+        trained = [*self.tuned.values(), *self.discriminator.parameters()]
+        self.gradient_sum = GradientSum(trained, self.ranks)
+        self.share = 1.0
         self.graphs: Graphs | None = None
-        if self.device.type == "cuda":
-            self.graphs = Graphs(self._gradients, [*self.tuned.values(), *self.discriminator.parameters()])
+        # Ranks agree on means in the middle of a step, which no graph can hold.
+        if self.device.type == "cuda" and self.ranks.count == 1:
+            self.graphs = Graphs(self._gradients, trained)
 
     def set_rates(self, progress: float) -> None:
         """Learning rates at this share of the run: warm-up, then, of the decoder alone, cosine to zero.
@@ -124,12 +136,46 @@ class Players(Run[PerceptualConfig]):
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * factor
 
-    def train_step(self, x: Tensor, level: Tensor, adversarial: bool) -> dict[str, float]:
+    def _run(self, x: Tensor, level: Tensor) -> dict[str, Tensor]:
+        """`_gradients`, as a graph where there is one: what it returns is overwritten by the next call."""
+        if self.graphs is None:
+            return self._gradients(x, level)
+        return dict(self.graphs(x, level, mode=self.adversarial))
+
+    def _shared_gradients(self, x: Tensor, level: Tensor, count: int) -> dict[str, Tensor]:
+        """`_gradients` of this rank's pictures of a batch of `count`, in parts; the log is the batch's."""
+        pieces = self.config.accumulate
+        if pieces == 1 and len(x) == count:
+            return self._run(x, level)
+        log: dict[str, Tensor] = {}
+        for part in zip(x.tensor_split(pieces), level.tensor_split(pieces), strict=True):
+            share = len(part[1]) / count
+            # Of the pictures that all ranks go through at this time.
+            self.share = share / self.ranks.total(share)
+            for name, value in tensorwise(self._run(*part), Tensor.clone).items():
+                log[name] = log.get(name, 0) + share * value
+            self.gradient_sum.add(share)
+        self.gradient_sum.finish()
+        self.ranks.sum_(list(log.values()))
+        return log
+
+    def _shared(self, value: Tensor) -> Tensor:
+        """The mean over all ranks of a mean over this one's pictures."""
+        if self.ranks.count == 1:
+            return value
+        value = value * self.share
+        self.ranks.sum_([value])
+        return value
+
+    def train_step(
+        self, x: Tensor, level: Tensor, adversarial: bool, count: int | None = None
+    ) -> dict[str, float]:
         """One step of the decoder and, with `adversarial`, of the discriminator.
 
         Args:
             x: originals (B, 3, H, W) in [0, 1], H and W multiples of 32.
             level: t (B,) of the dial.
+            count: pictures of the batch on all ranks, unless these are all.
 
         Returns:
             What is logged: unweighted terms of the loss, their weighted sum `loss`, the loss of PSNR against
@@ -137,10 +183,7 @@ class Players(Run[PerceptualConfig]):
             adaptive `weight`, the mean scores `real` and `fake`, and the discriminator's loss.
         """
         self.adversarial = adversarial
-        if self.graphs is None:
-            log = self._gradients(x, level)
-        else:
-            log = self.graphs(x, level, mode=adversarial)
+        log = self._shared_gradients(x, level, count or len(x))
         norm = nn.utils.clip_grad_norm_(self.tuned.values(), 1.0)
         if torch.isfinite(norm):
             self.optimizers[0].step()
@@ -174,7 +217,7 @@ class Players(Run[PerceptualConfig]):
             if self.adversarial:
                 log["generator"] = self._generator_loss(x, decoded, fidelity)
                 adversarial = torch.autograd.grad(log["generator"], decoded)[0]
-                weight = adaptive_weight(picture, self.g_s.tail.weight, gradient, adversarial)
+                weight = adaptive_weight(picture, self.g_s.tail.weight, gradient, adversarial, self._shared)
                 log["weight"] = weight * self.config.adversarial
                 gradient = gradient + log["weight"] * adversarial
         self.optimizers[0].zero_grad(set_to_none=True)
@@ -207,7 +250,7 @@ class Players(Run[PerceptualConfig]):
         scores, features = self.discriminator(decoded, fidelity)
         with torch.no_grad():
             _, real_features = self.discriminator(x, fidelity)
-        matching = feature_matching_loss(real_features, features)
+        matching = feature_matching_loss(real_features, features, self._shared)
         return generator_loss(scores.float()) + self.config.matching * matching
 
     def _discriminate(self, x: Tensor, picture: Tensor, fidelity: Tensor) -> dict[str, Tensor]:
