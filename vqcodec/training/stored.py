@@ -55,7 +55,13 @@ class StoredPictures(Sequence[np.ndarray]):
         return len(self._places)
 
     def __getitem__(self, number: int) -> np.ndarray:  # type: ignore[override]  # no slices
-        """Picture of this number, or the next one that can be decoded."""
+        """Picture of this number, or the next one that can be decoded.
+
+        Raises:
+            FileNotFoundError: none can.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(number)
         for i in range(number, number + len(self)):
             picture = self._picture(i % len(self))
             if picture is not None:
