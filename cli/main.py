@@ -18,12 +18,15 @@ from vqcodec.installation import version
 from vqcodec.native.choice import engine
 from vqcodec_cli.compress import compress
 from vqcodec_cli.decompress import decompress
+from vqcodec_cli.desktop import desktop
 from vqcodec_cli.info import info, verify
 from vqcodec_cli.inspect import inspect
 from vqcodec_cli.models import models
 from vqcodec_cli.options import help_all, shows
 from vqcodec_cli.signals import orderly_end
+from vqcodec_cli.thumbnail import thumbnail
 from vqcodec_cli.ui import INTERRUPTED, OPERATIONAL, Reporter, exit_code
+from vqcodec_cli.view import view
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _EPILOG = """\b
@@ -50,7 +53,7 @@ def cli() -> None:
     """A neural image codec: pictures to .vqc files and back."""
 
 
-for command in (compress, decompress, info, inspect, verify, models):
+for command in (compress, decompress, info, inspect, verify, models, view, thumbnail, desktop):
     cli.add_command(command)
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from vqcodec_cli.main import main
+from vqcodec_cli.entry import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import IO, BinaryIO, TypeAlias
@@ -64,7 +63,7 @@ def write_atomic(path: PathLike, data: bytes, like: os.stat_result | None = None
     wanted = like or before
     # Never more open than it will be; of a new file, the process's umask decides.
     mode = 0o666 if wanted is None else stat.S_IMODE(wanted.st_mode) & 0o777
-    temporary = target.parent / f".{secrets.token_hex(8)}.vqcodec.tmp"
+    temporary = target.parent / f".{os.urandom(8).hex()}.vqcodec.tmp"
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)

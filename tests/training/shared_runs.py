@@ -1,4 +1,4 @@
-"""Runs that one rank does alone and two do together: `python -m tests.training.shared_runs DATA STATE WEIGHTS OUT`.
+"""Runs of one rank or several: `python -m tests.training.shared_runs DATA STATE WEIGHTS OUT`.
 
 A new run, one that goes on from a state, and one of the perceptual stage, each in a folder of its own.
 """

@@ -35,7 +35,7 @@ def runs(trained, folder, tiny_weights, tmp_path_factory):
     """Folders of the runs of `shared_runs`, by one rank and by two."""
     one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
     arguments = [folder, trained / FILE, tiny_weights]
-    run_all(Ranks(), str(folder), *arguments[1:], one)
+    run_all(Ranks(), str(folder), trained / FILE, tiny_weights, one)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -117,13 +117,12 @@ def test_a_step_in_parts_is_a_step():
     assert loss_again == pytest.approx(loss, rel=1e-5)
     assert torch.allclose(output_again.bits_y, output.bits_y, rtol=1e-5)
     for name in ("index", "residual"):
-        pair = (getattr(o.passes[3], name)[1] for o in (output, output_again))
-        assert torch.allclose(*pair, rtol=1e-4, atol=1e-5)
+        first, second = (getattr(o.passes[3], name)[1] for o in (output, output_again))
+        assert torch.allclose(first, second, rtol=1e-4, atol=1e-5)
     for name, parameter in whole.model.named_parameters():
         twin = parts.model.get_parameter(name)
-        if parameter.grad is None:
-            assert twin.grad is None, name
-        else:
+        assert (twin.grad is None) == (parameter.grad is None), name
+        if twin.grad is not None and parameter.grad is not None:
             assert torch.allclose(twin.grad, parameter.grad, rtol=1e-3, atol=1e-4), name
             assert twin.grad.stride() == twin.stride(), name
 
@@ -136,6 +135,7 @@ def test_gradients_are_weighted_by_the_pictures_of_a_part():
             weight.grad, unused.grad = torch.tensor(gradient), None
             total.add(share)
         total.finish()
+        assert weight.grad is not None
         assert weight.grad.tolist() == [5.0, 6.0]
         assert unused.grad is None
 

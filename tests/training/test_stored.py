@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.tiny import picture, settings
 from tests.training.runs import log_of
-from vqcodec.training import stored
+from vqcodec.training import data, stored
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.export import export_state
 from vqcodec.training.state import FILE
@@ -68,7 +68,7 @@ def test_a_folder_with_a_cache_cuts_the_same_crops(folder):
 
 def test_no_more_than_the_cache_is_kept(shards, monkeypatch):
     read = []
-    real = stored.read_picture
+    real = data.read_picture
 
     def watched(path, offset, length):
         if str(path).startswith(str(shards)):  # crops of other tests may still be cut ahead
@@ -77,6 +77,7 @@ def test_no_more_than_the_cache_is_kept(shards, monkeypatch):
 
     monkeypatch.setattr(stored, "read_picture", watched)
     pictures = open_pictures(str(shards), 64, cache=2.5 * 256 * 256 * 3 / 1e9)
+    assert isinstance(pictures, StoredPictures)
     for number in (0, 1, 0, 1, 2, 1, 0):  # 2 takes the place of 0, which was used least lately
         assert pictures[number].shape == (256, 256, 3)
     assert len(read) == 4

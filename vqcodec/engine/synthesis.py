@@ -70,6 +70,14 @@ class Synthesis:
         pixels = self._restoration(u, features, level)
         return pixels[scaled(within(place.inner, picture.outer), BLOCK)]
 
+    def shortcut(self, y_hat: NDArray[Any], level: int) -> NDArray[np.float32]:
+        """The linear half alone: the same latent -> (16h, 16w, 3) around 0, in opponent colour."""
+        ops = self._ops
+        latent = ops.quantise16(ops.enter(y_hat.astype(np.float32)), ops.enter(self.inverse(level)))
+        u = ops.lap(ops.shuffle(ops.conv16(latent, *self._linear.at(level)), BLOCK), self._lapping)
+        shown: NDArray[np.float32] = ops.leave(u)
+        return shown
+
     def inverse(self, level: int) -> NDArray[np.float32]:
         """What an integer latent is multiplied by (M,) to be quantised again, in steps of its own."""
         gain = exp(between_knots(self._log_gain, level))

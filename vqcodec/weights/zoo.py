@@ -7,7 +7,6 @@ header is read here.
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import os
 import re
@@ -56,7 +55,7 @@ def install_path(name: str) -> Path:
 def model_folders() -> list[Path]:
     """Folders searched for models, first match wins; those that do not exist are included."""
     extra = [Path(entry) for entry in os.environ.get(SEARCH_PATH, "").split(os.pathsep) if entry]
-    return [*extra, user_folder(), Path(str(importlib.resources.files("vqcodec"))) / "weights"]
+    return [*extra, user_folder(), Path(__file__).parent]
 
 
 def find_model(model: str | os.PathLike[str] = DEFAULT_MODEL) -> Path:
