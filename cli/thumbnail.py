@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from vqcodec_cli import options
+from vqcodec_cli.streams import inspect_each
 from vqcodec_cli.ui import Reporter
 
 
@@ -14,7 +15,7 @@ from vqcodec_cli.ui import Reporter
 @click.argument("size", type=click.IntRange(1, 4096))
 @click.option("--uri", metavar="URI", help="Of IN; OUT then says so, with time, size and type of the file.")
 @options.common
-def thumbnail(_reporter: Reporter, source: str, target: str, size: int, uri: str | None) -> None:
+def thumbnail(reporter: Reporter, source: str, target: str, size: int, uri: str | None) -> int:
     """Write a PNG file OUT of at most SIZE x SIZE pixels, in sRGB, of the .vqc file IN.
 
     Where it is at most half as large as the picture it is made without the networks that draw detail, in a
@@ -23,4 +24,6 @@ def thumbnail(_reporter: Reporter, source: str, target: str, size: int, uri: str
     from vqcodec.thumbnails import Thumbnailer  # noqa: PLC0415  --help needs no more than click
     from vqcodec_cli.thumbnail_file import write_thumbnail  # noqa: PLC0415
 
-    write_thumbnail(Thumbnailer(), source, target, size, uri)
+    return inspect_each(
+        [source], lambda name, _: write_thumbnail(Thumbnailer(), name, target, size, uri), reporter
+    )

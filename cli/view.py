@@ -70,8 +70,9 @@ def show(opener: str | None, path: Path) -> None:
     if opener is None:
         os.startfile(path)  # type: ignore[attr-defined, unused-ignore]  # Windows has it
         return
-    code = subprocess.run([opener, str(path)], check=False).returncode
+    code = subprocess.run([opener, str(path)], stderr=subprocess.DEVNULL, check=False).returncode
     if code:
+        # What it said of other programs it has tried is no help.
         raise OSError(f"{opener} could not open the picture (exit code {code})")
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vqcodec.loading import load
     from vqcodec.pillow_plugin import register_pillow_plugin
     from vqcodec.probing import probe, verify
+    from vqcodec.thumbnails import Thumbnailer
     from vqcodec.weights.zoo import ModelInfo, list_models
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ImageInfo",
     "Limits",
     "ModelInfo",
+    "Thumbnailer",
     "__version__",
     "compress_batch",
     "decompress_batch",
@@ -50,6 +52,7 @@ _HOME = {
     "Codec": "vqcodec.codec",
     "FileResult": "vqcodec.batch.jobs",
     "ModelInfo": "vqcodec.weights.zoo",
+    "Thumbnailer": "vqcodec.thumbnails",
     "compress_batch": "vqcodec.batch.run",
     "decompress_batch": "vqcodec.batch.run",
     "features": "vqcodec.installation",

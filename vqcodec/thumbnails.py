@@ -15,13 +15,12 @@ from PIL import Image
 
 from vqcodec.bitstream.container import Container, parse
 from vqcodec.bitstream.drawn import NO_MODEL
-from vqcodec.bitstream.header import Header
 from vqcodec.bitstream.partial import read_file
 from vqcodec.bitstream.payloads import unpack_alpha, unpack_metadata, well_known
 from vqcodec.decompress.reduced import FACTORS, reduced
 from vqcodec.errors import ModelMismatch
 from vqcodec.files import Source
-from vqcodec.types import DEFAULT_LIMITS, Limits
+from vqcodec.types import DEFAULT_LIMITS, Header, Limits
 from vqcodec.weights import zoo
 
 if TYPE_CHECKING:
