@@ -77,7 +77,11 @@ def folder_seconds(pictures: Sequence[Path], linger: bool, files: int = FILES) -
         coded = [codec.compress(str(path)) for path in pictures]
         for number in range(files):
             (folder / f"{number}.vqc").write_bytes(coded[number % len(coded)])
-        settings = {"XDG_RUNTIME_DIR": name, "VQCODEC_LINGER": "1" if linger else "0", "OMP_NUM_THREADS": "1"}
+        settings = {
+            "XDG_RUNTIME_DIR": name,
+            "VQCODEC_LINGER": "10" if linger else "0",
+            "OMP_NUM_THREADS": "1",
+        }
 
         def one(number: int) -> float:
             begun = time.perf_counter()

@@ -2,11 +2,11 @@
 
     make --ask--> a process that waits --> done
       or, where nobody waits,
-    make --> done, and a child waits for `SECONDS` after the last request
+    make --> done, and a child waits for some seconds after the last request
 
 Requests go through a socket in the user's own XDG_RUNTIME_DIR; without that folder, or in a sandbox that ends
-with its program, every process works alone. VQCODEC_LINGER=0 asks for that too. Imported before anything
-else, so it imports little itself.
+with its program, every process works alone. VQCODEC_LINGER tells the seconds; 0 is to work alone. Imported
+before anything else, so it imports little itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vqcodec.thumbnails import Thumbnailer
 
 SECONDS = 10.0
-"""How long a process waits for another request."""
+"""How long a process waits for another request, unless the environment tells."""
 VARIABLE = "VQCODEC_LINGER"
 ANSWER_SECONDS = 120.0
 _MODELS = ("VQCODEC_MODELS", "XDG_DATA_HOME", "HOME")
@@ -55,7 +55,7 @@ def make(source: str, target: str, size: int, uri: str | None) -> bool:
 def address() -> Path | None:
     """Path of the socket; None where processes are not to wait."""
     folder = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
-    if not hasattr(os, "fork") or not folder.is_absolute() or os.environ.get(VARIABLE) == "0":
+    if not hasattr(os, "fork") or not folder.is_absolute() or _seconds() <= 0:
         return None
     try:
         found = folder.stat()
@@ -67,6 +67,13 @@ def address() -> Path | None:
     # What another installation does, or with other models, is its own business.
     key = repr([__file__, *(os.environ.get(name) for name in _MODELS)])
     return folder / f"vqcodec-thumbnails-{zlib.crc32(key.encode()):08x}"
+
+
+def _seconds() -> float:
+    try:
+        return float(os.environ.get(VARIABLE, SECONDS))
+    except ValueError:
+        return SECONDS
 
 
 def _ask(path: Path, request: str) -> bool | None:
@@ -105,7 +112,7 @@ def _serve(thumbnailer: Thumbnailer, path: Path) -> None:
             self.wfile.write(b"1" if request and _work(thumbnailer, request) else b"0")
 
     class Server(socketserver.ThreadingUnixStreamServer):
-        timeout = SECONDS
+        timeout = _seconds()
         request_queue_size = 64
         waited = False
 

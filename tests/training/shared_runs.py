@@ -1,4 +1,4 @@
-"""Runs of one rank or several: `python -m tests.training.shared_runs DATA STATE WEIGHTS OUT`.
+"""Runs of one rank or several, with the words DATA STATE WEIGHTS OUT.
 
 A new run, one that goes on from a state, and one of the perceptual stage, each in a folder of its own.
 """
@@ -31,6 +31,7 @@ def run_all(ranks: Ranks, data: str, state: Path, weights: Path, out: Path) -> N
     run(Players(config, restore(load_weights(weights)), (Difference(), Difference()), ranks))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """As one of several ranks, told by the environment."""
     with joined("cpu") as ranks:
         run_all(ranks, sys.argv[1], *(Path(text) for text in sys.argv[2:]))

@@ -27,7 +27,13 @@ from vqcodec.training.state import FILE, read_metadata
 from vqcodec.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
-ALONE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
+SHARED = """
+import sys
+sys.path.append(sys.argv.pop(1))  # behind the installed package
+from tests.training import shared_runs
+shared_runs.main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +45,10 @@ def runs(trained, folder, tiny_weights, tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "tests.training.shared_runs", *map(str, arguments), str(two)]
+    command = [sys.executable, "-c", SHARED, str(ROOT), *map(str, arguments), str(two)]
     meeting = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     numbered = [ALONE | meeting | {"RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
-    processes = [subprocess.Popen(command, env=env, cwd=ROOT) for env in numbered]
+    processes = [subprocess.Popen(command, env=env) for env in numbered]
     try:
         assert [process.wait(120) for process in processes] == [0, 0]
     finally:
@@ -92,7 +98,7 @@ def test_all_ranks_end_after_one_step_when_torchrun_is_told_to(trained, folder, 
     options = ["--resume", "--out", str(out), "--data", str(folder), "--steps", "1000000", "--log-every", "1"]
     torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vqcodec.training"]
     begun = (out / FILE).stat().st_mtime_ns
-    with subprocess.Popen([sys.executable, "-m", *torchrun, *options], env=ALONE, cwd=ROOT) as process:
+    with subprocess.Popen([sys.executable, "-m", *torchrun, *options], env=ALONE) as process:
         try:
             until = time.monotonic() + 120
             while not (out / "log.jsonl").exists() and time.monotonic() < until and process.poll() is None:
