@@ -25,22 +25,28 @@ pytestmark = pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="fre
 FILES = sorted(desktop._FILES)
 
 
-@pytest.fixture
-def programs(tmp_path, monkeypatch):
-    """A PATH with nothing but programs that write down what they were called with."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
+class Programs:
+    """Programs in a folder that write down what they were called with."""
 
-    def add(name, code=0):
-        path = folder / name
-        path.write_text(
-            f'#!/bin/sh\necho "$0" "$@" >> {shlex.quote(str(tmp_path / "called"))}\nexit {code}\n'
-        )
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log = folder, folder.with_name("called")
+        folder.mkdir()
+
+    def __call__(self, name: str, code: int = 0) -> None:
+        path = self.folder / name
+        path.write_text(f'#!/bin/sh\necho "$0" "$@" >> {shlex.quote(str(self.log))}\nexit {code}\n')
         path.chmod(0o755)
 
-    add.called = lambda: (tmp_path / "called").read_text().splitlines()
-    return add
+    def called(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """On a PATH with nothing else."""
+    found = Programs(tmp_path / "bin")
+    monkeypatch.setenv("PATH", str(found.folder))
+    return found
 
 
 @pytest.fixture
@@ -64,8 +70,8 @@ def test_install_and_remove(programs, data, tmp_path, capsys):
     assert programs.called() == [f"{tmp_path}/bin/update-mime-database {data}/mime"]
     (kind,) = ET.parse(data / FILES[1]).getroot()
     assert kind.get("type") == "image/x-vqc"
-    match = kind.find("{*}magic/{*}match")
-    assert match.get("value").encode().decode("unicode_escape").encode("latin-1") == MAGIC
+    (match,) = kind.findall("{*}magic/{*}match")
+    assert match.attrib["value"].encode().decode("unicode_escape").encode("latin-1") == MAGIC
     assert main(["desktop", "install"]) == 0  # again
     (data / "mime" / "packages" / "other.xml").touch()
     assert main(["desktop", "remove"]) == 0
