@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.engine.levels import between_knots
+from vqcodec.engine.levels import Level, between_knots
 from vqcodec.engine.operations import SIGNED_ZERO, FloatMap, Floats, Layer, Operations, Scaled, Vector
 from vqcodec.errors import ModelNotFound
 
@@ -71,7 +71,7 @@ class Convolution:
         self._modulation = arrays.get(f"{name}.modulation") if modulation is None else modulation
         if self._modulation is not None and self._modulation.shape[1:] != (2 * self.outputs,):
             raise ValueError(f"{name}: modulation of another size")
-        self._latest: tuple[int, Vector, Vector] | None = None
+        self._latest: tuple[Level, Vector, Vector] | None = None
 
     @functools.cached_property
     def _layer(self) -> Layer:
@@ -83,8 +83,8 @@ class Convolution:
         except ValueError as error:
             raise ModelNotFound(f"unusable transforms: {self.name}: {error}") from error
 
-    def at(self, level: int) -> Scaled:
-        """The layer, S and B at a level 0..252.
+    def at(self, level: Level) -> Scaled:
+        """The layer, S and B at a level 0..252; (B, O) at the levels of a batch.
 
         Raises:
             ModelNotFound: weights are out of the bounds of exact arithmetic.
@@ -92,16 +92,22 @@ class Convolution:
         # The last level is kept, for all windows of a picture; replaced at once, so threads may share it.
         latest = self._latest
         if latest is None or latest[0] != level:
-            scale, bias = self._scale, self._bias
-            if self._modulation is not None:
-                row = between_knots(self._modulation, level)
-                factor = 1 + row[: self.outputs]
-                scale, bias = scale * factor, bias * factor + row[self.outputs :]
-            parts = [
-                self._ops.enter((part * self._gain / self._out).astype(np.float32)) for part in (scale, bias)
-            ]
+            if isinstance(level, tuple):
+                found = [np.stack(rows) for rows in zip(*map(self._vectors, level), strict=True)]
+            else:
+                found = list(self._vectors(level))
+            parts = [self._ops.enter(part) for part in found]
             latest = self._latest = (level, parts[0], parts[1])
         return self._layer, latest[1], latest[2]
+
+    def _vectors(self, level: int) -> tuple[Floats, Floats]:
+        scale, bias = self._scale, self._bias
+        if self._modulation is not None:
+            row = between_knots(self._modulation, level)
+            factor = 1 + row[: self.outputs]
+            scale, bias = scale * factor, bias * factor + row[self.outputs :]
+        first, second = ((part * self._gain / self._out).astype(np.float32) for part in (scale, bias))
+        return first, second
 
 
 class Block:
@@ -115,7 +121,7 @@ class Block:
         self._conv1 = Convolution(ops, arrays, f"{name}.conv1", step, zero=SIGNED_ZERO)
         self._conv2 = Convolution(ops, arrays, f"{name}.conv2", zero=0)
 
-    def __call__(self, h: FloatMap, level: int) -> None:
+    def __call__(self, h: FloatMap, level: Level) -> None:
         """Run on h (H, W, C) in place."""
         self._ops.block(h, self._inverse, *self._conv1.at(level), *self._conv2.at(level))
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from vqcodec.types import LEVEL_MAX
 
+Level = int | tuple[int, ...]
+"""0..252, or that of each picture of a batch."""
 LN2 = 0.6931471805599453
 _TERMS = 16
 """Of the exponential series on [-LN2 / 2, LN2 / 2]: more than float64 shows."""

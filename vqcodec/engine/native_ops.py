@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,10 @@ class NativeOps:
     def leave(self, x: NDArray[Any]) -> NDArray[Any]:
         """The array itself."""
         return x
+
+    def join(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Rows of a map, one part below the other."""
+        return np.concatenate(parts)
 
     def _floats(self, x: NDArray[Any], layer: Layer, scale: Floats, bias: Floats) -> Floats:
         out = np.empty((*x.shape[:2], len(scale)), np.float32)

@@ -10,6 +10,7 @@ float32 a channel. 3x3 convolutions are padded by the value that stands for 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -148,3 +149,6 @@ class Operations(Protocol):
 
     def leave(self, x: Any) -> NDArray[Any]:
         """Back to numpy."""
+
+    def join(self, parts: Sequence[Any]) -> NDArray[Any]:
+        """Rows of a map, one part below the other, back to numpy."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from vqcodec.engine.layers import Arrays, Convolution
+from vqcodec.engine.levels import Level
 from vqcodec.engine.operations import (
     CELL_SCALE,
     KERNEL_SUM_MAX,
@@ -60,7 +61,7 @@ class Restoration:
         gain = np.concatenate([np.ones(12), gates.astype(np.float64)])
         self._filter = Convolution(ops, arrays, f"{name}.filter", gain=gain, zero=0)
 
-    def __call__(self, u: FloatMap, guide: ByteMap, level: int) -> Bytes:
+    def __call__(self, u: FloatMap, guide: ByteMap, level: Level) -> Bytes:
         """Pixels (8H, 8W, 3) of u (8H, 8W, 3) around 0, with the last features (H, W, C) of g_s."""
         ops, layers = self._ops, (self._guide, self._sense, self._mix, self._filter)
         lead, sense, mix, filtering = (layer.at(level) for layer in layers)
@@ -74,10 +75,9 @@ class Restoration:
             part = self._restored(u[pixels.outer], guide[strip.outer], level)
             top = pixels.inner[0].start - pixels.outer[0].start
             parts.append(part[top : top + pixels.inner[0].stop - pixels.inner[0].start])
-        # Only now: a device is still at work on the first strip when the last one is asked for.
-        return np.concatenate([ops.leave(part) for part in parts])
+        return ops.join(parts)
 
-    def _restored(self, u: FloatMap, guide: ByteMap, level: int) -> ByteMap:
+    def _restored(self, u: FloatMap, guide: ByteMap, level: Level) -> ByteMap:
         ops = self._ops
         cells = ops.cells(u)
         led = ops.shuffle(ops.conv8(guide, *self._guide.at(level)), GUIDE_CELLS)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.engine.layers import Arrays, Convolution, inverse, read_blocks
-from vqcodec.engine.levels import between_knots, exp
+from vqcodec.engine.levels import Level, between_knots, exp
 from vqcodec.engine.operations import LATENT_UNITS, SIGNED_ZERO, Bytes, Operations
 from vqcodec.engine.restoration import Restoration
 from vqcodec.tiling import BLOCK, Window, scaled, within
@@ -45,8 +45,10 @@ class Synthesis:
         self._last = Convolution(ops, arrays, f"{name}.last", zero=SIGNED_ZERO)
         self._restoration = Restoration(ops, arrays, f"{name}.restoration")
 
-    def __call__(self, y_hat: NDArray[Any], level: int, window: Window | None = None) -> Bytes:
+    def __call__(self, y_hat: NDArray[Any], level: Level, window: Window | None = None) -> Bytes:
         """Latent (h, w, M) in steps of 1/128 at a level 0..252 -> pixels (16h, 16w, 3).
+
+        By torch also latents (h, w, B, M) at B levels -> pixels (16h, 16w, B, 3).
 
         Args:
             window: its place, of which only the inner part is wanted; later stages do without what they do
@@ -78,7 +80,9 @@ class Synthesis:
         shown: NDArray[np.float32] = ops.leave(u)
         return shown
 
-    def inverse(self, level: int) -> NDArray[np.float32]:
+    def inverse(self, level: Level) -> NDArray[np.float32]:
         """What an integer latent is multiplied by (M,) to be quantised again, in steps of its own."""
+        if isinstance(level, tuple):
+            return np.stack([self.inverse(one) for one in level])
         gain = exp(between_knots(self._log_gain, level))
         return (1 / (LATENT_UNITS * gain * self._latent_step)).astype(np.float32)

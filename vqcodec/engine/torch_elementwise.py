@@ -1,5 +1,7 @@
 """Operations in torch without matrix products: float32, each rounded once, in the order the format tells.
 
+Maps (H, W, C) may be those of B pictures, (H, W, B, C).
+
 No kernel of torch that multiplies and adds at once (`addcmul`, `add` with `alpha`) may stand here: some
 devices round such a pair once.
 """
@@ -37,16 +39,16 @@ def quantise16(h: Tensor, inverse: Tensor | float) -> Tensor:
 
 def shuffle(x: Tensor, n: int) -> Tensor:
     """(H, W, n*n*C) -> (n*H, n*W, C)."""
-    h, w, channels = x.shape
-    parts = x.reshape(h, w, n, n, channels // (n * n)).transpose(1, 2)
-    return parts.reshape(h * n, w * n, -1)
+    h, w, *batch, channels = x.shape
+    parts = x.reshape(h, w, *batch, n, n, channels // (n * n)).movedim((-3, -2), (1, 3))
+    return parts.reshape(h * n, w * n, *batch, channels // (n * n))
 
 
 def unshuffle(x: Tensor, n: int) -> Tensor:
     """(n*H, n*W, C) -> (H, W, n*n*C)."""
-    h, w, channels = x.shape
-    parts = x.reshape(h // n, n, w // n, n, channels).transpose(1, 2)
-    return parts.reshape(h // n, w // n, -1)
+    h, w, *batch, channels = x.shape
+    parts = x.reshape(h // n, n, w // n, n, *batch, channels).movedim((1, 3), (-3, -2))
+    return parts.reshape(h // n, w // n, *batch, n * n * channels)
 
 
 def lap(x: Tensor, matrix: Tensor) -> Tensor:
@@ -60,14 +62,15 @@ def cells(u: Tensor) -> Tensor:
     across, down = torch.zeros_like(u), torch.zeros_like(u)
     across[:, :-1] = (u[:, 1:] - u[:, :-1]).abs_()
     down[:-1] = (u[1:] - u[:-1]).abs_()
-    differences = torch.cat([across, down, (across - down).abs_()], 2)
+    differences = torch.cat([across, down, (across - down).abs_()], -1)
     upper, lower = (differences[i::2, ::2] + differences[i::2, 1::2] for i in (0, 1))
     mean = upper.add_(lower).mul_(0.25).add_(QUIET)
-    h, w, _ = mean.shape
+    h, w, *batch, _ = mean.shape
     logs = log2(mean).mul_(LOG_SCALE).round_().add_(LOG_OFFSET).clamp_(-WORD_MAX, WORD_MAX)
-    pixels = quantise16(u, CELL_SCALE).view(h, 2, w, 2, 3).permute(0, 2, 4, 1, 3).reshape(h, w, 12)
-    padding = pixels.new_zeros(h, w, 3)
-    return torch.cat([logs.to(torch.int16), pixels, padding], 2)
+    squares = quantise16(u, CELL_SCALE).view(h, 2, w, 2, *batch, 3).movedim((1, 3), (-2, -1))
+    pixels = squares.reshape(h, w, *batch, 12)
+    padding = pixels.new_zeros(h, w, *batch, 3)
+    return torch.cat([logs.to(torch.int16), pixels, padding], -1)
 
 
 def log2(v: Tensor) -> Tensor:
@@ -80,25 +83,33 @@ def log2(v: Tensor) -> Tensor:
 
 
 def planes(x: Tensor) -> Tensor:
-    """Of cells (h, w, 12 K), channels 12 k + 4*colour + 2*row + column, the samples (K, 3, 2h, 2w)."""
-    h, w, channels = x.shape
-    parts = x.view(h, w, channels // 12, 3, 2, 2).permute(2, 3, 0, 4, 1, 5)
-    return parts.reshape(-1, 3, 2 * h, 2 * w)
+    """Of cells (h, w, 12 K), channels 12 k + 4*colour + 2*row + column, the samples (K, 3, 2h, 2w).
+
+    Those of B pictures are (K, 3, B, 2h, 2w).
+    """
+    h, w, *batch, channels = x.shape
+    parts = x.view(h, w, *batch, channels // 12, 3, 2, 2).movedim((-4, -3), (0, 1))
+    return parts.movedim((2, -2, 3, -1), (-4, -3, -2, -1)).reshape(-1, 3, *batch, 2 * h, 2 * w)
+
+
+def to_planes(x: Tensor) -> Tensor:
+    """A map (H, W, C) as planes (C, H, W), of B pictures (C, B, H, W)."""
+    return x.movedim((-1, 0, 1), (0, -2, -1))
 
 
 def to_rgb(v: Tensor, colour: Tensor) -> Tensor:
-    """Pixels (H, W, 3) of planes v (3, H, W); colour (3, 3) has a row for each plane."""
+    """Pixels (H, W, 3) of planes v (3, H, W); colour (3, 3) has a row for each plane. Or of B pictures."""
     mixed = [(v[0] * colour[0, i]).add_(v[1] * colour[1, i]).add_(v[2] * colour[2, i]) for i in range(3)]
-    levels = torch.stack(mixed, 2).add_(0.5).mul_(255)
-    return levels.round_().clamp_(0, 255).to(torch.uint8)
+    levels = torch.stack(mixed, -1).add_(0.5).mul_(255)
+    return levels.round_().clamp_(0, 255).to(torch.uint8).movedim((-3, -2), (0, 1)).contiguous()
 
 
 def _lap_columns(x: Tensor, matrix: Tensor) -> Tensor:
     half = BLOCK // 2
     result = x.clone(memory_format=torch.contiguous_format)
-    h, w, channels = x.shape
+    h = len(x)
     if h > BLOCK:
-        around = result[half:-half].view(-1, BLOCK, w * channels)
+        around = result[half:-half].view(h // BLOCK - 1, BLOCK, -1)
         total = matrix[:, :1] * around[:, :1]
         product = torch.empty_like(total)
         for k in range(1, BLOCK):

@@ -6,6 +6,8 @@ in float64. All that a device does besides rounds once an operation, so its resu
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,21 +32,35 @@ class TorchLayer:
 
 
 class TorchOps:
-    """See `vqcodec.engine.operations.Operations`; maps and vectors are contiguous tensors on a device."""
+    """See `vqcodec.engine.operations.Operations`; maps and vectors are contiguous tensors on a device.
 
-    def __init__(self, device: str = "cpu") -> None:
-        """device: a name of torch's, of one that has float64."""
+    Maps may be those of B pictures, (H, W, B, C), and S and B of convolutions those of each, (B, C).
+    """
+
+    def __init__(self, device: str = "cpu", stays: bool = False) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            device: a name of torch's, of one that has float64.
+            stays: results stay there; `leave` and `join` give tensors.
+        """
         one_thread_after_forks()
-        self.device = torch.device(device)
+        self.device, self._stays = torch.device(device), stays
 
     def enter(self, x: NDArray[Any]) -> Tensor:
         """A tensor on the device; on the CPU it shares the array's memory where that may be written."""
         return torch.from_numpy(np.require(x, requirements=["C", "W"])).to(self.device)
 
-    def leave(self, x: Tensor) -> NDArray[Any]:
+    def leave(self, x: Tensor) -> Any:
         """The numbers in numpy, when the device has them."""
-        result: NDArray[Any] = x.cpu().numpy()
-        return result
+        return x if self._stays else x.cpu().numpy()
+
+    def join(self, parts: Sequence[Tensor]) -> Any:
+        """Rows of a map, one part below the other, as `leave` gives them."""
+        if self._stays:
+            return torch.cat(list(parts))
+        # Only now: a device is still at work on the first part when the last one is asked for.
+        return np.concatenate([self.leave(part) for part in parts])
 
     def pack8(self, weight: NDArray[np.int8], zero: int) -> TorchLayer:
         """Weights (O, k, k, I).
@@ -130,11 +146,11 @@ class TorchOps:
 
     def mend(self, u: Tensor, cells: Tensor, f: Tensor, kernels: Tensor, colour: Tensor) -> Tensor:
         """Pixels (H, W, 3) of the restored picture."""
-        answers = self.filtered(elementwise.planes(cells[:, :, 9:21].contiguous())[0], kernels)
+        answers = self.filtered(elementwise.planes(cells[..., 9:21].contiguous())[0], kernels)
         change, *gates = elementwise.planes(f)
         for gate, answer in zip(gates, answers, strict=True):
             change = change + gate * answer
-        return elementwise.to_rgb(u.permute(2, 0, 1) + change, colour)
+        return elementwise.to_rgb(elementwise.to_planes(u) + change, colour)
 
     def restore(self, *_step_by_step: Any) -> None:
         """No operation of its own."""
@@ -152,36 +168,43 @@ class TorchOps:
         return x.to(torch.float32)
 
     def filtered(self, pixels: Tensor, kernels: Tensor) -> Tensor:
-        """Sums (K, 3, H, W) of planes (3, H, W) times each of the kernels (3, K, 5, 5), borders repeated."""
-        colours, height, width = pixels.shape
+        """Sums (K, 3, H, W) of planes (3, H, W) times each of the kernels (3, K, 5, 5), borders repeated.
+
+        Or (K, 3, B, H, W) of (3, B, H, W).
+        """
+        colours, *batch, height, width = pixels.shape
         reach, kind = kernels.shape[2] // 2, exact_kind(self.device)
-        planes = F.pad(pixels.to(kind)[None], (reach,) * 4, mode="replicate")
+        planes = F.pad(pixels.to(kind).view(1, -1, height, width), (reach,) * 4, mode="replicate")
         # Of the two bytes of a pixel float32 adds up the products exactly.
         high = (planes / 256).floor_()
         columns = F.unfold(torch.cat([high, planes - 256 * high]), kernels.shape[2:])
         weight = kernels.to(kind).flatten(2)
-        sums = torch.matmul(weight, columns.view(2, colours, -1, height * width)).to(torch.int32)
+        count = weight.shape[2]
+        if batch:
+            weight = weight[:, None]
+        sums = torch.matmul(weight, columns.view(2, colours, *batch, count, height * width)).to(torch.int32)
         total = (256 * sums[0] + sums[1]).to(torch.float32)
-        return total.view(colours, -1, height, width).transpose(0, 1)
+        return total.view(colours, *batch, -1, height, width).movedim(-3, 0)
 
     def _sums(self, x: Tensor, layer: TorchLayer) -> Tensor:
         """Exact sums (h, w, O) of an integer map (h, w, I), in float32 or float64."""
-        h, w, inputs = x.shape
+        h, w, *batch, inputs = x.shape
+        pictures = math.prod(batch)
         taps = layer.taps
         if taps.dtype != torch.float64:
             taps = taps.to(exact_kind(self.device))
         values = x.to(taps.dtype).sub_(layer.zero)
         if layer.kernel == 1:
-            return torch.mm(values.view(-1, inputs), taps[0]).view(h, w, -1)
+            return torch.mm(values.view(-1, inputs), taps[0]).view(h, w, *batch, -1)
         # Rows with a margin on both sides lie one after the other: a tap is one product of a shifted whole.
-        padded = values.new_zeros(h + 3, w + 2, inputs)
+        padded = values.new_zeros(h + 3, w + 2, *batch, inputs)
         padded[1 : h + 1, 1:-1] = values
-        flat, count = padded.view(-1, inputs), h * (w + 2)
+        flat, count = padded.view(-1, inputs), h * (w + 2) * pictures
         total = values.new_zeros(count, taps.shape[2])
         for number, tap in enumerate(taps):
-            start = number // 3 * (w + 2) + number % 3
+            start = (number // 3 * (w + 2) + number % 3) * pictures
             total.addmm_(flat[start : start + count], tap)
-        return total.view(h, w + 2, -1)[:, :w].contiguous()
+        return total.view(h, w + 2, *batch, taps.shape[2])[:, :w].contiguous()
 
 
 def exact_kind(device: torch.device) -> torch.dtype:
