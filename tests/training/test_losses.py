@@ -142,7 +142,7 @@ def test_the_trainer_minimises_that_loss_with_the_rate_in_bits_per_pixel(share):
     trainer = Trainer(settings(mse_share=share))
     crops = Crops(pictures(), seed=0)
     trainer.start(crops)
-    trainer._start_mixing(crops)
+    trainer.start_mixing(crops)
     x, level = crops.batch(4, 64)
     output, loss = trainer._gradients(x, level)
     distortion = output.mse
