@@ -44,7 +44,8 @@ def make(source: str, target: str, size: int, uri: str | None) -> bool:
     thumbnailer = Thumbnailer()
     with orderly_end():
         made = _work(thumbnailer, request)
-    if made and path is not None and os.fork() == 0:
+    # Several may have begun at once, and one of them waits already.
+    if made and path is not None and not _waits(path) and os.fork() == 0:
         try:
             _serve(thumbnailer, path)
         finally:
@@ -87,6 +88,14 @@ def _ask(path: Path, request: str) -> bool | None:
     return None
 
 
+def _waits(path: Path) -> bool:
+    """Whether a process waits there."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(path))
+        return True
+    return False
+
+
 def _work(thumbnailer: Thumbnailer, request: str) -> bool:
     from vqcodec_cli.thumbnail_file import write_thumbnail  # noqa: PLC0415  not needed by those who only ask
 
@@ -102,14 +111,17 @@ def _serve(thumbnailer: Thumbnailer, path: Path) -> None:
     import socketserver  # noqa: PLC0415  not needed by those who only ask
 
     os.setsid()
+    os.chdir("/")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in range(3):  # who reads our output to its end must not wait for us
         os.dup2(nowhere, number)
 
     class Answer(socketserver.StreamRequestHandler):
+        timeout = ANSWER_SECONDS
+
         def handle(self) -> None:
-            request = self.rfile.readline(_LONGEST).decode()
-            self.wfile.write(b"1" if request and _work(thumbnailer, request) else b"0")
+            if request := self.rfile.readline(_LONGEST).decode():
+                self.wfile.write(b"1" if _work(thumbnailer, request) else b"0")
 
     class Server(socketserver.ThreadingUnixStreamServer):
         timeout = _seconds()

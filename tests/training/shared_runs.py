@@ -20,14 +20,14 @@ from vqcodec.weights.restore import restore
 
 def run_all(ranks: Ranks, data: str, state: Path, weights: Path, out: Path) -> None:
     """All three, with these ranks."""
-    some = {"data": data, "log_every": 2, "revive_every": 4, "late_crop": 64, "mse_share": 0.5}
-    Trainer(settings(**some, out=str(out / "new"), steps=8), ranks).run()
+    some = {"data": data, "log_every": 2, "revive_every": 3, "late_crop": 64, "mse_share": 0.5}
+    Trainer(settings(**some, out=str(out / "new"), steps=6), ranks).run()
     # Three pictures are not divided evenly, and of two tiny parts each rank has its own.
-    changes = {"steps": 64, "accumulate": 1 if ranks.count == 1 else 2, "cache": 0.001}
+    changes = {"steps": 62, "accumulate": 1 if ranks.count == 1 else 2, "cache": 0.001}
     again = Trainer(settings(**(some | changes), batch=5, out=str(out / "again")), ranks)
     again.load(state)
     again.run()
-    config = perceptual_config(data=data, out=str(out / "looks"), begin=0.5, batch=3)
+    config = perceptual_config(data=data, out=str(out / "looks"), begin=0.5, batch=3, steps=4)
     run(Players(config, restore(load_weights(weights)), (Difference(), Difference()), ranks))
 
 

@@ -50,7 +50,7 @@ def runs(trained, folder, tiny_weights, tmp_path_factory):
     numbered = [ALONE | meeting | {"RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
     processes = [subprocess.Popen(command, env=env) for env in numbered]
     try:
-        assert [process.wait(120) for process in processes] == [0, 0]
+        assert [process.wait(240) for process in processes] == [0, 0]
     finally:
         for process in processes:
             process.kill()
@@ -82,7 +82,7 @@ def test_two_ranks_tune_the_perceptual_decoder_as_one(runs):
     """Also what is no mean over pictures: the adaptive weight, and the scale of feature matching."""
     texts = [(folder / "looks" / "perceptual.jsonl").read_text() for folder in (runs.one, runs.two)]
     one, two = ([json.loads(line) for line in text.splitlines()] for text in texts)
-    assert [e["step"] for e in two] == [2, 4, 6]
+    assert [e["step"] for e in two] == [2, 4]
     assert {"weight", "generator", "real", "fake"} <= two[-1].keys()
     for alone, together in zip(one, two, strict=True):
         figures = {key: value for key, value in alone.items() if key != "seconds"}
@@ -100,7 +100,7 @@ def test_all_ranks_end_after_one_step_when_torchrun_is_told_to(trained, folder, 
     begun = (out / FILE).stat().st_mtime_ns
     with subprocess.Popen([sys.executable, "-m", *torchrun, *options], env=ALONE) as process:
         try:
-            until = time.monotonic() + 120
+            until = time.monotonic() + 200
             while not (out / "log.jsonl").exists() and time.monotonic() < until and process.poll() is None:
                 time.sleep(0.05)
             assert process.poll() is None

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from vqcodec.devices import check_device, resolve_device
+from vqcodec.devices import resolve_device
 
 PATIENCE = timedelta(minutes=60)
 """How long ranks wait for one another: one may read pictures from a slower disk than the others."""
@@ -56,11 +56,10 @@ class Ranks:
         Raises:
             RanksError: there are not as many cards, or one was named.
         """
-        kind, number = check_device(name)
-        chosen = resolve_device("auto")[0] if kind == "auto" else name
+        chosen = resolve_device("auto")[0] if name == "auto" else name
         if self.count == 1 or not chosen.startswith("cuda"):
             return chosen
-        if number:
+        if chosen != "cuda":
             raise RanksError(f"--device {name}: every rank takes a card of its own, say cuda")
         if self.local_count > (cards := torch.cuda.device_count()):
             raise RanksError(f"{self.local_count} ranks on a machine with {cards} cards")

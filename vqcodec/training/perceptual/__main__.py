@@ -110,7 +110,8 @@ def run(players: Players) -> None:
     config = players.config
     crops = players.open(0, config.crop, tunes=players.model.config.tunes)
     ranks, count = players.ranks, config.batch
-    for tensors in (list(players.tuned.values()), list(players.ema.values())):
+    judge = list(players.discriminator.state_dict().values())
+    for tensors in (list(players.tuned.values()), list(players.ema.values()), judge):
         ranks.follow_(tensors)  # another machine's may differ in the last bits
     rows: list[dict[str, float]] = []
 
