@@ -66,7 +66,8 @@ def register_pillow_plugin(*, model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
     vqc_complete (False for a file that is cut short).
 
     `Image.draft` has no effect, and `Image.thumbnail` decodes the whole picture before reducing it: the
-    coarse layer has only every fourth block of 16x16 pixels, which makes poor thumbnails.
+    coarse layer has only every fourth block of 16x16 pixels, which makes poor thumbnails. Better and quicker
+    ones are those of `vqcodec.Thumbnailer`.
     `Codec.decompress(file, preview=1)` decodes that layer alone.
 
     Files that are cut short raise OSError when their pixels are asked for, unless
