@@ -27,7 +27,9 @@ def run_all(ranks: Ranks, data: str, state: Path, weights: Path, out: Path) -> N
     again = Trainer(settings(**(some | changes), batch=5, out=str(out / "again")), ranks)
     again.load(state)
     again.run()
-    config = perceptual_config(data=data, out=str(out / "looks"), begin=0.5, batch=3, steps=4)
+    config = perceptual_config(
+        data=data, out=str(out / "looks"), begin=0.5, batch=3, steps=4, wasserstein=0.5
+    )
     run(Players(config, restore(load_weights(weights)), (Difference(), Difference()), ranks))
 
 

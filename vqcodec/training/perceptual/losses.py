@@ -107,7 +107,14 @@ def patch_loss(
     return total / len(STAGES)
 
 
-def wasserstein_loss(original: Sequence[Tensor], decoded: Sequence[Tensor]) -> Tensor:
+def alone(value: Tensor) -> Tensor:
+    """The value: a batch that is not shared has its own means."""
+    return value
+
+
+def wasserstein_loss(
+    original: Sequence[Tensor], decoded: Sequence[Tensor], shared: Callable[[Tensor], Tensor] = alone
+) -> Tensor:
     """Wasserstein distortion of features, in units of the originals' variance within windows.
 
         mean over stages l of  sum (m - m_hat)^2 + (s - s_hat)^2  /  sum s^2
@@ -118,6 +125,7 @@ def wasserstein_loss(original: Sequence[Tensor], decoded: Sequence[Tensor]) -> T
 
     Args:
         original, decoded: DISTS's feature maps of pictures with sides of `TEXTURE_WINDOW` or more.
+        shared: as in `feature_matching_loss`.
     """
     total = original[0].new_zeros(())
     for stage, stride in TEXTURE_STAGES:
@@ -125,7 +133,7 @@ def wasserstein_loss(original: Sequence[Tensor], decoded: Sequence[Tensor]) -> T
             _moments(maps[stage], TEXTURE_WINDOW // stride) for maps in (original, decoded)
         )
         distance = (m - m_hat).square().mean() + (s - s_hat).square().mean()
-        total = total + distance / s.square().mean().clamp_min(1e-6)
+        total = total + distance / shared(s.square().mean()).clamp_min(1e-6)
     return total / len(TEXTURE_STAGES)
 
 
@@ -146,11 +154,6 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 def generator_loss(fake: Tensor) -> Tensor:
     """-fake, mean over scores: the decoder's side of the hinge loss (Lim and Ye, 2017)."""
     return -fake.mean()
-
-
-def alone(value: Tensor) -> Tensor:
-    """The value: a batch that is not shared has its own means."""
-    return value
 
 
 def feature_matching_loss(

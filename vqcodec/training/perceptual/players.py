@@ -241,7 +241,7 @@ class Players(Run[PerceptualConfig]):
         if self.config.patches:
             terms["patches"] = patch_loss(original, features, self.patch_variances, self.config.stretch)
         if self.config.wasserstein:
-            terms["wasserstein"] = wasserstein_loss(original, features)
+            terms["wasserstein"] = wasserstein_loss(original, features, self._shared)
         loss = sum((getattr(self.config, n) * v for n, v in terms.items()), x.new_zeros(()))
         return terms | {"psnr_loss": 10 * errors.total.log10().mean(), "loss": loss}
 
