@@ -384,6 +384,7 @@ def test_public_names():
         "ImageInfo",
         "Limits",
         "ModelInfo",
+        "Thumbnailer",
         "__version__",
         "compress_batch",
         "decompress_batch",

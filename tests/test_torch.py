@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -81,6 +83,13 @@ def test_a_file_as_a_tensor(real_codec, files, tmp_path):
     crisp = vqcodec.torch.decode(path, realism=1)
     assert torch.equal(crisp, pixels_of(real_codec, files["plain"], realism=1))
     assert not torch.equal(crisp, found)
+
+
+def test_the_module_is_there_once_it_is_asked_for():
+    words = "import vqcodec, sys; assert 'torch' not in sys.modules; print(vqcodec.torch.decode.__name__)"
+    assert (
+        subprocess.run([sys.executable, "-c", words], capture_output=True, check=True).stdout == b"decode\n"
+    )
 
 
 def test_a_batch_is_its_pictures(real_codec, files):

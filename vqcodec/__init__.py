@@ -62,12 +62,16 @@ _HOME = {
     "register_pillow_plugin": "vqcodec.pillow_plugin",
     "verify": "vqcodec.probing",
 }
+_TENSORS = "torch"
+"""The module `vqcodec.torch`, which needs no import of its own."""
 
 
 def __getattr__(name: str) -> Any:
     """Import the module that holds a public name (PEP 562)."""
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
+    if name == _TENSORS:
+        return importlib.import_module(f"vqcodec.{name}")
     raise AttributeError(f"module 'vqcodec' has no attribute {name!r}")
 
 
