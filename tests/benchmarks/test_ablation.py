@@ -25,6 +25,7 @@ from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training import __main__ as command
 from vqcodec.training.config import TrainConfig
+from vqcodec.training.ranks import Ranks
 from vqcodec.training.data import Crops, find_images
 from vqcodec.training.state import load_state
 
@@ -109,7 +110,7 @@ def test_the_command_line_gives_the_settings_back(
     given: list[tuple[TrainConfig, str]] = []
 
     class Recorder:
-        def __init__(self, config: TrainConfig) -> None:
+        def __init__(self, config: TrainConfig, _ranks: Ranks) -> None:
             given.append((config, type(self).__name__))
 
         def run(self, source: VQVAE | None) -> None:
