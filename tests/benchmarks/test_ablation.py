@@ -25,8 +25,8 @@ from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training import __main__ as command
 from vqcodec.training.config import TrainConfig
-from vqcodec.training.ranks import Ranks
 from vqcodec.training.data import Crops, find_images
+from vqcodec.training.ranks import Ranks
 from vqcodec.training.state import load_state
 
 STEPS, HALF = 16, 8
