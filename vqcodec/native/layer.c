@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "isa.h"
+#include "conv_isa.h"
 
 #define SUM_LIMIT (1 << 24)
 #define INPUT_MAX 255
@@ -12,6 +12,9 @@
 /* AVX2 adds products of bytes in 16 bits, too few for weights of 127; all others are twice as fast with bytes. */
 vq_dot vq_layer_dot(void)
 {
+#ifdef __wasm_simd128__
+    return vq_wasm_bytes_now() == VQ_WASM_ALL ? VQ_DOT8 : VQ_DOT16;
+#endif
     return vq_isa_now() == VQ_AVX2 ? VQ_DOT16 : VQ_DOT8;
 }
 
