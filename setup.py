@@ -36,7 +36,7 @@ SHARED = [
 MODULES = {
     "_kernels": [
         *("kernels_module", "kernels_maps", "kernels_picture", "kernels_restore", "kernels_layers"),
-        *("held", "conv_layer", "block", "convolve", "mend", "picture", "quantise", "restore"),
+        *("held", "conv_layer", "block", "convolve", "winograd", "mend", "picture", "quantise", "restore"),
         *("rows", "rows_portable", "rows_avx2", "rows_avx512"),
     ],
     "_entropy": [

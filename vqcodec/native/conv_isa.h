@@ -25,8 +25,4 @@ vq_conv_function vq_conv8_avx512vnni, vq_conv16_avx512vnni;
 vq_conv_function vq_conv8_amx;
 vq_conv_function vq_conv8_wasm, vq_conv16_wasm;
 
-/* Which weights in 8 bits WebAssembly multiplies by bytes exactly: none, those of at most 64 in size, all. */
-typedef enum { VQ_WASM_WIDENED, VQ_WASM_SMALL, VQ_WASM_ALL } vq_wasm_bytes;
-vq_wasm_bytes vq_wasm_bytes_now(void);
-
 #endif

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "winograd.h"
+
 enum {
     LINE = 64,
     MOST_WEIGHT8 = 64,
@@ -35,11 +37,15 @@ static int fill(vq_conv_layer *layer, const void *weights)
 {
     const size_t packed = vq_packed_size(layer->dot, layer->outputs, layer->kernel, layer->inputs);
     const size_t padded = vq_padded(layer->outputs);
-    layer->packed = vq_aligned(packed + padded * sizeof *layer->offset, &layer->memory);
+    size_t transformed = 0;
+#ifdef VQ_WINOGRAD
+    transformed = vq_winograd_size(layer);
+#endif
+    layer->packed = vq_aligned(packed + transformed + padded * sizeof *layer->offset, &layer->memory);
     if (!layer->packed)
         return -1;
     vq_pack(layer->dot, weights, layer->outputs, layer->kernel, layer->inputs, layer->packed);
-    layer->offset = (int32_t *)((char *)layer->packed + packed);
+    layer->offset = (int32_t *)((char *)layer->packed + packed + transformed);
     memset(layer->offset, 0, padded * sizeof *layer->offset);
     if (layer->zero) {
         const size_t each = (size_t)layer->kernel * layer->kernel * layer->inputs;
@@ -47,6 +53,11 @@ static int fill(vq_conv_layer *layer, const void *weights)
             for (size_t i = 0; i < each; i++)
                 layer->offset[o] += layer->zero * ((const int8_t *)weights)[o * each + i];
     }
+#ifdef VQ_WINOGRAD
+    layer->transformed = transformed ? (char *)layer->packed + packed : NULL;
+    if (transformed)
+        return vq_winograd_pack(layer, weights, layer->transformed);
+#endif
     return 0;
 }
 

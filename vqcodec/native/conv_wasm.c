@@ -1,5 +1,5 @@
-/* WebAssembly's vectors of 128 bits. Products of 16 bits are made in pairs. Bytes are widened to 16 bits first, or, in a
-   module with relaxed vectors, multiplied four at a time, on machines where that is exact. */
+/* WebAssembly's vectors of 128 bits: products of 16 bits in pairs, and bytes are widened to these first. Products of
+   bytes, of relaxed vectors, are faster on few machines and inexact on others. */
 #include "conv_isa.h"
 
 #ifdef __wasm_simd128__
@@ -22,34 +22,6 @@
 #include "conv_tiles.h"
 #undef VQ_FUNCTION
 #undef VQ_DOT
-
-#ifdef __wasm_relaxed_simd__
-/* The second factor should have 7 bits. An engine takes the eighth as a sign or not, and lets pairs of products saturate
-   in 16 bits or not, always alike: it is asked here. */
-vq_wasm_bytes vq_wasm_bytes_now(void)
-{
-    const volatile int input = 255, weight = 127;
-    const v128_t inputs = wasm_i8x16_splat((int8_t)input), zero = wasm_i32x4_const_splat(0);
-    const int small = wasm_i32x4_extract_lane(
-        wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_i8x16_splat((int8_t)(weight - 63)), inputs, zero), 0);
-    const int large = wasm_i32x4_extract_lane(
-        wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_i8x16_splat((int8_t)weight), inputs, zero), 0);
-    if (small != 4 * 255 * 64)
-        return VQ_WASM_WIDENED;
-    return large == 4 * 255 * 127 ? VQ_WASM_ALL : VQ_WASM_SMALL;
-}
-
-#define VQ_FUNCTION vq_conv8_wasm
-#define VQ_DOT(sum, input, weight) wasm_i32x4_relaxed_dot_i8x16_i7x16_add(weight, input, sum)
-#include "conv_tiles.h"
-#undef VQ_FUNCTION
-#undef VQ_DOT
-#else
-
-vq_wasm_bytes vq_wasm_bytes_now(void)
-{
-    return VQ_WASM_WIDENED;
-}
 
 enum { MOST_KERNEL = 3 };
 
@@ -99,5 +71,4 @@ void vq_conv8_wasm(const vq_conv_call *call)
     }
     free(inputs);
 }
-#endif
 #endif

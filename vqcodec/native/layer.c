@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conv_isa.h"
+#include "isa.h"
 
 #define SUM_LIMIT (1 << 24)
 #define INPUT_MAX 255
@@ -13,9 +13,10 @@
 vq_dot vq_layer_dot(void)
 {
 #ifdef __wasm_simd128__
-    return vq_wasm_bytes_now() == VQ_WASM_ALL ? VQ_DOT8 : VQ_DOT16;
-#endif
+    return VQ_DOT16; /* bytes would be widened anyway */
+#else
     return vq_isa_now() == VQ_AVX2 ? VQ_DOT16 : VQ_DOT8;
+#endif
 }
 
 static int within_bounds(const vq_layer *layer)

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "binding.h"
-#include "conv_isa.h"
 #include "convolve.h"
 #include "picture.h"
 #include "quantise.h"
@@ -21,12 +20,6 @@ void *VQ_EXPORT(allocate)(size_t bytes)
 void VQ_EXPORT(release)(void *memory)
 {
     free(memory);
-}
-
-/* How products of bytes are made here, see vq_wasm_bytes. */
-int VQ_EXPORT(byte_products)(void)
-{
-    return vq_wasm_bytes_now();
 }
 
 /* A layer at *made, of weights of 8 or 16 bits. */

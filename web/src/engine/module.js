@@ -4,13 +4,6 @@ import { CorruptData, LimitExceeded, ModelNotFound } from "../errors.js";
 /** @typedef {Uint8Array | Int8Array | Int16Array | Int32Array | Uint32Array | Float32Array} Numbers */
 
 const SHORT = 1, DAMAGED = 2, BOUNDS = 3;
-const WIDENED = 0;
-
-/** A function with `i32x4.relaxed_dot_i8x16_i7x16_add_s`: valid where an engine has relaxed vectors. */
-const RELAXED = new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 19, 1, 17, 0, 65, 0, 253, 17, 65, 0, 253, 17, 65, 0,
-  253, 17, 253, 147, 2, 26, 11,
-]);
 
 export class Engine {
   /** @param {WebAssembly.Instance} instance */
@@ -20,21 +13,10 @@ export class Engine {
     this.c._initialize?.();
   }
 
-  /**
-   * The fastest module that is exact on this machine.
-   * @param {(name: string) => Promise<BufferSource>} load bytes of a file beside this package
-   */
-  static async start(load) {
-    if (WebAssembly.validate(RELAXED)) {
-      const engine = await Engine.#of(await load("vqcodec-relaxed.wasm"));
-      if (engine.c.byte_products() !== WIDENED) return engine;
-    }
-    return Engine.#of(await load("vqcodec.wasm"));
-  }
-
-  /** @param {BufferSource} bytes */
-  static async #of(bytes) {
-    return new Engine((await WebAssembly.instantiate(bytes, {})).instance);
+  /** @param {BufferSource | WebAssembly.Module} code bytes of vqcodec.wasm, or what was compiled of them */
+  static async start(code) {
+    const module = code instanceof WebAssembly.Module ? code : await WebAssembly.compile(code);
+    return new Engine(await WebAssembly.instantiate(module, {}));
   }
 
   /** Bytes that the module's memory has come to. */
