@@ -11,7 +11,7 @@ import { where } from "./cursor.js";
  */
 
 /** A picture takes 4 bytes a pixel here, and a page has some 600 MB. @type {Limits} */
-export const DEFAULT_LIMITS = Object.freeze({ pixels: 2 ** 26, side: 32768, tiles: 2 ** 16, metadata: 2 ** 24 });
+export const DEFAULT_LIMITS = Object.freeze({ pixels: 2 ** 25, side: 32768, tiles: 2 ** 16, metadata: 2 ** 24 });
 
 export const LEVEL_MAX = 252, LAYERS = 2, NO_MODEL = "0".repeat(16);
 export const NEUTRAL = 1, WHITE = 2, BLACK = 4;

@@ -30,11 +30,12 @@ export class LatentCoder {
    * The latent (h, w, M) of a tile in steps of 1/128. A missing second layer leaves the prior's means.
    * @param {(Uint8Array | null)[]} segments by layer, null where missing
    * @param {number} h @param {number} w @param {number} level
+   * @param {number} [lastLayer] positions of later ones are left 0
    * @returns {Int32Array}
    */
-  decode(segments, h, w, level) {
+  decode(segments, h, w, level, lastLayer = LAYERS - 1) {
     if (!segments[0]) return new Int32Array(h * w * this.channels);
-    return this.engine.scope((scope) => new TileReader(this, scope, segments, h, w, level).latent());
+    return this.engine.scope((scope) => new TileReader(this, scope, segments, h, w, level).latent(lastLayer));
   }
 }
 
@@ -56,7 +57,8 @@ class TileReader {
     this.readers = readers;
   }
 
-  latent() {
+  /** @param {number} lastLayer */
+  latent(lastLayer) {
     const { engine, coder } = this, [h, w] = this.sides, rows = 4 * Math.ceil(h / 4), { channels } = coder;
     const z = this.#hyper(rows / 4, this.columns / 4);
     /** Moves of each band, by its number; null where the layer is missing. */
@@ -68,7 +70,7 @@ class TileReader {
     engine.i32(this.whole, rows * this.columns * channels).fill(0);
     PASSES.forEach((place, p) => {
       const high = countFrom(place.row, h, place.stride), wide = countFrom(place.column, w, place.stride);
-      if (high && wide) engine.scope((scope) => this.#pass(scope, p, grid, high, wide));
+      if (high && wide && place.layer <= lastLayer) engine.scope((scope) => this.#pass(scope, p, grid, high, wide));
     });
     for (const reader of this.readers) engine.check(engine.c.finish_reader(reader), "segment is not what its symbols encode to");
     return this.#cropped();

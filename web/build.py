@@ -1,0 +1,128 @@
+"""Builds what the browser's decoder is made of: `python web/build.py`, in a checkout with the extra `web`.
+
+    web/dist/vqcodec.wasm       the engine's C, by zig's clang
+    web/dist/webp_dec.{js,wasm} libwebp for drawn layers, from npm's package @jsquash/webp
+    web/dist/models/            decoder's weights of the default model
+
+With --site FOLDER all of it, the scripts and the demo page are put together in a folder that any web server
+can serve. Nothing is fetched but the npm package, whose hash is checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+WEB = Path(__file__).resolve().parent
+NATIVE = WEB.parent / "vqcodec" / "native"
+DIST = WEB / "dist"
+MODULE = "vqcodec.wasm"
+MODULE_MOST = 250_000
+SOURCES = (
+    *("conv", "conv_wasm", "conv_layer", "block", "convolve", "winograd", "mend", "picture", "quantise", "restore"),
+    *("rows", "rows_portable", "isa", "pool", "certain", "layer", "layer_run", "order", "prior", "prior_step"),
+    *("range_coder", "segments", "settle", "tables"),
+)
+FLAGS = (
+    *("--target=wasm32-wasi", "-mexec-model=reactor", "-std=c11", "-O3", "-msimd128", "-s"),
+    # Pixels would differ with a fused multiply-add, see setup.py.
+    *("-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra", "-Werror"),
+    # Memory of a page is bounded by that of its workers, see src/picture/pool.js.
+    *("-Wl,--gc-sections", "-Wl,--max-memory=402653184", "-Wl,-z,stack-size=1048576"),
+)
+WEBP = "@jsquash/webp@1.5.0"
+WEBP_INTEGRITY = "sha512-KggLoj2MnRSfIqTeKe1EmbljTX2vuV7mh79k89PCL1pyqiDULcPM1L47twxXt0hkb68F70bXiL31MxsuoZtKFw=="
+WEBP_FILES = {"webp_dec.js": "codec/dec/webp_dec.js", "webp_dec.wasm": "codec/dec/webp_dec.wasm"}
+
+
+class BuildError(Exception):
+    """Something that the build needs is missing, or is not what it should be."""
+
+
+def build_module(out: Path) -> None:
+    """Compile the engine.
+
+    Raises:
+        BuildError: zig is missing, the C does not compile, or the module is too large.
+    """
+    files = [*sorted((WEB / "native").glob("*.c")), *(NATIVE / f"{name}.c" for name in SOURCES)]
+    command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, f"-I{NATIVE}", "-o", str(out)]
+    done = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(done.stderr.strip() or "no compiler: pip install '.[web]'")
+    if out.stat().st_size > MODULE_MOST:
+        raise BuildError(f"{out} has {out.stat().st_size} bytes, at most {MODULE_MOST} are meant")
+
+
+def fetch_webp(out: Path) -> None:
+    """Take the decoder of WebP out of npm's package.
+
+    Raises:
+        BuildError: npm is missing, cannot fetch it, or it is another package.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise BuildError("npm is needed for the WebP decoder (Debian: apt-get install npm)")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [npm, "pack", WEBP, "--silent", "--pack-destination", folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        archives = list(Path(folder).glob("*.tgz"))
+        if done.returncode or not archives:
+            raise BuildError(f"npm cannot fetch {WEBP}: {done.stderr.strip()}")
+        found = base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode()
+        if f"sha512-{found}" != WEBP_INTEGRITY:
+            raise BuildError(f"{WEBP} has the hash sha512-{found}, not {WEBP_INTEGRITY}")
+        with tarfile.open(archives[0]) as archive:
+            for name, member in WEBP_FILES.items():
+                file = archive.extractfile(f"package/{member}")
+                if file is None:
+                    raise BuildError(f"{WEBP} lacks {member}")
+                (out / name).write_bytes(file.read())
+
+
+def assemble(site: Path) -> None:
+    """Put the demo page, the scripts and what was built in a folder, with a list for the service worker."""
+    site.mkdir(parents=True, exist_ok=True)
+    for name in ("src", "dist"):
+        shutil.copytree(WEB / name, site / name, dirs_exist_ok=True)
+    shutil.copytree(WEB / "demo", site, dirs_exist_ok=True)
+    files = sorted(path for path in site.rglob("*") if path.is_file() and path.name not in ("sw.js", "files.json"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    names = ["./", *(path.relative_to(site).as_posix() for path in files)]
+    (site / "files.json").write_text(json.dumps({"version": digest, "files": names}), encoding="utf-8")
+
+
+def main() -> int:
+    """Entry point; 0, or 1 with a line on stderr."""
+    parser = argparse.ArgumentParser(prog="python web/build.py", description=__doc__)
+    parser.add_argument("--site", type=Path, metavar="FOLDER", help="assemble the demo there, too")
+    parser.add_argument("--model", default="default", help="whose decoder it gets (default: %(default)s)")
+    parser.add_argument("--only", choices=("module", "webp", "model"), help="build no more than this")
+    arguments = parser.parse_args()
+    DIST.mkdir(exist_ok=True)
+    try:
+        if arguments.only in (None, "module"):
+            build_module(DIST / MODULE)
+        if arguments.only in (None, "webp"):
+            fetch_webp(DIST)
+        if arguments.only in (None, "model"):
+            command = [sys.executable, "-m", "vqcodec", "models", "export-decoder", "-m", arguments.model]
+            subprocess.run([*command, str(DIST / "models")], check=True, cwd=WEB.parent)
+    except (BuildError, subprocess.CalledProcessError) as error:
+        print(f"web/build.py: {error}", file=sys.stderr)
+        return 1
+    if arguments.site:
+        assemble(arguments.site)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
