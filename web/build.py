@@ -88,11 +88,11 @@ def fetch_webp(out: Path) -> None:
                 (out / name).write_bytes(file.read())
 
 
-def assemble(site: Path) -> None:
+def assemble(site: Path, dist: Path = DIST) -> None:
     """Put the demo page, the scripts and what was built in a folder, with a list for the service worker."""
     site.mkdir(parents=True, exist_ok=True)
-    for name in ("src", "dist"):
-        shutil.copytree(WEB / name, site / name, dirs_exist_ok=True)
+    shutil.copytree(WEB / "src", site / "src", dirs_exist_ok=True)
+    shutil.copytree(dist, site / "dist", dirs_exist_ok=True)
     shutil.copytree(WEB / "demo", site, dirs_exist_ok=True)
     files = sorted(path for path in site.rglob("*") if path.is_file() and path.name not in ("sw.js", "files.json"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]

@@ -21,6 +21,8 @@ export { encodePng } from "./picture/png.js";
 export { DEFAULT_LIMITS, isVqc };
 
 const KINDS = { iCCP: "icc", eXIF: "exif", xMPd: "xmp" };
+/** The browser's own, if there is one: the WebP decoder puts another in its place in Node. */
+const Pixels = globalThis.ImageData;
 let pool = new Pool({});
 
 /**
@@ -124,7 +126,7 @@ function rectangle(region) {
 
 /** @param {number} width @param {number} height @returns {ImageData} */
 function blank(width, height) {
-  if (typeof ImageData !== "undefined") return new ImageData(width, height);
+  if (Pixels) return new Pixels(width, height);
   return /** @type {any} */ ({ width, height, data: new Uint8ClampedArray(4 * width * height), colorSpace: "srgb" });
 }
 
