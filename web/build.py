@@ -3,6 +3,7 @@
     web/dist/vqcodec.wasm       the engine's C, by zig's clang
     web/dist/webp_dec.{js,wasm} libwebp for drawn layers, from npm's package @jsquash/webp
     web/dist/models/            decoder's weights of the default model
+    web/dist/sample.vqc         an example for the demo page
 
 With --site FOLDER all of it, the scripts and the demo page are put together in a folder that any web server
 can serve. Nothing is fetched but the npm package, whose hash is checked.
@@ -94,10 +95,13 @@ def assemble(site: Path, dist: Path = DIST) -> None:
     shutil.copytree(WEB / "src", site / "src", dirs_exist_ok=True)
     shutil.copytree(dist, site / "dist", dirs_exist_ok=True)
     shutil.copytree(WEB / "demo", site, dirs_exist_ok=True)
-    files = sorted(path for path in site.rglob("*") if path.is_file() and path.name not in ("sw.js", "files.json"))
+    worker, index = site / "sw.js", site / "files.json"
+    files = sorted(path for path in site.rglob("*") if path.is_file() and path not in (worker, index))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
     names = ["./", *(path.relative_to(site).as_posix() for path in files)]
-    (site / "files.json").write_text(json.dumps({"version": digest, "files": names}), encoding="utf-8")
+    index.write_text(json.dumps({"files": names}), encoding="utf-8")
+    # Browsers look at the bytes of a service worker to know of a new version.
+    worker.write_text(worker.read_text(encoding="utf-8").replace('"development"', f'"{digest}"'), encoding="utf-8")
 
 
 def main() -> int:
@@ -114,8 +118,11 @@ def main() -> int:
         if arguments.only in (None, "webp"):
             fetch_webp(DIST)
         if arguments.only in (None, "model"):
-            command = [sys.executable, "-m", "vqcodec", "models", "export-decoder", "-m", arguments.model]
-            subprocess.run([*command, str(DIST / "models")], check=True, cwd=WEB.parent)
+            program = [sys.executable, "-m", "vqcodec"]
+            export = [*program, "models", "export-decoder", "-m", arguments.model, str(DIST / "models")]
+            sample = [*program, "compress", "-m", arguments.model, "-q", "60", "-f", "vqcodec/samples/dog.png"]
+            subprocess.run(export, check=True, cwd=WEB.parent)
+            subprocess.run([*sample, "-o", str(DIST / "sample.vqc")], check=True, cwd=WEB.parent)
     except (BuildError, subprocess.CalledProcessError) as error:
         print(f"web/build.py: {error}", file=sys.stderr)
         return 1
