@@ -37,7 +37,7 @@ FLAGS = (
     # Pixels would differ with a fused multiply-add, see setup.py.
     *("-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra", "-Werror"),
     # Memory of a page is bounded by that of its workers, see src/picture/pool.js.
-    *("-Wl,--gc-sections", "-Wl,--max-memory=402653184", "-Wl,-z,stack-size=1048576"),
+    *("-Wl,--gc-sections", "-Wl,--max-memory=268435456", "-Wl,-z,stack-size=1048576"),
 )
 WEBP = "@jsquash/webp@1.5.0"
 WEBP_INTEGRITY = "sha512-KggLoj2MnRSfIqTeKe1EmbljTX2vuV7mh79k89PCL1pyqiDULcPM1L47twxXt0hkb68F70bXiL31MxsuoZtKFw=="

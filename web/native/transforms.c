@@ -77,10 +77,17 @@ int VQ_EXPORT(lap)(const float *x, int height, int width, const float *matrix, f
     return done(vq_lap(1, x, height, width, 3, matrix, out));
 }
 
-void VQ_EXPORT(add)(float *to, const float *from, size_t count)
+/* Adds x (height, width, n * n * channels), shuffled, to u (n * height, n * width, channels). */
+void VQ_EXPORT(add_shuffled)(const float *x, int height, int width, int n, int channels, float *u)
 {
-    for (size_t i = 0; i < count; i++)
-        to[i] += from[i];
+    const size_t piece = (size_t)n * channels;
+    for (int y = 0; y < height; y++)
+        for (int i = 0; i < n; i++)
+            for (int column = 0; column < width; column++) {
+                const float *from = x + (((size_t)y * width + column) * n + i) * piece;
+                for (size_t k = 0; k < piece; k++)
+                    *u++ += from[k];
+            }
 }
 
 int VQ_EXPORT(cells)(const float *u, int height, int width, int16_t *out)

@@ -73,9 +73,8 @@ export class Synthesis {
     const u = this.#lapped(scope, latent, picture, level);
     scope.free(latent);
     const last = this.#convolve(scope, this.last, guide, 2 * height(picture), 2 * width(picture), level);
-    const more = this.#shuffled(scope, last, 2 * height(picture), 2 * width(picture), BLOCK / 2, this.last.outputs);
-    engine.c.add(u, more, BLOCK * BLOCK * 3 * height(picture) * width(picture));
-    scope.free(more);
+    engine.c.add_shuffled(last, 2 * height(picture), 2 * width(picture), BLOCK / 2, 3, u);
+    scope.free(last);
 
     const pixels = this.restoration.run(scope, u, guide, 2 * height(picture), 2 * width(picture), level);
     const inner = scaled(within(window.inner, picture), BLOCK);

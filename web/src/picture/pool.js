@@ -3,7 +3,7 @@ import { packError, unpackError } from "../errors.js";
 import { PictureDecoder } from "./decoder.js";
 import { surroundings } from "./surroundings.js";
 
-/** Two, since each may take 384 MiB; small pictures are decoded by one. */
+/** Two, since each may take 256 MiB; small pictures are decoded by one. */
 export const MOST_THREADS = 2;
 const PIXELS_EACH = 1.5e6;
 
