@@ -35,16 +35,18 @@ static int check8(const int8_t *weights, int outputs, size_t each)
 
 static int fill(vq_conv_layer *layer, const void *weights)
 {
-    const size_t packed = vq_packed_size(layer->dot, layer->outputs, layer->kernel, layer->inputs);
+    size_t packed = vq_packed_size(layer->dot, layer->outputs, layer->kernel, layer->inputs);
     const size_t padded = vq_padded(layer->outputs);
     size_t transformed = 0;
 #ifdef VQ_WINOGRAD
     transformed = vq_winograd_size(layer);
+    packed = transformed ? 0 : packed; /* one of them is enough */
 #endif
     layer->packed = vq_aligned(packed + transformed + padded * sizeof *layer->offset, &layer->memory);
     if (!layer->packed)
         return -1;
-    vq_pack(layer->dot, weights, layer->outputs, layer->kernel, layer->inputs, layer->packed);
+    if (packed)
+        vq_pack(layer->dot, weights, layer->outputs, layer->kernel, layer->inputs, layer->packed);
     layer->offset = (int32_t *)((char *)layer->packed + packed + transformed);
     memset(layer->offset, 0, padded * sizeof *layer->offset);
     if (layer->zero) {
@@ -54,7 +56,7 @@ static int fill(vq_conv_layer *layer, const void *weights)
                 layer->offset[o] += layer->zero * ((const int8_t *)weights)[o * each + i];
     }
 #ifdef VQ_WINOGRAD
-    layer->transformed = transformed ? (char *)layer->packed + packed : NULL;
+    layer->transformed = transformed ? layer->packed : NULL;
     if (transformed)
         return vq_winograd_pack(layer, weights, layer->transformed);
 #endif

@@ -12,7 +12,7 @@ typedef struct {
     int outputs, kernel, inputs, groups;
     int32_t *offset; /* outputs, padded: `zero` times the sum of an output's weights, modulo 2^32 */
     void *packed;
-    void *transformed; /* weights for winograd.h, or null */
+    void *transformed; /* weights for winograd.h instead, or null */
     void *memory;
 } vq_conv_layer;
 

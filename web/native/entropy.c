@@ -109,6 +109,10 @@ int VQ_EXPORT(make_prior_layer)(const int8_t *weights, int outputs, int inputs, 
     layer->knots = knots;
     layer->signed_inputs = signed_inputs;
     int status = vq_layer_start(layer, weights, bias, multiplier, shift);
+    if (status == 0 && vq_layer_packed(layer, vq_layer_dot()) == NULL)
+        status = -1;
+    free(layer->weights); /* packed is enough */
+    layer->weights = NULL;
     return status == -2 ? VQ_BOUNDS : done(status);
 }
 

@@ -31,10 +31,10 @@ export class LatentCoder {
    * @param {(Uint8Array | null)[]} segments by layer, null where missing
    * @param {number} h @param {number} w @param {number} level
    * @param {number} [lastLayer] positions of later ones are left 0
-   * @returns {Int32Array}
+   * @returns {Int16Array | Int32Array} the former where it fits, for nearly all pictures
    */
   decode(segments, h, w, level, lastLayer = LAYERS - 1) {
-    if (!segments[0]) return new Int32Array(h * w * this.channels);
+    if (!segments[0]) return new Int16Array(h * w * this.channels);
     return this.engine.scope((scope) => new TileReader(this, scope, segments, h, w, level).latent(lastLayer));
   }
 }
@@ -188,7 +188,8 @@ class TileReader {
   /** What lies within the tile; of slices that nothing is known of, zeros. */
   #cropped() {
     const { engine, coder } = this, [h, w] = this.sides, { channels, slices } = coder, row = this.columns * channels;
-    const whole = engine.i32(/** @type {number} */ (this.whole), 4 * Math.ceil(h / 4) * row), result = new Int32Array(h * w * channels);
+    const whole = engine.i32(/** @type {number} */ (this.whole), 4 * Math.ceil(h / 4) * row);
+    const result = new (fits16(whole) ? Int16Array : Int32Array)(h * w * channels);
     for (let y = 0; y < h; y++) result.set(whole.subarray(y * row, y * row + w * channels), y * w * channels);
     const guessed = slices[GUESSED_SLICES]?.channel ?? channels;
     for (const { layer, row: top, column, stride } of PASSES) {
@@ -205,4 +206,10 @@ class TileReader {
 function crop(map, channels, columns, high, wide) {
   if (wide === columns) return;
   for (let y = 1; y < high; y++) map.copyWithin(y * wide * channels, y * columns * channels, (y * columns + wide) * channels);
+}
+
+/** @param {Int32Array} numbers */
+function fits16(numbers) {
+  for (let i = 0; i < numbers.length; i++) if (numbers[i] !== (numbers[i] << 16) >> 16) return false;
+  return true;
 }

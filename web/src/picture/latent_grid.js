@@ -34,7 +34,7 @@ export class LatentGrid {
       if (!overlap(tile, place)) {
         waiting.push(entry);
       } else if (layers) {
-        this.#decoded.push({ tile, latent: narrowed(this.coder.decode(layers, height(tile), width(tile), this.level)) });
+        this.#decoded.push({ tile, latent: this.coder.decode(layers, height(tile), width(tile), this.level) });
         await pause();
       }
     }
@@ -55,10 +55,4 @@ export class LatentGrid {
       }
     }
   }
-}
-
-/** Half the memory, for nearly all pictures. @param {Int32Array} latent */
-function narrowed(latent) {
-  for (let i = 0; i < latent.length; i++) if (latent[i] !== (latent[i] << 16) >> 16) return latent;
-  return Int16Array.from(latent);
 }
