@@ -63,29 +63,29 @@ def build_module(out: Path) -> None:
         raise BuildError(f"{out} has {out.stat().st_size} bytes, at most {MODULE_MOST} are meant")
 
 
-def fetch_webp(out: Path) -> None:
-    """Take the decoder of WebP out of npm's package.
+def fetch_npm(package: str, integrity: str, files: dict[str, str], out: Path) -> None:
+    """Take files out of a package of npm's registry; `files` are names here, and in the package.
 
     Raises:
         BuildError: npm is missing, cannot fetch it, or it is another package.
     """
     npm = shutil.which("npm")
     if npm is None:
-        raise BuildError("npm is needed for the WebP decoder (Debian: apt-get install npm)")
+        raise BuildError(f"npm is needed for {package} (Debian: apt-get install npm)")
     with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", WEBP, "--silent", "--pack-destination", folder]
+        command = [npm, "pack", package, "--silent", "--pack-destination", folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         archives = list(Path(folder).glob("*.tgz"))
         if done.returncode or not archives:
-            raise BuildError(f"npm cannot fetch {WEBP}: {done.stderr.strip()}")
+            raise BuildError(f"npm cannot fetch {package}: {done.stderr.strip()}")
         found = base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode()
-        if f"sha512-{found}" != WEBP_INTEGRITY:
-            raise BuildError(f"{WEBP} has the hash sha512-{found}, not {WEBP_INTEGRITY}")
+        if f"sha512-{found}" != integrity:
+            raise BuildError(f"{package} has the hash sha512-{found}, not {integrity}")
         with tarfile.open(archives[0]) as archive:
-            for name, member in WEBP_FILES.items():
+            for name, member in files.items():
                 file = archive.extractfile(f"package/{member}")
                 if file is None:
-                    raise BuildError(f"{WEBP} lacks {member}")
+                    raise BuildError(f"{package} lacks {member}")
                 (out / name).write_bytes(file.read())
 
 
@@ -116,7 +116,7 @@ def main() -> int:
         if arguments.only in (None, "module"):
             build_module(DIST / MODULE)
         if arguments.only in (None, "webp"):
-            fetch_webp(DIST)
+            fetch_npm(WEBP, WEBP_INTEGRITY, WEBP_FILES, DIST)
         if arguments.only in (None, "model"):
             program = [sys.executable, "-m", "vqcodec"]
             export = [*program, "models", "export-decoder", "-m", arguments.model, str(DIST / "models")]

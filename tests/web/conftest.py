@@ -10,9 +10,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.robustness import samples
+from tests.web.browsing import SAMPLE
 from vqcodec.codec import Codec
 from vqcodec.weights.decoder_file import export_decoder
 
@@ -56,18 +58,22 @@ def codec(two_faced) -> Codec:
 
 
 @pytest.fixture(scope="session")
-def site(web_build, two_faced, tmp_path_factory) -> Path:
+def site(web_build, two_faced, codec, tmp_path_factory) -> Path:
     """The demo page with decoder, and the weights of the tiny models."""
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("no zig: pip install '.[web]'")
     dist, folder = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site")
     web_build.build_module(dist / web_build.MODULE)
     try:
-        web_build.fetch_webp(dist)
+        web_build.fetch_npm(
+            web_build.WEBP, web_build.WEBP_INTEGRITY, web_build.WEBP_FILES, dist
+        )
     except web_build.BuildError as error:
         pytest.skip(f"no WebP decoder: {error}")
     export_decoder(samples.TINY, dist / "models")
     export_decoder(two_faced, dist / "models")
+    sample = samples.picture(*SAMPLE[::-1], "RGB", np.random.default_rng(8))
+    (dist / "sample.vqc").write_bytes(codec.compress(sample, quality=70))
     web_build.assemble(folder, dist)
     return Path(folder)
 

@@ -74,8 +74,9 @@ export function probe(source, limits = {}) {
  */
 export async function decode(source, { onProgress, onPart, signal, ...asked } = {}) {
   const bytes = bytesOf(source), limits = { ...DEFAULT_LIMITS, ...asked.limits };
-  const { header } = probeFront(bytes, limits), region = regionOf(rectangle(asked.region), header);
   const { realism = 0, preview = null, partial = false } = asked;
+  const { header } = probeFront(bytes, limits, partial ? 0 : preview === null ? LAYERS : 1);
+  const region = regionOf(rectangle(asked.region), header);
   /** @type {ImageData | null} */
   let image = preview === "quick" ? null : blank(region.width, region.height);
   const job = { bytes, realism, preview, partial, limits, region };
