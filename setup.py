@@ -31,12 +31,11 @@ SHARED = [
     "conv_avxvnni",
     "conv_avx512vnni",
     "conv_amx",
-    "conv_wasm",
 ]
 MODULES = {
     "_kernels": [
         *("kernels_module", "kernels_maps", "kernels_picture", "kernels_restore", "kernels_layers"),
-        *("held", "conv_layer", "block", "convolve", "winograd", "mend", "picture", "quantise", "restore"),
+        *("held", "conv_layer", "block", "convolve", "mend", "picture", "quantise", "restore"),
         *("rows", "rows_portable", "rows_avx2", "rows_avx512"),
     ],
     "_entropy": [

@@ -1,14 +1,31 @@
 /** The page: opens files, decodes them in its threads, shows what they say of themselves. */
-import { VQCodecError, decode, encodePng, isVqc, metadataOf, probe, receive, toDisplay } from "./src/index.js";
+import {
+  VQCodecError,
+  decode,
+  encodePng,
+  isVqc,
+  metadataOf,
+  probe,
+  receive,
+  toDisplay,
+} from "./src/index.js";
 import { Viewer } from "./viewer.js";
 
 /** @template {HTMLElement} [T=HTMLElement] @param {string} id @returns {T} */
 const byId = (id) => /** @type {T} */ (document.getElementById(id));
 
-const stage = byId("stage"), status = byId("status"), progress = /** @type {HTMLProgressElement} */ (byId("progress"));
-const realism = /** @type {HTMLInputElement} */ (byId("realism")), save = /** @type {HTMLButtonElement} */ (byId("save"));
-const viewer = new Viewer(stage, byId("divider"), (scale) => (byId("zoom").textContent = `${Math.round(100 * scale)} %`));
-const QUICK_ABOVE = 1e6, KB = 1000;
+const stage = byId("stage"),
+  status = byId("status"),
+  progress = /** @type {HTMLProgressElement} */ (byId("progress"));
+const realism = /** @type {HTMLInputElement} */ (byId("realism")),
+  save = /** @type {HTMLButtonElement} */ (byId("save"));
+const viewer = new Viewer(
+  stage,
+  byId("divider"),
+  (scale) => (byId("zoom").textContent = `${Math.round(100 * scale)} %`),
+);
+const QUICK_ABOVE = 1e6,
+  KB = 1000;
 
 /** What is open on the left. @type {{name: string, bytes: Uint8Array, image: ImageData | null} | null} */
 let opened = null;
@@ -27,10 +44,16 @@ const spaced = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
 function tell(info) {
   const metadata = Object.entries(info.metadata).map(([type, bytes]) => `${type} ${spaced(bytes)} B`);
   const rows = [
-    ["Size", `${info.width} \u00d7 ${info.height}${info.gray ? ", gray" : ""}${info.alpha ? ", with alpha" : ""}`],
+    [
+      "Size",
+      `${info.width} \u00d7 ${info.height}${info.gray ? ", gray" : ""}${info.alpha ? ", with alpha" : ""}`,
+    ],
     ["File", `${spaced(info.fileBytes)} bytes`],
     ["Rate", `${info.bpp.toFixed(3)} bits a pixel`],
-    ["Quality", `${info.quality.toFixed(1)} (level ${info.level}), for ${info.tune === "eyes" ? "eyes" : "squared error"}`],
+    [
+      "Quality",
+      `${info.quality.toFixed(1)} (level ${info.level}), for ${info.tune === "eyes" ? "eyes" : "squared error"}`,
+    ],
     ["Tiles", info.tile ? `${info.tiles} of ${info.tile} pixels` : "1"],
     ["Preview", `first ${spaced(info.previewBytes)} bytes`],
     ["Drawn", info.drawnBytes ? `${spaced(info.drawnBytes)} bytes, exact` : ""],
@@ -40,12 +63,16 @@ function tell(info) {
     ["Format", info.version],
   ];
   byId("no-info").hidden = true;
-  byId("info").replaceChildren(...rows.filter(([, value]) => value).flatMap(([name, value]) => {
-    const [term, definition] = [document.createElement("dt"), document.createElement("dd")];
-    term.textContent = name;
-    definition.textContent = value;
-    return [term, definition];
-  }));
+  byId("info").replaceChildren(
+    ...rows
+      .filter(([, value]) => value)
+      .flatMap(([name, value]) => {
+        const [term, definition] = [document.createElement("dt"), document.createElement("dd")];
+        term.textContent = name;
+        definition.textContent = value;
+        return [term, definition];
+      }),
+  );
 }
 
 /** @param {Uint8Array | undefined} icc @returns {"srgb" | "display-p3"} */
@@ -53,20 +80,29 @@ const spaceOf = (icc) => (icc && matchMedia("(color-gamut: p3)").matches ? "disp
 
 /**
  * Decode onto a side of the stage.
- * @param {0 | 1} side @param {Uint8Array} bytes @param {AbortSignal} signal @param {boolean} [fresh] nothing of it is shown yet
+ * @param {0 | 1} side
+ * @param {Uint8Array} bytes
+ * @param {AbortSignal} signal
+ * @param {boolean} [fresh] nothing of it is shown yet
  */
 async function show(side, bytes, signal, fresh = true) {
-  const info = probe(bytes), { icc } = await metadataOf(bytes), space = spaceOf(icc), start = performance.now();
+  const info = probe(bytes),
+    { icc } = await metadataOf(bytes),
+    space = spaceOf(icc),
+    start = performance.now();
   const value = side === 0 ? Number(realism.value) : 0;
   /** @type {CanvasRenderingContext2D | null} */
   let context = null;
-  const canvas = () => (context ??= fresh ? viewer.prepare(side, info.width, info.height, space) : contextOf(side, info, space));
+  const canvas = () =>
+    (context ??= fresh ? viewer.prepare(side, info.width, info.height, space) : contextOf(side, info, space));
   progress.hidden = false;
   progress.removeAttribute("value");
   try {
-    if (fresh && info.needsModel && info.width * info.height > QUICK_ABOVE) await showQuick(canvas(), bytes, signal);
+    if (fresh && info.needsModel && info.width * info.height > QUICK_ABOVE)
+      await showQuick(canvas(), bytes, signal);
     const image = await decode(bytes, {
-      signal, realism: value,
+      signal,
+      realism: value,
       onProgress: (done, count) => (progress.value = done / count),
       onPart: ({ x, y, width, height, data }) => {
         const part = new ImageData(data, width, height, { colorSpace: space });
@@ -75,23 +111,31 @@ async function show(side, bytes, signal, fresh = true) {
       },
     });
     if (info.alpha) viewer.canvas(side)?.classList.add("clear");
-    say(`Decoded in ${((performance.now() - start) / 1000).toFixed(2)} s${value ? ` with realism ${value}` : ""}.`);
+    say(
+      `Decoded in ${((performance.now() - start) / 1000).toFixed(2)} s${value ? ` with realism ${value}` : ""}.`,
+    );
     return image;
   } finally {
     if (!signal.aborted) progress.hidden = true;
   }
 }
 
-/** The canvas that shows a picture of this size already. @param {0 | 1} side @param {import("./src/index.js").Info} info @param {"srgb" | "display-p3"} space */
+/**
+ * The canvas that shows a picture of this size already.
+ * @param {0 | 1} side
+ * @param {import("./src/index.js").Info} info
+ * @param {"srgb" | "display-p3"} space
+ */
 function contextOf(side, info, space) {
   const canvas = viewer.canvas(side);
-  if (canvas?.width === info.width && canvas.height === info.height) return canvas.getContext("2d");
+  if (canvas && canvas.width === info.width && canvas.height === info.height) return canvas.getContext("2d");
   return viewer.prepare(side, info.width, info.height, space);
 }
 
 /** @param {CanvasRenderingContext2D | null} context @param {Uint8Array} bytes @param {AbortSignal} signal */
 async function showQuick(context, bytes, signal) {
-  const small = await decode(bytes, { preview: "quick", partial: true, signal }), bitmap = await createImageBitmap(small);
+  const small = await decode(bytes, { preview: "quick", partial: true, signal }),
+    bitmap = await createImageBitmap(small);
   if (!context || signal.aborted) return;
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, 32 * small.width, 32 * small.height);
@@ -115,7 +159,8 @@ async function open(name, stream) {
         if (info.complete || !info.needsModel) return;
         byId("empty").hidden = true;
         seen = true;
-        const { icc } = await metadataOf(prefix), context = viewer.prepare(0, info.width, info.height, spaceOf(icc));
+        const { icc } = await metadataOf(prefix),
+          context = viewer.prepare(0, info.width, info.height, spaceOf(icc));
         await showQuick(context, prefix, signal).catch(() => {}); // the whole file tells what is wrong
       },
     });
@@ -160,9 +205,13 @@ async function compare(file) {
   }
 }
 
-/** The first file is opened, a second one compared; a picture of another kind is compared with what is open. @param {FileList | null | undefined} files */
+/**
+ * The first file is opened, a second one compared; a picture of another kind is compared with what is open.
+ * @param {FileList | null | undefined} files
+ */
 async function take(files) {
-  const list = [...(files ?? [])], own = list.find((file) => file.name.endsWith(".vqc")) ?? list[0];
+  const list = [...(files ?? [])],
+    own = list.find((file) => file.name.endsWith(".vqc")) ?? list[0];
   if (!own) return;
   if (!own.name.endsWith(".vqc") && opened) return compare(own);
   viewer.remove(1);
@@ -172,7 +221,10 @@ async function take(files) {
   if (other) await compare(other);
 }
 
-for (const [id, action] of /** @type {const} */ ([["open", take], ["compare", (/** @type {FileList} */ files) => files[0] && compare(files[0])]])) {
+for (const [id, action] of /** @type {const} */ ([
+  ["open", take],
+  ["compare", (/** @type {FileList} */ files) => files[0] && compare(files[0])],
+])) {
   const input = /** @type {HTMLInputElement} */ (byId(id));
   input.addEventListener("change", async () => {
     if (input.files) await action(input.files);
@@ -222,9 +274,11 @@ addEventListener("drop", (event) => {
 
 const asked = new URLSearchParams(location.search).get("src");
 if (asked) {
-  fetch(asked).then((response) => {
-    if (!response.ok || !response.body) throw new VQCodecError(`${response.status} ${response.statusText}`);
-    return open(new URL(asked, location.href).pathname.split("/").pop() ?? asked, response.body);
-  }).catch((error) => fail(asked, error));
+  fetch(asked)
+    .then((response) => {
+      if (!response.ok || !response.body) throw new VQCodecError(`${response.status} ${response.statusText}`);
+      return open(new URL(asked, location.href).pathname.split("/").pop() ?? asked, response.body);
+    })
+    .catch((error) => fail(asked, error));
 }
 if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {}); // works without, online

@@ -1,6 +1,10 @@
 /** The stage: one or two pictures, moved and zoomed together, with a divider between them. */
 
-const MOST = 32, STEP = 1.25, MOVE = 60, MARGIN = 8, NEAR = 2;
+const MOST = 32,
+  STEP = 1.25,
+  MOVE = 60,
+  MARGIN = 8,
+  NEAR = 2;
 
 /** @typedef {{canvas: HTMLCanvasElement, width: number, height: number}} Layer */
 
@@ -22,19 +26,35 @@ export class Viewer {
     this.onZoom = onZoom;
     stage.addEventListener("pointerdown", (event) => this.#down(event));
     stage.addEventListener("pointermove", (event) => this.#move(event));
-    for (const type of ["pointerup", "pointercancel"]) stage.addEventListener(type, (event) => this.#up(/** @type {PointerEvent} */ (event)));
-    stage.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      const { left, top } = stage.getBoundingClientRect();
-      this.zoom(STEP ** Math.max(-2, Math.min(2, -event.deltaY / 100)), event.clientX - left, event.clientY - top);
-    }, { passive: false });
+    for (const type of ["pointerup", "pointercancel"])
+      stage.addEventListener(type, (event) => this.#up(/** @type {PointerEvent} */ (event)));
+    stage.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        const { left, top } = stage.getBoundingClientRect();
+        this.zoom(
+          STEP ** Math.max(-2, Math.min(2, -event.deltaY / 100)),
+          event.clientX - left,
+          event.clientY - top,
+        );
+      },
+      { passive: false },
+    );
     stage.addEventListener("keydown", (event) => this.#key(event));
     new ResizeObserver(() => (this.#fitted ? this.fit() : this.#show())).observe(stage);
   }
 
-  /** The picture on a side, cleared to a size. @param {0 | 1} side @param {number} width @param {number} height @param {"srgb" | "display-p3"} [space] */
+  /**
+   * The picture on a side, cleared to a size.
+   * @param {0 | 1} side
+   * @param {number} width
+   * @param {number} height
+   * @param {"srgb" | "display-p3"} [space]
+   */
   prepare(side, width, height, space = "srgb") {
-    const before = this.#layers[side], canvas = document.createElement("canvas");
+    const before = this.#layers[side],
+      canvas = document.createElement("canvas");
     canvas.width = width;
     canvas.height = height;
     const context = canvas.getContext("2d", { colorSpace: space });
@@ -43,7 +63,10 @@ export class Viewer {
     const same = before?.width === width && before.height === height;
     this.#layers[side] = { canvas, width, height };
     // The right picture lies over the left one.
-    if (this.#layers[1]) this.stage.prepend(.../** @type {Layer[]} */ (this.#layers.filter((layer) => layer)).map((layer) => layer.canvas));
+    if (this.#layers[1])
+      this.stage.prepend(
+        .../** @type {Layer[]} */ (this.#layers.filter((layer) => layer)).map((layer) => layer.canvas),
+      );
     if (!same && side === 0) this.fit();
     this.#show();
     return context;
@@ -79,7 +102,8 @@ export class Viewer {
 
   /** @param {number} factor @param {number} [x] what stays in place @param {number} [y] */
   zoom(factor, x = this.stage.clientWidth / 2, y = this.stage.clientHeight / 2) {
-    const scale = Math.min(Math.max(this.#scale * factor, 0.02), MOST), real = scale / this.#scale;
+    const scale = Math.min(Math.max(this.#scale * factor, 0.02), MOST),
+      real = scale / this.#scale;
     this.#x = x - (x - this.#x) * real;
     this.#y = y - (y - this.#y) * real;
     this.#scale = scale;
@@ -94,7 +118,8 @@ export class Viewer {
   }
 
   #show() {
-    const [left, right] = this.#layers, at = this.#share * this.stage.clientWidth;
+    const [left, right] = this.#layers,
+      at = this.#share * this.stage.clientWidth;
     this.divider.hidden = !right;
     this.divider.style.left = `${at}px`;
     this.divider.setAttribute("aria-valuenow", String(Math.round(100 * this.#share)));
@@ -133,7 +158,12 @@ export class Viewer {
     if (others.length) {
       const before = Math.hypot(finger.x - others[0].x, finger.y - others[0].y);
       const after = Math.hypot(event.clientX - others[0].x, event.clientY - others[0].y);
-      if (before > 0) this.zoom(after / before, (event.clientX + others[0].x) / 2 - box.left, (event.clientY + others[0].y) / 2 - box.top);
+      if (before > 0)
+        this.zoom(
+          after / before,
+          (event.clientX + others[0].x) / 2 - box.left,
+          (event.clientY + others[0].y) / 2 - box.top,
+        );
     }
     this.#x += dx / (1 + others.length);
     this.#y += dy / (1 + others.length);
@@ -152,19 +182,27 @@ export class Viewer {
   /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const onDivider = event.target === this.divider, move = (/** @type {number} */ x, /** @type {number} */ y) => {
-      this.#x += x;
-      this.#y += y;
-      this.#fitted = false;
-      this.#show();
-    };
+    const onDivider = event.target === this.divider,
+      move = (/** @type {number} */ x, /** @type {number} */ y) => {
+        this.#x += x;
+        this.#y += y;
+        this.#fitted = false;
+        this.#show();
+      };
     const divide = (/** @type {number} */ by) => this.divide(this.#share + by);
     /** @type {Record<string, () => void>} */
     const actions = {
-      "+": () => this.zoom(STEP), "=": () => this.zoom(STEP), "-": () => this.zoom(1 / STEP), 0: () => this.fit(), 1: () => this.real(),
-      "[": () => divide(-0.02), "]": () => divide(0.02),
-      ArrowLeft: () => (onDivider ? divide(-0.02) : move(MOVE, 0)), ArrowRight: () => (onDivider ? divide(0.02) : move(-MOVE, 0)),
-      ArrowUp: () => (onDivider ? divide(0.02) : move(0, MOVE)), ArrowDown: () => (onDivider ? divide(-0.02) : move(0, -MOVE)),
+      "+": () => this.zoom(STEP),
+      "=": () => this.zoom(STEP),
+      "-": () => this.zoom(1 / STEP),
+      0: () => this.fit(),
+      1: () => this.real(),
+      "[": () => divide(-0.02),
+      "]": () => divide(0.02),
+      ArrowLeft: () => (onDivider ? divide(-0.02) : move(MOVE, 0)),
+      ArrowRight: () => (onDivider ? divide(0.02) : move(-MOVE, 0)),
+      ArrowUp: () => (onDivider ? divide(0.02) : move(0, MOVE)),
+      ArrowDown: () => (onDivider ? divide(-0.02) : move(0, -MOVE)),
     };
     if (onDivider) Object.assign(actions, { Home: () => this.divide(0), End: () => this.divide(1) });
     const action = actions[event.key];

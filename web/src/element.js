@@ -15,7 +15,8 @@ const STYLE = `
   :host([height]) canvas { height: 100%; object-fit: var(--vqc-object-fit, fill); }
   [hidden] { display: none; }
 `;
-const NEAR = "256px", LARGE = 1e6;
+const NEAR = "256px",
+  LARGE = 1e6;
 
 /** Pictures that the screen can show more colours of. @returns {"srgb" | "display-p3"} */
 const spaceOf = (/** @type {Uint8Array | undefined} */ icc) =>
@@ -42,7 +43,8 @@ export class VqcImage extends HTMLElement {
 
   constructor() {
     super();
-    const style = document.createElement("style"), root = this.attachShadow({ mode: "open" });
+    const style = document.createElement("style"),
+      root = this.attachShadow({ mode: "open" });
     style.textContent = STYLE;
     this.#canvas.part.add("picture");
     this.#canvas.width = this.#canvas.height = 0;
@@ -100,7 +102,8 @@ export class VqcImage extends HTMLElement {
   }
 
   #tellAlt() {
-    const given = this.hasAttribute("alt"), canvas = this.#canvas;
+    const given = this.hasAttribute("alt"),
+      canvas = this.#canvas;
     this.#words.textContent = this.alt;
     canvas.setAttribute("role", given && !this.alt ? "presentation" : "img");
     if (this.alt) canvas.setAttribute("aria-label", this.alt);
@@ -134,9 +137,12 @@ export class VqcImage extends HTMLElement {
       this.complete = !this.src;
       if (!this.src) return;
       if (this.getAttribute("loading") !== "lazy") return this.#start();
-      this.#watch = new IntersectionObserver((entries) => {
-        if (entries.some((entry) => entry.isIntersecting)) this.#start();
-      }, { rootMargin: NEAR });
+      this.#watch = new IntersectionObserver(
+        (entries) => {
+          if (entries.some((entry) => entry.isIntersecting)) this.#start();
+        },
+        { rootMargin: NEAR },
+      );
       this.#watch.observe(this);
     });
   }
@@ -153,7 +159,8 @@ export class VqcImage extends HTMLElement {
         this.#words.hidden = false;
         this.#finish("error", error);
         throw error;
-      });
+      },
+    );
     this.#shown.catch(() => {}); // told by the event
   }
 
@@ -167,7 +174,8 @@ export class VqcImage extends HTMLElement {
   async #load(src, signal) {
     this.complete = false;
     const response = await fetch(src, { signal });
-    if (!response.ok || !response.body) throw new VQCodecError(`${src}: ${response.status} ${response.statusText}`);
+    if (!response.ok || !response.body)
+      throw new VQCodecError(`${src}: ${response.status} ${response.statusText}`);
     let parts = 0;
     const bytes = await receive(response.body, {
       onFront: (info) => this.#prepare(info.width, info.height),
@@ -175,23 +183,29 @@ export class VqcImage extends HTMLElement {
         const { width, height, needsModel } = probe(prefix);
         if (!needsModel || width * height < LARGE) return;
         decode(prefix, { preview: "quick", partial: true, signal })
-          .then((small) => !parts && !signal.aborted && this.#paintSmall(small), () => {}); // the picture tells
+          .then((small) => (parts || signal.aborted ? undefined : this.#paintSmall(small)))
+          .catch(() => {}); // the picture tells
       },
     });
-    const { icc } = await metadataOf(bytes), space = spaceOf(icc);
+    const { icc } = await metadataOf(bytes),
+      space = spaceOf(icc);
     const context = this.#context(space);
     const image = await decode(bytes, {
-      realism: this.realism, signal,
+      realism: this.realism,
+      signal,
       onPart: ({ x, y, width, height, data }) => {
         parts++;
         if (signal.aborted) return;
         const part = new ImageData(data, width, height, { colorSpace: space });
         if (toDisplay(part, icc, space).converted) context.putImageData(part, x, y);
       },
-      onProgress: (done, count) => this.dispatchEvent(
-        new ProgressEvent("progress", { lengthComputable: true, loaded: done, total: count })),
+      onProgress: (done, count) =>
+        this.dispatchEvent(
+          new ProgressEvent("progress", { lengthComputable: true, loaded: done, total: count }),
+        ),
     });
-    if (icc && !toDisplay(new ImageData(1, 1), icc, space).converted) await this.#paintConverted(context, image, icc);
+    if (icc && !toDisplay(new ImageData(1, 1), icc, space).converted)
+      await this.#paintConverted(context, image, icc);
     this.currentSrc = src;
   }
 
@@ -232,13 +246,19 @@ export class VqcImage extends HTMLElement {
 
   /** @param {ImageData} small */
   async #paintSmall(small) {
-    const bitmap = await createImageBitmap(small), context = this.#canvas.getContext("2d");
+    const bitmap = await createImageBitmap(small),
+      context = this.#canvas.getContext("2d");
     if (!context || this.complete) return;
     context.imageSmoothingQuality = "high";
     context.drawImage(bitmap, 0, 0, 32 * small.width, 32 * small.height);
   }
 
-  /** A profile of look-up tables is left to the browser. @param {CanvasRenderingContext2D} context @param {ImageData} image @param {Uint8Array} icc */
+  /**
+   * A profile of look-up tables is left to the browser.
+   * @param {CanvasRenderingContext2D} context
+   * @param {ImageData} image
+   * @param {Uint8Array} icc
+   */
   async #paintConverted(context, image, icc) {
     const bitmap = await createImageBitmap(await encodePng(image, { icc }));
     context.clearRect(0, 0, image.width, image.height);

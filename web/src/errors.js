@@ -27,7 +27,13 @@ export class ModelNotFound extends VQCodecError {}
 export class ModelMismatch extends VQCodecError {}
 
 const KINDS = {
-  CorruptData, Truncated, UnsupportedVersion, LimitExceeded, UnsuitableOption, ModelNotFound, ModelMismatch,
+  CorruptData,
+  Truncated,
+  UnsupportedVersion,
+  LimitExceeded,
+  UnsuitableOption,
+  ModelNotFound,
+  ModelMismatch,
 };
 
 /**
@@ -46,5 +52,7 @@ export function packError(error) {
 export function unpackError({ name, message }) {
   const kind = KINDS[/** @type {keyof typeof KINDS} */ (name)];
   if (kind) return new kind(message);
-  return name === "AbortError" ? new DOMException(message, name) : Object.assign(new Error(message), { name });
+  return name === "AbortError"
+    ? new DOMException(message, name)
+    : Object.assign(new Error(message), { name });
 }

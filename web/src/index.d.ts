@@ -94,16 +94,30 @@ export declare const DEFAULT_LIMITS: Readonly<Limits>;
 export declare function configure(settings: Settings): void;
 export declare function isVqc(data: Uint8Array): boolean;
 export declare function probe(source: ArrayBuffer | ArrayBufferView, limits?: Partial<Limits>): Info;
-export declare function decode(source: ArrayBuffer | ArrayBufferView, options?: DecodeOptions): Promise<ImageData>;
-export declare function decodePicture(source: ArrayBuffer | ArrayBufferView, options?: DecodeOptions): Promise<Picture>;
-export declare function metadataOf(source: ArrayBuffer | ArrayBufferView, limits?: Partial<Limits>): Promise<Metadata>;
+export declare function decode(
+  source: ArrayBuffer | ArrayBufferView,
+  options?: DecodeOptions,
+): Promise<ImageData>;
+export declare function decodePicture(
+  source: ArrayBuffer | ArrayBufferView,
+  options?: DecodeOptions,
+): Promise<Picture>;
+export declare function metadataOf(
+  source: ArrayBuffer | ArrayBufferView,
+  limits?: Partial<Limits>,
+): Promise<Metadata>;
 export declare function receive(
   stream: ReadableStream<Uint8Array>,
-  listener?: { onFront?: (info: Info, bytes: Uint8Array) => void; onLayer?: (layer: number, bytes: Uint8Array) => void },
+  listener?: {
+    onFront?: (info: Info, bytes: Uint8Array) => void;
+    onLayer?: (layer: number, bytes: Uint8Array) => void;
+  },
 ): Promise<Uint8Array<ArrayBuffer>>;
 /** Samples in the file's colour space to those of a canvas; changes and returns the picture. */
 export declare function toDisplay(
-  image: ImageData, icc: Uint8Array | undefined, space?: "srgb" | "display-p3",
+  image: ImageData,
+  icc: Uint8Array | undefined,
+  space?: "srgb" | "display-p3",
 ): { image: ImageData; converted: boolean };
 export declare function encodePng(image: ImageData, metadata?: Metadata): Promise<Blob>;
 

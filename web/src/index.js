@@ -48,18 +48,34 @@ function bytesOf(source) {
  * @returns {import("./index.d.ts").Info}
  */
 export function probe(source, limits = {}) {
-  const data = bytesOf(source), front = probeFront(data, { ...DEFAULT_LIMITS, ...limits }), { header, chunks } = front;
+  const data = bytesOf(source),
+    front = probeFront(data, { ...DEFAULT_LIMITS, ...limits }),
+    { header, chunks } = front;
   const text = (/** @type {string} */ type) => chunks.find((chunk) => chunk.type === type)?.data;
-  const model = text("mODL"), decoder = text("dECD"), icc = text("iCCP"), tiles = tileCount(header);
+  const model = text("mODL"),
+    decoder = text("dECD"),
+    icc = text("iCCP"),
+    tiles = tileCount(header);
   const [fileBytes, drawn] = [front.layerEnds[LAYERS - 1], header.drawn ? front.lengths.slice(0, tiles) : []];
   return {
-    width: header.width, height: header.height, gray: header.gray, alpha: header.alpha, level: header.level,
-    quality: (header.level * 100) / LEVEL_MAX, tune: header.tune, version: `1.${header.minor}`,
-    bitstreamId: header.bitstreamId, needsModel: header.bitstreamId !== NO_MODEL,
+    width: header.width,
+    height: header.height,
+    gray: header.gray,
+    alpha: header.alpha,
+    level: header.level,
+    quality: (header.level * 100) / LEVEL_MAX,
+    tune: header.tune,
+    version: `1.${header.minor}`,
+    bitstreamId: header.bitstreamId,
+    needsModel: header.bitstreamId !== NO_MODEL,
     model: model ? new TextDecoder().decode(model) : null,
     decoderId: decoder ? Array.from(decoder, (byte) => byte.toString(16).padStart(2, "0")).join("") : null,
-    tiles, tile: header.tile, fileBytes, previewBytes: front.layerEnds[0],
-    bpp: (8 * fileBytes) / (header.width * header.height), complete: data.length >= fileBytes,
+    tiles,
+    tile: header.tile,
+    fileBytes,
+    previewBytes: front.layerEnds[0],
+    bpp: (8 * fileBytes) / (header.width * header.height),
+    complete: data.length >= fileBytes,
     drawnBytes: drawn.reduce((a, b) => a + b, 0),
     profile: icc && icc[0] === 2 ? (PROFILES.get(icc[1])?.name ?? null) : null,
     metadata: Object.fromEntries(chunks.map(({ type, data: { length } }) => [type, length])),
@@ -73,21 +89,31 @@ export function probe(source, limits = {}) {
  * @returns {Promise<ImageData>}
  */
 export async function decode(source, { onProgress, onPart, signal, ...asked } = {}) {
-  const bytes = bytesOf(source), limits = { ...DEFAULT_LIMITS, ...asked.limits };
+  const bytes = bytesOf(source),
+    limits = { ...DEFAULT_LIMITS, ...asked.limits };
   const { realism = 0, preview = null, partial = false } = asked;
-  const { header } = probeFront(bytes, limits, partial ? 0 : preview === null ? LAYERS : 1);
+  const { header } = probeFront(
+    bytes,
+    limits,
+    partial ? 0 : preview === null || preview === LAYERS ? LAYERS : 1,
+  );
   const region = regionOf(rectangle(asked.region), header);
   /** @type {ImageData | null} */
   let image = preview === "quick" ? null : blank(region.width, region.height);
   const job = { bytes, realism, preview, partial, limits, region };
-  await pool.run(job, region.width * region.height, {
-    part(part) {
-      image ??= blank(part.width, part.height);
-      place(image, part);
-      onPart?.(part);
+  await pool.run(
+    job,
+    region.width * region.height,
+    {
+      part(part) {
+        image ??= blank(part.width, part.height);
+        place(image, part);
+        onPart?.(part);
+      },
+      progress: onProgress ?? (() => {}),
     },
-    progress: onProgress ?? (() => {}),
-  }, signal);
+    signal,
+  );
   return /** @type {ImageData} */ (image);
 }
 
@@ -98,7 +124,8 @@ export async function decode(source, { onProgress, onPart, signal, ...asked } = 
  * @returns {Promise<import("./index.d.ts").Picture>}
  */
 export async function decodePicture(source, options = {}) {
-  const bytes = bytesOf(source), image = await decode(bytes, options);
+  const bytes = bytesOf(source),
+    image = await decode(bytes, options);
   return { image, info: probe(bytes, options.limits), ...(await metadataOf(bytes, options.limits)) };
 }
 
@@ -108,12 +135,14 @@ export async function decodePicture(source, options = {}) {
  * @param {Partial<import("./index.d.ts").Limits>} [limits]
  */
 export async function metadataOf(source, limits = {}) {
-  const all = { ...DEFAULT_LIMITS, ...limits }, { chunks } = probeFront(bytesOf(source), all);
+  const all = { ...DEFAULT_LIMITS, ...limits },
+    { chunks } = probeFront(bytesOf(source), all);
   /** @type {{icc?: Uint8Array, exif?: Uint8Array, xmp?: Uint8Array}} */
   const found = {};
   for (const chunk of chunks) {
     const key = KINDS[/** @type {keyof typeof KINDS} */ (chunk.type)];
-    if (key) found[/** @type {keyof typeof found} */ (key)] = await unpackMetadata(chunk, all.metadata || Infinity);
+    if (key)
+      found[/** @type {keyof typeof found} */ (key)] = await unpackMetadata(chunk, all.metadata || Infinity);
   }
   return found;
 }
@@ -128,7 +157,12 @@ function rectangle(region) {
 /** @param {number} width @param {number} height @returns {ImageData} */
 function blank(width, height) {
   if (Pixels) return new Pixels(width, height);
-  return /** @type {any} */ ({ width, height, data: new Uint8ClampedArray(4 * width * height), colorSpace: "srgb" });
+  return /** @type {any} */ ({
+    width,
+    height,
+    data: new Uint8ClampedArray(4 * width * height),
+    colorSpace: "srgb",
+  });
 }
 
 /** @param {ImageData} image @param {import("./picture/decoder.js").Part} part */
@@ -146,7 +180,9 @@ function place(image, { x, y, width, height, data }) {
  * @returns {Promise<Uint8Array<ArrayBuffer>>} the whole file
  */
 export async function receive(stream, { onFront, onLayer } = {}) {
-  let bytes = new Uint8Array(65536), size = 0, told = 0;
+  let bytes = new Uint8Array(65536),
+    size = 0,
+    told = 0;
   /** @type {import("./index.d.ts").Info | null} */
   let info = null;
   const reader = stream.getReader();
@@ -180,4 +216,3 @@ export async function receive(stream, { onFront, onLayer } = {}) {
   }
   return bytes.slice(0, size);
 }
-

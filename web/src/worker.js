@@ -20,7 +20,10 @@ async function run(id, job) {
   try {
     await pause(id);
     const parts = /** @type {PictureDecoder} */ (decoder).parts(
-      job, () => pause(id), (done, count) => postMessage({ id, done, count }));
+      job,
+      () => pause(id),
+      (done, count) => postMessage({ id, done, count }),
+    );
     for await (const part of parts) postMessage({ id, part }, { transfer: [part.data.buffer] });
     postMessage({ id, finished: true, memory: decoder?.memoryBytes });
   } catch (error) {

@@ -4,17 +4,21 @@ import { crc32 } from "./crc32.js";
 import { where } from "./cursor.js";
 import { PROFILES } from "./profiles.js";
 
-const CHUNKS_MAX = 255, LEAST_BYTES = 9, WELL_KNOWN = 2;
+const CHUNKS_MAX = 255,
+  LEAST_BYTES = 9,
+  WELL_KNOWN = 2;
 
 /** Payload bytes at least and at most; methods: the first byte is below that, where it is not 0. */
-const KNOWN = new Map(Object.entries({
-  iCCP: { least: 2, most: Infinity, methods: 3 },
-  eXIF: { least: 2, most: Infinity, methods: 2 },
-  xMPd: { least: 2, most: Infinity, methods: 2 },
-  mODL: { least: 1, most: 64, methods: 0 },
-  dECD: { least: 8, most: 8, methods: 0 },
-  ALPH: { least: 2, most: Infinity, methods: 2 },
-}));
+const KNOWN = new Map(
+  Object.entries({
+    iCCP: { least: 2, most: Infinity, methods: 3 },
+    eXIF: { least: 2, most: Infinity, methods: 2 },
+    xMPd: { least: 2, most: Infinity, methods: 2 },
+    mODL: { least: 1, most: 64, methods: 0 },
+    dECD: { least: 8, most: 8, methods: 0 },
+    ALPH: { least: 2, most: Infinity, methods: 2 },
+  }),
+);
 
 /** @typedef {{type: string, data: Uint8Array}} Chunk */
 /** @typedef {import("./header.js").Header} Header */
@@ -28,7 +32,8 @@ function alphaBound({ width, height }) {
 
 /** How many chunks follow. @param {Cursor} cursor */
 export function readCount(cursor) {
-  const at = cursor.offset, count = cursor.varint("chunk count");
+  const at = cursor.offset,
+    count = cursor.varint("chunk count");
   if (count < 1 || count > CHUNKS_MAX) {
     throw new CorruptData(where("chunk count", at, `${count} is not in 1..${CHUNKS_MAX}`));
   }
@@ -42,7 +47,8 @@ export function readCount(cursor) {
  * @returns {Chunk[]}
  */
 export function readChunks(cursor, count, header, limits) {
-  const start = cursor.offset, chunks = [];
+  const start = cursor.offset,
+    chunks = [];
   for (let n = 0; n < count; n++) chunks.push(readChunk(cursor, header, limits));
   for (const type of KNOWN.keys()) {
     if (chunks.filter((chunk) => chunk.type === type).length > 1) {
@@ -58,20 +64,26 @@ export function readChunks(cursor, count, header, limits) {
 
 /** @param {Cursor} cursor @param {Header} header @param {import("./header.js").Limits} limits */
 function readChunk(cursor, header, limits) {
-  const at = cursor.offset, kind = cursor.take(4, "chunk type");
-  const type = String.fromCharCode(...kind), name = `chunk '${type.replace(/[^ -~]/g, "?")}'`;
+  const at = cursor.offset,
+    kind = cursor.take(4, "chunk type");
+  const type = String.fromCharCode(...kind),
+    name = `chunk '${type.replace(/[^ -~]/g, "?")}'`;
   const length = cursor.varint(`${name} length`);
   if (type === "ALPH") {
     if (length > alphaBound(header)) {
       throw new CorruptData(where(name, at, `${length} bytes are more than this picture's alpha can need`));
     }
   } else if (limits.metadata && length > limits.metadata) {
-    throw new LimitExceeded(where(name, at, `${length} bytes exceed the metadata limit of ${limits.metadata}`));
+    throw new LimitExceeded(
+      where(name, at, `${length} bytes exceed the metadata limit of ${limits.metadata}`),
+    );
   }
   const data = cursor.take(length, name);
   // The checksum comes before any judgement of the type: damage is no newer version.
-  if (cursor.u32(`${name} CRC`) !== crc32(data, crc32(kind))) throw new CorruptData(where(name, at, "wrong checksum"));
-  if (!/^[A-Za-z]{4}$/.test(type)) throw new CorruptData(where(name, at, "the type is not four ASCII letters"));
+  if (cursor.u32(`${name} CRC`) !== crc32(data, crc32(kind)))
+    throw new CorruptData(where(name, at, "wrong checksum"));
+  if (!/^[A-Za-z]{4}$/.test(type))
+    throw new CorruptData(where(name, at, "the type is not four ASCII letters"));
   if (/^[A-Z]/.test(type) && !KNOWN.has(type)) {
     throw new UnsupportedVersion(where(name, at, "unknown critical chunk, a newer decoder is needed"));
   }

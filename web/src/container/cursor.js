@@ -25,7 +25,9 @@ export class Cursor {
   /** Check that so many bytes are there. @param {number} size @param {string} name */
   require(size, name) {
     if (size > this.left) {
-      throw new Truncated(where(name, this.offset, `needs ${size} more bytes but the data ends after ${this.left}`));
+      throw new Truncated(
+        where(name, this.offset, `needs ${size} more bytes but the data ends after ${this.left}`),
+      );
     }
   }
 
@@ -54,8 +56,10 @@ export class Cursor {
       const byte = this.byte(name);
       value += (byte & 0x7f) * 2 ** (7 * index);
       if (byte < 0x80) {
-        if (byte === 0 && index > 0) throw new CorruptData(where(name, start, "the varint is not in its shortest form"));
-        if (value > VARINT_MAX) throw new CorruptData(where(name, start, `the varint is above ${VARINT_MAX}`));
+        if (byte === 0 && index > 0)
+          throw new CorruptData(where(name, start, "the varint is not in its shortest form"));
+        if (value > VARINT_MAX)
+          throw new CorruptData(where(name, start, `the varint is above ${VARINT_MAX}`));
         return value;
       }
     }

@@ -2,7 +2,8 @@
 import { CorruptData } from "../errors.js";
 import { readU32, where } from "./cursor.js";
 
-const SIDE_MAX = 16383, FRAME = 20;
+const SIDE_MAX = 16383,
+  FRAME = 20;
 
 /**
  * Check that a segment is one simple WebP file of a tile's size.
@@ -16,16 +17,22 @@ export function checkDrawn(segment, name, at, size, whole) {
   };
   const text = (/** @type {number} */ from) => String.fromCharCode(...segment.subarray(from, from + 4));
   demand(segment.length > FRAME && text(0) === "RIFF" && text(8) === "WEBP", "not a WebP file");
-  const kind = text(12), total = readU32(segment, 4) + 8, length = readU32(segment, 16);
+  const kind = text(12),
+    total = readU32(segment, 4) + 8,
+    length = readU32(segment, 16);
   demand(kind === "VP8L" || kind === "VP8 ", "a WebP file of more than one plain image");
   demand(total === FRAME + length + (length % 2), "more in the WebP file than its image");
   demand(
     total <= segment.length && segment.length === Math.ceil(total / 4) * 4,
     "the WebP file and its padding are not the segment",
   );
-  demand(segment.subarray(FRAME + length).every((byte) => byte === 0), "the padding is not zero");
+  demand(
+    segment.subarray(FRAME + length).every((byte) => byte === 0),
+    "the padding is not zero",
+  );
   const payload = segment.subarray(FRAME);
-  let canvas, transparent = false;
+  let canvas,
+    transparent = false;
   if (kind === "VP8L") {
     demand(length > 5 && payload[0] === 0x2f, "not a WebP file");
     const bits = readU32(payload, 1);
@@ -33,7 +40,8 @@ export function checkDrawn(segment, name, at, size, whole) {
     transparent = Boolean((bits >>> 28) & 1);
     demand(bits >>> 29 === 0, "not a WebP file");
   } else {
-    const key = length > 10 && (payload[0] & 1) === 0 && payload[3] === 0x9d && payload[4] === 1 && payload[5] === 0x2a;
+    const key =
+      length > 10 && (payload[0] & 1) === 0 && payload[3] === 0x9d && payload[4] === 1 && payload[5] === 0x2a;
     demand(key, "not a WebP file");
     canvas = [payload[6] | (payload[7] << 8), payload[8] | (payload[9] << 8)];
   }

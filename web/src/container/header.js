@@ -11,12 +11,30 @@ import { where } from "./cursor.js";
  */
 
 /** A picture takes 4 bytes a pixel here, and a page has some 600 MB. @type {Limits} */
-export const DEFAULT_LIMITS = Object.freeze({ pixels: 2 ** 25, side: 32768, tiles: 2 ** 16, metadata: 2 ** 24 });
+export const DEFAULT_LIMITS = Object.freeze({
+  pixels: 2 ** 25,
+  side: 32768,
+  tiles: 2 ** 16,
+  metadata: 2 ** 24,
+});
 
-export const LEVEL_MAX = 252, LAYERS = 2, NO_MODEL = "0".repeat(16);
-export const NEUTRAL = 1, WHITE = 2, BLACK = 4;
-const MAGIC = [0x89, 0x56, 0x51, 0x43], MAJOR = 1, SIDE_MAX = 65535, TILE_UNIT = 64, TILE_UNITS_MAX = 1023;
-const CHUNKS = 1, PSNR = 2, DRAWN = 4, GRAY = 1, ALPHA = 2, CODER_ID = 1;
+export const LEVEL_MAX = 252,
+  LAYERS = 2,
+  NO_MODEL = "0".repeat(16);
+export const NEUTRAL = 1,
+  WHITE = 2,
+  BLACK = 4;
+const MAGIC = [0x89, 0x56, 0x51, 0x43],
+  MAJOR = 1,
+  SIDE_MAX = 65535,
+  TILE_UNIT = 64,
+  TILE_UNITS_MAX = 1023;
+const CHUNKS = 1,
+  PSNR = 2,
+  DRAWN = 4,
+  GRAY = 1,
+  ALPHA = 2,
+  CODER_ID = 1;
 
 /**
  * @typedef {object} Header
@@ -47,7 +65,8 @@ export const isVqc = (data) => data.length >= 4 && MAGIC.every((byte, i) => data
  */
 export function readHeader(cursor, limits) {
   const given = cursor.data.subarray(0, MAGIC.length);
-  if (given.some((byte, i) => byte !== MAGIC[i])) throw new CorruptData(where("magic", 0, "this is not a .vqc file"));
+  if (given.some((byte, i) => byte !== MAGIC[i]))
+    throw new CorruptData(where("magic", 0, "this is not a .vqc file"));
   cursor.take(MAGIC.length, "magic");
   const major = cursor.byte("major version");
   if (major !== MAJOR) {
@@ -58,7 +77,8 @@ export function readHeader(cursor, limits) {
   const ignorable = cursor.byte("ignorable flags");
   const bitstreamId = hex(cursor.take(8, "bitstream_id"));
   let at = cursor.offset;
-  const width = cursor.varint("width"), height = cursor.varint("height");
+  const width = cursor.varint("width"),
+    height = cursor.varint("height");
   checkSize(width, height, at, limits);
   at = cursor.offset;
   const level = cursor.byte("level");
@@ -67,15 +87,25 @@ export function readHeader(cursor, limits) {
   at = cursor.offset;
   const units = cursor.varint("tile");
   if (units > TILE_UNITS_MAX) throw new CorruptData(where("tile", at, `${units} is above ${TILE_UNITS_MAX}`));
-  const coderAt = cursor.offset, coder = cursor.byte("coder_id");
+  const coderAt = cursor.offset,
+    coder = cursor.byte("coder_id");
   if (coder !== CODER_ID) {
     throw new UnsupportedVersion(where("coder_id", coderAt, `entropy coder ${coder} is not supported`));
   }
   /** @type {Header} */
   const header = {
-    width, height, level, bitstreamId, minor, ignorable,
-    gray: Boolean(colour & GRAY), alpha: Boolean(colour & ALPHA), tile: units * TILE_UNIT,
-    tune: critical & PSNR ? "psnr" : "eyes", drawn: Boolean(critical & DRAWN), chunks: Boolean(critical & CHUNKS),
+    width,
+    height,
+    level,
+    bitstreamId,
+    minor,
+    ignorable,
+    gray: Boolean(colour & GRAY),
+    alpha: Boolean(colour & ALPHA),
+    tile: units * TILE_UNIT,
+    tune: critical & PSNR ? "psnr" : "eyes",
+    drawn: Boolean(critical & DRAWN),
+    chunks: Boolean(critical & CHUNKS),
   };
   const tiles = tileCount(header);
   if (limits.tiles && tiles > limits.tiles) {
@@ -91,7 +121,8 @@ export function tileCount({ width, height, tile }) {
 
 /** Width and height of each tile, in the order of their numbers. @param {Header} header */
 export function* tileSizes({ width, height, tile }) {
-  const wide = tile || width, tall = tile || height;
+  const wide = tile || width,
+    tall = tile || height;
   for (let top = 0; top < height; top += tall) {
     for (let left = 0; left < width; left += wide) {
       yield [Math.min(wide, width - left), Math.min(tall, height - top)];
@@ -104,17 +135,22 @@ export function* tileSizes({ width, height, tile }) {
  * @param {import("./cursor.js").Cursor} cursor @param {string} name @param {number} known
  */
 function knownBits(cursor, name, known) {
-  const at = cursor.offset, bits = cursor.byte(name), unknown = bits & ~known;
+  const at = cursor.offset,
+    bits = cursor.byte(name),
+    unknown = bits & ~known;
   if (unknown) {
     const lowest = 31 - Math.clz32(unknown & -unknown);
-    throw new UnsupportedVersion(where(name, at, `bit ${lowest} is not supported, a newer decoder is needed`));
+    throw new UnsupportedVersion(
+      where(name, at, `bit ${lowest} is not supported, a newer decoder is needed`),
+    );
   }
   return bits;
 }
 
 /** @param {number} width @param {number} height @param {number} at @param {Limits} limits */
 function checkSize(width, height, at, limits) {
-  const name = "width, height", said = `${width}x${height}`;
+  const name = "width, height",
+    said = `${width}x${height}`;
   if (width === 0 || height === 0) throw new CorruptData(where(name, at, `${said} is empty`));
   const side = limits.side ? Math.min(limits.side, SIDE_MAX) : SIDE_MAX;
   if (Math.max(width, height) > side) {

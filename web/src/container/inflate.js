@@ -8,11 +8,13 @@
  * @throws {TypeError} it is damaged, cut short, or followed by other bytes
  */
 export async function inflate(data, most) {
-  const stream = new DecompressionStream("deflate"), writer = stream.writable.getWriter();
+  const stream = new DecompressionStream("deflate"),
+    writer = stream.writable.getWriter();
   const copy = new Uint8Array(data); // streams may take a buffer over
   const written = writer.write(copy).then(() => writer.close());
   written.catch(() => {}); // the reader meets the same error
-  const reader = stream.readable.getReader(), parts = [];
+  const reader = stream.readable.getReader(),
+    parts = [];
   let size = 0;
   for (;;) {
     const { done, value } = await reader.read();

@@ -11,7 +11,8 @@ import { profileBytes } from "./profiles.js";
 export async function unpackMetadata({ type, data }, most) {
   const body = data.subarray(1);
   const raw = data[0] === 0 ? body : data[0] === 2 ? profileBytes(body[0]) : await inflated(type, body, most);
-  if (raw.length > most) throw new LimitExceeded(`chunk '${type}': content exceeds the metadata limit of ${most}`);
+  if (raw.length > most)
+    throw new LimitExceeded(`chunk '${type}': content exceeds the metadata limit of ${most}`);
   if (!raw.length) throw new CorruptData(`chunk '${type}': empty content`);
   return raw;
 }
@@ -22,7 +23,8 @@ export async function unpackMetadata({ type, data }, most) {
  * @param {import("./header.js").Header} header
  */
 export async function unpackAlpha({ type, data }, { width, height }) {
-  const size = width * height, plane = await inflated(type, data.subarray(1), size);
+  const size = width * height,
+    plane = await inflated(type, data.subarray(1), size);
   if (plane.length !== size) throw new CorruptData(`chunk 'ALPH': the plane is not ${size} bytes`);
   if (data[0] === 1) for (let i = width; i < size; i++) plane[i] += plane[i - width];
   return plane;

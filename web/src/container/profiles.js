@@ -3,7 +3,9 @@
 const WHITE = [63190, 65536, 54061];
 const D65_TO_D50 = [68674, 1502, -3291, 1939, 64912, -1119, -606, 988, 49262];
 
-/** @typedef {{name: string, power: number, gray: boolean, colorants: number[]}} WellKnown power 0 is the curve of sRGB */
+/**
+ * @typedef {{name: string, power: number, gray: boolean, colorants: number[]}} WellKnown power 0 is the curve of sRGB
+ */
 
 /** @type {[number, string, number, number[]][]} */
 const LIST = [
@@ -17,7 +19,10 @@ const LIST = [
 
 /** @type {Map<number, WellKnown>} */
 export const PROFILES = new Map(
-  LIST.map(([number, name, power, colorants]) => [number, { name, power, gray: !colorants.length, colorants }]),
+  LIST.map(([number, name, power, colorants]) => [
+    number,
+    { name, power, gray: !colorants.length, colorants },
+  ]),
 );
 
 /** Big-endian bytes of text, and of numbers of 16 or 32 bits. */
@@ -46,7 +51,11 @@ class Writer {
 
 /** @param {string} words */
 function textTag(words) {
-  const writer = new Writer().text("mluc").u32(0, 1, 12).text("enUS").u32(2 * words.length, 28);
+  const writer = new Writer()
+    .text("mluc")
+    .u32(0, 1, 12)
+    .text("enUS")
+    .u32(2 * words.length, 28);
   return writer.u16(...Array.from(words, (letter) => letter.charCodeAt(0))).bytes;
 }
 
@@ -67,17 +76,25 @@ function curve(power) {
 export function profileBytes(number) {
   const profile = PROFILES.get(number);
   if (!profile) throw new RangeError(`no well-known profile ${number}`);
-  const { name, power, gray, colorants } = profile, own = curve(power);
+  const { name, power, gray, colorants } = profile,
+    own = curve(power);
   /** @type {[string, number[]][]} */
-  const tags = [["desc", textTag(name)], ["cprt", textTag("CC0")], ["wtpt", xyz(WHITE)]];
+  const tags = [
+    ["desc", textTag(name)],
+    ["cprt", textTag("CC0")],
+    ["wtpt", xyz(WHITE)],
+  ];
   if (gray) {
     tags.push(["kTRC", own]);
   } else {
     tags.push(["chad", new Writer().text("sf32").u32(0, ...D65_TO_D50).bytes]);
-    ["r", "g", "b"].forEach((letter, i) => tags.push([`${letter}XYZ`, xyz(colorants.slice(3 * i, 3 * i + 3))]));
+    ["r", "g", "b"].forEach((letter, i) =>
+      tags.push([`${letter}XYZ`, xyz(colorants.slice(3 * i, 3 * i + 3))]),
+    );
     ["r", "g", "b"].forEach((letter) => tags.push([`${letter}TRC`, own]));
   }
-  const table = new Writer().u32(tags.length), places = new Map();
+  const table = new Writer().u32(tags.length),
+    places = new Map();
   /** @type {number[]} */
   const content = [];
   for (const [signature, tag] of tags) {
@@ -89,8 +106,15 @@ export function profileBytes(number) {
     table.text(signature).u32(places.get(key), tag.length);
   }
   const size = 128 + table.bytes.length + content.length;
-  const head = new Writer().u32(size, 0, 0x04300000).text("mntr").text(gray ? "GRAY" : "RGB ").text("XYZ ");
-  head.u16(2026, 1, 1, 0, 0, 0).text("acsp").u32(0, 0, 0, 0, 0, 0, 0, ...WHITE);
+  const head = new Writer()
+    .u32(size, 0, 0x04300000)
+    .text("mntr")
+    .text(gray ? "GRAY" : "RGB ")
+    .text("XYZ ");
+  head
+    .u16(2026, 1, 1, 0, 0, 0)
+    .text("acsp")
+    .u32(0, 0, 0, 0, 0, 0, 0, ...WHITE);
   const result = new Uint8Array(size);
   result.set(head.bytes);
   result.set(table.bytes, 128);

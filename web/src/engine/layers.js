@@ -24,8 +24,10 @@ export class Convolution {
    */
   constructor(engine, arrays, name, { out = null, gain = null, zero = null, modulation = null } = {}) {
     const { shape, dtype, data } = need(arrays, `${name}.weight`);
-    const [outputs, kernel, , inputs] = shape, words = zero === null;
-    if (shape.length !== 4 || (!words && dtype !== "int8")) throw new ModelNotFound(`${name}: not the weights of a convolution`);
+    const [outputs, kernel, , inputs] = shape,
+      words = zero === null;
+    if (shape.length !== 4 || (!words && dtype !== "int8"))
+      throw new ModelNotFound(`${name}: not the weights of a convolution`);
     this.engine = engine;
     this.outputs = outputs;
     this.inputs = inputs;
@@ -36,23 +38,29 @@ export class Convolution {
     this.modulation = modulation ?? arrays.get(`${name}.modulation`) ?? null;
     this.layer = engine.scope((scope) => {
       const weights = scope.put(words ? Int16Array.from(data) : data);
-      return engine.made((at) => engine.c.make_layer(
-        words ? 1 : 0, weights, outputs, kernel, inputs, zero ?? 0, at), name);
+      return engine.made(
+        (at) => engine.c.make_layer(words ? 1 : 0, weights, outputs, kernel, inputs, zero ?? 0, at),
+        name,
+      );
     });
   }
 
   /** The layer, S and B at a level; the last level is kept. @param {number} level @returns {Scaled} */
   at(level) {
     if (this.#level === level) return this.#scaled;
-    const { outputs, engine } = this, scale = new Float32Array(outputs), bias = new Float32Array(outputs);
+    const { outputs, engine } = this,
+      scale = new Float32Array(outputs),
+      bias = new Float32Array(outputs);
     const row = this.modulation && betweenKnots(this.modulation, level);
     for (let o = 0; o < outputs; o++) {
-      let s = this.scale[o], b = this.bias[o];
+      let s = this.scale[o],
+        b = this.bias[o];
       if (row) {
         s *= 1 + row[o];
         b = b * (1 + row[o]) + row[outputs + o];
       }
-      const gain = this.gain ? this.gain[o] : 1, out = this.out ? this.out[o] : 1;
+      const gain = this.gain ? this.gain[o] : 1,
+        out = this.out ? this.out[o] : 1;
       scale[o] = (s * gain) / out;
       bias[o] = (b * gain) / out;
     }
@@ -87,11 +95,30 @@ export class Block {
     this.conv2 = new Convolution(engine, arrays, `${name}.conv2`, { zero: 0 });
   }
 
-  /** Run on h (height, width, C) in place. @param {number} h @param {number} height @param {number} width @param {number} level */
+  /**
+   * Run on h (height, width, C) in place.
+   * @param {number} h
+   * @param {number} height
+   * @param {number} width
+   * @param {number} level
+   */
   run(h, height, width, level) {
-    const one = this.conv1.at(level), two = this.conv2.at(level);
-    this.engine.check(this.engine.c.block(
-      h, height, width, this.inverse, one.layer, one.scale, one.bias, two.layer, two.scale, two.bias));
+    const one = this.conv1.at(level),
+      two = this.conv2.at(level);
+    this.engine.check(
+      this.engine.c.block(
+        h,
+        height,
+        width,
+        this.inverse,
+        one.layer,
+        one.scale,
+        one.bias,
+        two.layer,
+        two.scale,
+        two.bias,
+      ),
+    );
   }
 
   end() {
@@ -101,9 +128,15 @@ export class Block {
   }
 }
 
-/** Blocks `name.0`, `name.1`, ... as far as there are any. @param {Engine} engine @param {Arrays} arrays @param {string} name */
+/**
+ * Blocks `name.0`, `name.1`, ... as far as there are any.
+ * @param {Engine} engine
+ * @param {Arrays} arrays
+ * @param {string} name
+ */
 export function readBlocks(engine, arrays, name) {
   const blocks = [];
-  for (let n = 0; arrays.has(`${name}.${n}.conv1.weight`); n++) blocks.push(new Block(engine, arrays, `${name}.${n}`));
+  for (let n = 0; arrays.has(`${name}.${n}.conv1.weight`); n++)
+    blocks.push(new Block(engine, arrays, `${name}.${n}`));
   return blocks;
 }

@@ -3,7 +3,9 @@ import { CorruptData, LimitExceeded, ModelNotFound } from "../errors.js";
 
 /** @typedef {Uint8Array | Int8Array | Int16Array | Int32Array | Uint32Array | Float32Array} Numbers */
 
-const SHORT = 1, DAMAGED = 2, BOUNDS = 3;
+const SHORT = 1,
+  DAMAGED = 2,
+  BOUNDS = 3;
 
 export class Engine {
   /** @param {WebAssembly.Instance} instance */
@@ -60,10 +62,15 @@ export class Engine {
   check(status, what = "") {
     if (status === SHORT) throw new LimitExceeded("the picture needs more memory than the decoder may have");
     if (status === DAMAGED) throw new CorruptData(what || "segment does not decode");
-    if (status === BOUNDS) throw new ModelNotFound(`${what}: the weights break the bounds of exact arithmetic`);
+    if (status === BOUNDS)
+      throw new ModelNotFound(`${what}: the weights break the bounds of exact arithmetic`);
   }
 
-  /** Call a function that makes something at an address. @param {(at: number) => number} make @param {string} what */
+  /**
+   * Call a function that makes something at an address.
+   * @param {(at: number) => number} make
+   * @param {string} what
+   */
   made(make, what) {
     const at = this.allocate(4);
     try {

@@ -10,15 +10,21 @@ import { betweenKnots, exp, inverse } from "./levels.js";
 import { Restoration } from "./restoration.js";
 import { BLOCK, height, narrowed, scaled, width, within } from "./tiling.js";
 
-const LATENT_UNITS = 128, FLOAT = 4, WORD = 2;
+const LATENT_UNITS = 128,
+  FLOAT = 4,
+  WORD = 2;
 /** Blocks that the stages at 1/8 and the last layer see around one, and the last layer with all behind it. */
-const FINE_REACH = 6, PICTURE_REACH = 2;
+const FINE_REACH = 6,
+  PICTURE_REACH = 2;
 
 /** @typedef {import("./tiling.js").Place} Place */
 /** @typedef {import("./module.js").Scope} Scope */
 
 export class Synthesis {
-  /** @param {import("./module.js").Engine} engine @param {import("../model/model.js").Arrays} arrays g_s.* and log_gain */
+  /**
+   * @param {import("./module.js").Engine} engine
+   * @param {import("../model/model.js").Arrays} arrays g_s.* and log_gain
+   */
   constructor(engine, arrays) {
     this.engine = engine;
     this.logGain = need(arrays, "log_gain");
@@ -46,11 +52,20 @@ export class Synthesis {
     return this.engine.scope((scope) => this.#pixels(scope, fill, level, window));
   }
 
-  /** @param {Scope} scope @param {(place: Place, out: Float32Array) => void} fill @param {number} level @param {import("./tiling.js").Window} window */
+  /**
+   * @param {Scope} scope
+   * @param {(place: Place, out: Float32Array) => void} fill
+   * @param {number} level
+   * @param {import("./tiling.js").Window} window
+   */
   #pixels(scope, fill, level, window) {
-    const { engine } = this, { outer } = window, fine = narrowed(window, FINE_REACH).outer;
-    const picture = narrowed(window, PICTURE_REACH).outer, channels = this.latentStep.length;
-    const count = height(outer) * width(outer), latent = this.#latent(scope, fill, level, outer);
+    const { engine } = this,
+      { outer } = window,
+      fine = narrowed(window, FINE_REACH).outer;
+    const picture = narrowed(window, PICTURE_REACH).outer,
+      channels = this.latentStep.length;
+    const count = height(outer) * width(outer),
+      latent = this.#latent(scope, fill, level, outer);
 
     let h = this.#convolve(scope, this.first, latent, height(outer), width(outer), level);
     for (const block of this.coarse) block.run(h, height(outer), width(outer), level);
@@ -62,7 +77,8 @@ export class Synthesis {
     scope.free(words);
     h = this.#shuffled(scope, expanded, height(fine), width(fine), 2, this.expand.outputs);
 
-    const [tall, wide] = [2 * height(fine), 2 * width(fine)], features = this.expand.outputs / 4;
+    const [tall, wide] = [2 * height(fine), 2 * width(fine)],
+      features = this.expand.outputs / 4;
     for (const block of this.fine) block.run(h, tall, wide, level);
     const guide = scope.allocate(tall * wide * features);
     engine.check(engine.c.quantise(h, tall * wide, features, this.lastInverse, 0, guide));
@@ -82,22 +98,40 @@ export class Synthesis {
     return engine.u8(pixels, 3 * height(inner) * width(inner)).slice();
   }
 
-  /** The latent in steps of its own (h, w, M) int16. @param {Scope} scope @param {(place: Place, out: Float32Array) => void} fill @param {number} level @param {Place} outer */
+  /**
+   * The latent in steps of its own (h, w, M) int16.
+   * @param {Scope} scope
+   * @param {(place: Place, out: Float32Array) => void} fill
+   * @param {number} level
+   * @param {Place} outer
+   */
   #latent(scope, fill, level, outer) {
-    const { engine } = this, channels = this.latentStep.length, count = height(outer) * width(outer);
-    const floats = scope.allocate(count * channels * FLOAT), words = scope.allocate(count * channels * WORD);
+    const { engine } = this,
+      channels = this.latentStep.length,
+      count = height(outer) * width(outer);
+    const floats = scope.allocate(count * channels * FLOAT),
+      words = scope.allocate(count * channels * WORD);
     fill(outer, engine.f32(floats, count * channels));
     const row = betweenKnots(this.logGain, level);
-    const steps = scope.put(Float32Array.from(row, (gain, c) => 1 / (LATENT_UNITS * exp(gain) * this.latentStep[c])));
+    const steps = scope.put(
+      Float32Array.from(row, (gain, c) => 1 / (LATENT_UNITS * exp(gain) * this.latentStep[c])),
+    );
     engine.check(engine.c.quantise(floats, count, channels, steps, 1, words));
     scope.free(floats);
     scope.free(steps);
     return words;
   }
 
-  /** The linear half of a picture. @param {Scope} scope @param {number} latent @param {Place} picture @param {number} level */
+  /**
+   * The linear half of a picture.
+   * @param {Scope} scope
+   * @param {number} latent
+   * @param {Place} picture
+   * @param {number} level
+   */
   #lapped(scope, latent, picture, level) {
-    const { engine } = this, [tall, wide] = [height(picture), width(picture)];
+    const { engine } = this,
+      [tall, wide] = [height(picture), width(picture)];
     const filtered = this.#convolve(scope, this.linear, latent, tall, wide, level);
     const blocks = this.#shuffled(scope, filtered, tall, wide, BLOCK, this.linear.outputs);
     const u = scope.allocate(BLOCK * BLOCK * 3 * tall * wide * FLOAT);
@@ -106,14 +140,32 @@ export class Synthesis {
     return u;
   }
 
-  /** Float32 (tall, wide, outputs) of a layer. @param {Scope} scope @param {Convolution} layer @param {number} x @param {number} tall @param {number} wide @param {number} level */
+  /**
+   * Float32 (tall, wide, outputs) of a layer.
+   * @param {Scope} scope
+   * @param {Convolution} layer
+   * @param {number} x
+   * @param {number} tall
+   * @param {number} wide
+   * @param {number} level
+   */
   #convolve(scope, layer, x, tall, wide, level) {
-    const { engine } = this, { layer: at, scale, bias } = layer.at(level), out = scope.allocate(tall * wide * layer.outputs * FLOAT);
+    const { engine } = this,
+      { layer: at, scale, bias } = layer.at(level),
+      out = scope.allocate(tall * wide * layer.outputs * FLOAT);
     engine.check(engine.c.convolve(at, x, tall, wide, scale, bias, 0, 0, out));
     return out;
   }
 
-  /** (tall, wide, n n C) to (n tall, n wide, C) float32, which takes the place of x. @param {Scope} scope @param {number} x @param {number} tall @param {number} wide @param {number} n @param {number} channels */
+  /**
+   * (tall, wide, n n C) to (n tall, n wide, C) float32, which takes the place of x.
+   * @param {Scope} scope
+   * @param {number} x
+   * @param {number} tall
+   * @param {number} wide
+   * @param {number} n
+   * @param {number} channels
+   */
   #shuffled(scope, x, tall, wide, n, channels) {
     const out = scope.allocate(tall * wide * channels * FLOAT);
     this.engine.c.shuffle(x, tall, wide, n, (channels / (n * n)) * FLOAT, out);
@@ -123,14 +175,31 @@ export class Synthesis {
 
   /** Give back all memory. */
   end() {
-    for (const part of [this.linear, this.first, this.expand, this.last, this.restoration, ...this.coarse, ...this.fine]) part.end();
+    for (const part of [
+      this.linear,
+      this.first,
+      this.expand,
+      this.last,
+      this.restoration,
+      ...this.coarse,
+      ...this.fine,
+    ])
+      part.end();
     for (const address of [this.lapping, this.expandInverse, this.lastInverse]) this.engine.free(address);
   }
 }
 
-/** Move a part of a map to its start. @param {import("./module.js").Engine} engine @param {number} map @param {number} pixel bytes of one @param {number} columns @param {Place} part */
+/**
+ * Move a part of a map to its start.
+ * @param {import("./module.js").Engine} engine
+ * @param {number} map
+ * @param {number} pixel bytes of one
+ * @param {number} columns
+ * @param {Place} part
+ */
 export function crop(engine, map, pixel, columns, part) {
-  const wide = width(part) * pixel, bytes = engine.u8(map, part.bottom * columns * pixel);
+  const wide = width(part) * pixel,
+    bytes = engine.u8(map, part.bottom * columns * pixel);
   if (width(part) === columns && part.top === 0) return;
   for (let y = 0; y < height(part); y++) {
     const from = ((part.top + y) * columns + part.left) * pixel;

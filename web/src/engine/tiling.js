@@ -2,7 +2,8 @@
 
 export const BLOCK = 16;
 /** Largest side, in blocks, of a window that passes through synthesis; and blocks that it sees around one. */
-export const SIDE = 96, HALO = 12;
+export const SIDE = 96,
+  HALO = 12;
 
 /** @typedef {{top: number, left: number, bottom: number, right: number}} Place */
 /** @typedef {{inner: Place, outer: Place}} Window */
@@ -22,19 +23,35 @@ export const within = (a, b) => place(a.top - b.top, a.left - b.left, a.bottom -
 /** What two places share, null if nothing. @param {Place} a @param {Place} b */
 export function overlap(a, b) {
   const both = place(
-    Math.max(a.top, b.top), Math.max(a.left, b.left), Math.min(a.bottom, b.bottom), Math.min(a.right, b.right));
+    Math.max(a.top, b.top),
+    Math.max(a.left, b.left),
+    Math.min(a.bottom, b.bottom),
+    Math.min(a.right, b.right),
+  );
   return both.top < both.bottom && both.left < both.right ? both : null;
 }
 
-/** The window with a halo of at most so much. @param {Window} window @param {number} halo @returns {Window} */
+/**
+ * The window with a halo of at most so much.
+ * @param {Window} window
+ * @param {number} halo
+ * @returns {Window}
+ */
 export function narrowed({ inner, outer }, halo) {
   const grown = place(inner.top - halo, inner.left - halo, inner.bottom + halo, inner.right + halo);
   return { inner, outer: /** @type {Place} */ (overlap(grown, outer)) };
 }
 
-/** Places of tiles, row by row; `side` 0 is one tile. @param {number} rows @param {number} columns @param {number} side @returns {Place[]} */
+/**
+ * Places of tiles, row by row; `side` 0 is one tile.
+ * @param {number} rows
+ * @param {number} columns
+ * @param {number} side
+ * @returns {Place[]}
+ */
 export function tiles(rows, columns, side) {
-  const step = side || Math.max(rows, columns), places = [];
+  const step = side || Math.max(rows, columns),
+    places = [];
   for (let top = 0; top < rows; top += step) {
     for (let left = 0; left < columns; left += step) {
       places.push(place(top, left, Math.min(top + step, rows), Math.min(left + step, columns)));
@@ -54,7 +71,11 @@ export function windows(rows, columns, span, side = SIDE, halo = HALO) {
   for (const [top, bottom] of pieces(span.top, span.bottom, side)) {
     for (const [left, right] of pieces(span.left, span.right, side)) {
       const outer = place(
-        Math.max(top - halo, 0), Math.max(left - halo, 0), Math.min(bottom + halo, rows), Math.min(right + halo, columns));
+        Math.max(top - halo, 0),
+        Math.max(left - halo, 0),
+        Math.min(bottom + halo, rows),
+        Math.min(right + halo, columns),
+      );
       result.push({ inner: place(top, left, bottom, right), outer });
     }
   }
@@ -63,7 +84,8 @@ export function windows(rows, columns, span, side = SIDE, halo = HALO) {
 
 /** @param {number} start @param {number} stop @param {number} side */
 function pieces(start, stop, side) {
-  const step = Math.ceil((stop - start) / Math.ceil((stop - start) / side)), result = [];
+  const step = Math.ceil((stop - start) / Math.ceil((stop - start) / side)),
+    result = [];
   for (let first = start; first < stop; first += step) result.push([first, Math.min(first + step, stop)]);
   return result;
 }

@@ -7,11 +7,15 @@ import { readSafetensors } from "./safetensors.js";
 /** @typedef {import("./safetensors.js").Tensor} Tensor */
 /** @typedef {Map<string, Tensor>} Arrays */
 
-const FORMAT = "vqcodec-weights-1", PACKED = "vqcodec-decoder-1";
-const CODING = "coding.", REALISM = "realism.", G_S = "g_s.";
+const FORMAT = "vqcodec-weights-1",
+  PACKED = "vqcodec-decoder-1";
+const CODING = "coding.",
+  REALISM = "realism.",
+  G_S = "g_s.";
 /** @type {Record<string, string[]>} */
 const IDS = { bitstream_id: [CODING], decoder_id: [G_S, "log_gain"], realism_id: [REALISM] };
-const TUNES = ["eyes", "psnr"], TABLES = /(modulation|log_gain|bias)$/;
+const TUNES = ["eyes", "psnr"],
+  TABLES = /(modulation|log_gain|bias)$/;
 
 export class Model {
   /**
@@ -40,10 +44,15 @@ export class Model {
       }
       const tensors = metadata.format === PACKED ? await unpackTensors(stored, metadata.tensors) : stored;
       const ids = await checkedIds(tensors, metadata);
-      const part = (/** @type {string} */ prefix, to = "") => new Map(
-        [...tensors].filter(([name]) => name.startsWith(prefix)).map(([name, t]) => [to + name.slice(prefix.length), t]),
+      const part = (/** @type {string} */ prefix, to = "") =>
+        new Map(
+          [...tensors]
+            .filter(([name]) => name.startsWith(prefix))
+            .map(([name, t]) => [to + name.slice(prefix.length), t]),
+        );
+      const transforms = new Map(
+        [...tensors].filter(([name]) => IDS.decoder_id.some((begin) => name.startsWith(begin))),
       );
-      const transforms = new Map([...tensors].filter(([name]) => IDS.decoder_id.some((begin) => name.startsWith(begin))));
       return new Model(metadata.name ?? "", ids, part(CODING), transforms, part(REALISM, G_S));
     } catch (error) {
       if (error instanceof VQCodecError) throw error;
@@ -53,9 +62,11 @@ export class Model {
 
   /** The arrays of one tune; a model with one is the same for both. @param {string} tune */
   ofTune(tune) {
-    const two = this.transforms.get("log_gain")?.shape.length === 3, number = TUNES.indexOf(tune);
+    const two = this.transforms.get("log_gain")?.shape.length === 3,
+      number = TUNES.indexOf(tune);
     const [coding, transforms, realism] = [this.coding, this.transforms, this.realism].map((arrays) =>
-      two ? new Map([...arrays].map(([name, tensor]) => [name, tuned(name, tensor, number)])) : arrays);
+      two ? new Map([...arrays].map(([name, tensor]) => [name, tuned(name, tensor, number)])) : arrays,
+    );
     return { coding, transforms, realism };
   }
 }

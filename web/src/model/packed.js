@@ -20,16 +20,22 @@ import { ARRAYS } from "./safetensors.js";
  */
 export async function unpackTensors(stored, index) {
   const entries = Object.entries(JSON.parse(index));
-  const bodies = await Promise.all(entries.map(async ([name, [dtype, shape]]) => {
-    const size = shape.reduce((/** @type {number} */ a, /** @type {number} */ b) => a * b, ARRAYS[dtype].BYTES_PER_ELEMENT);
-    const body = await inflate(stored.get(name)?.data, size);
-    if (body.length !== size) throw new ModelNotFound(`not a weights file: ${name}`);
-    return body;
-  }));
+  const bodies = await Promise.all(
+    entries.map(async ([name, [dtype, shape]]) => {
+      const size = shape.reduce(
+        (/** @type {number} */ a, /** @type {number} */ b) => a * b,
+        ARRAYS[dtype].BYTES_PER_ELEMENT,
+      );
+      const body = await inflate(stored.get(name)?.data, size);
+      if (body.length !== size) throw new ModelNotFound(`not a weights file: ${name}`);
+      return body;
+    }),
+  );
   /** @type {Map<string, Tensor>} */
   const tensors = new Map();
   entries.forEach(([name, [dtype, shape, filter]], n) => {
-    const kind = ARRAYS[dtype], width = kind.BYTES_PER_ELEMENT;
+    const kind = ARRAYS[dtype],
+      width = kind.BYTES_PER_ELEMENT;
     let bytes = bodies[n];
     if (filter === "turned") bytes = unturned(bytes, shape);
     else if (filter === "rows") addRows(bytes, shape);
@@ -48,7 +54,8 @@ export async function unpackTensors(stored, index) {
 /** @param {Uint8Array<ArrayBuffer>} bytes @param {number} width */
 function joinPlanes(bytes, width) {
   if (width === 1) return bytes;
-  const count = bytes.length / width, joined = new Uint8Array(bytes.length);
+  const count = bytes.length / width,
+    joined = new Uint8Array(bytes.length);
   for (let plane = 0, at = 0; plane < width; plane++) {
     for (let i = 0; i < count; i++, at++) joined[i * width + plane] = bytes[at];
   }
@@ -57,8 +64,11 @@ function joinPlanes(bytes, width) {
 
 /** @param {Uint8Array<ArrayBuffer>} bytes @param {number[]} shape */
 function unturned(bytes, shape) {
-  const last = shape[shape.length - 1], rows = bytes.length / last, result = new Uint8Array(bytes.length);
-  for (let c = 0, at = 0; c < last; c++) for (let r = 0; r < rows; r++, at++) result[r * last + c] = bytes[at];
+  const last = shape[shape.length - 1],
+    rows = bytes.length / last,
+    result = new Uint8Array(bytes.length);
+  for (let c = 0, at = 0; c < last; c++)
+    for (let r = 0; r < rows; r++, at++) result[r * last + c] = bytes[at];
   return result;
 }
 

@@ -8,8 +8,12 @@ import { need } from "./model.js";
 /** @typedef {import("./safetensors.js").Tensor} Tensor */
 /** @typedef {import("./model.js").Arrays} Arrays */
 
-const LN2 = 0.6931471805599453, WEIGHT8_MAX = 64, SUM8_MAX = Math.floor(2 ** 24 / 255), WORD_MAX = 32767;
-const KERNEL_SUM_MAX = 65534, TINY = 1e-30;
+const LN2 = 0.6931471805599453,
+  WEIGHT8_MAX = 64,
+  SUM8_MAX = Math.floor(2 ** 24 / 255),
+  WORD_MAX = 32767;
+const KERNEL_SUM_MAX = 65534,
+  TINY = 1e-30;
 /** Real values of a unit of each channel of the restoration's cells. */
 const CELL_STEPS = [...new Array(9).fill(LN2 / 256), ...new Array(12).fill(1 / 8192), 1, 1, 1];
 /** Layers with the inputs of another, or with the latent. @type {Record<string, string>} */
@@ -25,16 +29,20 @@ export function mixed(transforms, realism, share) {
   const second = new Map([...transforms, ...realism]);
   if (share === 1) return second;
   /** @type {Arrays} */
-  const made = new Map(), scales = new Map();
+  const made = new Map(),
+    scales = new Map();
   for (const [name, { shape, data }] of transforms) {
     if (!/\.(step|scale)$/.test(name)) continue;
-    const other = need(second, name).data, larger = data.map((/** @type {number} */ value, /** @type {number} */ i) => Math.max(value, other[i]));
+    const other = need(second, name).data,
+      larger = data.map((/** @type {number} */ value, /** @type {number} */ i) => Math.max(value, other[i]));
     (name.endsWith(".step") ? made : scales).set(name, { dtype: "float32", shape, data: larger });
   }
   for (const [key, tensor] of transforms) {
     if (/\.(step|scale)$/.test(key)) continue;
-    const name = key.slice(0, key.lastIndexOf(".")), part = key.slice(name.length + 1);
-    const one = toReals(transforms, key, name, part), two = toReals(second, key, name, part);
+    const name = key.slice(0, key.lastIndexOf(".")),
+      part = key.slice(name.length + 1);
+    const one = toReals(transforms, key, name, part),
+      two = toReals(second, key, name, part);
     const real = one.map((value, i) => value * (1 - share) + two[i] * share);
     if (part === "weight") toWeights(made, name, tensor.shape, real, scales);
     else if (part === "kernels") toKernels(made, key, tensor.shape, real);
@@ -43,29 +51,50 @@ export function mixed(transforms, realism, share) {
   return made;
 }
 
-/** The real value of one unit of each input of a layer. @param {Arrays} arrays @param {string} name @returns {ArrayLike<number>} */
+/**
+ * The real value of one unit of each input of a layer.
+ * @param {Arrays} arrays
+ * @param {string} name
+ * @returns {ArrayLike<number>}
+ */
 function inputStep(arrays, name) {
   return name === "g_s.restoration.sense" ? CELL_STEPS : need(arrays, `${SHARED[name] ?? name}.step`).data;
 }
 
 /** @param {Arrays} arrays @param {string} key @param {string} name @param {string} part */
 function toReals(arrays, key, name, part) {
-  const { shape, data } = need(arrays, key), reals = Float64Array.from(data);
+  const { shape, data } = need(arrays, key),
+    reals = Float64Array.from(data);
   if (part === "weight") {
-    const scale = need(arrays, `${name}.scale`).data, step = inputStep(arrays, name), inputs = shape[3];
+    const scale = need(arrays, `${name}.scale`).data,
+      step = inputStep(arrays, name),
+      inputs = shape[3];
     const each = reals.length / shape[0];
-    for (let i = 0; i < reals.length; i++) reals[i] = (reals[i] * scale[Math.floor(i / each)]) / step[i % inputs];
+    for (let i = 0; i < reals.length; i++)
+      reals[i] = (reals[i] * scale[Math.floor(i / each)]) / step[i % inputs];
   } else if (part === "kernels") {
-    const scale = need(arrays, `${key}.scale`).data, each = shape[2] * shape[3];
+    const scale = need(arrays, `${key}.scale`).data,
+      each = shape[2] * shape[3];
     for (let i = 0; i < reals.length; i++) reals[i] *= scale[Math.floor(i / each)];
   }
   return reals;
 }
 
-/** @param {Arrays} made @param {string} name @param {number[]} shape @param {Float64Array} real @param {Arrays} scales */
+/**
+ * @param {Arrays} made
+ * @param {string} name
+ * @param {number[]} shape
+ * @param {Float64Array} real
+ * @param {Arrays} scales
+ */
 function toWeights(made, name, shape, real, scales) {
-  const step = inputStep(made, name), inputs = shape[3], outputs = shape[0], each = real.length / outputs;
-  const bytes = BYTES.test(name), scale = new Float32Array(outputs), least = need(scales, `${name}.scale`).data;
+  const step = inputStep(made, name),
+    inputs = shape[3],
+    outputs = shape[0],
+    each = real.length / outputs;
+  const bytes = BYTES.test(name),
+    scale = new Float32Array(outputs),
+    least = need(scales, `${name}.scale`).data;
   const weights = bytes ? new Int8Array(real.length) : new Int16Array(real.length);
   for (let o = 0; o < outputs; o++) {
     const folded = real.subarray(o * each, (o + 1) * each).map((value, i) => value * step[i % inputs]);
@@ -87,7 +116,13 @@ function toWeights(made, name, shape, real, scales) {
   made.set(`${name}.scale`, { dtype: "float32", shape: [outputs], data: scale });
 }
 
-/** Integers up to `top` in size; returns the sum of their sizes. @param {Float64Array} folded @param {number} scale @param {number} top @param {Int8Array | Int16Array} out */
+/**
+ * Integers up to `top` in size; returns the sum of their sizes.
+ * @param {Float64Array} folded
+ * @param {number} scale
+ * @param {number} top
+ * @param {Int8Array | Int16Array} out
+ */
 function divide(folded, scale, top, out) {
   let sum = 0;
   for (let i = 0; i < folded.length; i++) {
@@ -98,10 +133,19 @@ function divide(folded, scale, top, out) {
   return sum;
 }
 
-/** Zero-sum kernels (3, K, 5, 5). @param {Arrays} made @param {string} key @param {number[]} shape @param {Float64Array} real */
+/**
+ * Zero-sum kernels (3, K, 5, 5).
+ * @param {Arrays} made
+ * @param {string} key
+ * @param {number[]} shape
+ * @param {Float64Array} real
+ */
 function toKernels(made, key, shape, real) {
-  const size = shape[2] * shape[3], count = shape[0] * shape[1], middle = size >> 1;
-  const kernels = new Int16Array(real.length), scale = new Float32Array(count);
+  const size = shape[2] * shape[3],
+    count = shape[0] * shape[1],
+    middle = size >> 1;
+  const kernels = new Int16Array(real.length),
+    scale = new Float32Array(count);
   for (let k = 0; k < count; k++) {
     const own = real.subarray(k * size, (k + 1) * size);
     const most = own.reduce((top, value) => Math.max(top, Math.abs(value)), 0);

@@ -5,8 +5,12 @@ import { ModelNotFound } from "../errors.js";
 
 /** @type {Record<string, [string, any]>} */
 const TYPES = {
-  U8: ["uint8", Uint8Array], I8: ["int8", Int8Array], I16: ["int16", Int16Array], I32: ["int32", Int32Array],
-  U32: ["uint32", Uint32Array], F32: ["float32", Float32Array],
+  U8: ["uint8", Uint8Array],
+  I8: ["int8", Int8Array],
+  I16: ["int16", Int16Array],
+  I32: ["int32", Int32Array],
+  U32: ["uint32", Uint32Array],
+  F32: ["float32", Float32Array],
 };
 /** @type {Record<string, any>} */
 export const ARRAYS = Object.fromEntries(Object.values(TYPES));
@@ -19,15 +23,24 @@ const HEADER_MAX = 2 ** 24;
 export function readSafetensors(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = bytes.length >= 8 ? Number(view.getBigUint64(0, true)) : 0;
-  if (length < 2 || length > Math.min(HEADER_MAX, bytes.length - 8)) throw new ModelNotFound("not a weights file");
+  if (length < 2 || length > Math.min(HEADER_MAX, bytes.length - 8))
+    throw new ModelNotFound("not a weights file");
   let header;
   try {
     header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
   } catch {
     throw new ModelNotFound("not a weights file");
   }
-  const { __metadata__: metadata = {}, ...entries } = header, tensors = new Map();
-  for (const [name, { dtype, shape, data_offsets: [start, end] }] of Object.entries(entries)) {
+  const { __metadata__: metadata = {}, ...entries } = header,
+    tensors = new Map();
+  for (const [
+    name,
+    {
+      dtype,
+      shape,
+      data_offsets: [start, end],
+    },
+  ] of Object.entries(entries)) {
     const [type, kind] = TYPES[dtype] ?? [];
     const count = shape.reduce((/** @type {number} */ a, /** @type {number} */ b) => a * b, 1);
     if (!type || 8 + length + end > bytes.length || end - start !== count * kind.BYTES_PER_ELEMENT) {

@@ -1,16 +1,17 @@
 /** A .vqc file to pixels: everything that one thread does. */
 import { LimitExceeded, ModelMismatch, ModelNotFound, UnsuitableOption, VQCodecError } from "../errors.js";
 import { parse } from "../container/container.js";
-import { BLACK, DEFAULT_LIMITS, LAYERS, NO_MODEL, WHITE } from "../container/header.js";
+import { DEFAULT_LIMITS, LAYERS, NO_MODEL } from "../container/header.js";
 import { unpackAlpha } from "../container/payloads.js";
 import { Engine } from "../engine/module.js";
 import { Synthesis } from "../engine/synthesis.js";
-import { LatentCoder } from "../engine/tiles.js";
-import { BLOCK, height, overlap, place, scaled, width, windows, within } from "../engine/tiling.js";
+import { LatentCoder } from "../engine/latent_coder.js";
+import { BLOCK, height, overlap, place, scaled, width, windows } from "../engine/tiling.js";
 import { Model } from "../model/model.js";
 import { mixed } from "../model/realism.js";
 import { DrawnGrid } from "./drawn_grid.js";
 import { LatentGrid } from "./latent_grid.js";
+import { clipped, shareOf, snap, toPart } from "./parts.js";
 import { quickLook } from "./quick.js";
 
 /** @typedef {import("../engine/tiling.js").Place} Place */
@@ -36,14 +37,15 @@ import { quickLook } from "./quick.js";
  * @property {() => Promise<import("./drawn_grid.js").Webp>} webp
  */
 
-const NEAR = 4;
 /** An instance with more memory is given up after a picture, since its memory never shrinks. */
 const MEMORY_KEPT = 256 * 2 ** 20;
 
 export class PictureDecoder {
   /** @type {Map<string, Promise<Model>>} */
   #models = new Map();
-  /** @type {{key: string, engine: Engine, coder: LatentCoder, arrays: ReturnType<Model["ofTune"]>, g_s: Map<number, Synthesis>} | null} */
+  /**
+   * @type {{key: string, engine: Engine, coder: LatentCoder, arrays: ReturnType<Model["ofTune"]>, g_s: Map<number, Synthesis>} | null}
+   */
   #ready = null;
 
   /** @param {Surroundings} surroundings */
@@ -64,7 +66,9 @@ export class PictureDecoder {
    * @returns {AsyncGenerator<Part>}
    */
   async *parts(job, pause, progress) {
-    const container = parsed(job), { header } = container, region = regionOf(job.region, header);
+    const container = parsed(job),
+      { header } = container,
+      region = regionOf(job.region, header);
     try {
       const shown = place(region.y, region.x, region.y + region.height, region.x + region.width);
       const alpha = header.alpha ? await this.#alpha(container) : null;
@@ -72,8 +76,12 @@ export class PictureDecoder {
         yield { x: 0, y: 0, ...(await this.#quick(container, pause)) };
         return;
       }
-      const finish = (/** @type {Place} */ at, /** @type {Uint8Array} */ pixels) => toPart(header, alpha, shown, at, pixels);
-      const networks = header.bitstreamId === NO_MODEL ? this.#alone(container, shown, job) : await this.#decoded(container, shown, job, pause);
+      const finish = (/** @type {Place} */ at, /** @type {Uint8Array} */ pixels) =>
+        toPart(header, alpha, shown, at, pixels);
+      const networks =
+        header.bitstreamId === NO_MODEL
+          ? this.#alone(container, shown, job)
+          : await this.#decoded(container, shown, job, pause);
       for await (const { at, pixels, done, count } of networks) {
         yield finish(at, pixels);
         progress(done, count);
@@ -101,13 +109,17 @@ export class PictureDecoder {
     return header.drawn ? new DrawnGrid(drawn, drawnWhole, header, await this.surroundings.webp()) : null;
   }
 
-  /** The model of a file, and what is built of it for the file's tune. @param {import("../container/header.js").Header} header */
+  /**
+   * The model of a file, and what is built of it for the file's tune.
+   * @param {import("../container/header.js").Header} header
+   */
   async #prepared({ bitstreamId, tune }) {
     const key = `${bitstreamId} ${tune}`;
     if (this.#ready?.key === key) return this.#ready;
     this.#ready = null;
     const model = await this.#model(bitstreamId);
-    const engine = await Engine.start(await this.surroundings.module()), arrays = model.ofTune(tune);
+    const engine = await Engine.start(await this.surroundings.module()),
+      arrays = model.ofTune(tune);
     this.#ready = { key, engine, arrays, coder: new LatentCoder(engine, arrays.coding), g_s: new Map() };
     return this.#ready;
   }
@@ -119,7 +131,9 @@ export class PictureDecoder {
       model = this.surroundings.weights(bitstreamId).then(async (bytes) => {
         const read = await Model.read(bytes);
         if (read.bitstreamId === bitstreamId) return read;
-        throw new ModelMismatch(`the file needs model ${bitstreamId}, but the weights are those of ${read.bitstreamId}`);
+        throw new ModelMismatch(
+          `the file needs model ${bitstreamId}, but the weights are those of ${read.bitstreamId}`,
+        );
       });
       this.#models.set(bitstreamId, model);
       model.catch(() => this.#models.delete(bitstreamId));
@@ -129,8 +143,10 @@ export class PictureDecoder {
 
   /** @param {import("../container/header.js").Header} header @param {number} realism */
   async #synthesis(header, realism) {
-    const ready = await this.#prepared(header), { transforms, realism: tuned } = ready.arrays;
-    if (realism && !tuned.size) throw new ModelNotFound("the model has no perceptual decoder, which realism needs");
+    const ready = await this.#prepared(header),
+      { transforms, realism: tuned } = ready.arrays;
+    if (realism && !tuned.size)
+      throw new ModelNotFound("the model has no perceptual decoder, which realism needs");
     let g_s = ready.g_s.get(realism);
     if (!g_s) {
       // The last one is kept.
@@ -150,20 +166,35 @@ export class PictureDecoder {
     return quickLook(coder, arrays.transforms, container, pause);
   }
 
-  /** Windows with a part in the networks. @param {Container} container @param {Place} shown @param {Job} job @param {() => Promise<void>} pause */
+  /**
+   * Windows with a part in the networks.
+   * @param {Container} container
+   * @param {Place} shown
+   * @param {Job} job
+   * @param {() => Promise<void>} pause
+   */
   async #decoded(container, shown, job, pause) {
-    const { header, segments, drawnWhole } = container, { realism = 0 } = job;
-    if (!(realism >= 0 && realism <= 1)) throw new UnsuitableOption(`realism must be from 0 to 1, not ${realism}`);
+    const { header, segments, drawnWhole } = container,
+      { realism = 0 } = job;
+    if (!(realism >= 0 && realism <= 1))
+      throw new UnsuitableOption(`realism must be from 0 to 1, not ${realism}`);
     const { g_s, coder } = await this.#synthesis(header, realism);
-    const rows = Math.ceil(header.height / BLOCK), columns = Math.ceil(header.width / BLOCK);
+    const rows = Math.ceil(header.height / BLOCK),
+      columns = Math.ceil(header.width / BLOCK);
     const layers = segments.map((own, n) => (drawnWhole[n] ? null : own));
     const grid = new LatentGrid(coder, layers, rows, columns, header.level, header.tile / BLOCK);
     const span = place(
-      Math.floor(shown.top / BLOCK), Math.floor(shown.left / BLOCK), Math.ceil(shown.bottom / BLOCK), Math.ceil(shown.right / BLOCK));
-    const pieces = shareOf(windows(rows, columns, span), job.share), drawn = await this.#drawn(container);
+      Math.floor(shown.top / BLOCK),
+      Math.floor(shown.left / BLOCK),
+      Math.ceil(shown.bottom / BLOCK),
+      Math.ceil(shown.right / BLOCK),
+    );
+    const pieces = shareOf(windows(rows, columns, span), job.share),
+      drawn = await this.#drawn(container);
     return (async function* () {
       for (const [n, piece] of pieces.entries()) {
-        const whole = scaled(piece.inner, BLOCK), at = /** @type {Place} */ (overlap(whole, shown));
+        const whole = scaled(piece.inner, BLOCK),
+          at = /** @type {Place} */ (overlap(whole, shown));
         let pixels = new Uint8Array(3 * height(at) * width(at));
         if (grid.seen(piece.inner)) {
           await grid.prepare(piece.outer, pause);
@@ -177,10 +208,16 @@ export class PictureDecoder {
     })();
   }
 
-  /** Tiles of a picture that no networks have a part in. @param {Container} container @param {Place} shown @param {Job} job */
+  /**
+   * Tiles of a picture that no networks have a part in.
+   * @param {Container} container
+   * @param {Place} shown
+   * @param {Job} job
+   */
   async *#alone(container, shown, job) {
     const drawn = /** @type {DrawnGrid} */ (await this.#drawn(container));
-    const places = drawn.places.map((tile) => overlap(tile, shown)).filter((at) => at !== null), own = shareOf(places, job.share);
+    const places = drawn.places.map((tile) => overlap(tile, shown)).filter((at) => at !== null),
+      own = shareOf(places, job.share);
     for (const [n, at] of own.entries()) {
       const pixels = new Uint8Array(3 * height(at) * width(at));
       await drawn.paste(at, pixels);
@@ -198,59 +235,25 @@ function parsed({ bytes, preview, partial = false, limits = {} }) {
   return parse(bytes, { limits: { ...DEFAULT_LIMITS, ...limits }, partial, layers });
 }
 
-/** @param {Region | null | undefined} region @param {import("../container/header.js").Header} header @returns {Region} */
+/**
+ * @param {Region | null | undefined} region
+ * @param {import("../container/header.js").Header} header
+ * @returns {Region}
+ */
 export function regionOf(region, header) {
   const { x, y, width: wide, height: tall } = region ?? { x: 0, y: 0, ...header };
-  const inside = [x, y, wide, tall].every(Number.isInteger) && x >= 0 && y >= 0 && x + wide <= header.width && y + tall <= header.height;
+  const inside =
+    [x, y, wide, tall].every(Number.isInteger) &&
+    x >= 0 &&
+    y >= 0 &&
+    x + wide <= header.width &&
+    y + tall <= header.height;
   if (!inside || wide <= 0 || tall <= 0) {
-    throw new UnsuitableOption(`region ${x},${y},${wide},${tall} is not within ${header.width}x${header.height}`);
+    throw new UnsuitableOption(
+      `region ${x},${y},${wide},${tall} is not within ${header.width}x${header.height}`,
+    );
   }
   return { x, y, width: wide, height: tall };
-}
-
-/** A thread's part of some work, as much as the others'. @template T @param {T[]} all @param {[number, number]} [share] */
-function shareOf(all, [number, count] = [0, 1]) {
-  return all.slice(Math.round((number * all.length) / count), Math.round(((number + 1) * all.length) / count));
-}
-
-/** Pixels of a place from those of what holds it. @param {Uint8Array} pixels @param {Place} whole @param {Place} part */
-function clipped(pixels, whole, part) {
-  const { top, left } = within(part, whole), row = 3 * width(part), result = new Uint8Array(row * height(part));
-  for (let y = 0; y < height(part); y++) {
-    const first = 3 * ((top + y) * width(whole) + left);
-    result.set(pixels.subarray(first, first + row), y * row);
-  }
-  return result;
-}
-
-/** What is nearly white or black is made so, as the file's flags tell. @param {Uint8Array} pixels @param {number} flags */
-function snap(pixels, flags) {
-  if (!(flags & (WHITE | BLACK))) return;
-  for (let i = 0; i < pixels.length; i += 3) {
-    const [r, g, b] = [pixels[i], pixels[i + 1], pixels[i + 2]];
-    if (flags & WHITE && Math.min(r, g, b) >= 255 - NEAR) pixels.fill(255, i, i + 3);
-    else if (flags & BLACK && Math.max(r, g, b) <= NEAR) pixels.fill(0, i, i + 3);
-  }
-}
-
-/** @param {import("../container/header.js").Header} header @param {Uint8Array | null} alpha @param {Place} shown @param {Place} at @param {Uint8Array} pixels @returns {Part} */
-function toPart(header, alpha, shown, at, pixels) {
-  const count = height(at) * width(at), data = new Uint8ClampedArray(4 * count);
-  for (let i = 0, from = 0, to = 0; i < count; i++, from += 3, to += 4) {
-    let r = pixels[from], g = pixels[from + 1], b = pixels[from + 2];
-    if (header.gray) r = g = b = Math.floor((r + g + b + 1) / 3);
-    data[to] = r;
-    data[to + 1] = g;
-    data[to + 2] = b;
-    data[to + 3] = 255;
-  }
-  if (alpha) {
-    for (let y = at.top, to = 3; y < at.bottom; y++) {
-      for (let i = y * header.width + at.left; i < y * header.width + at.right; i++, to += 4) data[to] = alpha[i];
-    }
-  }
-  const { top: y, left: x } = within(at, shown);
-  return { x, y, width: width(at), height: height(at), data };
 }
 
 /** What a trap of the module, or an array too large, means. @param {Error} error */

@@ -5,10 +5,15 @@ import { height, overlap, tiles, width, within } from "../engine/tiling.js";
 const GRAY = 128;
 
 /** @typedef {import("../engine/tiling.js").Place} Place */
-/** @typedef {(bytes: Uint8Array) => Promise<{data: Uint8ClampedArray, width: number, height: number} | null>} Webp */
+/**
+ * @typedef {(bytes: Uint8Array) => Promise<{data: Uint8ClampedArray, width: number, height: number} | null>} Webp
+ */
 
 export class DrawnGrid {
-  /** Tiles that are decoded and still needed; null pixels are gray. @type {{tile: Place, rgba: Uint8ClampedArray | null}[]} */
+  /**
+   * Tiles that are decoded and still needed; null pixels are gray.
+   * @type {{tile: Place, rgba: Uint8ClampedArray | null}[]}
+   */
   #decoded = [];
 
   /**
@@ -25,7 +30,11 @@ export class DrawnGrid {
       .filter(({ data, alone }) => data?.length || (alone && data === null));
   }
 
-  /** Put what is drawn over pixels (h, w, 3) of a place; tiles that end above it are dropped. @param {Place} place @param {Uint8Array} pixels */
+  /**
+   * Put what is drawn over pixels (h, w, 3) of a place; tiles that end above it are dropped.
+   * @param {Place} place
+   * @param {Uint8Array} pixels
+   */
   async paste(place, pixels) {
     this.#decoded = this.#decoded.filter(({ tile }) => tile.bottom > place.top);
     const waiting = [];
@@ -37,7 +46,8 @@ export class DrawnGrid {
     for (const { tile, rgba } of this.#decoded) {
       const shared = overlap(tile, place);
       if (!shared) continue;
-      const from = within(shared, tile), to = within(shared, place);
+      const from = within(shared, tile),
+        to = within(shared, place);
       for (let y = 0; y < height(shared); y++) {
         let source = 4 * ((from.top + y) * width(tile) + from.left);
         let target = 3 * ((to.top + y) * width(place) + to.left);
@@ -59,7 +69,8 @@ export class DrawnGrid {
     }
     const rgba = image.data;
     for (let i = 3; i < rgba.length; i += 4) {
-      if (rgba[i] !== 0 && rgba[i] !== 255) throw new CorruptData("drawn tile: pixels that are opaque in part");
+      if (rgba[i] !== 0 && rgba[i] !== 255)
+        throw new CorruptData("drawn tile: pixels that are opaque in part");
     }
     return { tile, rgba };
   }

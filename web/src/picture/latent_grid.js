@@ -8,7 +8,7 @@ export class LatentGrid {
   #decoded = [];
 
   /**
-   * @param {import("../engine/tiles.js").LatentCoder} coder
+   * @param {import("../engine/latent_coder.js").LatentCoder} coder
    * @param {((Uint8Array | null)[] | null)[]} segments [tile][layer]; null for a tile that is drawn whole
    * @param {number} rows @param {number} columns @param {number} level
    * @param {number} side of tiles, in positions
@@ -25,7 +25,11 @@ export class LatentGrid {
     return this.seenTiles.some((tile) => overlap(tile, place));
   }
 
-  /** Decode the tiles of a place, and drop those that end above it. @param {Place} place @param {() => Promise<void>} pause called after each */
+  /**
+   * Decode the tiles of a place, and drop those that end above it.
+   * @param {Place} place
+   * @param {() => Promise<void>} pause called after each
+   */
   async prepare(place, pause) {
     this.#decoded = this.#decoded.filter(({ tile }) => tile.bottom > place.top);
     const waiting = [];
@@ -34,21 +38,31 @@ export class LatentGrid {
       if (!overlap(tile, place)) {
         waiting.push(entry);
       } else if (layers) {
-        this.#decoded.push({ tile, latent: this.coder.decode(layers, height(tile), width(tile), this.level) });
+        this.#decoded.push({
+          tile,
+          latent: this.coder.decode(layers, height(tile), width(tile), this.level),
+        });
         await pause();
       }
     }
     this.waiting = waiting;
   }
 
-  /** Write the latent (h, w, M) of a place, which was prepared. @param {Place} place @param {Float32Array} out */
+  /**
+   * Write the latent (h, w, M) of a place, which was prepared.
+   * @param {Place} place
+   * @param {Float32Array} out
+   */
   fill(place, out) {
-    const { channels } = this.coder, columns = width(place);
+    const { channels } = this.coder,
+      columns = width(place);
     out.fill(0);
     for (const { tile, latent } of this.#decoded) {
       const shared = overlap(tile, place);
       if (!shared) continue;
-      const from = within(shared, tile), to = within(shared, place), row = width(shared) * channels;
+      const from = within(shared, tile),
+        to = within(shared, place),
+        row = width(shared) * channels;
       for (let y = 0; y < height(shared); y++) {
         const first = ((from.top + y) * width(tile) + from.left) * channels;
         out.set(latent.subarray(first, first + row), ((to.top + y) * columns + to.left) * channels);

@@ -13,7 +13,9 @@ const PIXELS_EACH = 1.5e6;
  * @property {(done: number, count: number) => void} progress
  */
 
-/** @typedef {{run: (job: import("./decoder.js").Job, listener: Listener, signal?: AbortSignal) => Promise<void>}} Thread */
+/**
+ * @typedef {{run: (job: import("./decoder.js").Job, listener: Listener, signal?: AbortSignal) => Promise<void>}} Thread
+ */
 
 export class Pool {
   /** @type {Thread[]} */
@@ -26,22 +28,37 @@ export class Pool {
 
   /**
    * Do a job, shared by as many threads as its pixels are worth.
-   * @param {import("./decoder.js").Job} job @param {number} pixels @param {Listener} listener @param {AbortSignal} [signal]
+   * @param {import("./decoder.js").Job} job
+   * @param {number} pixels
+   * @param {Listener} listener
+   * @param {AbortSignal} [signal]
    */
   async run(job, pixels, listener, signal) {
-    const count = Math.max(1, Math.min(this.#most(), job.preview === "quick" ? 1 : Math.round(pixels / PIXELS_EACH)));
+    const count = Math.max(
+      1,
+      Math.min(this.#most(), job.preview === "quick" ? 1 : Math.round(pixels / PIXELS_EACH)),
+    );
     while (this.#threads.length < count) this.#threads.push(this.#makeThread());
-    const states = Array.from({ length: count }, () => [0, 0]), other = new AbortController();
+    const states = Array.from({ length: count }, () => [0, 0]),
+      other = new AbortController();
     const both = signal ? AbortSignal.any([signal, other.signal]) : other.signal;
     try {
-      await Promise.all(states.map((state, n) => this.#threads[n].run({ ...job, share: [n, count] }, {
-        part: listener.part,
-        progress(done, own) {
-          state[0] = done;
-          state[1] = own;
-          if (states.every(([, all]) => all)) listener.progress(sum(states, 0), sum(states, 1));
-        },
-      }, both)));
+      await Promise.all(
+        states.map((state, n) =>
+          this.#threads[n].run(
+            { ...job, share: [n, count] },
+            {
+              part: listener.part,
+              progress(done, own) {
+                state[0] = done;
+                state[1] = own;
+                if (states.every(([, all]) => all)) listener.progress(sum(states, 0), sum(states, 1));
+              },
+            },
+            both,
+          ),
+        ),
+      );
     } catch (error) {
       other.abort();
       throw error;
@@ -54,9 +71,11 @@ export class Pool {
 
   /** @returns {Thread} */
   #makeThread() {
-    return typeof Worker === "undefined" ? new HereThread(this.settings) : new WorkerThread(this.settings, (dead) => {
-      this.#threads = this.#threads.filter((thread) => thread !== dead);
-    });
+    return typeof Worker === "undefined"
+      ? new HereThread(this.settings)
+      : new WorkerThread(this.settings, (dead) => {
+          this.#threads = this.#threads.filter((thread) => thread !== dead);
+        });
   }
 
   /** End all threads, and with them what is still decoded. */
@@ -129,7 +148,12 @@ class WorkerThread {
     }
   }
 
-  /** @param {import("./decoder.js").Job} job @param {Listener} listener @param {AbortSignal} [signal] @returns {Promise<void>} */
+  /**
+   * @param {import("./decoder.js").Job} job
+   * @param {Listener} listener
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<void>}
+   */
   run(job, listener, signal) {
     const id = this.#next++;
     return new Promise((resolve, reject) => {
@@ -144,7 +168,11 @@ class WorkerThread {
         signal?.removeEventListener("abort", abort);
         action();
       };
-      this.#jobs.set(id, { listener, resolve: () => settle(resolve), reject: (error) => settle(() => reject(error)) });
+      this.#jobs.set(id, {
+        listener,
+        resolve: () => settle(resolve),
+        reject: (error) => settle(() => reject(error)),
+      });
       this.worker.postMessage({ id, job });
     });
   }

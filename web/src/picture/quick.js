@@ -6,22 +6,39 @@ import { betweenKnots } from "../engine/levels.js";
 import { need } from "../model/model.js";
 import { height, tiles, width } from "../engine/tiling.js";
 
-const STEP = 2, COLOURS = 3, LATENT_UNITS = 128;
-const OPPONENT = [[1, 1, 1], [1, 0, -1], [1, -2, 1]].map((row) => {
+const STEP = 2,
+  COLOURS = 3,
+  LATENT_UNITS = 128;
+const OPPONENT = [
+  [1, 1, 1],
+  [1, 0, -1],
+  [1, -2, 1],
+].map((row) => {
   const length = Math.hypot(...row);
   return row.map((value) => value / length);
 });
 
 /** @typedef {import("../engine/tiling.js").Place} Place */
 
-/** Red, green and blue of the mean of a block, by channel of the latent. @param {import("../model/model.js").Arrays} arrays @param {number} level */
+/**
+ * Red, green and blue of the mean of a block, by channel of the latent.
+ * @param {import("../model/model.js").Arrays} arrays
+ * @param {number} level
+ */
 function meansOf(arrays, level) {
-  const { shape: [outputs, , , channels], data } = need(arrays, "g_s.linear.weight");
-  const scale = need(arrays, "g_s.linear.scale").data, gain = betweenKnots(need(arrays, "log_gain"), level);
-  const step = need(arrays, "g_s.latent.step").data, blocks = outputs / COLOURS, rgb = [0, 1, 2].map(() => new Float64Array(channels));
+  const {
+    shape: [outputs, , , channels],
+    data,
+  } = need(arrays, "g_s.linear.weight");
+  const scale = need(arrays, "g_s.linear.scale").data,
+    gain = betweenKnots(need(arrays, "log_gain"), level);
+  const step = need(arrays, "g_s.latent.step").data,
+    blocks = outputs / COLOURS,
+    rgb = [0, 1, 2].map(() => new Float64Array(channels));
   for (let o = 0; o < outputs; o++) {
     for (let c = 0; c < channels; c++) {
-      const value = (data[o * channels + c] * scale[o]) / (blocks * LATENT_UNITS * Math.exp(gain[c]) * step[c]);
+      const value =
+        (data[o * channels + c] * scale[o]) / (blocks * LATENT_UNITS * Math.exp(gain[c]) * step[c]);
       for (let n = 0; n < COLOURS; n++) rgb[n][c] += value * OPPONENT[o % COLOURS][n];
     }
   }
@@ -29,19 +46,23 @@ function meansOf(arrays, level) {
 }
 
 /**
- * @param {import("../engine/tiles.js").LatentCoder} coder
+ * @param {import("../engine/latent_coder.js").LatentCoder} coder
  * @param {import("../model/model.js").Arrays} arrays g_s.* and log_gain
  * @param {import("../container/container.js").Container} container
  * @param {() => Promise<void>} pause
  * @returns {Promise<{width: number, height: number, data: Uint8ClampedArray<ArrayBuffer>}>} one pixel for 32x32
  */
 export async function quickLook(coder, arrays, { header, segments, drawnWhole }, pause) {
-  const rows = Math.ceil(header.height / 16), columns = Math.ceil(header.width / 16);
-  const tall = Math.ceil(rows / STEP), wide = Math.ceil(columns / STEP), means = meansOf(arrays, header.level);
+  const rows = Math.ceil(header.height / 16),
+    columns = Math.ceil(header.width / 16);
+  const tall = Math.ceil(rows / STEP),
+    wide = Math.ceil(columns / STEP),
+    means = meansOf(arrays, header.level);
   const data = new Uint8ClampedArray(4 * tall * wide).fill(128);
   const places = tiles(rows, columns, header.tile / 16);
   for (let n = 0; n < places.length; n++) {
-    const tile = places[n], layers = segments[n];
+    const tile = places[n],
+      layers = segments[n];
     if (drawnWhole[n] || !layers[0]) continue;
     const latent = coder.decode([layers[0], null], height(tile), width(tile), header.level, 0);
     for (let y = 0; y < height(tile); y += STEP) {

@@ -2,7 +2,8 @@
 import { ModelMismatch, ModelNotFound } from "../errors.js";
 
 const DIST = new URL("../../dist/", import.meta.url).href;
-const CACHE = "vqcodec-models", INDEX = "models.json";
+const CACHE = "vqcodec-models",
+  INDEX = "models.json";
 
 /**
  * @typedef {object} Settings
@@ -13,7 +14,12 @@ const CACHE = "vqcodec-models", INDEX = "models.json";
  */
 
 /** @param {Settings} [settings] @returns {import("./decoder.js").Surroundings} */
-export function surroundings({ module = `${DIST}vqcodec.wasm`, models = `${DIST}models/`, webp = `${DIST}webp_dec.js`, weights = [] } = {}) {
+export function surroundings({
+  module = `${DIST}vqcodec.wasm`,
+  models = `${DIST}models/`,
+  webp = `${DIST}webp_dec.js`,
+  weights = [],
+} = {}) {
   /** @type {Promise<WebAssembly.Module> | null} */
   let compiled = null;
   return {
@@ -42,7 +48,9 @@ async function load(address) {
 async function findWeights(bitstreamId, given, folder) {
   const latin = new TextDecoder("latin1");
   // Its header names the fingerprint; whether that is right is checked when it is read.
-  const own = given.find((bytes) => latin.decode(bytes.subarray(0, 65536)).includes(`"bitstream_id":"${bitstreamId}"`));
+  const own = given.find((bytes) =>
+    latin.decode(bytes.subarray(0, 65536)).includes(`"bitstream_id":"${bitstreamId}"`),
+  );
   if (own) return own;
   /** @type {Record<string, string>} */
   let known;
@@ -52,13 +60,17 @@ async function findWeights(bitstreamId, given, folder) {
     throw new ModelNotFound(`no models at ${folder} (${error instanceof Error ? error.message : error})`);
   }
   const name = Object.hasOwn(known, bitstreamId) ? known[bitstreamId] : null;
-  if (!name) throw new ModelMismatch(`the file needs model ${bitstreamId}, here are: ${Object.keys(known).join(", ") || "none"}`);
+  if (!name)
+    throw new ModelMismatch(
+      `the file needs model ${bitstreamId}, here are: ${Object.keys(known).join(", ") || "none"}`,
+    );
   return cached(folder + name);
 }
 
 /** Files named by fingerprints never change: fetched once. @param {string} address */
 async function cached(address) {
-  const cache = address.startsWith("http") && globalThis.caches ? await caches.open(CACHE).catch(() => null) : null;
+  const cache =
+    address.startsWith("http") && globalThis.caches ? await caches.open(CACHE).catch(() => null) : null;
   const found = await cache?.match(address);
   if (found) return new Uint8Array(await found.arrayBuffer());
   const bytes = await load(address);
@@ -66,7 +78,11 @@ async function cached(address) {
   return bytes;
 }
 
-/** libwebp, fetched when a file with a drawn layer comes. @param {string} address @returns {Promise<import("./drawn_grid.js").Webp>} */
+/**
+ * libwebp, fetched when a file with a drawn layer comes.
+ * @param {string} address
+ * @returns {Promise<import("./drawn_grid.js").Webp>}
+ */
 async function webpDecoder(address) {
   try {
     const { default: start } = await import(/* @vite-ignore */ address);
@@ -77,6 +93,8 @@ async function webpDecoder(address) {
       return webp.decode(bytes);
     };
   } catch (error) {
-    throw new ModelNotFound(`no decoder for drawn layers at ${address} (${error instanceof Error ? error.message : error})`);
+    throw new ModelNotFound(
+      `no decoder for drawn layers at ${address} (${error instanceof Error ? error.message : error})`,
+    );
   }
 }
