@@ -77,7 +77,9 @@ def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> Non
 
 @models.command("export-decoder")
 @click.argument("folder")
-@click.option("-m", "--model", default="default", show_default=True, help="Model, or path of its weight file.")
+@click.option(
+    "-m", "--model", default="default", show_default=True, help="Model, or path of its weight file."
+)
 @click.pass_obj
 def export_decoder_(reporter: Reporter, folder: str, model: str) -> None:
     """Write what a browser needs of a model to decode its files to FOLDER, named by its fingerprints."""

@@ -25,11 +25,33 @@ from pathlib import Path
 WEB = Path(__file__).resolve().parent
 NATIVE = WEB.parent / "vqcodec" / "native"
 DIST = WEB / "dist"
-MODULE = "vqcodec.wasm"
+MODULE, SAMPLE = "vqcodec.wasm", "sample.vqc"
 MODULE_MOST = 250_000
 SOURCES = (
-    *("conv", "conv_wasm", "conv_layer", "block", "convolve", "winograd", "mend", "picture", "quantise", "restore"),
-    *("rows", "rows_portable", "isa", "pool", "certain", "layer", "layer_run", "order", "prior", "prior_step"),
+    *(
+        "conv",
+        "conv_wasm",
+        "conv_layer",
+        "block",
+        "convolve",
+        "winograd",
+        "mend",
+        "picture",
+        "quantise",
+        "restore",
+    ),
+    *(
+        "rows",
+        "rows_portable",
+        "isa",
+        "pool",
+        "certain",
+        "layer",
+        "layer_run",
+        "order",
+        "prior",
+        "prior_step",
+    ),
     *("range_coder", "segments", "settle", "tables"),
 )
 FLAGS = (
@@ -40,7 +62,9 @@ FLAGS = (
     *("-Wl,--gc-sections", "-Wl,--max-memory=268435456", "-Wl,-z,stack-size=1048576"),
 )
 WEBP = "@jsquash/webp@1.5.0"
-WEBP_INTEGRITY = "sha512-KggLoj2MnRSfIqTeKe1EmbljTX2vuV7mh79k89PCL1pyqiDULcPM1L47twxXt0hkb68F70bXiL31MxsuoZtKFw=="
+WEBP_INTEGRITY = (
+    "sha512-KggLoj2MnRSfIqTeKe1EmbljTX2vuV7mh79k89PCL1pyqiDULcPM1L47twxXt0hkb68F70bXiL31MxsuoZtKFw=="
+)
 WEBP_FILES = {"webp_dec.js": "codec/dec/webp_dec.js", "webp_dec.wasm": "codec/dec/webp_dec.wasm"}
 
 
@@ -63,8 +87,8 @@ def build_module(out: Path) -> None:
         raise BuildError(f"{out} has {out.stat().st_size} bytes, at most {MODULE_MOST} are meant")
 
 
-def fetch_npm(package: str, integrity: str, files: dict[str, str], out: Path) -> None:
-    """Take files out of a package of npm's registry; `files` are names here, and in the package.
+def npm_archive(package: str, integrity: str, folder: Path) -> Path:
+    """Fetch a package of npm's registry to a folder.
 
     Raises:
         BuildError: npm is missing, cannot fetch it, or it is another package.
@@ -72,21 +96,32 @@ def fetch_npm(package: str, integrity: str, files: dict[str, str], out: Path) ->
     npm = shutil.which("npm")
     if npm is None:
         raise BuildError(f"npm is needed for {package} (Debian: apt-get install npm)")
-    with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", package, "--silent", "--pack-destination", folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        archives = list(Path(folder).glob("*.tgz"))
-        if done.returncode or not archives:
-            raise BuildError(f"npm cannot fetch {package}: {done.stderr.strip()}")
-        found = base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode()
-        if f"sha512-{found}" != integrity:
-            raise BuildError(f"{package} has the hash sha512-{found}, not {integrity}")
-        with tarfile.open(archives[0]) as archive:
-            for name, member in files.items():
-                file = archive.extractfile(f"package/{member}")
-                if file is None:
-                    raise BuildError(f"{package} lacks {member}")
-                (out / name).write_bytes(file.read())
+    command = [npm, "pack", package, "--silent", "--pack-destination", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    archives = list(folder.glob("*.tgz"))
+    if done.returncode or len(archives) != 1:
+        raise BuildError(f"npm cannot fetch {package}: {done.stderr.strip()}")
+    found = base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode()
+    if f"sha512-{found}" != integrity:
+        raise BuildError(f"{package} has the hash sha512-{found}, not {integrity}")
+    return archives[0]
+
+
+def fetch_npm(package: str, integrity: str, files: dict[str, str], out: Path) -> None:
+    """Take files out of a package of npm's registry; `files` are names here, and in the package.
+
+    Raises:
+        BuildError: as `npm_archive`; or the package lacks a file.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tarfile.open(npm_archive(package, integrity, Path(folder))) as archive,
+    ):
+        for name, member in files.items():
+            file = archive.extractfile(f"package/{member}")
+            if file is None:
+                raise BuildError(f"{package} lacks {member}")
+            (out / name).write_bytes(file.read())
 
 
 def assemble(site: Path, dist: Path = DIST) -> None:
@@ -101,7 +136,9 @@ def assemble(site: Path, dist: Path = DIST) -> None:
     names = ["./", *(path.relative_to(site).as_posix() for path in files)]
     index.write_text(json.dumps({"files": names}), encoding="utf-8")
     # Browsers look at the bytes of a service worker to know of a new version.
-    worker.write_text(worker.read_text(encoding="utf-8").replace('"development"', f'"{digest}"'), encoding="utf-8")
+    worker.write_text(
+        worker.read_text(encoding="utf-8").replace('"development"', f'"{digest}"'), encoding="utf-8"
+    )
 
 
 def main() -> int:
@@ -120,7 +157,16 @@ def main() -> int:
         if arguments.only in (None, "model"):
             program = [sys.executable, "-m", "vqcodec"]
             export = [*program, "models", "export-decoder", "-m", arguments.model, str(DIST / "models")]
-            sample = [*program, "compress", "-m", arguments.model, "-q", "60", "-f", "vqcodec/samples/dog.png"]
+            sample = [
+                *program,
+                "compress",
+                "-m",
+                arguments.model,
+                "-q",
+                "60",
+                "-f",
+                "vqcodec/samples/dog.png",
+            ]
             subprocess.run(export, check=True, cwd=WEB.parent)
             subprocess.run([*sample, "-o", str(DIST / "sample.vqc")], check=True, cwd=WEB.parent)
     except (BuildError, subprocess.CalledProcessError) as error:

@@ -1,7 +1,7 @@
-"""Times and memory of the browser's decoder in headless Chromium: `python web/measure.py SITE [--large 12MP.vqc]`.
+"""Times and memory of the browser's decoder in Chromium: `python web/measure.py SITE [--large FILE]`.
 
-SITE is a folder of `python web/build.py --site`. Wall time counts other programs' turns on a busy machine; CPU
-seconds of the browser do not, but count its compilers. Linux, with the extra `browser`.
+SITE is a folder of `python web/build.py --site`. Wall time counts other programs' turns on a busy machine;
+CPU seconds of the page do not, but count its compilers. Linux, with the extra `browser`.
 """
 
 from __future__ import annotations

@@ -68,5 +68,7 @@ def page_megabytes() -> float:
         with contextlib.suppress(OSError):
             if b"--type=renderer" in path.read_bytes():
                 lines = path.with_name("smaps_rollup").read_text().splitlines()
-                most = max(most, sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000)
+                most = max(
+                    most, sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+                )
     return most

@@ -65,9 +65,7 @@ def site(web_build, two_faced, codec, tmp_path_factory) -> Path:
     dist, folder = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site")
     web_build.build_module(dist / web_build.MODULE)
     try:
-        web_build.fetch_npm(
-            web_build.WEBP, web_build.WEBP_INTEGRITY, web_build.WEBP_FILES, dist
-        )
+        web_build.fetch_npm(web_build.WEBP, web_build.WEBP_INTEGRITY, web_build.WEBP_FILES, dist)
     except web_build.BuildError as error:
         pytest.skip(f"no WebP decoder: {error}")
     export_decoder(samples.TINY, dist / "models")
@@ -80,7 +78,7 @@ def site(web_build, two_faced, codec, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def run_node(node, site, tmp_path_factory) -> Any:
-    """Decode files in one process of Node: jobs {file, options} -> {sha256, width, height} or {error, message}."""
+    """Decode files in one process of Node: jobs {data, options} -> {sha256, width, height} or {error}."""
 
     def run(jobs: list[dict[str, Any]], *, setup: dict[str, Any] | None = None) -> dict[str, Any]:
         work = tmp_path_factory.mktemp("jobs")

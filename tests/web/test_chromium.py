@@ -51,11 +51,12 @@ ELEMENT = """async (attributes) => {
         image.addEventListener("error", (event) => resolve(`${event.error.name}: ${event.message}`));
     });
     const canvas = image.shadowRoot.querySelector("canvas");
-    const pixels = canvas.width ? canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data : [];
+    const { width, height } = canvas, context = width && canvas.getContext("2d");
+    const pixels = width ? context.getImageData(0, 0, width, height).data : [];
     const box = image.getBoundingClientRect(), { naturalWidth, naturalHeight, complete } = image;
     return { told, naturalWidth, naturalHeight, complete, wide: box.width, tall: box.height,
-        pixels: Array.from(pixels), role: canvas.getAttribute("role"), label: canvas.getAttribute("aria-label"),
-        words: image.shadowRoot.querySelector("span").checkVisibility() ? image.shadowRoot.textContent : "" };
+        pixels: Array.from(pixels), role: canvas.role, label: canvas.ariaLabel,
+        words: image.shadowRoot.querySelector("span").checkVisibility() && image.shadowRoot.textContent };
 }"""
 
 
@@ -102,7 +103,12 @@ def test_options_progress_and_abort(page, site, codec):
     x = samples.picture(250, 300, "RGB", np.random.default_rng(1))
     data = codec.compress(x, quality=60, tile=64, tune="psnr")
     (name,) = put(site, {"options": data})
-    asked: list[dict[str, Any]] = [{"realism": 0.37}, {"realism": 1}, {"region": [40, 60, 128, 96]}, {"preview": 1}]
+    asked: list[dict[str, Any]] = [
+        {"realism": 0.37},
+        {"realism": 1},
+        {"region": [40, 60, 128, 96]},
+        {"preview": 1},
+    ]
     found = page.evaluate(DECODE, [[name, options] for options in asked])
     for options, result in zip(asked, found, strict=True):
         words = {key: tuple(value) if key == "region" else value for key, value in options.items()}
@@ -114,8 +120,9 @@ def test_options_progress_and_abort(page, site, codec):
             await vqcodec.decode(bytes, { onProgress: (done, count) => told.push([done, count]) });
             const aborted = vqcodec.decode(bytes, { signal: stop.signal });
             stop.abort();
-            const error = await aborted.catch((error) => error.name);
-            const again = await vqcodec.decode(bytes, { signal: AbortSignal.abort() }).catch((error) => error.name);
+            const error = await aborted.catch(({ name }) => name);
+            const late = vqcodec.decode(bytes, { signal: AbortSignal.abort() });
+            const again = await late.catch(({ name }) => name);
             return { told, error, again, after: (await vqcodec.decode(bytes)).width };
         }""",
         name,
@@ -147,7 +154,7 @@ def test_the_element_shows_and_behaves_like_img(page, site, codec):
     assert not shown[30:].any()  # a canvas keeps no colours under an alpha of 0
     assert (found["told"], found["complete"], found["wide"], found["tall"]) == ("load", True, 45, 30)
     assert (found["naturalWidth"], found["naturalHeight"]) == (90, 60)
-    assert (found["role"], found["label"], found["words"]) == ("img", "Slopes", "")
+    assert (found["role"], found["label"], found["words"]) == ("img", "Slopes", False)
     natural = page.evaluate(ELEMENT, {"src": name, "alt": ""})
     assert (natural["wide"], natural["tall"], natural["role"]) == (90, 60, "presentation")
     sized = page.evaluate(ELEMENT, {"src": name, "sizes": "(max-width: 10px) 5px, 180px"})

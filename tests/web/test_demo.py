@@ -1,4 +1,4 @@
-"""The page to try the decoder, by mouse and keyboard, at phone and desktop width, offline, and its accessibility."""
+"""The page to try the decoder: by mouse and keyboard, at phone and desktop width, offline, with axe."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def stage(page) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(page.locator("#stage").screenshot())).convert("RGB"), np.int64)
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (390, "light"), (1400, "dark"), (1400, "light")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(390, "dark"), (390, "light"), (1400, "dark"), (1400, "light")]
+)
 def test_it_fits_and_is_accessible(opened, web_build, tmp_path, width, scheme):
     page = opened(width, scheme)
     try:

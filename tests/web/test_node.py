@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,14 +28,16 @@ def test_golden_files_and_random_pictures(run_node, codec):
     found = run_node([{"data": data} for data in (*golden.values(), *files.values())])["results"]
     wanted = [expected(tiny, data) for data in golden.values()]
     wanted += [expected(codec, data) for data in files.values()]
-    assert dict(zip((*golden, *files), found, strict=True)) == dict(zip((*golden, *files), wanted, strict=True))
+    assert dict(zip((*golden, *files), found, strict=True)) == dict(
+        zip((*golden, *files), wanted, strict=True)
+    )
 
 
 def test_options(run_node, codec):
     x = samples.picture(190, 250, "RGBA", np.random.default_rng(1))
     data = codec.compress(Image.fromarray(x), quality=60, tile=64, tune="psnr")
     cut = data[: probe(data).layer_ends[0] + 40]
-    asked = [{"realism": realism} for realism in REALISMS]
+    asked: list[dict[str, Any]] = [{"realism": realism} for realism in REALISMS]
     asked += [{"region": (40, 60, 128, 96)}, {"region": (249, 0, 1, 190)}, {"preview": 1}]
     jobs = [{"data": data, "options": options} for options in asked]
     jobs.append({"data": cut, "options": {"partial": True}})

@@ -20,10 +20,10 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from vqcodec.errors import ModelNotFound
 from vqcodec.files import write_atomic
@@ -56,7 +56,7 @@ def pack_decoder(path: str | os.PathLike[str]) -> tuple[str, bytes]:
     notes = {key: metadata[key] for key in _KEPT if key in metadata}
     notes |= {"format": FORMAT, "tensors": json.dumps(index, separators=(",", ":"))}
     ids = (metadata.get(key) for key in ("bitstream_id", "decoder_id", "realism_id"))
-    return "-".join(part for part in ids if part) + ".safetensors", save(packed, metadata=notes)
+    return "-".join(part for part in ids if part) + ".safetensors", _serialised(packed, notes)
 
 
 def export_decoder(model: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Path:
@@ -78,6 +78,20 @@ def export_decoder(model: str | os.PathLike[str], folder: str | os.PathLike[str]
     known[name.split("-")[0].removesuffix(".safetensors")] = name
     write_atomic(index, json.dumps(known, indent=2, sort_keys=True).encode() + b"\n")
     return folder / name
+
+
+def _serialised(tensors: Arrays, notes: dict[str, str]) -> bytes:
+    """A safetensors file; the library's own writer puts notes in another order each time."""
+    header: dict[str, Any] = {"__metadata__": notes}
+    start = 0
+    for name, tensor in tensors.items():
+        header[name] = {"dtype": "U8", "shape": [tensor.size], "data_offsets": [start, start + tensor.size]}
+        start += tensor.size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join(
+        (len(text).to_bytes(8, "little"), text, *(tensor.tobytes() for tensor in tensors.values()))
+    )
 
 
 def _filtered(tensor: NDArray[np.generic], twin: NDArray[np.generic] | None) -> Iterator[tuple[str, bytes]]:

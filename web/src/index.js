@@ -15,7 +15,16 @@ import { PROFILES } from "./container/profiles.js";
 import { regionOf } from "./picture/decoder.js";
 import { Pool } from "./picture/pool.js";
 
-export * from "./errors.js";
+export {
+  CorruptData,
+  LimitExceeded,
+  ModelMismatch,
+  ModelNotFound,
+  Truncated,
+  UnsuitableOption,
+  UnsupportedVersion,
+  VQCodecError,
+} from "./errors.js";
 export { toDisplay } from "./picture/colour.js";
 export { encodePng } from "./picture/png.js";
 export { DEFAULT_LIMITS, isVqc };
