@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+PATIENCE = 120_000
+"""Milliseconds that a page may take: other tests are at work beside it."""
 SAMPLE = (120, 90)
 """Width and height of the site's example."""
 FLAGS = (

@@ -20,7 +20,7 @@ from benchmarks.robustness.bombs import bombs
 from benchmarks.robustness.corruption import outcome
 from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
-from tests.web.browsing import chromium, page_megabytes, served
+from tests.web.browsing import PATIENCE, chromium, page_megabytes, served
 from tests.web.pictures import expected, random_files, rgba
 from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.types import DEFAULT_LIMITS
@@ -76,6 +76,7 @@ def address(site):
 def page(browser, address):
     """A page of the site that has nothing of its own, and whose errors fail the test."""
     context = browser.new_context(service_workers="block")
+    context.set_default_timeout(PATIENCE)
     opened, trouble = context.new_page(), []
     opened.on("pageerror", lambda error: trouble.append(str(error)))
     opened.goto(f"{address}/files.json")

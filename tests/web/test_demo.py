@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.robustness import samples
-from tests.web.browsing import SAMPLE, chromium, served
+from tests.web.browsing import PATIENCE, SAMPLE, chromium, served
 
 AXE = "axe-core@4.14.1"
 AXE_INTEGRITY = (
@@ -31,6 +31,16 @@ def address(site):
         yield url
 
 
+@pytest.fixture(scope="module")
+def axe(web_build, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("axe")
+    try:
+        web_build.fetch_npm(AXE, AXE_INTEGRITY, {"axe.js": "axe.min.js"}, folder)
+    except web_build.BuildError as error:
+        pytest.skip(f"no axe-core: {error}")
+    return folder / "axe.js"
+
+
 @pytest.fixture
 def opened(browser, address):
     """Makes pages of a width and colour scheme; whatever they complain of fails the test."""
@@ -40,6 +50,7 @@ def opened(browser, address):
         context = browser.new_context(
             viewport={"width": width, "height": 850}, color_scheme=scheme, service_workers=workers
         )
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: trouble.append(str(error)))
@@ -75,16 +86,12 @@ def stage(page) -> np.ndarray:
 @pytest.mark.parametrize(
     ("width", "scheme"), [(390, "dark"), (390, "light"), (1400, "dark"), (1400, "light")]
 )
-def test_it_fits_and_is_accessible(opened, web_build, tmp_path, width, scheme):
+def test_it_fits_and_is_accessible(opened, axe, width, scheme):
     page = opened(width, scheme)
-    try:
-        web_build.fetch_npm(AXE, AXE_INTEGRITY, {"axe.js": "axe.min.js"}, tmp_path)
-    except web_build.BuildError as error:
-        pytest.skip(f"no axe-core: {error}")
     for step in (lambda: None, lambda: show_sample(page)):
         step()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.add_script_tag(path=tmp_path / "axe.js")
+        page.add_script_tag(path=axe)
         found = page.evaluate("axe.run()")["violations"]
         assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
     ink, paper = (

@@ -97,6 +97,7 @@ async function show(side, bytes, signal, fresh = true) {
     (context ??= fresh ? viewer.prepare(side, info.width, info.height, space) : contextOf(side, info, space));
   progress.hidden = false;
   progress.removeAttribute("value");
+  say("Decoding\u2026");
   try {
     if (fresh && info.needsModel && info.width * info.height > QUICK_ABOVE)
       await showQuick(canvas(), bytes, signal);
