@@ -22,6 +22,7 @@ from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
 from tests.web.browsing import PATIENCE, chromium, page_megabytes, served
 from tests.web.pictures import expected, random_files, rgba
+from vqcodec.bitstream import probe
 from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.types import DEFAULT_LIMITS
 
@@ -140,6 +141,43 @@ def test_a_large_picture_by_two_threads(page, site, codec):
     assert found == expected(codec, data)
     (small,) = page.evaluate(DECODE, [[name, {"preview": "quick"}]])
     assert (small["width"], small["height"]) == (66, 54)
+
+
+def test_a_file_is_told_of_as_it_arrives(page, site, codec):
+    data = codec.compress(samples.picture(250, 300, "RGB", np.random.default_rng(5)), quality=80, tile=64)
+    (name,) = put(site, {"arriving": data})
+    told = page.evaluate(
+        """async (name) => {
+            const vqcodec = await import("/src/index.js"), told = [];
+            const bytes = new Uint8Array(await (await fetch(name)).arrayBuffer());
+            let sent = 0;
+            const stream = new ReadableStream({ pull(to) {
+                if (sent >= bytes.length) return to.close();
+                to.enqueue(bytes.slice(sent, sent += 100));
+            } });
+            const looks = [];
+            const whole = await vqcodec.receive(stream, {
+                onFront: (info, prefix) => told.push(["front", info.width, prefix.length]),
+                onLayer: (layer, prefix) => {
+                    told.push(["layer", layer, prefix.length]);
+                    looks.push(vqcodec.decode(prefix, { preview: 1, partial: true }));
+                    looks.push(vqcodec.decode(prefix, { preview: "quick", partial: true }));
+                },
+            });
+            const [coarse, quick] = await Promise.all(looks);
+            const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", coarse.data));
+            return { told, same: whole.every((byte, i) => byte === bytes[i]), length: whole.length,
+                quick: [quick.width, quick.height], digest: Array.from(digest) };
+        }""",
+        name,
+    )
+    front = probe(data)
+    (first, width, at), (second, layer, there) = told["told"]
+    assert (first, width, second, layer) == ("front", 300, "layer", 1)
+    assert front.data_offset <= at < front.data_offset + 100
+    assert front.layer_ends[0] <= there < front.layer_ends[0] + 100
+    assert (told["same"], told["length"], told["quick"]) == (True, len(data), [10, 8])
+    assert bytes(told["digest"]).hex() == expected(codec, data, preview=1)["sha256"]
 
 
 def test_the_element_shows_and_behaves_like_img(page, site, codec):

@@ -116,6 +116,14 @@ def test_a_file_is_opened_told_and_saved(opened, codec):
         assert np.array_equal(np.asarray(saved), np.asarray(codec.decompress(data)))
 
 
+def test_a_picture_is_opened_by_its_address(opened, address):
+    page = opened()
+    page.goto(f"{address}/?src=dist/sample.vqc")
+    page.wait_for_function(DONE)
+    assert page.title().startswith("sample.vqc")
+    assert f"{WIDTH} \u00d7 {HEIGHT}" in page.inner_text("#info")
+
+
 def test_realism_decodes_anew(opened):
     page = opened()
     show_sample(page)
