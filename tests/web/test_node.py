@@ -69,6 +69,20 @@ def test_another_model_is_refused_by_name(run_node):
     assert result["message"].startswith(f"the file needs model {bytes(data[8:16]).hex()}, here are: ")
 
 
+def test_weights_that_were_changed_or_lack_a_decoder_are_refused(run_node, site, tmp_path):
+    data = samples.golden()["whole"]
+    (path,) = (site / "dist" / "models").glob("2c3f*.safetensors")
+    for place in (300, -1):  # in the header, and in a tensor
+        changed = bytearray(path.read_bytes())
+        changed[place] ^= 1
+        (tmp_path / "changed.safetensors").write_bytes(changed)
+        setup = {"weights": [str(tmp_path / "changed.safetensors")]}
+        (result,) = run_node([{"data": data}], setup=setup)["results"]
+        assert (result["error"], result["known"]) == ("ModelNotFound", True), place
+    (result,) = run_node([{"data": data, "options": {"realism": 1}}])["results"]
+    assert result["message"] == "the model has no perceptual decoder, which realism needs"
+
+
 @pytest.mark.parametrize("right", [False, True])
 def test_damage_ends_as_in_python(run_node, codec, right):
     """With checksums as they are left, and put right again."""

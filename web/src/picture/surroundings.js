@@ -1,5 +1,6 @@
 /** Where a decoder's files come from: beside this package, over HTTP or from a disk. */
 import { ModelMismatch, ModelNotFound } from "../errors.js";
+import { readMetadata } from "../model/safetensors.js";
 
 const DIST = new URL("../../dist/", import.meta.url).href;
 const CACHE = "vqcodec-models",
@@ -46,11 +47,8 @@ async function load(address) {
 
 /** @param {string} bitstreamId @param {Uint8Array[]} given @param {string} folder */
 async function findWeights(bitstreamId, given, folder) {
-  const latin = new TextDecoder("latin1");
-  // Its header names the fingerprint; whether that is right is checked when it is read.
-  const own = given.find((bytes) =>
-    latin.decode(bytes.subarray(0, 65536)).includes(`"bitstream_id":"${bitstreamId}"`),
-  );
+  // Whether that is right is checked when it is read.
+  const own = given.find((bytes) => readMetadata(bytes).bitstream_id === bitstreamId);
   if (own) return own;
   /** @type {Record<string, string>} */
   let known;
