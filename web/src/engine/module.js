@@ -18,7 +18,7 @@ export class Engine {
   /** @param {BufferSource | WebAssembly.Module} code bytes of vqcodec.wasm, or what was compiled of them */
   static async start(code) {
     const module = code instanceof WebAssembly.Module ? code : await WebAssembly.compile(code);
-    return new Engine(await WebAssembly.instantiate(module, {}));
+    return new Engine(new WebAssembly.Instance(module, {}));
   }
 
   /** Bytes that the module's memory has come to. */

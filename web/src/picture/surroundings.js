@@ -23,6 +23,8 @@ export function surroundings({
 } = {}) {
   /** @type {Promise<WebAssembly.Module> | null} */
   let compiled = null;
+  /** @type {Promise<import("./drawn_grid.js").Webp> | null} */
+  let decoder = null;
   return {
     module() {
       compiled ??= load(module).then((bytes) => WebAssembly.compile(bytes));
@@ -30,7 +32,11 @@ export function surroundings({
       return compiled;
     },
     weights: (bitstreamId) => findWeights(bitstreamId, weights, models.replace(/\/?$/, "/")),
-    webp: () => webpDecoder(webp),
+    webp() {
+      decoder ??= webpDecoder(webp);
+      decoder.catch(() => (decoder = null));
+      return decoder;
+    },
   };
 }
 
@@ -84,12 +90,15 @@ async function cached(address) {
 async function webpDecoder(address) {
   try {
     const { default: start } = await import(/* @vite-ignore */ address);
-    const wasmBinary = await load(address.replace(/\.js$/, ".wasm"));
-    return async (bytes) => {
-      // A new instance for each file: what a damaged one leaves behind is gone with it, and so is the memory.
-      const webp = await start({ wasmBinary, noInitialRun: true });
-      return webp.decode(bytes);
+    const module = await WebAssembly.compile(await load(address.replace(/\.js$/, ".wasm")));
+    /** @type {(imports: WebAssembly.Imports, made: (instance: WebAssembly.Instance) => void) => object} */
+    const instantiateWasm = (imports, made) => {
+      const instance = new WebAssembly.Instance(module, imports);
+      made(instance);
+      return instance.exports;
     };
+    // A new instance for each file: what a damaged one leaves behind is gone with it, and so is the memory.
+    return async (bytes) => (await start({ instantiateWasm, noInitialRun: true })).decode(bytes);
   } catch (error) {
     throw new ModelNotFound(
       `no decoder for drawn layers at ${address} (${error instanceof Error ? error.message : error})`,
