@@ -97,7 +97,7 @@ async function webpDecoder(address) {
       made(instance);
       return instance.exports;
     };
-    // A new instance for each file: what a damaged one leaves behind is gone with it, and so is the memory.
+    // Compiled once, since Node 20 stood still now and then over many compilations. A new instance for each file: what a damaged one leaves behind is gone with it, and so is the memory.
     return async (bytes) => (await start({ instantiateWasm, noInitialRun: true })).decode(bytes);
   } catch (error) {
     throw new ModelNotFound(
