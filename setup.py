@@ -34,8 +34,8 @@ SHARED = [
 ]
 MODULES = {
     "_kernels": [
-        *("kernels_module", "kernels_maps", "kernels_picture", "kernels_restore", "held", "conv_layer"),
-        *("block", "convolve", "mend", "picture", "quantise", "restore"),
+        *("kernels_module", "kernels_maps", "kernels_picture", "kernels_restore", "kernels_layers"),
+        *("held", "conv_layer", "block", "convolve", "mend", "picture", "quantise", "restore"),
         *("rows", "rows_portable", "rows_avx2", "rows_avx512"),
     ],
     "_entropy": [

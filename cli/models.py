@@ -1,4 +1,4 @@
-"""`vqcodec models`: which weights are installed, where, and installing more."""
+"""`vqcodec models`: which weights are installed, where, installing more, and their decoders for the web."""
 
 from __future__ import annotations
 
@@ -73,3 +73,17 @@ def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> Non
     first = zoo.find_model(name)
     if not first.samefile(target):
         reporter.note(None, f"{name} still means {first}, which is searched first")
+
+
+@models.command("export-decoder")
+@click.argument("folder")
+@click.option(
+    "-m", "--model", default="default", show_default=True, help="Model, or path of its weight file."
+)
+@click.pass_obj
+def export_decoder_(reporter: Reporter, folder: str, model: str) -> None:
+    """Write what a browser needs of a model to decode its files to FOLDER, named by its fingerprints."""
+    from vqcodec.weights.decoder_file import export_decoder  # noqa: PLC0415  imports numpy
+
+    path = export_decoder(zoo.find_model(model), folder)
+    reporter.show(f"{path}  {spaced(path.stat().st_size)} B")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -92,3 +93,16 @@ def test_note_where_another_model_comes_first(vqcodec, weights, models):
     assert run.code == 0
     note = f"vqcodec: note: default still means {models / 'default.safetensors'}, which is searched first\n"
     assert run.err.endswith(note)
+
+
+def test_export_decoder_writes_a_file_named_by_the_fingerprints_and_an_index(vqcodec, weights, tmp_path):
+    folder, found = tmp_path / "web", zoo.describe_model(weights)
+    run = vqcodec("models", "export-decoder", folder, "-m", weights)
+    target = folder / f"{found.bitstream_id}-{found.decoder_id}.safetensors"
+    assert run.code == 0
+    assert run.out.decode().startswith(f"{target}  ")
+    assert json.loads((folder / "models.json").read_text()) == {found.bitstream_id: target.name}
+    assert target.stat().st_size < weights.stat().st_size
+    missing = vqcodec("models", "export-decoder", folder, "-m", "nobody")
+    assert missing.code != 0
+    assert missing.err.count("\n") == 1

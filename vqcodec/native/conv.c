@@ -5,7 +5,11 @@
 #include "conv_isa.h"
 
 static vq_conv_function *const functions[VQ_ISAS][2] = {
+#ifdef __wasm_simd128__
+    [VQ_PORTABLE] = {vq_conv8_wasm, vq_conv16_wasm},
+#else
     [VQ_PORTABLE] = {vq_conv8_portable, vq_conv16_portable},
+#endif
 #ifdef VQ_X86
     [VQ_AVX2] = {vq_conv8_avx2, vq_conv16_avx2},
 #ifdef VQ_X86_AVXVNNI

@@ -3,13 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arrays.h"
-
-static const char NAME[] = "vqcodec.native.layer";
+#include "winograd.h"
 
 enum {
     LINE = 64,
-    MOST_CHANNELS = 1 << 16,
     MOST_WEIGHT8 = 64,
     MOST_SUM8 = (1 << 24) / 255 /* float32 adds such sums exactly, where numpy or torch do this work */
 };
@@ -20,101 +17,76 @@ void *vq_aligned(size_t bytes, void **memory)
     return *memory ? (void *)(((uintptr_t)*memory + LINE - 1) / LINE * LINE) : NULL;
 }
 
-static void release(PyObject *capsule)
-{
-    vq_conv_layer *layer = PyCapsule_GetPointer(capsule, NAME);
-    free(layer->memory);
-    free(layer);
-}
-
-const vq_conv_layer *vq_layer_in(PyObject *capsule)
-{
-    if (!PyCapsule_IsValid(capsule, NAME)) {
-        PyErr_SetString(PyExc_TypeError, "not a layer made by pack()");
-        return NULL;
-    }
-    return PyCapsule_GetPointer(capsule, NAME);
-}
-
-static int check8(const int8_t *weights, int outputs, Py_ssize_t each)
+static int check8(const int8_t *weights, int outputs, size_t each)
 {
     for (int o = 0; o < outputs; o++) {
-        Py_ssize_t sum = 0;
-        for (Py_ssize_t i = 0; i < each; i++) {
+        size_t sum = 0;
+        for (size_t i = 0; i < each; i++) {
             const int size = abs(weights[o * each + i]);
             if (size > MOST_WEIGHT8)
-                return -1;
-            sum += size;
+                return -2;
+            sum += (size_t)size;
         }
         if (sum >= MOST_SUM8)
-            return -1;
+            return -2;
     }
     return 0;
 }
 
-static vq_conv_layer *make(vq_dot dot, const void *weights, const Py_ssize_t *shape, int zero)
+static int fill(vq_conv_layer *layer, const void *weights)
 {
-    vq_conv_layer *layer = calloc(1, sizeof *layer);
-    if (!layer)
-        return NULL;
-    layer->dot = dot;
-    layer->zero = zero;
-    layer->outputs = (int)shape[0];
-    layer->kernel = (int)shape[1];
-    layer->inputs = (int)shape[3];
-    layer->groups = vq_groups(dot, layer->inputs);
-    const size_t packed = vq_packed_size(dot, layer->outputs, layer->kernel, layer->inputs);
+    size_t packed = vq_packed_size(layer->dot, layer->outputs, layer->kernel, layer->inputs);
     const size_t padded = vq_padded(layer->outputs);
-    layer->packed = vq_aligned(packed + padded * sizeof *layer->offset, &layer->memory);
-    if (!layer->packed) {
-        free(layer);
-        return NULL;
-    }
-    vq_pack(dot, weights, layer->outputs, layer->kernel, layer->inputs, layer->packed);
-    layer->offset = (int32_t *)((char *)layer->packed + packed);
+    size_t transformed = 0;
+#ifdef VQ_WINOGRAD
+    transformed = vq_winograd_size(layer);
+    packed = transformed ? 0 : packed; /* one of them is enough */
+#endif
+    layer->packed = vq_aligned(packed + transformed + padded * sizeof *layer->offset, &layer->memory);
+    if (!layer->packed)
+        return -1;
+    if (packed)
+        vq_pack(layer->dot, weights, layer->outputs, layer->kernel, layer->inputs, layer->packed);
+    layer->offset = (int32_t *)((char *)layer->packed + packed + transformed);
     memset(layer->offset, 0, padded * sizeof *layer->offset);
-    if (zero) {
-        const Py_ssize_t each = shape[1] * shape[2] * shape[3];
+    if (layer->zero) {
+        const size_t each = (size_t)layer->kernel * layer->kernel * layer->inputs;
         for (int o = 0; o < layer->outputs; o++)
-            for (Py_ssize_t i = 0; i < each; i++)
-                layer->offset[o] += zero * ((const int8_t *)weights)[o * each + i];
+            for (size_t i = 0; i < each; i++)
+                layer->offset[o] += layer->zero * ((const int8_t *)weights)[o * each + i];
     }
-    return layer;
+#ifdef VQ_WINOGRAD
+    layer->transformed = transformed ? layer->packed : NULL;
+    if (transformed)
+        return vq_winograd_pack(layer, weights, layer->transformed);
+#endif
+    return 0;
 }
 
-PyObject *vq_pack_layer(PyObject *module, PyObject *args)
+vq_conv_layer *vq_conv_layer_make(vq_dot dot, const void *weights, int outputs, int kernel, int inputs, int zero,
+                                  int *status)
 {
-    (void)module;
-    PyObject *weight;
-    int zero;
-    Py_buffer view;
-    if (!PyArg_ParseTuple(args, "Oi:pack", &weight, &zero))
+    *status = dot == VQ_DOT8 ? check8(weights, outputs, (size_t)kernel * kernel * inputs) : 0;
+    vq_conv_layer *layer = *status ? NULL : calloc(1, sizeof *layer);
+    if (!layer) {
+        *status = *status ? *status : -1;
         return NULL;
-    vq_dot dot = VQ_DOT8;
-    if (vq_take(weight, &view, VQ_S8, 4, 0, "weight") < 0) {
-        PyErr_Clear();
-        dot = VQ_DOT16;
-        if (vq_take(weight, &view, VQ_S16, 4, 0, "weight") < 0)
-            return NULL;
     }
-    const Py_ssize_t *shape = view.shape;
-    vq_conv_layer *layer = NULL;
-    if (shape[0] < 1 || shape[0] > MOST_CHANNELS || shape[3] < 1 || shape[3] > MOST_CHANNELS ||
-        shape[1] != shape[2] || (shape[1] != 1 && shape[1] != 3))
-        PyErr_SetString(PyExc_ValueError, "not the weights (O, k, k, I) of a convolution");
-    else if (zero != 0 && !(dot == VQ_DOT8 && zero == 128))
-        PyErr_SetString(PyExc_ValueError, "the zero is 0, or 128 for inputs of 8 bits");
-    else if (dot == VQ_DOT8 && check8(view.buf, (int)shape[0], shape[1] * shape[2] * shape[3]) < 0)
-        PyErr_SetString(PyExc_ValueError, "weights break the bounds of exact arithmetic");
-    else if (!(layer = make(dot, view.buf, shape, zero)))
-        PyErr_NoMemory();
-    PyBuffer_Release(&view);
-    if (!layer)
-        return NULL;
-    PyObject *capsule = PyCapsule_New(layer, NAME, release);
-    if (!capsule) {
-        free(layer->memory);
-        free(layer);
-    }
-    return capsule;
+    layer->dot = dot;
+    layer->zero = zero;
+    layer->outputs = outputs;
+    layer->kernel = kernel;
+    layer->inputs = inputs;
+    layer->groups = vq_groups(dot, inputs);
+    *status = fill(layer, weights);
+    if (*status == 0)
+        return layer;
+    vq_conv_layer_free(layer);
+    return NULL;
+}
+
+void vq_conv_layer_free(vq_conv_layer *layer)
+{
+    free(layer->memory);
+    free(layer);
 }

@@ -2,8 +2,6 @@
 #ifndef VQ_CONV_LAYER_H
 #define VQ_CONV_LAYER_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
 #include <stdint.h>
 
 #include "conv.h"
@@ -14,16 +12,16 @@ typedef struct {
     int outputs, kernel, inputs, groups;
     int32_t *offset; /* outputs, padded: `zero` times the sum of an output's weights, modulo 2^32 */
     void *packed;
+    void *transformed; /* weights for winograd.h instead, or null */
     void *memory;
 } vq_conv_layer;
 
-/* pack(weight, zero): a capsule. Weights (O, k, k, I), k 1 or 3: int8 of at most 64 in size for inputs of
-   uint8, or int16 for inputs of int16, whose zero is 0. ValueError if they break the bounds of exact
-   arithmetic. */
-PyObject *vq_pack_layer(PyObject *module, PyObject *args);
-
-/* The layer in a capsule; null with TypeError set for anything else. */
-const vq_conv_layer *vq_layer_in(PyObject *capsule);
+/* The layer of weights (outputs, kernel, kernel, inputs), kernel 1 or 3: s8 of at most 64 in size for inputs of u8
+   around `zero`, 0 or 128, or s16 for inputs of s16, whose zero is 0. Null with *status -1 where memory is short,
+   -2 where weights break the bounds of exact arithmetic. */
+vq_conv_layer *vq_conv_layer_make(vq_dot dot, const void *weights, int outputs, int kernel, int inputs, int zero,
+                                  int *status);
+void vq_conv_layer_free(vq_conv_layer *layer);
 
 /* Memory aligned to a cache line; *memory is what free() takes. Null if there is none. */
 void *vq_aligned(size_t bytes, void **memory);

@@ -5,7 +5,7 @@
      VQ_ZERO(), VQ_LOAD(p), VQ_STORE(p, v), VQ_REPEAT(p)    the last repeats the 4 bytes at p
      VQ_DOT(sum, input, weight)
      VQ_FUNCTION                name of the function to make
-     VQ_BLOCKS, VQ_PIXELS       the largest tile that fits the registers: 1 or 2, and 6 or 12
+     VQ_BLOCKS, VQ_PIXELS       the largest tile that fits the registers: 1 or 2, and 3, 6 or 12
 
    A tile, some blocks of 16 outputs times some pixels, stays in registers for the whole sum. */
 
@@ -79,9 +79,11 @@ VQ_TARGET VQ_INLINE void VQ_ROW(const vq_conv_call *call, int block, const int b
             VQ_TILE(call, x, block, blocks, 9);
             break;
 #endif
+#if VQ_PIXELS >= 6
         case 6:
             VQ_TILE(call, x, block, blocks, 6);
             break;
+#endif
         case 3:
             VQ_TILE(call, x, block, blocks, 3);
             break;

@@ -6,6 +6,7 @@
 
 #include "pool.h"
 #include "rows.h"
+#include "winograd.h"
 
 /* A part of the work: some runs of pixels next to each other, one run a row, or, with 1x1 kernels, for which
    rows do not matter, one after the other. The weights of a slab of outputs stay in the cache for all of its
@@ -78,6 +79,33 @@ static void finish(const vq_work *work, const int32_t *sums, size_t stride, int 
     }
 }
 
+#ifdef VQ_WINOGRAD
+/* A part by tiles of 2x2 outputs, from inputs with their margin; 0, or -1 where memory ran out. */
+static int tiled_part(const vq_work *work, const char *in, size_t row, int y0, int x0, int rows, int width)
+{
+    const vq_conv_layer *layer = work->task->layer;
+    const int tiles = (width + 1) / 2;
+    const size_t entered = vq_winograd_room(layer, tiles), plane = (size_t)tiles * VQ_TILE_OUTPUTS * sizeof(int32_t);
+    void *memory;
+    char *scratch = vq_aligned(entered + (VQ_TILE_PRODUCTS + 4) * plane, &memory);
+    if (!scratch)
+        return -1;
+    int32_t *products = (int32_t *)(scratch + entered), *sums = (int32_t *)(scratch + entered + VQ_TILE_PRODUCTS * plane);
+    for (int y = 0; y < rows; y += 2) {
+        vq_winograd_enter(layer, in + y * row, row, rows - y + 2, width + 2, tiles, (int16_t *)scratch);
+        for (int o = 0; o < layer->outputs; o += VQ_TILE_OUTPUTS) {
+            const int outputs = layer->outputs - o < VQ_TILE_OUTPUTS ? layer->outputs - o : VQ_TILE_OUTPUTS;
+            const int padded = vq_padded(outputs);
+            vq_winograd_sums(layer, (const int16_t *)scratch, tiles, o, padded, products, sums);
+            for (int i = 0; i < 2 && y + i < rows; i++)
+                finish(work, sums + (size_t)i * 2 * tiles * padded, padded, y0 + y + i, x0, width, o, outputs);
+        }
+    }
+    free(memory);
+    return 0;
+}
+#endif
+
 static void part(void *context, int number)
 {
     vq_work *work = context;
@@ -103,6 +131,14 @@ static void part(void *context, int number)
         copy(task, y0 - reach, x0 - reach, rows + 2 * reach, around, sums + sums_bytes);
         in = sums + sums_bytes;
     }
+#ifdef VQ_WINOGRAD
+    if (layer->transformed) {
+        if (tiled_part(work, in, row, y0, x0, rows, width) < 0)
+            atomic_store(&work->failed, 1);
+        free(memory);
+        return;
+    }
+#endif
     const size_t output_bytes = (size_t)kernel * kernel * layer->groups * 4;
     for (int o = 0; o < layer->outputs; o += SLAB) {
         const int outputs = layer->outputs - o < SLAB ? layer->outputs - o : SLAB;

@@ -40,55 +40,6 @@ static int take_up(Coder *self)
     return PyErr_Occurred() ? -1 : 0;
 }
 
-/* What one call codes; moves may be null. */
-typedef struct {
-    vq_tables *tables;
-    const int32_t *classes, *moves;
-    int32_t *symbols;
-    vq_open open;
-    int writable;
-} work;
-
-/* Symbols that are certain must be what they are certain to be. */
-static int agree(const work *work)
-{
-    int wrong = 0;
-    size_t groups = (size_t)work->open.groups;
-    for (int i = 0; i < work->open.count; i++)
-        for (int g = 0; g < work->open.groups; g++) {
-            size_t at = (size_t)i * groups + (size_t)g;
-            int32_t word = vq_certain_word(work->tables, g, work->classes[at]);
-            wrong |= word >= 0 && word != work->symbols[at];
-        }
-    return !wrong;
-}
-
-static vq_result do_work(vq_coder *coder, work *work)
-{
-    vq_open *open = &work->open;
-    vq_order order;
-    vq_result result = VQ_NO_MEMORY;
-    size_t step = (size_t)open->groups;
-    if (vq_open_start(open, open->groups, open->count, open->classes) < 0)
-        return VQ_NO_MEMORY;
-    if (vq_order_start(&order, open->count, open->classes) == 0) {
-        int found = work->moves == NULL
-                        ? vq_open_all(open, work->classes, step)
-                        : vq_open_find(open, work->tables, work->classes, step, work->writable ? work->symbols : NULL);
-        if (found < 0)
-            result = VQ_BAD_CLASS;
-        else if (work->writable)
-            result = vq_decode(coder, &order, open, work->tables, work->moves, work->symbols);
-        else if (work->moves != NULL && !agree(work))
-            result = VQ_BAD_SYMBOL;
-        else
-            result = vq_encode(coder, &order, open, work->tables, work->moves, work->symbols);
-        vq_order_free(&order);
-    }
-    vq_open_free(open);
-    return result;
-}
-
 static PyObject *code(Coder *self, PyObject *args, int writable)
 {
     PyObject *objects[4] = {NULL, NULL, NULL, Py_None};
@@ -117,12 +68,14 @@ static PyObject *code(Coder *self, PyObject *args, int writable)
         (moves != NULL && (groups != tables->groups || tables->rows == NULL)))
         PyErr_SetString(PyExc_ValueError, "the tables are not those of as many groups");
     else if (take_up(self) == 0) {
-        work work = {.tables = tables, .classes = classes->buf, .symbols = symbols->buf, .writable = writable};
+        vq_symbols work = {.tables = tables, .classes = classes->buf, .symbols = symbols->buf, .reading = writable};
         work.moves = moves == NULL ? NULL : moves->buf;
-        work.open = (vq_open){.groups = (int)groups, .count = (int)count, .classes = all / (int)groups};
+        work.groups = (int)groups;
+        work.count = (int)count;
+        work.table_classes = all / (int)groups;
         failed = 0;
         Py_BEGIN_ALLOW_THREADS
-        result = do_work(&self->coder, &work);
+        result = vq_code_symbols(&self->coder, &work);
         Py_END_ALLOW_THREADS
         self->busy = 0;
     }

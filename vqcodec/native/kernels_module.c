@@ -2,7 +2,6 @@
 #include "kernels_module.h"
 
 #include "isa.h"
-#include "conv_layer.h"
 
 static PyObject *isa(PyObject *self, PyObject *unused)
 {

@@ -12,7 +12,11 @@
 /* AVX2 adds products of bytes in 16 bits, too few for weights of 127; all others are twice as fast with bytes. */
 vq_dot vq_layer_dot(void)
 {
+#ifdef __wasm_simd128__
+    return VQ_DOT16; /* bytes would be widened anyway */
+#else
     return vq_isa_now() == VQ_AVX2 ? VQ_DOT16 : VQ_DOT8;
+#endif
 }
 
 static int within_bounds(const vq_layer *layer)

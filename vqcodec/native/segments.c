@@ -88,3 +88,46 @@ vq_result vq_decode(vq_coder *coder, vq_order *order, const vq_open *open, vq_ta
     }
     return coder->result;
 }
+
+/* Symbols that are certain must be what they are certain to be. */
+static int agree(const vq_symbols *work)
+{
+    int wrong = 0;
+    for (int i = 0; i < work->count; i++)
+        for (int g = 0; g < work->groups; g++) {
+            size_t at = (size_t)i * (size_t)work->groups + (size_t)g;
+            int32_t word = vq_certain_word(work->tables, g, work->classes[at]);
+            wrong |= word >= 0 && word != work->symbols[at];
+        }
+    return !wrong;
+}
+
+static vq_result code_open(vq_coder *coder, vq_order *order, vq_open *open, const vq_symbols *work)
+{
+    size_t step = (size_t)work->groups;
+    int found = work->moves == NULL
+                    ? vq_open_all(open, work->classes, step)
+                    : vq_open_find(open, work->tables, work->classes, step, work->reading ? work->symbols : NULL);
+    if (found < 0)
+        return VQ_BAD_CLASS;
+    if (work->reading)
+        return vq_decode(coder, order, open, work->tables, work->moves, work->symbols);
+    if (work->moves != NULL && !agree(work))
+        return VQ_BAD_SYMBOL;
+    return vq_encode(coder, order, open, work->tables, work->moves, work->symbols);
+}
+
+vq_result vq_code_symbols(vq_coder *coder, const vq_symbols *work)
+{
+    vq_open open;
+    vq_order order;
+    vq_result result = VQ_NO_MEMORY;
+    if (vq_open_start(&open, work->groups, work->count, work->table_classes) < 0)
+        return VQ_NO_MEMORY;
+    if (vq_order_start(&order, work->count, work->table_classes) == 0) {
+        result = code_open(coder, &order, &open, work);
+        vq_order_free(&order);
+    }
+    vq_open_free(&open);
+    return result;
+}

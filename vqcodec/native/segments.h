@@ -14,4 +14,15 @@ vq_result vq_encode(vq_coder *coder, vq_order *order, const vq_open *open, vq_ta
 vq_result vq_decode(vq_coder *coder, vq_order *order, const vq_open *open, vq_tables *tables, const int32_t *moves,
                     int32_t *symbols);
 
+/* What one call codes: symbols and classes (count, groups), moves (groups, table_classes) or null. */
+typedef struct {
+    vq_tables *tables;
+    const int32_t *classes, *moves;
+    int32_t *symbols;
+    int groups, count, table_classes, reading;
+} vq_symbols;
+
+/* All of it, what is certain included: with moves, that is filled in or compared, and takes no words. */
+vq_result vq_code_symbols(vq_coder *coder, const vq_symbols *work);
+
 #endif

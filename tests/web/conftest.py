@@ -1,0 +1,96 @@
+"""The browser's decoder, built once; its tests are skipped, and say so, where its tools are missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.robustness import samples
+from tests.web.browsing import SAMPLE
+from vqcodec.codec import Codec
+from vqcodec.weights.decoder_file import export_decoder
+
+ROOT = Path(__file__).resolve().parents[2]
+WEB = ROOT / "web"
+RUNNER = Path(__file__).with_name("decode_all.mjs")
+
+
+@pytest.fixture(scope="session")
+def web_build() -> ModuleType:
+    """web/build.py, which is in no package."""
+    if not WEB.exists():
+        pytest.skip("no web/ here: these tests need a checkout")
+    spec = importlib.util.spec_from_file_location("web_build", WEB / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    path = shutil.which("node")
+    if path is None:
+        pytest.skip("no node: apt-get install nodejs, or nodejs.org")
+    return path
+
+
+@pytest.fixture(scope="session")
+def two_faced(tmp_path_factory) -> Path:
+    """A tiny model with two tunes and two decoders."""
+    path = tmp_path_factory.mktemp("weights") / "two.safetensors"
+    samples.write_two_faced(path)
+    return Path(path)
+
+
+@pytest.fixture(scope="session")
+def codec(two_faced) -> Codec:
+    return samples.load(two_faced)
+
+
+@pytest.fixture(scope="session")
+def site(web_build, two_faced, codec, tmp_path_factory) -> Path:
+    """The demo page with decoder, and the weights of the tiny models."""
+    if importlib.util.find_spec("ziglang") is None:
+        pytest.skip("no zig: pip install '.[web]'")
+    dist, folder = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site")
+    web_build.build_module(dist / web_build.MODULE)
+    try:
+        web_build.fetch_npm(web_build.WEBP, web_build.WEBP_INTEGRITY, web_build.WEBP_FILES, dist)
+    except web_build.BuildError as error:
+        pytest.skip(f"no WebP decoder: {error}")
+    export_decoder(samples.TINY, dist / "models")
+    export_decoder(two_faced, dist / "models")
+    sample = samples.picture(*SAMPLE[::-1], "RGB", np.random.default_rng(8))
+    (dist / "sample.vqc").write_bytes(codec.compress(sample, quality=70))
+    web_build.assemble(folder, dist)
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def run_node(node, site, tmp_path_factory) -> Any:
+    """Decode files in one process of Node: jobs {data, options} -> {sha256, width, height} or {error}."""
+
+    def run(jobs: list[dict[str, Any]], *, setup: dict[str, Any] | None = None) -> dict[str, Any]:
+        work = tmp_path_factory.mktemp("jobs")
+        for number, job in enumerate(jobs):
+            path = work / f"{number}.vqc"
+            path.write_bytes(job.pop("data"))
+            job["file"] = str(path)
+        listing = work / "jobs.json"
+        listing.write_text(json.dumps({"jobs": jobs, **(setup or {})}))
+        command = [node, str(RUNNER), str(site / "src" / "index.js"), str(listing)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return dict(json.loads(done.stdout))
+
+    return run

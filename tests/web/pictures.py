@@ -1,0 +1,29 @@
+"""What the browser's decoder should give: Python's pixels, as ImageData has them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.robustness import samples
+from vqcodec.codec import Codec
+
+
+def rgba(image: Image.Image) -> bytes:
+    return np.asarray(image.convert("RGBA")).tobytes()
+
+
+def expected(codec: Codec, data: bytes, **options: Any) -> dict[str, Any]:
+    """Size and hash of what Python decodes."""
+    image = codec.decompress(io.BytesIO(data), **options)
+    digest = hashlib.sha256(rgba(image)).hexdigest()
+    return {"width": image.width, "height": image.height, "sha256": digest}
+
+
+def random_files(codec: Codec, count: int = 50) -> dict[str, bytes]:
+    """Pictures of many sizes, modes, qualities, tile settings and both tunes, some with a drawn layer."""
+    return {sample.name: sample.compress(codec) for sample in samples.fresh(count, seed=29)}

@@ -1,0 +1,113 @@
+"""The browser's decoder in Node: the same pixels as in Python, and the same errors."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.robustness import samples
+from benchmarks.robustness.bombs import bombs
+from benchmarks.robustness.corruption import outcome
+from benchmarks.robustness.damages import DAMAGES, damaged, repaired
+from tests.bitstream.test_rules import BOMBS
+from tests.web.pictures import expected, random_files
+from vqcodec.bitstream import probe
+from vqcodec.types import DEFAULT_LIMITS, Limits
+
+REALISMS = (0.0, 0.37, 1.0)
+
+
+def test_golden_files_and_random_pictures(run_node, codec):
+    golden, tiny = samples.golden(), samples.load()
+    files = random_files(codec)
+    found = run_node([{"data": data} for data in (*golden.values(), *files.values())])["results"]
+    wanted = [expected(tiny, data) for data in golden.values()]
+    wanted += [expected(codec, data) for data in files.values()]
+    assert dict(zip((*golden, *files), found, strict=True)) == dict(
+        zip((*golden, *files), wanted, strict=True)
+    )
+
+
+def test_options(run_node, codec):
+    x = samples.picture(190, 250, "RGBA", np.random.default_rng(1))
+    data = codec.compress(Image.fromarray(x), quality=60, tile=64, tune="psnr")
+    cut = data[: probe(data).layer_ends[0] + 40]
+    asked: list[dict[str, Any]] = [{"realism": realism} for realism in REALISMS]
+    asked += [{"region": (40, 60, 128, 96)}, {"region": (249, 0, 1, 190)}, {"preview": 1}]
+    jobs = [{"data": data, "options": options} for options in asked]
+    jobs.append({"data": cut, "options": {"partial": True}})
+    jobs.append({"data": data, "options": {"region": (200, 0, 64, 8)}})
+    jobs.append({"data": data, "options": {"realism": 2}})
+    found = run_node(jobs)["results"]
+    wanted = [expected(codec, data, **options) for options in asked]
+    assert found[: len(asked)] == wanted
+    assert found[-3] == expected(codec, cut, allow_partial=True)
+    assert [result["error"] for result in found[-2:]] == ["UnsuitableOption"] * 2
+
+
+def test_the_packaged_model_by_both_decoders(run_node, tmp_path):
+    codec = samples.load("default")
+    image = Image.open(samples.ROOT / "vqcodec" / "samples" / "sumac_256x192.png")
+    data = codec.compress(image, quality=45)
+    weights = tmp_path / "default.safetensors"
+    shutil.copy(samples.ROOT / "vqcodec" / "weights" / "default.safetensors", weights)
+    jobs = [{"data": data, "options": {"realism": realism}} for realism in REALISMS]
+    found = run_node(jobs, setup={"weights": [str(weights)]})["results"]
+    assert found == [expected(codec, data, realism=realism) for realism in REALISMS]
+
+
+def test_another_model_is_refused_by_name(run_node):
+    data = bytearray(samples.golden()["whole"])
+    data[8] ^= 1
+    (result,) = run_node([{"data": repaired(bytes(data))}])["results"]
+    assert result["error"] == "ModelMismatch"
+    assert result["message"].startswith(f"the file needs model {bytes(data[8:16]).hex()}, here are: ")
+
+
+def test_weights_that_were_changed_or_lack_a_decoder_are_refused(run_node, site, tmp_path):
+    data = samples.golden()["whole"]
+    (path,) = (site / "dist" / "models").glob("2c3f*.safetensors")
+    for place in (300, -1):  # in the header, and in a tensor
+        changed = bytearray(path.read_bytes())
+        changed[place] ^= 1
+        (tmp_path / "changed.safetensors").write_bytes(changed)
+        setup = {"weights": [str(tmp_path / "changed.safetensors")]}
+        (result,) = run_node([{"data": data}], setup=setup)["results"]
+        assert (result["error"], result["known"]) == ("ModelNotFound", True), place
+    (result,) = run_node([{"data": data, "options": {"realism": 1}}])["results"]
+    assert result["message"] == "the model has no perceptual decoder, which realism needs"
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_damage_ends_as_in_python(run_node, codec, right):
+    """With checksums as they are left, and put right again."""
+    source, files = random.Random(11), list(samples.seeds(codec).values())
+    hurt = [damaged(source.choice(files), source, kind) for kind in DAMAGES for _ in range(25)]
+    if right:
+        hurt = [repaired(data, codec.model.bitstream_id) for data in hurt]
+    answer = run_node([{"data": data} for data in hurt])
+    tiny = samples.load()
+    for data, result in zip(hurt, answer["results"], strict=True):
+        wanted = outcome(codec, data)
+        wanted = outcome(tiny, data) if wanted == "ModelMismatch" else wanted
+        assert result.get("error", "a picture") == wanted, (data.hex(), result)
+        assert result.get("known", True), result
+    assert answer["megabytes"] < 600
+
+
+def test_bombs_are_refused_in_bounded_memory(run_node, codec):
+    every = {**BOMBS, **bombs(codec.model.bitstream_id)}
+    jobs = [
+        {"data": data, "options": {"limits": vars(limits) if limits != DEFAULT_LIMITS else {}}}
+        for data, limits in every.values()
+    ]
+    answer = run_node(jobs)
+    for name, result in zip(every, answer["results"], strict=True):
+        assert result.get("known"), (name, result)
+    assert answer["megabytes"] < 600
+    assert Limits() == DEFAULT_LIMITS

@@ -1,0 +1,34 @@
+"""The scripts' types, by TypeScript, and that the public ones are what the modules export."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tarfile
+
+import pytest
+
+from tests.web.conftest import WEB
+
+TYPESCRIPT = "typescript@5.9.3"
+INTEGRITY = "sha512-jl1vZzPDinLr9eUt3J/t7V6FgNEw9QjvBPdysz9KfQDD41fQrC2Y4vKQdiaUpFT4bXlb1RHhLpp8wtm6M5TgSw=="
+
+
+def test_types_agree(node, web_build, tmp_path):
+    try:
+        archive = web_build.npm_archive(TYPESCRIPT, INTEGRITY, tmp_path)
+    except web_build.BuildError as error:
+        pytest.skip(f"no TypeScript: {error}")
+    with tarfile.open(archive) as members:
+        members.extractall(tmp_path, filter="data")
+    command = [node, str(tmp_path / "package" / "lib" / "tsc.js"), "-p", str(WEB)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_what_is_declared_is_exported(node, web_build):
+    declared = (WEB / "src" / "index.d.ts").read_text(encoding="utf-8")
+    names = set(re.findall(r"export declare (?:function|const|class) (\w+)", declared))
+    script = 'import("./src/index.js").then((all) => console.log(JSON.stringify(Object.keys(all).sort())))'
+    done = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True, cwd=WEB)
+    assert names == set(re.findall(r'"(\w+)"', done.stdout))

@@ -1,0 +1,123 @@
+/* Synthesis for JavaScript: as vqcodec.native._kernels for Python, by the same C. */
+#include <stdlib.h>
+
+#include "binding.h"
+#include "convolve.h"
+#include "picture.h"
+#include "quantise.h"
+#include "restore.h"
+
+static int done(int status)
+{
+    return status == 0 ? VQ_DONE : VQ_SHORT;
+}
+
+void *VQ_EXPORT(allocate)(size_t bytes)
+{
+    return malloc(bytes + 16); /* vectors may read a little beyond */
+}
+
+void VQ_EXPORT(release)(void *memory)
+{
+    free(memory);
+}
+
+/* A layer at *made, of weights of 8 or 16 bits. */
+int VQ_EXPORT(make_layer)(int words, const void *weights, int outputs, int kernel, int inputs, int zero,
+                          vq_conv_layer **made)
+{
+    int status;
+    *made = vq_conv_layer_make(words ? VQ_DOT16 : VQ_DOT8, weights, outputs, kernel, inputs, zero, &status);
+    return status == -2 ? VQ_BOUNDS : done(status);
+}
+
+void VQ_EXPORT(free_layer)(vq_conv_layer *layer)
+{
+    vq_conv_layer_free(layer);
+}
+
+int VQ_EXPORT(quantise)(const float *h, size_t pixels, size_t channels, const float *inverse, int words, void *out)
+{
+    return done(vq_quantise(1, h, pixels, channels, inverse, words, out));
+}
+
+/* x (height, width, inputs) by a layer to float32, or to u8 with `add` (height, width, outputs), which may be null. */
+int VQ_EXPORT(convolve)(const vq_conv_layer *layer, char *x, int height, int width, const float *scale,
+                        const float *bias, const char *add, int bytes, char *out)
+{
+    const size_t each = layer->dot == VQ_DOT8 ? 1 : 2;
+    const vq_convolution task = {
+        .layer = layer,
+        .height = height,
+        .width = width,
+        .in = vq_dense(x, layer->inputs * each, width),
+        .scale = scale,
+        .bias = bias,
+        .result = bytes ? VQ_BYTES : VQ_FLOATS,
+        .add = add,
+        .out = vq_dense(out, layer->outputs * (bytes ? 1 : sizeof(float)), width),
+    };
+    return done(vq_convolve(1, &task));
+}
+
+int VQ_EXPORT(block)(float *h, int height, int width, const float *inverse, const vq_conv_layer *layer1,
+                     const float *scale1, const float *bias1, const vq_conv_layer *layer2, const float *scale2,
+                     const float *bias2)
+{
+    return done(vq_block(1, h, height, width, inverse, layer1, scale1, bias1, layer2, scale2, bias2));
+}
+
+void VQ_EXPORT(shuffle)(const char *x, int height, int width, int n, size_t bytes, char *out)
+{
+    vq_shuffle(1, x, height, width, n, bytes, 0, out);
+}
+
+int VQ_EXPORT(lap)(const float *x, int height, int width, const float *matrix, float *out)
+{
+    return done(vq_lap(1, x, height, width, 3, matrix, out));
+}
+
+/* Adds x (height, width, n * n * channels), shuffled, to u (n * height, n * width, channels). */
+void VQ_EXPORT(add_shuffled)(const float *x, int height, int width, int n, int channels, float *u)
+{
+    const size_t piece = (size_t)n * channels;
+    for (int y = 0; y < height; y++)
+        for (int i = 0; i < n; i++)
+            for (int column = 0; column < width; column++) {
+                const float *from = x + (((size_t)y * width + column) * n + i) * piece;
+                for (size_t k = 0; k < piece; k++)
+                    *u++ += from[k];
+            }
+}
+
+int VQ_EXPORT(cells)(const float *u, int height, int width, int16_t *out)
+{
+    return done(vq_cells(1, u, height, width, out));
+}
+
+int VQ_EXPORT(mend)(const float *u, const int16_t *cells, const float *f, int height, int width,
+                    const int16_t *kernels, int count, const float *colour, uint8_t *out)
+{
+    return done(vq_mend(1, u, cells, f, height, width, kernels, count, colour, out));
+}
+
+/* `layers`: layer, scale and bias of lead, sense, mix and filter. */
+int VQ_EXPORT(restore)(const float *u, const uint8_t *guide, int height, int width, const vq_scaled *layers,
+                       const int16_t *kernels, int count, const float *colour, uint8_t *out)
+{
+    const vq_restoration task = {
+        .u = u,
+        .guide = guide,
+        .height = height,
+        .width = width,
+        .lead = layers[0],
+        .sense = layers[1],
+        .mix = layers[2],
+        .filter = layers[3],
+        .kernels = kernels,
+        .count = count,
+        .colour = colour,
+        .out = out,
+    };
+    return done(vq_restore(1, &task));
+}

@@ -1,0 +1,184 @@
+/** The threads that decode: workers in a browser, this thread in Node. */
+import { packError, unpackError } from "../errors.js";
+import { PictureDecoder } from "./decoder.js";
+import { surroundings } from "./surroundings.js";
+
+/** Two, since each may take 256 MiB; small pictures are decoded by one. */
+export const MOST_THREADS = 2;
+const PIXELS_EACH = 1.5e6;
+
+/**
+ * @typedef {object} Listener
+ * @property {(part: import("./decoder.js").Part) => void} part
+ * @property {(done: number, count: number) => void} progress
+ */
+
+/**
+ * @typedef {{run: (job: import("./decoder.js").Job, listener: Listener, signal?: AbortSignal) => Promise<void>}} Thread
+ */
+
+export class Pool {
+  /** @type {Thread[]} */
+  #threads = [];
+
+  /** @param {import("./surroundings.js").Settings} settings */
+  constructor(settings) {
+    this.settings = settings;
+  }
+
+  /**
+   * Do a job, shared by as many threads as its pixels are worth.
+   * @param {import("./decoder.js").Job} job
+   * @param {number} pixels
+   * @param {Listener} listener
+   * @param {AbortSignal} [signal]
+   */
+  async run(job, pixels, listener, signal) {
+    const count = Math.max(
+      1,
+      Math.min(this.#most(), job.preview === "quick" ? 1 : Math.round(pixels / PIXELS_EACH)),
+    );
+    while (this.#threads.length < count) this.#threads.push(this.#makeThread());
+    const states = Array.from({ length: count }, () => [0, 0]),
+      other = new AbortController();
+    const both = signal ? AbortSignal.any([signal, other.signal]) : other.signal;
+    try {
+      await Promise.all(
+        states.map((state, n) =>
+          this.#threads[n].run(
+            { ...job, share: [n, count] },
+            {
+              part: listener.part,
+              progress(done, own) {
+                state[0] = done;
+                state[1] = own;
+                if (states.every(([, all]) => all)) listener.progress(sum(states, 0), sum(states, 1));
+              },
+            },
+            both,
+          ),
+        ),
+      );
+    } catch (error) {
+      other.abort();
+      throw error;
+    }
+  }
+
+  #most() {
+    return typeof Worker === "undefined" ? 1 : Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1);
+  }
+
+  /** @returns {Thread} */
+  #makeThread() {
+    return typeof Worker === "undefined"
+      ? new HereThread(this.settings)
+      : new WorkerThread(this.settings, (dead) => {
+          this.#threads = this.#threads.filter((thread) => thread !== dead);
+        });
+  }
+
+  /** End all threads, and with them what is still decoded. */
+  end() {
+    for (const thread of this.#threads) if (thread instanceof WorkerThread) thread.end();
+    this.#threads = [];
+  }
+}
+
+/** @param {number[][]} rows @param {number} column */
+const sum = (rows, column) => rows.reduce((total, row) => total + row[column], 0);
+
+/** @param {AbortSignal} [signal] */
+function checkAbort(signal) {
+  if (signal?.aborted) throw new DOMException("decoding was aborted", "AbortError");
+}
+
+class HereThread {
+  #queue = Promise.resolve();
+
+  /** @param {import("./surroundings.js").Settings} settings */
+  constructor(settings) {
+    this.decoder = new PictureDecoder(surroundings(settings));
+  }
+
+  /** @param {import("./decoder.js").Job} job @param {Listener} listener @param {AbortSignal} [signal] */
+  run(job, listener, signal) {
+    const done = this.#queue.then(async () => {
+      const pause = async () => {
+        await new Promise((resolve) => setTimeout(resolve));
+        checkAbort(signal);
+      };
+      checkAbort(signal);
+      for await (const part of this.decoder.parts(job, pause, listener.progress)) listener.part(part);
+    });
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+}
+
+class WorkerThread {
+  #next = 1;
+  /** @type {Map<number, {listener: Listener, resolve: () => void, reject: (error: Error) => void}>} */
+  #jobs = new Map();
+
+  /** @param {import("./surroundings.js").Settings} settings @param {(thread: Thread) => void} died */
+  constructor(settings, died) {
+    this.worker = new Worker(new URL("../worker.js", import.meta.url), { type: "module" });
+    this.worker.postMessage({ settings });
+    this.worker.addEventListener("message", ({ data }) => this.#receive(data));
+    this.worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      const error = new Error(`the decoder's thread died: ${event.message ?? "it could not be loaded"}`);
+      for (const job of this.#jobs.values()) job.reject(error);
+      this.end();
+      died(this);
+    });
+  }
+
+  /** @param {any} data */
+  #receive(data) {
+    const job = this.#jobs.get(data.id);
+    if (!job) return; // aborted
+    if (data.part) job.listener.part(data.part);
+    else if (data.count) job.listener.progress(data.done, data.count);
+    else {
+      this.#jobs.delete(data.id);
+      if (data.error) job.reject(unpackError(data.error));
+      else job.resolve();
+    }
+  }
+
+  /**
+   * @param {import("./decoder.js").Job} job
+   * @param {Listener} listener
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<void>}
+   */
+  run(job, listener, signal) {
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      const abort = () => {
+        this.#jobs.delete(id);
+        this.worker.postMessage({ id, abort: true });
+        reject(unpackError(packError(new DOMException("decoding was aborted", "AbortError"))));
+      };
+      if (signal?.aborted) return abort();
+      signal?.addEventListener("abort", abort, { once: true });
+      const settle = (/** @type {() => void} */ action) => {
+        signal?.removeEventListener("abort", abort);
+        action();
+      };
+      this.#jobs.set(id, {
+        listener,
+        resolve: () => settle(resolve),
+        reject: (error) => settle(() => reject(error)),
+      });
+      this.worker.postMessage({ id, job });
+    });
+  }
+
+  end() {
+    this.worker.terminate();
+    this.#jobs.clear();
+  }
+}
