@@ -31,6 +31,7 @@ SHARED = [
     "conv_avxvnni",
     "conv_avx512vnni",
     "conv_amx",
+    "conv_neon",
 ]
 MODULES = {
     "_kernels": [

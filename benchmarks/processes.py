@@ -19,6 +19,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 INSTRUCTION_SETS = {
     "portable": "",
+    "neon": "asimddp",
     "avx2": "avx2",
     "avxvnni": "avx_vnni",
     "avx512vnni": "avx512_vnni",
@@ -59,7 +60,7 @@ def installed(package: str) -> str | None:
 
 def instruction_sets() -> list[str]:
     """Those of `INSTRUCTION_SETS` that this processor has, as far as the system tells."""
-    flags = _cpuinfo("flags").split()
+    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
     return [name for name, flag in INSTRUCTION_SETS.items() if not flag or flag in flags]
 
 

@@ -30,7 +30,7 @@ def test_which_engine_runs(monkeypatch, capsys):
     monkeypatch.setenv(choice.VARIABLE, "torch")
     assert choice.engine() == "torch"
     monkeypatch.delenv(choice.VARIABLE)
-    assert re.fullmatch(r"native \((portable|avx2|avxvnni|avx512vnni|amx)\)", choice.engine())
+    assert re.fullmatch(r"native \((portable|neon|avx2|avxvnni|avx512vnni|amx)\)", choice.engine())
     assert main(["--version"]) == 0
     assert f", engine {choice.engine()}, " in capsys.readouterr().out
 

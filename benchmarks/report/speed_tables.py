@@ -15,6 +15,7 @@ ON_CPU = ("search", "prior", "coder")
 LIMITED = {
     "": "by itself",
     "portable": "C, no special instructions",
+    "neon": "C, NEON",
     "avx2": "C, AVX2",
     "avxvnni": "C, AVX-VNNI",
     "avx512vnni": "C, AVX-512 VNNI",

@@ -20,7 +20,7 @@ from vqcodec.engine.native_ops import NativeOps  # noqa: E402
 
 Array = NDArray[Any]
 F = np.float32
-ISAS = ["portable", "avx2", "avxvnni", "avx512vnni", "amx"]
+ISAS = ["portable", "neon", "avx2", "avxvnni", "avx512vnni", "amx"]
 SIDES = [(1, 1), (1, 7), (5, 3), (2, 4), (9, 13), (3, 8), (2, 33), (17, 100)]
 
 

@@ -18,7 +18,7 @@ def instruction_sets() -> list[str]:
     """Those that this CPU has."""
     if NATIVE is None:
         return []
-    names = ("portable", "avx2", "avxvnni", "avx512vnni", "amx")
+    names = ("portable", "neon", "avx2", "avxvnni", "avx512vnni", "amx")
     before = NATIVE.isa()
     found = [name for name in names if NATIVE.choose_isa(name) == name]
     NATIVE.choose_isa(before)

@@ -10,7 +10,7 @@ from numpy import float32, int8, int16, int32, int64, uint8, uint32
 from numpy.typing import NDArray
 
 def isa() -> str:
-    """The instruction set in use: "portable", "avx2", "avxvnni", "avx512vnni" or "amx"."""
+    """The instruction set in use: "portable", "neon", "avx2", "avxvnni", "avx512vnni" or "amx"."""
 
 def choose_isa(name: str) -> str:
     """Use `name`, or the best below it that this CPU has, which is returned; ValueError for other names."""

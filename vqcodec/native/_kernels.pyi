@@ -15,7 +15,7 @@ Words = NDArray[np.int16]
 Bytes = NDArray[np.uint8]
 
 def isa() -> str:
-    """The instruction set in use: "portable", "avx2", "avxvnni", "avx512vnni" or "amx"."""
+    """The instruction set in use: "portable", "neon", "avx2", "avxvnni", "avx512vnni" or "amx"."""
 
 def choose_isa(name: str) -> str:
     """Use `name`, or the best below it that this CPU has, which is returned; ValueError for other names."""

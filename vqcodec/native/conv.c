@@ -10,6 +10,9 @@ static vq_conv_function *const functions[VQ_ISAS][2] = {
 #else
     [VQ_PORTABLE] = {vq_conv8_portable, vq_conv16_portable},
 #endif
+#ifdef VQ_ARM
+    [VQ_NEON] = {vq_conv8_neon, vq_conv16_neon},
+#endif
 #ifdef VQ_X86
     [VQ_AVX2] = {vq_conv8_avx2, vq_conv16_avx2},
 #ifdef VQ_X86_AVXVNNI

@@ -23,6 +23,7 @@ vq_conv_function vq_conv8_avx2, vq_conv16_avx2;
 vq_conv_function vq_conv8_avxvnni, vq_conv16_avxvnni;
 vq_conv_function vq_conv8_avx512vnni, vq_conv16_avx512vnni;
 vq_conv_function vq_conv8_amx;
+vq_conv_function vq_conv8_neon, vq_conv16_neon;
 vq_conv_function vq_conv8_wasm, vq_conv16_wasm;
 
 #endif

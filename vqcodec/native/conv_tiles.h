@@ -4,7 +4,7 @@
      VQ_VECTOR, VQ_PER_BLOCK    the vector type, and how many make 16 int32
      VQ_ZERO(), VQ_LOAD(p), VQ_STORE(p, v), VQ_REPEAT(p)    the last repeats the 4 bytes at p
      VQ_DOT(sum, input, weight)
-     VQ_FUNCTION                name of the function to make
+     VQ_FUNCTION                name of the function to make; VQ_LOCAL, static where it is not for others
      VQ_BLOCKS, VQ_PIXELS       the largest tile that fits the registers: 1 or 2, and 3, 6 or 12
 
    A tile, some blocks of 16 outputs times some pixels, stays in registers for the whole sum. */
@@ -93,7 +93,10 @@ VQ_TARGET VQ_INLINE void VQ_ROW(const vq_conv_call *call, int block, const int b
     }
 }
 
-VQ_TARGET void VQ_FUNCTION(const vq_conv_call *call)
+#ifndef VQ_LOCAL
+#define VQ_LOCAL
+#endif
+VQ_TARGET VQ_LOCAL void VQ_FUNCTION(const vq_conv_call *call)
 {
     const int count = call->outputs / VQ_OUTPUTS;
     int block = 0;

@@ -10,12 +10,15 @@
 #ifdef VQ_X86
 #include <cpuid.h>
 #endif
+#if defined(VQ_ARM) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #ifdef VQ_X86_AMX
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
 
-static const char *const names[VQ_ISAS] = {"portable", "avx2", "avxvnni", "avx512vnni", "amx"};
+static const char *const names[VQ_ISAS] = {"portable", "neon", "avx2", "avxvnni", "avx512vnni", "amx"};
 static int available[VQ_ISAS] = {1};
 static atomic_int chosen = VQ_PORTABLE;
 
@@ -31,8 +34,25 @@ static int tiles_allowed(void)
 }
 #endif
 
+#ifdef VQ_ARM
+static int byte_products(void)
+{
+#if defined(__APPLE__)
+    return 1;
+#elif defined(__linux__)
+    enum { HWCAP_BYTE_PRODUCTS = 1 << 20 /* ASIMDDP */ };
+    return !!(getauxval(AT_HWCAP) & HWCAP_BYTE_PRODUCTS);
+#else
+    return 0;
+#endif
+}
+#endif
+
 static void detect(void)
 {
+#ifdef VQ_ARM
+    available[VQ_NEON] = byte_products();
+#endif
 #ifdef VQ_X86
     /* These ask the operating system too, whether it saves the wide registers. */
     __builtin_cpu_init();

@@ -8,7 +8,7 @@
 #define VQ_INLINE static inline
 #endif
 
-/* Functions for one instruction set are compiled for it one by one, so that the module runs on any x86. */
+/* Functions for one instruction set are compiled for it one by one, so that the module runs on any of its kind. */
 #if defined(__x86_64__) && defined(__GNUC__)
 #define VQ_X86 1
 #define VQ_TARGET_AVX2 __attribute__((target("avx2")))
@@ -22,7 +22,16 @@
 #endif
 #endif
 
-typedef enum { VQ_PORTABLE, VQ_AVX2, VQ_AVXVNNI, VQ_AVX512VNNI, VQ_AMX, VQ_ISAS } vq_isa;
+#if defined(__aarch64__) && defined(__GNUC__)
+#define VQ_ARM 1
+#ifdef __clang__
+#define VQ_TARGET_NEON __attribute__((target("dotprod")))
+#else
+#define VQ_TARGET_NEON __attribute__((target("arch=armv8.2-a+dotprod")))
+#endif
+#endif
+
+typedef enum { VQ_PORTABLE, VQ_NEON, VQ_AVX2, VQ_AVXVNNI, VQ_AVX512VNNI, VQ_AMX, VQ_ISAS } vq_isa;
 
 /* Detects the CPU and reads VQCODEC_ISA; once, when the module is loaded. Returns 0, or -1 for an unknown
    name there. A name that this CPU cannot run means the best below it. */
