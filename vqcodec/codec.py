@@ -22,11 +22,11 @@ from PIL import Image
 
 from vqcodec.bitstream import Written
 from vqcodec.bitstream.header import TILE_MAX
+from vqcodec.compress.aims import reaching, within
 from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
 from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.picture_encoder import PictureEncoder
 from vqcodec.compress.preparing import Prepared, labels, prepare
-from vqcodec.compress.targets import reaching
 from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, check_writable, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
@@ -255,9 +255,9 @@ class Codec:
         if bpp is not None:
             target_size = int(min(bpp * picture.width * picture.height / 8, _UNBOUNDED))
         if target_size is not None:
-            return coding.within(min(target_size, _UNBOUNDED)), ready
+            return within(coding, min(target_size, _UNBOUNDED)), ready
         if psnr is not None:
-            return coding.file(reaching(coding.encode, coding.psnr, psnr)), ready
+            return coding.file(reaching(coding, psnr)), ready
         return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels)))), ready
 
     def compress_with_info(self, image: Any, **options: Any) -> tuple[bytes, ImageInfo]:
