@@ -81,7 +81,7 @@ def test_more_bytes_are_never_worse(tiny_codec):
     ready = tiny_codec.prepare(pixels)
     lossless = len(tiny_codec.compress(ready, lossless=True))
     sizes = np.geomspace(300, lossless, 14).astype(int)
-    found = []
+    found: list[float] = []
     for most in sizes:
         try:
             data = tiny_codec.compress(ready, target_size=int(most))

@@ -17,6 +17,7 @@ import numpy as np
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, pad_drawn
 from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.filling import filled
+from vqcodec.compress.lossless_guess import LosslessGuess
 from vqcodec.compress.tile_choice import Choice, WebpTile, squared_error
 from vqcodec.image.picture import Picture
 from vqcodec.image.webp import Mask, Pixels
@@ -115,10 +116,10 @@ class DrawnEncoder:
         tiles = [self._tile(number).lossless() for number in range(len(self._places))]
         return self.follow(Plan(self, level, tiles), level)
 
-    def lossless_within(self, level: int, most: int) -> Encoded | None:
+    def lossless_within(self, level: int, most: int, guess: LosslessGuess) -> Encoded | None:
         """The same, if its segments have at most so many bytes; quickly where they have clearly more."""
         tiles = [self._tile(number) for number in range(len(self._places))]
-        if sum(tile.at_most() for tile in tiles) > QUICK * most:
+        if guess.clearly_more(sum(tile.at_most() for tile in tiles), most):
             return None
         exact = self.lossless(level)
         return exact if exact.size <= most else None

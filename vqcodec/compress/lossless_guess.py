@@ -1,6 +1,7 @@
 """Whether a lossless file could be small, found out in a fiftieth of the time that a photograph is coded in.
 
-It looks at a sample of rows, and at rows that come again; where much was spent on a picture, at nothing.
+It looks at a sample of rows, by WebP's quickest setting, which is right of photographs. Of what is simple
+that may take a hundred times too much; so what has slopes, equal rows or a small sample is hopeful.
 """
 
 from __future__ import annotations
@@ -8,16 +9,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.compress.drawn_blocks import sloping
 from vqcodec.image.webp import Pixels, lossless_webp
 
-BAND, EVERY, BANDS = 8, 64, 64
+BAND, EVERY, BANDS = 8, 128, 64
 """The sample has so many rows of every so many, of at most so many places, and two of them at least."""
 MARGIN = 4
-"""A file is hardly this many times smaller than its sample promises."""
-DENSE = 2.0
-"""Bits per pixel beyond which nothing is guessed: photographs seldom take as many."""
+"""What is made quickly of anything that is not simple is hardly more times as large as it could be."""
+DENSE, SIMPLE = 2.0, 2.5
+"""Bits per pixel beyond which no sample is taken, for photographs seldom have as many; and below which a
+picture is simple."""
 AGAIN = 0.5
-"""If so many rows are seen for the second time, their number says little."""
+"""If so many rows are seen for the second time, a picture is simple."""
 _WORD = 8
 
 
@@ -26,25 +29,30 @@ class LosslessGuess:
 
     def __init__(self, pixels: Pixels) -> None:
         self._pixels = pixels
+        self._area = pixels.shape[0] * pixels.shape[1]
+        self._simple: bool | None = None
         self._sampled: float | None = None
 
     def hopeful(self, most: int) -> bool:
         """Whether lossless WebP may take at most so many bytes."""
-        height, width = self._pixels.shape[:2]
-        return 8 * most > DENSE * height * width or self._size() <= MARGIN * most
+        return 8 * most > DENSE * self._area or not self.clearly_more(self._sample(), most)
 
-    def _size(self) -> float:
-        """Bytes of a lossless file made quickly, by the sample; 0 if much of the picture repeats itself."""
+    def clearly_more(self, quick: float, most: int) -> bool:
+        """Whether lossless WebP needs more than so many bytes, by the size of a file made quickly."""
+        if quick <= MARGIN * most or 8 * quick <= SIMPLE * self._area:
+            return False
+        if self._simple is None:
+            self._simple = sloping(self._pixels) or _repeats(np.ascontiguousarray(self._pixels))
+        return not self._simple
+
+    def _sample(self) -> float:
+        """Bytes of a file made quickly, by the sample."""
         if self._sampled is None:
-            pixels = np.ascontiguousarray(self._pixels)
-            height = len(pixels)
+            height, sample = len(self._pixels), self._pixels
             starts = np.arange(0, max(height - BAND, 0) + 1, max(EVERY, -(-height // BANDS)))
             if len(starts) > 2:
-                sample = pixels[(starts[:, None] + np.arange(BAND)).ravel()]
-            else:
-                sample = pixels
-            size = len(lossless_webp(sample, speed="quick")) * height / len(sample)
-            self._sampled = 0.0 if _repeats(pixels) else size
+                sample = sample[(starts[:, None] + np.arange(BAND)).ravel()]
+            self._sampled = len(lossless_webp(sample, speed="quick")) * height / len(sample)
         return self._sampled
 
 

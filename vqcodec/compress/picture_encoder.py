@@ -152,7 +152,7 @@ class PictureEncoder:
         """Every pixel exact, if the segments have at most so many bytes."""
         if not (self.may_be_exact and self._guess.hopeful(most)):
             return None
-        exact = self._alone.lossless_within(level, most)
+        exact = self._alone.lossless_within(level, most, self._guess)
         return exact and self._reported(exact)
 
     def psnr(self, encoded: Encoded) -> float:
