@@ -119,7 +119,12 @@ def test_a_sample_is_small():
     assert not guess.clearly_more(300_000, 80_000)
 
 
-def test_what_is_simple_is_always_hopeful():
+def test_what_is_simple_is_looked_at_more_closely():
     for name in ("periodic", "slope", "gray slope", "dots"):
         assert LosslessGuess(NASTY[name]).hopeful(400), name
     assert LosslessGuess(np.zeros((5, 2, 3), np.uint8)).hopeful(30)
+    # A smooth photograph is none.
+    smooth = np.asarray(Image.fromarray(photograph()).resize((1000, 700), Image.Resampling.BICUBIC))
+    guess = LosslessGuess(smooth)
+    assert not guess.hopeful(3000)
+    assert set(guess._sampled) <= {"quick", "usual"}

@@ -1,7 +1,8 @@
 """Whether a lossless file could be small, found out in a fiftieth of the time that a photograph is coded in.
 
 It looks at a sample of rows, by WebP's quickest setting, which is right of photographs. Of what is simple
-that may take a hundred times too much; so what has slopes, equal rows or a small sample is hopeful.
+that may take a hundred times too much; so for what has slopes, or a small sample, the usual setting is taken,
+and what has equal rows far apart is always hopeful.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from vqcodec.image.webp import Pixels, lossless_webp
 BAND, EVERY, BANDS = 8, 128, 64
 """The sample has so many rows of every so many, of at most so many places, and two of them at least."""
 MARGIN = 4
-"""What is made quickly of anything that is not simple is hardly more times as large as it could be."""
+"""What is made quickly of anything that is not simple is hardly more times as large as it could be, nor is a
+sample of what is."""
 DENSE, SIMPLE = 2.0, 2.5
 """Bits per pixel beyond which no sample is taken, for photographs seldom have as many; and below which a
 picture is simple."""
 AGAIN = 0.5
-"""If so many rows are seen for the second time, a picture is simple."""
+"""If so many rows are seen for the second time, samples say nothing."""
+LEAST = 40
+"""Bytes of the smallest files."""
 _WORD = 8
 
 
@@ -30,8 +34,9 @@ class LosslessGuess:
     def __init__(self, pixels: Pixels) -> None:
         self._pixels = pixels
         self._area = pixels.shape[0] * pixels.shape[1]
-        self._simple: bool | None = None
-        self._sampled: float | None = None
+        self._repeated: bool | None = None
+        self._simple = False
+        self._sampled: dict[str, float] = {}
 
     def hopeful(self, most: int) -> bool:
         """Whether lossless WebP may take at most so many bytes."""
@@ -39,21 +44,25 @@ class LosslessGuess:
 
     def clearly_more(self, quick: float, most: int) -> bool:
         """Whether lossless WebP needs more than so many bytes, by the size of a file made quickly."""
-        if quick <= MARGIN * most or 8 * quick <= SIMPLE * self._area:
+        if quick <= MARGIN * most:
             return False
-        if self._simple is None:
-            self._simple = sloping(self._pixels) or _repeats(np.ascontiguousarray(self._pixels))
-        return not self._simple
+        if self._repeated is None:
+            self._repeated = _repeats(np.ascontiguousarray(self._pixels))
+            self._simple = 8 * quick <= SIMPLE * self._area or sloping(self._pixels)
+        if self._repeated:
+            return False
+        return not self._simple or self._sample("usual") > MARGIN * most
 
-    def _sample(self) -> float:
-        """Bytes of a file made quickly, by the sample."""
-        if self._sampled is None:
+    def _sample(self, speed: str = "quick") -> float:
+        """Bytes of a file made in this way, by a sample."""
+        if speed not in self._sampled:
             height, sample = len(self._pixels), self._pixels
             starts = np.arange(0, max(height - BAND, 0) + 1, max(EVERY, -(-height // BANDS)))
             if len(starts) > 2:
                 sample = sample[(starts[:, None] + np.arange(BAND)).ravel()]
-            self._sampled = len(lossless_webp(sample, speed="quick")) * height / len(sample)
-        return self._sampled
+            size = max(len(lossless_webp(sample, speed=speed)) - LEAST, 0)
+            self._sampled[speed] = LEAST + size * height / len(sample)
+        return self._sampled[speed]
 
 
 def _repeats(pixels: Pixels) -> bool:
