@@ -170,7 +170,8 @@ class Codec:
                 coded a little lower for it, smooth ones a little higher, see `vqcodec.compress.dial`.
             bpp: the highest quality whose whole file has at most this many bits per pixel.
             target_size: the same for this many bytes.
-            psnr: the lowest quality whose PSNR (dB, 8-bit RGB) is at least this.
+            psnr: the lowest quality whose PSNR (dB, 8-bit RGB) is at least this. Beyond what quality 100
+                reaches, WebP inside the file is taken, lossless if need be, unless `drawn` is False.
             tune: "eyes" (unless given) or "psnr", what efforts above 1 search for: what people see, or
                 squared error. A model with two tunes, unlike the packaged one, has tables for each.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
@@ -189,7 +190,7 @@ class Codec:
         Raises:
             OSError, UnsupportedImage: as for `prepare`.
             TargetTooSmall: even quality 0 is larger than `bpp` or `target_size` allows.
-            TargetTooHigh: even quality 100 falls short of `psnr`.
+            TargetTooHigh: even quality 100 falls short of `psnr`, and `drawn` is False.
             UnsuitableOption: more tiles than a decoder accepts.
             ValueError: an option out of range, more than one of quality, bpp, target_size, psnr and
                 lossless, or lossless with tiles too large for it.
