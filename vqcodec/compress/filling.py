@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.compress.drawn_blocks import beside
+from vqcodec.image.webp import Mask, Pixels
 from vqcodec.tiling import Window, windows, within
 
-Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 FADE = 9
 """Pixels over which the mirror image fades. Fewer cost fewer bits, and pixels along the mask more error
 (`benchmarks.seams`)."""
