@@ -20,14 +20,12 @@ from vqcodec.compress.filling import filled
 from vqcodec.compress.lossless_guess import LosslessGuess
 from vqcodec.compress.tile_choice import Choice, WebpTile, squared_error
 from vqcodec.image.picture import Picture
-from vqcodec.image.webp import Mask, Pixels
+from vqcodec.image.webp import MOST_PIXELS, Mask, Pixels
 from vqcodec.tiling import Place, pixel_tiles, size
 from vqcodec.types import LEVEL_MAX
 
 LARGE_TILE = 4096
 """Side of the tiles of pictures that are drawn everywhere."""
-MOST_PIXELS = 2**26
-"""Larger tiles are not drawn: Pillow takes what is a little larger for an attack."""
 GAIN = 0.95
 """A drawn part must lower a tile's cost to this share: two coders for little gain are not worth it."""
 BUSIER = 3

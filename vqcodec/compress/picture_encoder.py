@@ -19,7 +19,7 @@ from vqcodec.bitstream import Written, compose
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, NO_MODEL
 from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
 from vqcodec.compress.drawn_blocks import drawn_mask
-from vqcodec.compress.drawn_encoder import LARGE_TILE, MOST_PIXELS, DrawnEncoder, Plan
+from vqcodec.compress.drawn_encoder import LARGE_TILE, DrawnEncoder, Plan
 from vqcodec.compress.encoded import Encoded, out_of_reach
 from vqcodec.compress.lossless_guess import LosslessGuess
 from vqcodec.compress.preparing import LABELS, Prepared
@@ -27,7 +27,7 @@ from vqcodec.decompress.layering import layered
 from vqcodec.errors import UnsuitableOption
 from vqcodec.image.colour import mean_of_channels
 from vqcodec.image.extremes import extremes_of
-from vqcodec.image.webp import Pixels
+from vqcodec.image.webp import MOST_PIXELS, Pixels
 from vqcodec.metrics import rate_distortion
 from vqcodec.tiling import Place
 from vqcodec.types import (

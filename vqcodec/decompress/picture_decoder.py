@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 
-from vqcodec.bitstream import parse, unpack_alpha, unpack_metadata
+from vqcodec.bitstream import parse, unpack_metadata
 from vqcodec.bitstream.container import Container
 from vqcodec.bitstream.drawn import NO_MODEL
 from vqcodec.bitstream.header import LAYERS
@@ -20,6 +19,7 @@ from vqcodec.bitstream.partial import read_file, read_layers
 from vqcodec.decompress.layering import layered
 from vqcodec.errors import ModelMismatch, UnsuitableOption
 from vqcodec.files import Source
+from vqcodec.image.alpha import alpha_plane
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
 from vqcodec.image.picture import to_pil
 from vqcodec.types import DEFAULT_LIMITS, Limits, Region, TileProgress
@@ -92,8 +92,7 @@ def decode(
     }
     alpha = None
     if header.alpha:
-        plane = np.frombuffer(unpack_alpha(chunks["ALPH"], header), np.uint8)
-        alpha = plane.reshape(header.height, header.width)[y : y + height, x : x + width]
+        alpha = alpha_plane(chunks["ALPH"], header)[y : y + height, x : x + width]
     parts = layered(
         decoder,
         header,
