@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tests.drawings import lossless_size
 from vqcodec.bitstream import pack_alpha
 from vqcodec.errors import CorruptData
 from vqcodec.image import alpha as alpha_module
 from vqcodec.image.alpha import BY_WEBP, alpha_chunk, alpha_plane
+from vqcodec.image.transparency import plain_invisible
 from vqcodec.image.webp import lossless_webp, lossy_webp
 from vqcodec.types import Chunk, Header
+
+COLOURS = ("red", "teal", "gold", "navy", "white")
 
 
 def header(alpha):
@@ -91,3 +96,30 @@ def test_icons_with_alpha_are_hardly_larger_than_lossless_webp(tiny_codec, quali
     assert tiny_codec.decompress(data).getchannel("A").tobytes() == image.getchannel("A").tobytes()
     part = tiny_codec.decompress(data, region=(90, 70, 30, 40)).getchannel("A")
     assert part.tobytes() == image.getchannel("A").crop((90, 70, 120, 110)).tobytes()
+
+
+@pytest.mark.parametrize("quality", [50, 100, None])
+def test_what_is_invisible_costs_nothing_around_a_drawing(tiny_codec, quality):
+    """As in lossless WebP, which leaves out its colours; only the alpha plane comes on top."""
+    image = Image.new("RGBA", (150, 120))
+    draw = ImageDraw.Draw(image)
+    for number in range(12):
+        draw.ellipse((9 * number, 7 * number, 9 * number + 40, 7 * number + 30), COLOURS[number % 5], "black")
+    file = io.BytesIO()
+    image.save(file, "WEBP", lossless=True)
+    options = {"lossless": True} if quality is None else {"quality": quality}
+    data = tiny_codec.compress(image, **options)
+    alpha = alpha_chunk(np.asarray(image.getchannel("A")))
+    assert len(data) <= len(file.getvalue()) + len(alpha.data) + 60
+    back, seen = np.asarray(tiny_codec.decompress(data)), np.asarray(image)
+    assert np.array_equal(back[seen[:, :, 3] > 0], seen[seen[:, :, 3] > 0])
+
+
+def test_one_colour_for_what_is_invisible():
+    pixels = np.zeros((4, 5, 3), np.uint8)
+    pixels[:2], pixels[2], alpha = (9, 8, 7), (1, 2, 3), np.full((4, 5), 200, np.uint8)
+    alpha[3] = 0
+    result = plain_invisible(pixels, alpha)
+    assert (result[3] == (9, 8, 7)).all()
+    assert np.array_equal(result[:3], pixels[:3])
+    assert not plain_invisible(pixels, np.zeros((4, 5), np.uint8)).any()

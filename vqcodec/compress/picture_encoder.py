@@ -27,6 +27,7 @@ from vqcodec.decompress.layering import layered
 from vqcodec.errors import UnsuitableOption
 from vqcodec.image.colour import mean_of_channels
 from vqcodec.image.extremes import extremes_of
+from vqcodec.image.transparency import plain_invisible
 from vqcodec.image.webp import MOST_PIXELS, Pixels
 from vqcodec.metrics import rate_distortion
 from vqcodec.tiling import Place
@@ -77,7 +78,11 @@ class PictureEncoder:
         if not 1 <= self.effort <= EFFORT_MAX:
             raise ValueError(f"effort must be 1 to {EFFORT_MAX}, not {self.effort}")
         self._sampled: dict[int, float] = {}
+        plain = self._plain_where_invisible() if self.drawn else self.ready
+        if plain is not self.ready and _all_drawn(plain.picture.pixels):
+            self.ready = plain
         picture = self.ready.picture
+        look = functools.cache(functools.partial(drawn_mask, picture.pixels))
         self._header = Header(
             width=picture.width,
             height=picture.height,
@@ -92,8 +97,6 @@ class PictureEncoder:
         tiles = tile_count(self._header)
         if tiles > DEFAULT_LIMITS.tiles:
             raise UnsuitableOption(f"{tiles} tiles are more than a decoder accepts, use larger ones")
-
-        look = functools.cache(functools.partial(drawn_mask, picture.pixels))
 
         def with_tile(side: int) -> DrawnEncoder:
             return DrawnEncoder(picture, side, self.tile, self.effort, look, self._networks, self._decoded)
@@ -141,7 +144,7 @@ class PictureEncoder:
             raise ValueError(
                 f"lossless needs tiles of at most {DRAWN_SIDE_MAX} pixels a side and {MOST_PIXELS} in all"
             )
-        return self._reported(self._alone.lossless(LEVEL_MAX))
+        return self._reported(self._exact()._alone.lossless(LEVEL_MAX))
 
     @property
     def may_be_exact(self) -> bool:
@@ -152,8 +155,22 @@ class PictureEncoder:
         """Every pixel exact, if the segments have at most so many bytes."""
         if not (self.may_be_exact and self._guess.hopeful(most)):
             return None
-        exact = self._alone.lossless_within(level, most, self._guess)
+        exact = self._exact()._alone.lossless_within(level, most, self._guess)
         return exact and self._reported(exact)
+
+    def _exact(self) -> PictureEncoder:
+        """What codes the picture exactly."""
+        plain = self._plain_where_invisible()
+        return self if plain is self.ready else replace(self, ready=plain)
+
+    def _plain_where_invisible(self) -> Prepared:
+        """With what is invisible in one colour, which suits WebP as a smooth continuation does networks."""
+        picture = self.ready.picture
+        if picture.alpha is None or picture.alpha.all():
+            return self.ready
+        pixels = plain_invisible(picture.pixels, picture.alpha)
+        same = np.array_equal(pixels, picture.pixels)
+        return self.ready if same else replace(self.ready, picture=replace(picture, pixels=pixels))
 
     def psnr(self, encoded: Encoded) -> float:
         """PSNR in dB, of 8-bit RGB or gray, of what decodes from it."""
@@ -241,6 +258,11 @@ class PictureEncoder:
         for place, pixels in layered(decoder, header, encoded.segments, encoded.drawn, whole, region=region):
             shown[place] = pixels
         return shown
+
+
+def _all_drawn(pixels: Pixels) -> bool:
+    mask = drawn_mask(pixels)
+    return mask is not None and bool(mask.all())
 
 
 def spread(side: int) -> NDArray[np.intp]:
