@@ -28,8 +28,9 @@ LARGE_TILE = 4096
 """Side of the tiles of pictures that are drawn everywhere."""
 GAIN = 0.95
 """A drawn part must lower a tile's cost to this share: two coders for little gain are not worth it."""
-BUSIER = 3
-"""A pixel of a drawing takes the networks hardly more times as many bits as the others of a picture."""
+SMALL, BUSIER = 0.1, 3
+"""If less than this share of a tile looks drawn, it must be smaller as WebP than what the networks spend on it,
+which is hardly more times as many bits for a pixel as on average."""
 QUICK = 4
 """A lossless file that was made quickly is hardly more times as large as it could be."""
 EXACT, EXACT_BITS = 0.8, 800
@@ -175,11 +176,10 @@ class DrawnEncoder:
         return Plan(self, level, [chosen[number] for number in range(len(self._places))], plain, mixed)
 
     def _photographed(self, number: int, plain: Encoded) -> bool:
-        """Whether what looks drawn in a tile is no drawing: the networks hardly spend so many bytes on it."""
+        """Whether the little that looks drawn in a tile is no drawing: WebP needs more for it."""
         tile = self._tile(number)
         share = float(tile.mask.mean())
-        most = min(1.0, BUSIER * share) * sum(map(len, plain.segments[number]))
-        return share < 1 and tile.masked().size > most
+        return share < SMALL and tile.masked().size > BUSIER * share * sum(map(len, plain.segments[number]))
 
     def _best(self, number: int, level: int, plain: Encoded, mixed: Encoded | None) -> Choice:
         tile, best = self._tile(number), self._plain(number, plain)
