@@ -29,8 +29,8 @@ LARGE_TILE = 4096
 GAIN = 0.95
 """A drawn part must lower a tile's cost to this share: two coders for little gain are not worth it."""
 SMALL, BUSIER = 0.1, 3
-"""If less than this share of a tile looks drawn, it must be smaller as WebP than what the networks spend on it,
-which is hardly more times as many bits for a pixel as on average."""
+"""If less than this share of a tile looks drawn, it must be smaller as WebP than what the networks spend on
+it, which is hardly more times as many bits for a pixel as on average."""
 QUICK = 4
 """A lossless file that was made quickly is hardly more times as large as it could be."""
 EXACT, EXACT_BITS = 0.8, 800
