@@ -20,7 +20,7 @@ from vqcodec.errors import TargetTooHigh, TargetTooSmall
 from vqcodec.types import LEVEL_MAX
 
 if TYPE_CHECKING:
-    from vqcodec.compress.drawn_encoder import Plan
+    from vqcodec.compress.drawn_plan import Plan
     from vqcodec.compress.picture_encoder import PictureEncoder
 
 ROUNDS = 3

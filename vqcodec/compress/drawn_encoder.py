@@ -9,12 +9,14 @@ What the networks get is the picture with its drawn pixels filled from around th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, pad_drawn
+from vqcodec.compress.drawn_plan import Plan
 from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.filling import filled
 from vqcodec.compress.lossless_guess import LosslessGuess
@@ -29,8 +31,8 @@ LARGE_TILE = 4096
 GAIN = 0.95
 """A drawn part must lower a tile's cost to this share: two coders for little gain are not worth it."""
 SMALL, BUSIER = 0.1, 3
-"""If less than this share of a tile looks drawn, it must be smaller as WebP than what the networks spend on
-it, which is hardly more times as many bits for a pixel as on average."""
+"""The networks spend hardly more times as many bits on a drawn pixel as on an average one. Where less than
+this share of a tile looks drawn, their error in it is not looked at."""
 QUICK = 4
 """A lossless file that was made quickly is hardly more times as large as it could be."""
 EXACT, EXACT_BITS = 0.8, 800
@@ -42,34 +44,6 @@ Code = Callable[[Pixels, int, bool], Encoded]
 """Codes a picture of these pixels at a level by the networks, for good or, quicker, to compare."""
 Decode = Callable[[Encoded, Place], Pixels]
 """Pixels of a place as the networks decode them."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How each tile is coded at one level, and at others if that is followed there.
-
-    Attributes:
-        coder: what made it, and can follow it.
-        tiles: the choice for each; sizes and errors are those at the level.
-        plain, mixed: the networks' coding, at that level, of the picture, and of it with all that is drawn
-            filled, where these were made to compare.
-    """
-
-    coder: DrawnEncoder
-    level: int
-    tiles: Sequence[Choice]
-    plain: Encoded | None = None
-    mixed: Encoded | None = None
-
-    @property
-    def kinds(self) -> list[str]:
-        """Which coders have a part in each tile."""
-        return [choice.kind for choice in self.tiles]
-
-    @property
-    def fixed(self) -> int:
-        """Bytes that are the same at every level."""
-        return sum(len(pad_drawn(c.webp)) for c in self.tiles if c.kind in ("mixed", "exact"))
 
 
 class DrawnEncoder:
@@ -165,7 +139,7 @@ class DrawnEncoder:
         if open_:
             plain = self._code(self._pixels, level, True)
             for number in open_:
-                if self._photographed(number, plain):
+                if self._photographed(number, level, plain):
                     chosen[number] = Choice(0, 0.0, mask=np.zeros(size(self._places[number]), np.bool_))
             open_ = [number for number in open_ if number not in chosen]
         if any(not self._mask[self._places[number]].all() for number in open_):
@@ -175,11 +149,18 @@ class DrawnEncoder:
             chosen[number] = self._best(number, level, plain, mixed)
         return Plan(self, level, [chosen[number] for number in range(len(self._places))], plain, mixed)
 
-    def _photographed(self, number: int, plain: Encoded) -> bool:
-        """Whether the little that looks drawn in a tile is no drawing: WebP needs more for it."""
+    def _photographed(self, number: int, level: int, plain: Encoded) -> bool:
+        """Whether what looks drawn in a tile is no drawing: it costs more as WebP than by the networks."""
         tile = self._tile(number)
         share = float(tile.mask.mean())
-        return share < SMALL and tile.masked().size > BUSIER * share * sum(map(len, plain.segments[number]))
+        spent = min(1.0, BUSIER * share) * sum(map(len, plain.segments[number]))
+        if share == 1 or tile.masked().size <= spent:
+            return False
+        if share < SMALL:
+            return True
+        decoded = self._decode(plain, self._places[number])
+        error = squared_error(tile.pixels, np.where(tile.mask[..., None], decoded, tile.pixels), self._gray)
+        return tile.masked().cost(level) > Choice(math.ceil(spent), error).cost(level)
 
     def _best(self, number: int, level: int, plain: Encoded, mixed: Encoded | None) -> Choice:
         tile, best = self._tile(number), self._plain(number, plain)
