@@ -10,7 +10,7 @@ What the networks get is the picture with its drawn pixels filled from around th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
