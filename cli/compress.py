@@ -47,7 +47,7 @@ _NO_LIMITS = Limits(0, 0, 0, 0)
     "--psnr",
     type=options.Finite(min=0, min_open=True),
     metavar="DB",
-    help="Lowest quality with at least this PSNR.",
+    help="Lowest quality with at least this PSNR; exact if none has it.",
 )
 @click.option(
     "--lossless",

@@ -252,7 +252,7 @@ def test_a_file_is_described_without_a_look_at_other_models(codec, pixels, tmp_p
 
 def test_files(codec, photo, tmp_path):
     coded, back = tmp_path / "a.vqc", tmp_path / "b.webp"
-    info = codec.compress_file(photo, coded, quality=100)
+    info = codec.compress_file(photo, coded, quality=100, drawn=False)
     assert info.file_bytes == coded.stat().st_size
     assert (info.width, info.height, info.mode, info.quality) == (72, 48, "RGB", 100.0)
     assert info.seconds is not None

@@ -125,7 +125,7 @@ def test_targets_may_be_less_than_one(watched):
 
 
 def test_decompress_passes_its_options_on(watched, model, pixels):
-    data = watched.compress(pixels, quality=95, tile=64)
+    data = watched.compress(pixels, quality=95, tile=64, drawn=False)
     calls: list[tuple[int, int]] = []
     part = watched.decompress(data, region=(3, 4, 20, 10), progress=lambda *parts: calls.append(parts))
     assert part.size == (20, 10)

@@ -174,7 +174,7 @@ def test_files_of_other_installed_models_open(plugin, other_codec, pixels, model
         return other_codec if model == path else first(model, device=device)
 
     monkeypatch.setattr(loading, "load", load)
-    image = Image.open(io.BytesIO(other_codec.compress(pixels, quality=100)))
+    image = Image.open(io.BytesIO(other_codec.compress(pixels, quality=100, drawn=False)))
     assert image.info["vqc_model"] == "other"
     assert np.array_equal(np.asarray(image), pixels)
     assert parse(saved(image)).header.bitstream_id == bytes(range(8))
@@ -497,7 +497,7 @@ def test_registration_is_idempotent(plugin, models, make_model):
 def test_pictures_are_loaded_without_raw_bytes_of_them(plugin, codec, pixels, tmp_path, monkeypatch):
     """Which would take their memory twice more."""
     path = tmp_path / "raw.vqc"
-    path.write_bytes(codec.compress(pixels, quality=100))
+    path.write_bytes(codec.compress(pixels, quality=100, drawn=False))
     with Image.open(path) as image:
         monkeypatch.setattr(Image.Image, "tobytes", None)
         image.load()

@@ -22,11 +22,11 @@ from PIL import Image
 
 from vqcodec.bitstream import Written
 from vqcodec.bitstream.header import TILE_MAX
+from vqcodec.compress.aims import reaching, within
 from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
 from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.picture_encoder import PictureEncoder
 from vqcodec.compress.preparing import Prepared, labels, prepare
-from vqcodec.compress.targets import reaching
 from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, check_writable, same_file, write_atomic
 from vqcodec.image.saving import encode_image, format_for
@@ -170,7 +170,8 @@ class Codec:
                 coded a little lower for it, smooth ones a little higher, see `vqcodec.compress.dial`.
             bpp: the highest quality whose whole file has at most this many bits per pixel.
             target_size: the same for this many bytes.
-            psnr: the lowest quality whose PSNR (dB, 8-bit RGB) is at least this.
+            psnr: the lowest quality whose PSNR (dB, 8-bit RGB) is at least this. Beyond what quality 100
+                reaches, WebP inside the file is taken, lossless if need be, unless `drawn` is False.
             tune: "eyes" (unless given) or "psnr", what efforts above 1 search for: what people see, or
                 squared error. A model with two tunes, unlike the packaged one, has tables for each.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
@@ -189,7 +190,7 @@ class Codec:
         Raises:
             OSError, UnsupportedImage: as for `prepare`.
             TargetTooSmall: even quality 0 is larger than `bpp` or `target_size` allows.
-            TargetTooHigh: even quality 100 falls short of `psnr`.
+            TargetTooHigh: even quality 100 falls short of `psnr`, and `drawn` is False.
             UnsuitableOption: more tiles than a decoder accepts.
             ValueError: an option out of range, more than one of quality, bpp, target_size, psnr and
                 lossless, or lossless with tiles too large for it.
@@ -255,9 +256,9 @@ class Codec:
         if bpp is not None:
             target_size = int(min(bpp * picture.width * picture.height / 8, _UNBOUNDED))
         if target_size is not None:
-            return coding.within(min(target_size, _UNBOUNDED)), ready
+            return within(coding, min(target_size, _UNBOUNDED)), ready
         if psnr is not None:
-            return coding.file(reaching(coding.encode, coding.psnr, psnr)), ready
+            return coding.file(reaching(coding, psnr)), ready
         return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels)))), ready
 
     def compress_with_info(self, image: Any, **options: Any) -> tuple[bytes, ImageInfo]:

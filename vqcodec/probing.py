@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vqcodec.bitstream import Container, Probe, parse, tile_count, unpack_alpha, unpack_metadata
+from vqcodec.bitstream import Container, Probe, parse, tile_count, unpack_metadata
 from vqcodec.bitstream.drawn import NO_MODEL
 from vqcodec.bitstream.header import tile_sizes
 from vqcodec.bitstream.partial import file_size, opened, read_file, read_front
@@ -40,7 +40,9 @@ def verify(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
         if chunk.type in METADATA_TYPES:
             unpack_metadata(chunk, limits)
         elif chunk.type == "ALPH":
-            unpack_alpha(chunk, container.header)
+            from vqcodec.image.alpha import alpha_plane  # noqa: PLC0415  most files have none
+
+            alpha_plane(chunk, container.header)
     return describe(container, len(data), drawn_share=share_of(container, container.drawn))
 
 

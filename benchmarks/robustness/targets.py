@@ -12,10 +12,11 @@ from typing import Any
 from unittest.mock import patch
 
 import vqcodec
-from vqcodec.bitstream import parse, probe, unpack_alpha, unpack_metadata, write
+from vqcodec.bitstream import parse, probe, unpack_metadata, write
 from vqcodec.codec import Codec
 from vqcodec.entropy.range_coder import SegmentReader
 from vqcodec.errors import FormatError, ModelMismatch, Truncated
+from vqcodec.image.alpha import alpha_plane
 from vqcodec.types import Limits
 
 LIMITS = Limits(pixels=1 << 16, side=512, tiles=64, metadata=1 << 14)
@@ -46,7 +47,7 @@ def container(data: bytes) -> str:
     try:
         for chunk in parsed.chunks:
             if chunk.type == "ALPH":
-                assert len(unpack_alpha(chunk, parsed.header)) == parsed.header.width * parsed.header.height
+                assert alpha_plane(chunk, parsed.header).shape == (parsed.header.height, parsed.header.width)
             elif chunk.type in ("iCCP", "eXIF", "xMPd"):
                 assert 0 < len(unpack_metadata(chunk, LIMITS)) <= LIMITS.metadata
     except FormatError as error:

@@ -154,8 +154,8 @@ LETTERS = "the type is not four ASCII letters"
         ({"colour": 2}, f"chunks at offset 22: {CONTRADICT}"),
         ({"chunks": [(b"ALPH", b"\x00\x00")]}, f"chunks at offset 23: {CONTRADICT}"),
         (
-            {"chunks": [(b"ALPH", b"\x02\x00")], "colour": 2},
-            "chunk 'ALPH' at offset 23: uses the unknown method 2",
+            {"chunks": [(b"ALPH", b"\x03\x00")], "colour": 2},
+            "chunk 'ALPH' at offset 23: uses the unknown method 3",
         ),
         (
             {"chunks": [(b"ALPH", bytes(4166))], "colour": 2},

@@ -29,7 +29,7 @@ def decoded(data: bytes) -> np.ndarray:
 def coded(codec, photo) -> Path:
     """photo.vqc, lossless, beside photo.png."""
     path = photo.with_suffix(".vqc")
-    codec.compress_file(photo, path, quality=100)
+    codec.compress_file(photo, path, quality=100, drawn=False)
     return path
 
 

@@ -127,6 +127,23 @@ def test_filling_keeps_what_is_known_and_continues_it():
     assert np.array_equal(filled(pixels, np.zeros(drawn.shape, bool)), pixels)
 
 
+def test_filling_mirrors_what_is_at_the_edge():
+    random = np.random.default_rng(1)
+    pixels = random.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    mask = np.zeros((40, 60), bool)
+    mask[:, 30:] = True
+    result = filled(pixels, mask).astype(int)
+    assert np.array_equal(result[:, 30], pixels[:, 29])
+    for step in range(1, FADE):
+        here, there = result[:, 30 + step].ravel(), pixels[:, 29 - step].ravel()
+        slope = np.polyfit(there, here, 1)[0]
+        assert slope == pytest.approx(1 - step / FADE, abs=0.1)
+    # A part that is narrower than the fade has its edge repeated where nothing known lies.
+    narrow = np.ones((40, 60), bool)
+    narrow[:, 30] = False
+    assert np.array_equal(filled(pixels, narrow)[:, 31], pixels[:, 30])
+
+
 def test_filling_goes_window_by_window(monkeypatch):
     from vqcodec.compress import filling  # noqa: PLC0415
 

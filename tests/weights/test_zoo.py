@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,3 +97,25 @@ def test_a_file_of_another_kind_is_no_missing_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelNotFound, match=r"^photo.png is no weight file: those end in .safetensors$"):
         zoo.find_model("photo.png")
+
+
+def test_headers_are_read_once_until_a_file_changes(tiny_weights, tmp_path, monkeypatch):
+    read: list[bytes] = []
+    loads = json.loads
+
+    def counted(text: bytes) -> Any:
+        read.append(text)
+        return loads(text)
+
+    monkeypatch.setattr(json, "loads", counted)
+    path = tmp_path / "some.safetensors"
+    shutil.copy(tiny_weights, path)
+    first = zoo.describe_model(path)
+    first.metadata.clear()
+    assert zoo.describe_model(path).metadata
+    assert len(read) == 1
+    other = tmp_path / "other.safetensors"
+    shutil.copy(zoo.find_model("default"), other)
+    other.replace(path)
+    assert zoo.describe_model(path).bitstream_id != first.bitstream_id
+    assert len(read) == 2

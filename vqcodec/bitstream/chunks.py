@@ -40,7 +40,7 @@ KNOWN = {
     "xMPd": Rule(2, None, 2),
     "mODL": Rule(1, 64),
     "dECD": Rule(8, 8),
-    "ALPH": Rule(2, None, 2),
+    "ALPH": Rule(2, None, 3),
 }
 """Every chunk type of version 1; each may stand in a file once at most."""
 

@@ -73,7 +73,7 @@ def well_known(chunk: Chunk) -> str | None:
 
 
 def pack_alpha(plane: bytes, width: int, height: int) -> Chunk:
-    """Return the ALPH chunk of an alpha plane: `height` rows of `width` bytes, top row first.
+    """Return the deflated ALPH chunk of an alpha plane: `height` rows of `width` bytes, top row first.
 
     Raises:
         ValueError: the plane is not width * height bytes.
@@ -90,7 +90,9 @@ def pack_alpha(plane: bytes, width: int, height: int) -> Chunk:
 
 
 def unpack_alpha(chunk: Chunk, header: Header) -> bytes:
-    """Return the alpha plane, exactly header.width * header.height bytes, row by row.
+    """Return a deflated alpha plane, exactly header.width * header.height bytes, row by row.
+
+    `vqcodec.image.alpha` has the chunks that are not.
 
     Raises:
         CorruptData: an unknown filter, damaged data, or another size than the picture's.

@@ -9,10 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vqcodec.image.webp import Mask, Pixels
 from vqcodec.tiling import BLOCK
-
-Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 ALIKE, CONTRAST = 0.7, 48
 """A block is drawn if at least this share of its pixels equals a neighbour, and samples differ so much."""

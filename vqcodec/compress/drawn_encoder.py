@@ -4,35 +4,35 @@
                             mask by tile    -> networks | mask as WebP over networks | WebP, lossless or lossy
 
 What the networks get is the picture with its drawn pixels filled from around them, see
-`vqcodec.compress.filling`.
+`vqcodec.compress.filling`. The choice for one level, a `Plan`, may be followed at others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, pad_drawn
-from vqcodec.compress.drawn_blocks import sloping
-from vqcodec.compress.encoded import Encoded, out_of_reach
+from vqcodec.compress.drawn_plan import Plan
+from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.filling import filled
+from vqcodec.compress.lossless_guess import LosslessGuess
 from vqcodec.compress.tile_choice import Choice, WebpTile, squared_error
 from vqcodec.image.picture import Picture
-from vqcodec.image.webp import Mask, Pixels
-from vqcodec.tiling import BLOCK, Place, pixel_tiles, size
+from vqcodec.image.webp import MOST_PIXELS, Mask, Pixels
+from vqcodec.tiling import Place, pixel_tiles, size
 from vqcodec.types import LEVEL_MAX
 
 LARGE_TILE = 4096
 """Side of the tiles of pictures that are drawn everywhere."""
-MOST_PIXELS = 2**26
-"""Larger tiles are not drawn: Pillow takes what is a little larger for an attack."""
-DENSE = 5.0
-"""Bits per pixel beyond which lossless WebP is tried whatever the picture looks like."""
 GAIN = 0.95
 """A drawn part must lower a tile's cost to this share: two coders for little gain are not worth it."""
+SMALL, BUSIER = 0.1, 3
+"""The networks spend hardly more times as many bits on a drawn pixel as on an average one. Where less than
+this share of a tile looks drawn, their error in it is not looked at."""
 QUICK = 4
 """A lossless file that was made quickly is hardly more times as large as it could be."""
 EXACT, EXACT_BITS = 0.8, 800
@@ -53,23 +53,29 @@ class DrawnEncoder:
         self,
         picture: Picture,
         tile: int,
+        asked: int,
         effort: int,
         look: Callable[[], Mask | None],
         code: Code,
         decode: Decode,
     ) -> None:
-        """look: what is drawn of the picture, see `vqcodec.compress.drawn_blocks`."""
+        """Look at nothing yet.
+
+        Args:
+            tile, asked: side of the tiles, and the one that was asked for.
+            look: what is drawn of the picture, see `vqcodec.compress.drawn_blocks`.
+        """
         self._pixels, self._gray = picture.pixels, picture.gray
         self._look, self._code, self._decode = look, code, decode
         self._slow = effort >= SLOW_EFFORT
+        self._searches = effort > 1
+        self._other_tile = None if tile == asked else tile
         self._places = list(pixel_tiles(picture.width, picture.height, tile))
         self._columns = -(-picture.width // (tile or picture.width))
-        # What is coded to compare is also the result where there is one tile and no search.
-        self._compare = len(self._places) > 1 or effort > 1
         self._tiles: dict[int, WebpTile] = {}
         tall, wide = size(self._places[0])
         self.possible = max(tall, wide) <= DRAWN_SIDE_MAX and tall * wide <= MOST_PIXELS
-        self._filled: Pixels | None = None
+        self._filled: tuple[Mask, Pixels] | None = None
 
     @property
     def any_drawn(self) -> bool:
@@ -82,16 +88,24 @@ class DrawnEncoder:
 
     def lossless(self, level: int) -> Encoded:
         """All tiles as lossless WebP."""
-        return self._finish(level, [self._tile(n).lossless() for n in range(len(self._places))], None)
+        tiles = [self._tile(number).lossless() for number in range(len(self._places))]
+        return self.follow(Plan(self, level, tiles), level)
 
-    def encode(self, level: int) -> Encoded:
-        """What costs least at a level."""
-        if self.any_drawn:
-            return self._drawn(level)
-        plain = self._code(self._pixels, level, False)
-        return self._whole(level, plain) if self._hopeful(plain) else plain
+    def lossless_within(self, level: int, most: int, guess: LosslessGuess) -> Encoded | None:
+        """The same, if its segments have at most so many bytes; quickly where they have clearly more."""
+        tiles = [self._tile(number) for number in range(len(self._places))]
+        if guess.clearly_more(sum(tile.at_most() for tile in tiles), most):
+            return None
+        exact = self.lossless(level)
+        return exact if exact.size <= most else None
 
-    def alone(self, level: int) -> Encoded | None:
+    def lossy(self, quality: int) -> Encoded:
+        """All tiles as lossy WebP of a quality 0 to 100."""
+        level = quality * LEVEL_MAX // 100
+        tiles = [self._tile(number).lossy_at(quality) for number in range(len(self._places))]
+        return self.follow(Plan(self, level, tiles), level)
+
+    def alone(self, level: int) -> Plan | None:
         """All tiles exactly, if everything is drawn and that costs less than any loss; else None."""
         if self._mask is None or not self._mask.all():
             return None
@@ -100,7 +114,7 @@ class DrawnEncoder:
             if (exact := self._exact(number, level)) is None:
                 return None
             chosen.append(exact)
-        return self._finish(level, chosen, None)
+        return Plan(self, level, chosen)
 
     def _exact(self, number: int, level: int) -> Choice | None:
         """A tile that is drawn everywhere as lossless WebP, unless a lossy one costs clearly less."""
@@ -110,27 +124,8 @@ class DrawnEncoder:
             return exact
         return None
 
-    def lossy(self, quality: int) -> Encoded:
-        """All tiles as lossy WebP of a quality 0 to 100."""
-        tiles = [self._tile(number).lossy_at(quality) for number in range(len(self._places))]
-        return self._finish(quality * LEVEL_MAX // 100, tiles, None)
-
-    def _hopeful(self, plain: Encoded) -> bool:
-        """Whether lossless files may be smaller than the networks', though nothing looks drawn."""
-        dense = plain.rate > DENSE * BLOCK**2 * math.log(2)
-        return dense or out_of_reach(plain) or sloping(self._pixels)
-
-    def _whole(self, level: int, plain: Encoded) -> Encoded:
-        """The networks' tiles, or lossless ones where all of those together are no larger."""
-        sizes = [sum(map(len, layers)) for layers in plain.segments]
-        tiles = [self._tile(number) for number in range(len(self._places))]
-        if sum(tile.at_most() for tile in tiles) > QUICK * sum(sizes):
-            return plain
-        exact = [tile.lossless() for tile in tiles]
-        smaller = sum(choice.size for choice in exact) <= sum(sizes)
-        return self._finish(level, exact, None) if smaller else plain
-
-    def _drawn(self, level: int) -> Encoded:
+    def plan(self, level: int) -> Plan:
+        """What costs least at a level, of a picture of which something is drawn."""
         assert self._mask is not None
         chosen: dict[int, Choice] = {}
         for number, place in enumerate(self._places):
@@ -140,18 +135,32 @@ class DrawnEncoder:
             elif not self._mask[place].any():
                 chosen[number] = Choice(0, 0.0, mask=np.zeros(size(place), np.bool_))
         open_ = [number for number in range(len(self._places)) if number not in chosen]
-        if not open_:
-            return self._finish(level, [chosen[number] for number in range(len(self._places))], None)
-        plain = self._code(self._pixels, level, self._compare)
-        mixed = None
+        plain = mixed = None
+        if open_:
+            plain = self._code(self._pixels, level, True)
+            for number in open_:
+                if self._photographed(number, level, plain):
+                    chosen[number] = Choice(0, 0.0, mask=np.zeros(size(self._places[number]), np.bool_))
+            open_ = [number for number in open_ if number not in chosen]
         if any(not self._mask[self._places[number]].all() for number in open_):
-            if self._filled is None:
-                self._filled = filled(self._pixels, self._mask)
-            mixed = self._code(self._filled, level, self._compare)
+            mixed = self._code(self._without(self._mask), level, True)
         for number in open_:
+            assert plain is not None
             chosen[number] = self._best(number, level, plain, mixed)
-        encoded = [chosen[number] for number in range(len(self._places))]
-        return self._finish(level, encoded, plain, mixed)
+        return Plan(self, level, [chosen[number] for number in range(len(self._places))], plain, mixed)
+
+    def _photographed(self, number: int, level: int, plain: Encoded) -> bool:
+        """Whether what looks drawn in a tile is no drawing: it costs more as WebP than by the networks."""
+        tile = self._tile(number)
+        share = float(tile.mask.mean())
+        spent = min(1.0, BUSIER * share) * sum(map(len, plain.segments[number]))
+        if share == 1 or tile.masked().size <= spent:
+            return False
+        if share < SMALL:
+            return True
+        decoded = self._decode(plain, self._places[number])
+        error = squared_error(tile.pixels, np.where(tile.mask[..., None], decoded, tile.pixels), self._gray)
+        return tile.masked().cost(level) > Choice(math.ceil(spent), error).cost(level)
 
     def _best(self, number: int, level: int, plain: Encoded, mixed: Encoded | None) -> Choice:
         tile, best = self._tile(number), self._plain(number, plain)
@@ -178,28 +187,42 @@ class DrawnEncoder:
         none = np.zeros(size(place), np.bool_)
         return Choice(sum(map(len, plain.segments[number])), error, mask=none)
 
-    def _finish(
-        self, level: int, chosen: Sequence[Choice], plain: Encoded | None, mixed: Encoded | None = None
-    ) -> Encoded:
-        """Put tiles together; the networks code again where neighbours were chosen differently."""
+    def follow(self, plan: Plan, level: int) -> Encoded:
+        """Code the picture at a level as planned; lossy tiles at the quality that is best for the level."""
+        other = level != plan.level
+        chosen = [
+            self._tile(number).lossy(level) if other and choice.kind == "lossy" else choice
+            for number, choice in enumerate(plan.tiles)
+        ]
         drawn = [pad_drawn(choice.webp) for choice in chosen]
         networks = [choice.mask is not None for choice in chosen]
         if not any(networks):
-            return Encoded(level, [[b"", b""] for _ in chosen], 0.0, 0.0, drawn)
+            return Encoded(level, [[b"", b""] for _ in chosen], 0.0, 0.0, drawn, self._other_tile)
+        mask = np.zeros(self._pixels.shape[:2], np.bool_)
+        for place, choice in zip(self._places, chosen, strict=True):
+            mask[place] = True if choice.mask is None else choice.mask
+        coded = self._coded(plan, level, mask)
         if not any(drawn):
-            return self._code(self._pixels, level, False) if plain is None or self._compare else plain
-        if mixed is not None and not self._compare:
-            coded = mixed
-        else:
-            mask = np.zeros(self._pixels.shape[:2], np.bool_)
-            for place, choice in zip(self._places, chosen, strict=True):
-                mask[place] = True if choice.mask is None else choice.mask
-            coded = self._code(filled(self._pixels, mask), level, False)
+            return coded
         segments = [
             layers if networks[number] or any(networks[near] for near in self._around(number)) else [b"", b""]
             for number, layers in enumerate(coded.segments)
         ]
         return replace(coded, segments=segments, drawn=drawn)
+
+    def _coded(self, plan: Plan, level: int, mask: Mask) -> Encoded:
+        """The networks' coding of what is outside a mask: one made to compare, if that is the same."""
+        made = plan.mixed if mask.any() else plan.plain
+        same = not mask.any() or (self._mask is not None and np.array_equal(mask, self._mask))
+        if made is not None and same and level == plan.level and not self._searches:
+            return made
+        return self._code(self._without(mask) if mask.any() else self._pixels, level, False)
+
+    def _without(self, mask: Mask) -> Pixels:
+        """The picture with a mask filled; the last one is kept."""
+        if self._filled is None or not np.array_equal(self._filled[0], mask):
+            self._filled = mask, filled(self._pixels, mask)
+        return self._filled[1]
 
     def _around(self, number: int) -> list[int]:
         """The tiles that touch one, whose latents the synthesis mixes with its own."""

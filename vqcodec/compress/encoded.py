@@ -31,6 +31,11 @@ class Encoded:
     tile: int | None = None
 
     @property
+    def size(self) -> int:
+        """Bytes of all segments."""
+        return sum(map(len, self.drawn)) + sum(len(segment) for layers in self.segments for segment in layers)
+
+    @property
     def uses_networks(self) -> bool:
         """Whether a model is needed to decode it."""
         return any(layers[0] for layers in self.segments)

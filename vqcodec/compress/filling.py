@@ -1,8 +1,8 @@
 """What the networks see in place of drawn pixels: a smooth continuation of their surroundings, which costs
 next to nothing and throws no halo on what is beside it.
 
-Next to it, the outermost pixels are repeated outwards, which keeps the error there as low as further inside;
-that fades into means of what is known at coarser and coarser scales.
+Next to it, what lies inside is mirrored outwards, which keeps the error there as low as further inside; that
+fades into means of what is known at coarser and coarser scales.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.compress.drawn_blocks import beside
+from vqcodec.image.webp import Mask, Pixels
 from vqcodec.tiling import Window, windows, within
 
-Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 FADE = 9
-"""Pixels over which the repeated ones fade."""
+"""Pixels over which the mirror image fades. Fewer cost fewer bits, and pixels along the mask more error
+(`benchmarks.seams`)."""
 _SIDE, _HALO = 1024, 128
 """Pixels of a window that is filled at once, and around it: what is further away counts for nothing."""
 
@@ -31,7 +31,7 @@ def filled(pixels: Pixels, mask: Mask) -> Pixels:
         if not here.any():
             continue
         values, known = pixels[window.outer].astype(np.float32), ~mask[window.outer]
-        continued = window_of(_repeated(values, _continued(values, known), known), window)
+        continued = window_of(_mirrored(values, _continued(values, known), known), window)
         result[window.inner][here] = continued[here].round().clip(0, 255).astype(np.uint8)
     return result
 
@@ -41,22 +41,31 @@ def window_of(array: NDArray[np.float32], window: Window) -> NDArray[np.float32]
     return array[within(window.inner, window.outer)]
 
 
-def _repeated(values: NDArray[np.float32], smooth: NDArray[np.float32], known: Mask) -> NDArray[np.float32]:
-    """Known values (h, w, C), repeated outwards for some pixels and fading into smooth ones."""
-    repeated = np.pad(np.where(known[..., None], values, 0), ((1, 1), (1, 1), (0, 0)))
+def _mirrored(values: NDArray[np.float32], smooth: NDArray[np.float32], known: Mask) -> NDArray[np.float32]:
+    """Known values (h, w, C), mirrored at their edges for some pixels, fading into smooth ones."""
+    result, (height, width) = smooth.copy(), known.shape
     reached = np.pad(known, 1)
-    result = smooth.copy()
-    for step in range(1, FADE):
+    # Of each pixel that was reached, the known one that is about the nearest, with a margin of one.
+    near = np.indices(reached.shape, np.int32).transpose(1, 2, 0).copy()
+    for step in range(FADE):
         row, column = np.nonzero(beside(reached[1:-1, 1:-1]) & ~reached[1:-1, 1:-1])
-        total, count = np.zeros((len(row), values.shape[2]), np.float32), np.zeros(len(row), np.float32)
-        for down in range(3):
-            for right in range(3):
-                total += repeated[row + down, column + right]
-                count += reached[row + down, column + right]
-        mean = total / count[:, None]
-        result[row, column] += (1 - step / FADE) * (mean - result[row, column])
-        repeated[row + 1, column + 1] = mean
+        here = np.stack([row, column], 1).astype(np.int32) + 1
+        edge, least = np.zeros_like(here), np.full(len(here), np.iinfo(np.int32).max, np.int32)
+        for down, right in np.ndindex(3, 3):
+            there = row + down, column + right
+            far = np.square(near[there] - here).sum(1, dtype=np.int32)
+            closer = reached[there] & (far < least)
+            edge[closer], least[closer] = near[there][closer], far[closer]
+        near[row + 1, column + 1] = edge
         reached[row + 1, column + 1] = True
+        # The edge itself is repeated: without that it would be a ridge.
+        away = edge - here
+        mirror = edge + away - np.sign(away) - 1
+        mirror = mirror.clip(0, (height - 1, width - 1))
+        lost = ~known[mirror[:, 0], mirror[:, 1]]
+        mirror[lost] = edge[lost] - 1
+        seen = values[mirror[:, 0], mirror[:, 1]]
+        result[row, column] += (1 - step / FADE) * (seen - result[row, column])
     return result
 
 

@@ -1,13 +1,14 @@
 """A prepared picture -> the bytes of a .vqc file.
 
 Prepared --choose a level, encode--> Encoded --PictureEncoder.file--> bytes
+
+The level is the user's quality, or found by `vqcodec.compress.aims`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,16 +19,19 @@ from vqcodec.bitstream import Written, compose
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, NO_MODEL
 from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
 from vqcodec.compress.drawn_blocks import drawn_mask
-from vqcodec.compress.drawn_encoder import LARGE_TILE, MOST_PIXELS, DrawnEncoder
+from vqcodec.compress.drawn_encoder import LARGE_TILE, DrawnEncoder
+from vqcodec.compress.drawn_plan import Plan
 from vqcodec.compress.encoded import Encoded, out_of_reach
+from vqcodec.compress.lossless_guess import LosslessGuess
 from vqcodec.compress.preparing import LABELS, Prepared
-from vqcodec.compress.targets import within
-from vqcodec.decompress.drawn_grid import DrawnGrid
-from vqcodec.errors import TargetTooSmall, UnsuitableOption
+from vqcodec.decompress.layering import layered
+from vqcodec.errors import UnsuitableOption
 from vqcodec.image.colour import mean_of_channels
-from vqcodec.image.extremes import extremes_of, snapped
+from vqcodec.image.extremes import extremes_of
+from vqcodec.image.transparency import plain_invisible
+from vqcodec.image.webp import MOST_PIXELS, Pixels
 from vqcodec.metrics import rate_distortion
-from vqcodec.tiling import Place, pixel_tiles, size
+from vqcodec.tiling import Place
 from vqcodec.types import (
     DEFAULT_LIMITS,
     DEFAULT_TILE,
@@ -35,6 +39,7 @@ from vqcodec.types import (
     LEVEL_MAX,
     NEUTRAL,
     Header,
+    Region,
     TileProgress,
 )
 
@@ -44,21 +49,8 @@ if TYPE_CHECKING:
 
 REACH_STEP, REACH_STEPS = 36, (18, 9)
 """Levels that are tried where codewords do not reach: by such steps down until it gets worse, then around."""
-FILLED = 0.8
-"""A file of less than this share of a size that was asked for may be far from the best."""
 SAMPLE, PATCH = 512, 128
 """They are tried on a sample of at most so many pixels a side, of patches of so many pixels."""
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A coded picture, and the file of it."""
-
-    encoded: Encoded
-    file: Written
-
-    def __len__(self) -> int:
-        return len(self.file)
 
 
 @dataclass
@@ -87,7 +79,11 @@ class PictureEncoder:
         if not 1 <= self.effort <= EFFORT_MAX:
             raise ValueError(f"effort must be 1 to {EFFORT_MAX}, not {self.effort}")
         self._sampled: dict[int, float] = {}
+        plain = self._plain_where_invisible() if self.drawn else self.ready
+        if plain is not self.ready and _all_drawn(plain.picture.pixels):
+            self.ready = plain
         picture = self.ready.picture
+        look = functools.cache(functools.partial(drawn_mask, picture.pixels))
         self._header = Header(
             width=picture.width,
             height=picture.height,
@@ -103,57 +99,41 @@ class PictureEncoder:
         if tiles > DEFAULT_LIMITS.tiles:
             raise UnsuitableOption(f"{tiles} tiles are more than a decoder accepts, use larger ones")
 
-        look = functools.cache(functools.partial(drawn_mask, picture.pixels))
-
         def with_tile(side: int) -> DrawnEncoder:
-            return DrawnEncoder(picture, side, self.effort, look, self._networks, self._decoded)
+            return DrawnEncoder(picture, side, self.tile, self.effort, look, self._networks, self._decoded)
 
+        self._guess = LosslessGuess(picture.pixels)
         self._drawn = self._alone = with_tile(self.tile)
-        self._alone_tile: int | None = None
         if self.tile == DEFAULT_TILE and max(picture.width, picture.height) > self.tile:
             # What is drawn everywhere takes more in smaller tiles, and a part of it is decoded quickly.
-            self._alone, self._alone_tile = with_tile(LARGE_TILE), LARGE_TILE
+            self._alone = with_tile(LARGE_TILE)
+
+    @property
+    def any_drawn(self) -> bool:
+        """Whether something is drawn, and may be coded as that."""
+        return self.drawn and self._drawn.possible and self._drawn.any_drawn
 
     def encode(self, level: int) -> Encoded:
         """Encode at `level`, or at the level below it that comes out best if the codewords do not reach.
 
         Noise can lie beyond the codebooks at the upper end of the dial. There a higher level costs more bits
-        for a worse picture.
+        for a worse picture. No file is larger than a lossless one.
         """
-        encoded = self._encode(level)
-        if not out_of_reach(encoded):
-            return encoded
-        best = self._reached(level)
-        return encoded if best == level else self._encode(best)
+        if not self.any_drawn:
+            return self._within_reach(self._plainly, level)
+        return self.follow(self.plan(level), level)
 
-    def within(self, most: int) -> Written:
-        """The best file of at most `most` bytes.
+    def plan(self, level: int) -> Plan:
+        """How to code a picture with drawn parts at a level."""
+        return self._alone.alone(level) or self._drawn.plan(level)
 
-        Raises:
-            TargetTooSmall: there is none.
-        """
-        try:
-            found = within(self._coded, most)
-        except TargetTooSmall:
-            if not (self._may_draw and self._drawn.any_drawn):
-                raise
-            found = None
-        # What is drawn costs what it costs: a little less than that much may leave a large part unused.
-        if found is None or (len(found) < FILLED * most and self._partly_drawn(found)):
-            others = [found] if found else []
-            plain = replace(self, drawn=False)
-            with contextlib.suppress(TargetTooSmall):
-                others.append(within(plain._coded, most))
-            with contextlib.suppress(TargetTooSmall):
-                others.append(within(self._lossy, most))
-            if not others:
-                smallest = min(len(plain._coded(0)), len(self._lossy(0)))
-                raise TargetTooSmall(
-                    f"quality 0 already needs {smallest} bytes, more than the {most} asked for"
-                )
-            found = max(others, key=lambda other: self.psnr(other.encoded))
-        assert found is not None
-        return found.file
+    def follow(self, plan: Plan, level: int) -> Encoded:
+        """The same as `encode`, with the coders that a plan tells."""
+        return self._within_reach(functools.partial(self._planned, plan), level)
+
+    def lossy(self, level: int) -> Encoded:
+        """All by lossy WebP, at a quality that is not the networks' at this level."""
+        return self._reported(self._alone.lossy(level * 100 // LEVEL_MAX))
 
     def lossless(self) -> Encoded:
         """Every pixel exact.
@@ -161,79 +141,87 @@ class PictureEncoder:
         Raises:
             ValueError: tiles are too large for it.
         """
-        if not self._alone.possible:
+        if not self.may_be_exact:
             raise ValueError(
                 f"lossless needs tiles of at most {DRAWN_SIDE_MAX} pixels a side and {MOST_PIXELS} in all"
             )
-        encoded = replace(self._alone.lossless(LEVEL_MAX), tile=self._alone_tile)
-        self._report(encoded)
-        return encoded
+        return self._reported(self._exact()._alone.lossless(LEVEL_MAX))
+
+    @property
+    def may_be_exact(self) -> bool:
+        """Whether tiles are small enough for WebP."""
+        return self._alone.possible
+
+    def lossless_within(self, level: int, most: int) -> Encoded | None:
+        """Every pixel exact, if the segments have at most so many bytes."""
+        if not (self.may_be_exact and self._guess.hopeful(most)):
+            return None
+        exact = self._exact()._alone.lossless_within(level, most, self._guess)
+        return exact and self._reported(exact)
+
+    def _exact(self) -> PictureEncoder:
+        """What codes the picture exactly."""
+        plain = self._plain_where_invisible()
+        return self if plain is self.ready else replace(self, ready=plain)
+
+    def _plain_where_invisible(self) -> Prepared:
+        """With what is invisible in one colour, which suits WebP as a smooth continuation does networks."""
+        picture = self.ready.picture
+        if picture.alpha is None or picture.alpha.all():
+            return self.ready
+        pixels = plain_invisible(picture.pixels, picture.alpha)
+        same = np.array_equal(pixels, picture.pixels)
+        return self.ready if same else replace(self.ready, picture=replace(picture, pixels=pixels))
 
     def psnr(self, encoded: Encoded) -> float:
         """PSNR in dB, of 8-bit RGB or gray, of what decodes from it."""
-        return self._psnr(self.ready.picture.pixels, encoded, self._tile_of(encoded))
+        return self._psnr(self.ready.picture.pixels, encoded, self._header_of(encoded))
 
     def file(self, encoded: Encoded) -> Written:
         """The .vqc file."""
-        header = replace(
-            self._header, level=encoded.level, drawn=bool(encoded.drawn), tile=self._tile_of(encoded)
-        )
-        chunks = self.ready.chunks
+        header, chunks = self._header_of(encoded), self.ready.chunks
         if not encoded.uses_networks:
             header = replace(header, bitstream_id=NO_MODEL)
             chunks = tuple(chunk for chunk in chunks if chunk.type not in LABELS)
         return compose(header, encoded.segments, chunks, encoded.drawn)
 
-    def _tile_of(self, encoded: Encoded) -> int:
-        return self.tile if encoded.tile is None else encoded.tile
+    def _header_of(self, encoded: Encoded) -> Header:
+        tile = self.tile if encoded.tile is None else encoded.tile
+        return replace(self._header, level=encoded.level, drawn=bool(encoded.drawn), tile=tile)
 
-    @property
-    def _may_draw(self) -> bool:
-        return self.drawn and self._drawn.possible
+    def _within_reach(self, encode: Callable[[int], Encoded], level: int) -> Encoded:
+        encoded = encode(level)
+        if not out_of_reach(encoded):
+            return encoded
+        best = self._reached(level)
+        return encoded if best == level else encode(best)
 
-    def _partly_drawn(self, coded: Coded) -> bool:
-        """Whether more bytes would change anything of what is drawn: not of a picture that is exact."""
-        return bool(coded.encoded.drawn) and self.psnr(coded.encoded) < math.inf
+    def _plainly(self, level: int) -> Encoded:
+        return self._no_larger_than_exact(self._networks(self.ready.picture.pixels, level))
 
-    def _coded(self, level: int) -> Coded:
-        encoded = self.encode(level)
-        return Coded(encoded, self.file(encoded))
+    def _planned(self, plan: Plan, level: int) -> Encoded:
+        encoded = plan.coder.follow(plan, level)
+        return self._no_larger_than_exact(encoded) if encoded.uses_networks else self._reported(encoded)
 
-    def _lossy(self, level: int) -> Coded:
-        encoded = replace(self._alone.lossy(level * 100 // LEVEL_MAX), tile=self._alone_tile)
-        return Coded(encoded, self.file(encoded))
+    def _no_larger_than_exact(self, encoded: Encoded) -> Encoded:
+        exact = self.lossless_within(encoded.level, encoded.size) if self.drawn else None
+        return exact or encoded
 
-    def _encode(self, level: int) -> Encoded:
-        if not self._may_draw:
-            return self._networks(self.ready.picture.pixels, level)
-        alone = self._alone.alone(level)
-        encoded = self._drawn.encode(level) if alone is None else replace(alone, tile=self._alone_tile)
-        self._report(encoded)
+    def _reported(self, encoded: Encoded) -> Encoded:
+        """Tell the progress of what the networks have no part in."""
+        if self.progress is not None:
+            self.progress(len(encoded.segments), len(encoded.segments))
         return encoded
 
-    def _report(self, encoded: Encoded) -> None:
-        if self.progress is not None and not encoded.uses_networks:
-            self.progress(len(encoded.segments), len(encoded.segments))
-
-    def _networks(self, pixels: NDArray[np.uint8], level: int, compare: bool = False) -> Encoded:
+    def _networks(self, pixels: Pixels, level: int, compare: bool = False) -> Encoded:
         """Code pixels by the networks, without effort if it is only to compare."""
         return self.encoder.encode(pixels, level, self.tile, 1 if compare else self.effort, self.progress)
 
-    def _decoded(self, encoded: Encoded, place: Place) -> NDArray[np.uint8]:
+    def _decoded(self, encoded: Encoded, place: Place) -> Pixels:
         """Pixels of a place as the networks decode them."""
-        picture, (rows, columns) = self.ready.picture, place
-        result = np.empty((*size(place), 3), np.uint8)
-        parts = self.decoder.parts(
-            encoded.segments,
-            width=picture.width,
-            height=picture.height,
-            level=encoded.level,
-            tile=self.tile,
-            region=(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start),
-        )
-        for part, pixels in parts:
-            result[part] = pixels
-        return result
+        rows, columns = place
+        region = columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
+        return self._shown(encoded, self._header_of(encoded), region)
 
     def _reached(self, level: int) -> int:
         """The level up to this one whose sample comes out best, from few of them."""
@@ -251,26 +239,31 @@ class PictureEncoder:
         if level not in self._sampled:
             pixels = self.ready.picture.pixels
             sample = pixels[np.ix_(*(spread(side) for side in pixels.shape[:2]))]
-            self._sampled[level] = self._psnr(sample, self.encoder.encode(sample, level, 0), 0)
+            height, width = sample.shape[:2]
+            header = replace(self._header, level=level, width=width, height=height, tile=0)
+            self._sampled[level] = self._psnr(sample, self.encoder.encode(sample, level, 0), header)
         return self._sampled[level]
 
-    def _psnr(self, pixels: NDArray[np.uint8], encoded: Encoded, tile: int) -> float:
-        height, width = pixels.shape[:2]
-        where = {"width": width, "height": height, "tile": tile}
-        whole = [not layers[0] for layers in encoded.segments]
-        if encoded.uses_networks:
-            coded = [None if alone else layers for alone, layers in zip(whole, encoded.segments, strict=True)]
-            decoded = self.decoder.decode(coded, level=encoded.level, **where)
-            decoded = snapped(decoded, self._header.ignorable)
-        else:
-            decoded = np.zeros((height, width, 3), np.uint8)
-        if encoded.drawn:
-            grid = DrawnGrid(encoded.drawn, whole, **where)
-            for place in pixel_tiles(width, height, tile):
-                decoded[place] = grid.paste(place, decoded[place])
-        if self.ready.picture.gray:
+    def _psnr(self, pixels: Pixels, encoded: Encoded, header: Header) -> float:
+        decoded = self._shown(encoded, header)
+        if header.gray:
             return rate_distortion.psnr(pixels[:, :, 0], mean_of_channels(decoded))
         return rate_distortion.psnr(pixels, decoded)
+
+    def _shown(self, encoded: Encoded, header: Header, region: Region | None = None) -> Pixels:
+        """Pixels of a picture, or of a region of it, as they will be decoded."""
+        decoder = self.decoder if encoded.uses_networks else None
+        whole = [not layers[0] for layers in encoded.segments]
+        width, height = region[2:] if region else (header.width, header.height)
+        shown = np.empty((height, width, 3), np.uint8)
+        for place, pixels in layered(decoder, header, encoded.segments, encoded.drawn, whole, region=region):
+            shown[place] = pixels
+        return shown
+
+
+def _all_drawn(pixels: Pixels) -> bool:
+    mask = drawn_mask(pixels)
+    return mask is not None and bool(mask.all())
 
 
 def spread(side: int) -> NDArray[np.intp]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from vqcodec.bitstream import pack_alpha, pack_metadata
+from vqcodec.bitstream import pack_metadata
+from vqcodec.image.alpha import alpha_chunk
 from vqcodec.image.metadata import CHUNK_TYPES, parse_kinds
 from vqcodec.image.picture import Picture, load_picture
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Limits
@@ -43,7 +44,7 @@ def prepare(
     blocks = [(kind, getattr(picture.metadata, block)) for block, kind in CHUNK_TYPES.items()]
     chunks = [pack_metadata(kind, raw) for kind, raw in blocks if raw]
     if picture.alpha is not None:
-        chunks.append(pack_alpha(picture.alpha.tobytes(), picture.width, picture.height))
+        chunks.append(alpha_chunk(picture.alpha))
     return Prepared(picture, tuple(chunks))
 
 

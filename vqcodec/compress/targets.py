@@ -32,7 +32,13 @@ class Tried(Generic[T]):
 
 
 def search(
-    make: Callable[[int], T], value: Callable[[T], float], target: float, slope: float, *, from_below: bool
+    make: Callable[[int], T],
+    value: Callable[[T], float],
+    target: float,
+    slope: float,
+    *,
+    from_below: bool,
+    start: int = LEVEL_MAX // 2,
 ) -> Tried[T]:
     """The level next to where a value passes `target`, after at most `TRIES` calls of each function.
 
@@ -41,13 +47,14 @@ def search(
         value: what is measured on a result; it never falls with the level.
         slope: what the value is expected to rise by in a level.
         from_below: find the highest level whose value is at most the target, else the lowest whose is more.
+        start: the first level that is tried.
 
     Returns:
         That level; where there is none, the end of the dial that is nearest to it.
     """
     below: Tried[T] | None = None
     above: Tried[T] | None = None
-    low, high, level = -1, LEVEL_MAX + 1, LEVEL_MAX // 2
+    low, high, level = -1, LEVEL_MAX + 1, start
     for left in range(TRIES - 1, -1, -1):
         result = make(level)
         tried = Tried(level, value(result), result)
@@ -77,27 +84,42 @@ def _guess(below: Tried[T] | None, above: Tried[T] | None, target: float, slope:
     return above.level - math.ceil((above.value - target) / slope) - 3 if above and not lossless else 0
 
 
-def within(compress: Callable[[int], File], most: int) -> File:
+def within(compress: Callable[[int], File], most: int, fixed: int = 0, start: int = LEVEL_MAX // 2) -> File:
     """The largest file of at most `most` bytes; `compress` makes that of a level.
+
+    Args:
+        fixed: bytes that the files of all levels have alike, fewer than `most`; lines go through the others.
+        start: the first level that is tried.
 
     Raises:
         TargetTooSmall: that of level 0 is larger.
     """
+
+    def value(file: File) -> float:
+        return math.log(max(len(file) - fixed, 1))
+
     # Half a byte more, so that rounding of logarithms does not decide.
-    target = math.log(most + 0.5)
-    file = search(compress, lambda file: math.log(len(file)), target, SIZE_SLOPE, from_below=True).result
+    target = math.log(max(most - fixed, 0) + 0.5)
+    file = search(compress, value, target, SIZE_SLOPE, from_below=True, start=start).result
     if len(file) > most:
-        raise TargetTooSmall(f"quality 0 already needs {len(file)} bytes, more than the {most} asked for")
+        raise too_small(len(file), most)
     return file
 
 
-def reaching(encode: Callable[[int], T], psnr: Callable[[T], float], least: float) -> T:
+def too_small(needed: int, most: int) -> TargetTooSmall:
+    """The error for what needs more bytes than were asked for."""
+    return TargetTooSmall(f"quality 0 already needs {needed} bytes, more than the {most} asked for")
+
+
+def reaching(
+    encode: Callable[[int], T], psnr: Callable[[T], float], least: float, start: int = LEVEL_MAX // 2
+) -> T:
     """The encoding of the lowest level whose PSNR is at least `least` dB.
 
     Raises:
         TargetTooHigh: that of the highest level falls short.
     """
-    found = search(encode, psnr, least - 1e-9, PSNR_SLOPE, from_below=False)
+    found = search(encode, psnr, least - 1e-9, PSNR_SLOPE, from_below=False, start=start)
     if found.value < least:
         raise TargetTooHigh(f"quality 100 reaches {found.value:.2f} dB, less than the {least:g} asked for")
     return found.result

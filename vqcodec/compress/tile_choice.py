@@ -57,6 +57,13 @@ class Choice:
     webp: bytes = b""
     mask: Mask | None = None
 
+    @property
+    def kind(self) -> str:
+        """Which coders have a part in it: "networks", "mixed", "exact" or "lossy", as a word."""
+        if self.mask is not None:
+            return "mixed" if self.webp else "networks"
+        return "lossy" if self.error else "exact"
+
     def cost(self, level: int) -> float:
         """J summed, in bits."""
         return 8 * self.size + price(level) * self.error
@@ -77,6 +84,7 @@ class WebpTile:
     slow: bool = False
     _lossy: dict[int, Choice] = field(default_factory=dict)
     _made: dict[str, Choice] = field(default_factory=dict)
+    _quick: int | None = None
 
     def lossless(self) -> Choice:
         """All of it, exact."""
@@ -92,7 +100,9 @@ class WebpTile:
         """Bytes that the lossless file hardly needs more of, quickly."""
         if "lossless" in self._made:
             return self.lossless().size
-        return len(lossless_webp(self.pixels, speed="quick"))
+        if self._quick is None:
+            self._quick = len(lossless_webp(self.pixels, speed="quick"))
+        return self._quick
 
     def lossy(self, level: int, enough: float = 0.0) -> Choice:
         """The lossy file of the lowest cost at a level.

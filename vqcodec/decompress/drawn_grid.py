@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vqcodec.image.webp import Mask, read_webp
+from vqcodec.image.webp import Mask, Pixels, read_webp
 from vqcodec.tiling import Place, overlap, pixel_tiles, size, within
 from vqcodec.types import Region, TileProgress
 
-Pixels = NDArray[np.uint8]
 Parts = Iterable[tuple[Place, Pixels]]
 _GRAY = 128
 

@@ -1,6 +1,6 @@
 """A .vqc file -> a picture.
 
-source --read--> bytes --parse--> Container --TileDecoder.parts, DrawnGrid--> pixels --to_pil--> image
+source --read--> bytes --parse--> Container --layered--> pixels --to_pil--> image
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 
-from vqcodec.bitstream import parse, unpack_alpha, unpack_metadata
+from vqcodec.bitstream import parse, unpack_metadata
 from vqcodec.bitstream.container import Container
 from vqcodec.bitstream.drawn import NO_MODEL
 from vqcodec.bitstream.header import LAYERS
 from vqcodec.bitstream.partial import read_file, read_layers
-from vqcodec.decompress.drawn_grid import DrawnGrid
+from vqcodec.decompress.layering import layered
 from vqcodec.errors import ModelMismatch, UnsuitableOption
 from vqcodec.files import Source
-from vqcodec.image.extremes import snapped
+from vqcodec.image.alpha import alpha_plane
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
 from vqcodec.image.picture import to_pil
 from vqcodec.types import DEFAULT_LIMITS, Limits, Region, TileProgress
@@ -93,25 +92,17 @@ def decode(
     }
     alpha = None
     if header.alpha:
-        plane = np.frombuffer(unpack_alpha(chunks["ALPH"], header), np.uint8)
-        alpha = plane.reshape(header.height, header.width)[y : y + height, x : x + width]
-    geometry = {"width": header.width, "height": header.height, "tile": header.tile}
-    whole = container.drawn_whole
-    drawn = DrawnGrid(container.drawn, whole, **geometry) if header.drawn else None
-    if decoder is not None:
-        parts = decoder.parts(
-            [None if alone else layers for alone, layers in zip(whole, container.segments, strict=True)],
-            **geometry,
-            level=header.level,
-            realism=realism,
-            region=region,
-            progress=progress,
-        )
-        parts = ((place, snapped(pixels, header.ignorable)) for place, pixels in parts)
-        parts = drawn.over(parts, region) if drawn else parts
-    else:
-        assert drawn is not None
-        parts = drawn.alone(region, progress)
+        alpha = alpha_plane(chunks["ALPH"], header)[y : y + height, x : x + width]
+    parts = layered(
+        decoder,
+        header,
+        container.segments,
+        container.drawn,
+        container.drawn_whole,
+        realism=realism,
+        region=region,
+        progress=progress,
+    )
     size_out = (width, height)
     image, notes = to_pil(parts, size_out, header.gray, alpha, Metadata(**blocks), kinds, header.neutral)
     image.info["vqc_complete"] = container.complete

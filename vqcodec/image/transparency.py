@@ -1,4 +1,7 @@
-"""Colours under an alpha of 0: nobody sees them, so they become what is cheap and does not harm the edges."""
+"""Colours under an alpha of 0: nobody sees them, so they become what is cheap and does not harm the edges.
+
+For networks that is a smooth continuation of the others, for WebP one colour.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _STRIP = 512
+_SAMPLE = 2**16
+"""Pixels of which the commonest colour is looked for."""
 
 
 def fill_invisible(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> None:
@@ -28,6 +33,17 @@ def fill_invisible(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> None:
         box = (0, place.start / 2, width / 2, place.stop / 2)
         smooth = coarse.resize((width, place.stop - place.start), Image.Resampling.BILINEAR, box)
         np.copyto(pixels[place], np.asarray(smooth), where=(alpha[place] == 0)[:, :, None])
+
+
+def plain_invisible(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) with those under an alpha (H, W) of 0 in the commonest colour of the others."""
+    shown = np.flatnonzero(alpha)
+    colour = np.zeros(3, np.uint8)
+    if len(shown):
+        sample = pixels.reshape(-1, 3)[shown[:: -(-len(shown) // _SAMPLE)]]
+        colours, counts = np.unique(sample, axis=0, return_counts=True)
+        colour = colours[counts.argmax()]
+    return np.where(alpha[:, :, None] == 0, colour, pixels)
 
 
 def _seen(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> Image.Image:

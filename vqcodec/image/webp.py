@@ -12,6 +12,8 @@ from vqcodec.errors import CorruptData, LimitExceeded
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+MOST_PIXELS = 2**26
+"""Larger pictures are not coded: Pillow takes what is a little larger for an attack."""
 _QUICK = {"method": 0, "quality": 0}
 _SLOW = {"method": 6, "quality": 100}
 
@@ -34,8 +36,11 @@ def lossy_webp(pixels: Pixels, quality: float) -> bytes:
     return _saved(Image.fromarray(np.ascontiguousarray(pixels)), quality=quality)
 
 
-def read_webp(data: bytes) -> tuple[Pixels, Mask | None]:
+def read_webp(data: bytes, name: str = "drawn tile") -> tuple[Pixels, Mask | None]:
     """Pixels (H, W, 3) of a WebP file, and where they are opaque (H, W), None if everywhere.
+
+    Args:
+        name: what it is, for messages.
 
     Raises:
         CorruptData: it does not decode, or a pixel is opaque in part.
@@ -45,17 +50,17 @@ def read_webp(data: bytes) -> tuple[Pixels, Mask | None]:
         with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
             pixels = np.asarray(image)
     except Image.DecompressionBombError as error:
-        raise LimitExceeded("drawn tile: more pixels than Pillow's MAX_IMAGE_PIXELS guard allows") from error
+        raise LimitExceeded(f"{name}: more pixels than Pillow's MAX_IMAGE_PIXELS guard allows") from error
     except MemoryError:
         raise
     except Exception as error:  # the plugin raises OSError, ValueError, SyntaxError
-        raise CorruptData("drawn tile: the WebP file does not decode") from error
+        raise CorruptData(f"{name}: the WebP file does not decode") from error
     if pixels.shape[2] == 3:
         return pixels, None
     alpha = pixels[:, :, 3]
     mask = alpha == 255
     if not (mask | (alpha == 0)).all():
-        raise CorruptData("drawn tile: pixels that are opaque in part")
+        raise CorruptData(f"{name}: pixels that are opaque in part")
     return pixels[:, :, :3], None if mask.all() else mask
 
 

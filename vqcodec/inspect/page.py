@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Pixels = NDArray[np.uint8]
+from vqcodec.image.webp import Pixels
+
 Colour = tuple[int, int, int]
 
 PAPER, INK, FAINT, RULE = (250, 250, 248), (25, 25, 30), (110, 110, 118), (205, 205, 208)

@@ -7,10 +7,11 @@ header is read here.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ SUFFIX = ".safetensors"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _HEADER_MAX = 100 * 2**20
 """The safetensors format's own bound on its header, in bytes."""
+_KEPT = 64
+"""Descriptions of models that are kept."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,19 @@ def describe_model(path: str | os.PathLike[str]) -> ModelInfo:
     """
     path = Path(path)
     try:
+        now = path.stat()
+    except OSError as error:
+        raise ModelNotFound(f"cannot read {path}: {error.strerror or error}") from error
+    info = _described(path, now.st_size, (now.st_mtime_ns, now.st_ino))
+    return replace(info, metadata=dict(info.metadata))
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _described(path: Path, size: int, state: tuple[int, int]) -> ModelInfo:
+    """The same, once for each state (time of change, inode) of a file: its header takes milliseconds."""
+    try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            size = path.stat().st_size
             if not 2 <= length <= min(_HEADER_MAX, size - 8):
                 raise ModelNotFound(f"{path} is not a safetensors file")
             header: Any = json.loads(file.read(length))

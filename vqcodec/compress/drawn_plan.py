@@ -1,0 +1,42 @@
+"""Which coder has which part of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vqcodec.bitstream.drawn import pad_drawn
+from vqcodec.compress.encoded import Encoded
+from vqcodec.compress.tile_choice import Choice
+
+if TYPE_CHECKING:
+    from vqcodec.compress.drawn_encoder import DrawnEncoder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How each tile is coded at one level, and at others if that is followed there.
+
+    Attributes:
+        coder: what made it, and can follow it.
+        tiles: the choice for each; sizes and errors are those at the level.
+        plain, mixed: the networks' coding, at that level, of the picture, and of it with all that is drawn
+            filled, where these were made to compare.
+    """
+
+    coder: DrawnEncoder
+    level: int
+    tiles: Sequence[Choice]
+    plain: Encoded | None = None
+    mixed: Encoded | None = None
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which coders have a part in each tile."""
+        return [choice.kind for choice in self.tiles]
+
+    @property
+    def fixed(self) -> int:
+        """Bytes that are the same at every level."""
+        return sum(len(pad_drawn(c.webp)) for c in self.tiles if c.kind in ("mixed", "exact"))
