@@ -16,7 +16,7 @@ from benchmarks.robustness.corruption import outcome
 from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
 from tests.web.pictures import expected, random_files
-from vqcodec.bitstream import probe
+from vqcodec.bitstream import parse, probe
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
 REALISMS = (0.0, 0.37, 1.0)
@@ -48,6 +48,20 @@ def test_options(run_node, codec):
     assert found[: len(asked)] == wanted
     assert found[-3] == expected(codec, cut, allow_partial=True)
     assert [result["error"] for result in found[-2:]] == ["UnsuitableOption"] * 2
+
+
+def test_alpha_deflated_and_by_webp(run_node, codec):
+    y, x = np.mgrid[:96, :128]
+    flat, circle = np.where(x < 64, 255, 90), ((x - 60) ** 2 + (y - 50) ** 2 < 1600) * 255
+    stripes = (x // 2 * 37 + y // 3 * 101) % 256
+    files = []
+    for alpha in (flat, circle, stripes):
+        pixels = samples.picture(96, 128, "RGB", np.random.default_rng(4))
+        files.append(codec.compress(Image.fromarray(np.dstack([pixels, alpha.astype(np.uint8)])), quality=60))
+    chunks = [next(c for c in parse(data).chunks if c.type == "ALPH") for data in files]
+    assert {chunk.data[0] == 2 for chunk in chunks} == {True, False}
+    found = run_node([{"data": data} for data in files])["results"]
+    assert found == [expected(codec, data) for data in files]
 
 
 def test_the_packaged_model_by_both_decoders(run_node, tmp_path):

@@ -16,7 +16,7 @@ const KNOWN = new Map(
     xMPd: { least: 2, most: Infinity, methods: 2 },
     mODL: { least: 1, most: 64, methods: 0 },
     dECD: { least: 8, most: 8, methods: 0 },
-    ALPH: { least: 2, most: Infinity, methods: 2 },
+    ALPH: { least: 2, most: Infinity, methods: 3 },
   }),
 );
 

@@ -2,13 +2,13 @@
 import { LimitExceeded, ModelMismatch, ModelNotFound, UnsuitableOption, VQCodecError } from "../errors.js";
 import { parse } from "../container/container.js";
 import { DEFAULT_LIMITS, LAYERS, NO_MODEL } from "../container/header.js";
-import { unpackAlpha } from "../container/payloads.js";
 import { Engine } from "../engine/module.js";
 import { Synthesis } from "../engine/synthesis.js";
 import { LatentCoder } from "../engine/latent_coder.js";
 import { BLOCK, height, overlap, place, scaled, width, windows } from "../engine/tiling.js";
 import { Model } from "../model/model.js";
 import { mixed } from "../model/realism.js";
+import { alphaPlane } from "./alpha.js";
 import { DrawnGrid } from "./drawn_grid.js";
 import { LatentGrid } from "./latent_grid.js";
 import { clipped, shareOf, snap, toPart } from "./parts.js";
@@ -101,7 +101,7 @@ export class PictureDecoder {
   /** @param {Container} container */
   async #alpha({ chunks, header }) {
     const chunk = chunks.find(({ type }) => type === "ALPH");
-    return chunk ? unpackAlpha(chunk, header) : null;
+    return chunk ? alphaPlane(chunk, header, this.surroundings.webp) : null;
   }
 
   /** @param {Container} container */

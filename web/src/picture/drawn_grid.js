@@ -4,7 +4,7 @@ import { height, overlap, tiles, width, within } from "../engine/tiling.js";
 
 const GRAY = 128;
 /** Pixels of a tile; a WebP file is decoded as a whole, and takes four times 4 bytes for each. */
-const MOST_DRAWN = 2 ** 24;
+export const MOST_DRAWN = 2 ** 24;
 
 /** @typedef {import("../engine/tiling.js").Place} Place */
 /**
