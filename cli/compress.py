@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vqcodec.batch.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job
-from vqcodec.types import EFFORT_MAX, TUNES, ImageInfo, Limits
+from vqcodec.batch.work import CompressWork
+from vqcodec.types import EFFORT_MAX, TUNES, Compared, ImageInfo
 from vqcodec.weights.zoo import DEFAULT_MODEL
 from vqcodec_cli import options
 from vqcodec_cli.convert import Conversion
@@ -18,8 +18,6 @@ from vqcodec_cli.ui import Reporter, drawn_part, label_of, summary
 
 if TYPE_CHECKING:
     from vqcodec.loading import ModelCache
-
-_NO_LIMITS = Limits(0, 0, 0, 0)
 
 
 @click.command()
@@ -127,14 +125,6 @@ def compress(
     return conversion.run(jobs, work, tell)
 
 
-@dataclass(frozen=True)
-class Compared(ImageInfo):
-    """With what --compare measures: dB, and MS-SSIM unless the picture is too small for it."""
-
-    psnr: float | None = None
-    ms_ssim: float | None = None
-
-
 def _compress(
     job: Job,
     *,
@@ -146,23 +136,11 @@ def _compress(
     preserve: bool,
 ) -> ImageInfo:
     """The work on one file; sent to worker processes."""
-    data = read_input(job)
-    codec = models.get(model or DEFAULT_MODEL)
-    coded, info = codec.compress_with_info(data, **options)
+    work = CompressWork(models, model or DEFAULT_MODEL, options, "all" if compare else "")
+    coded, info = work(read_input(job))
     if not dry_run:
         write_output(job, coded, preserve)
-    if not compare:
-        return info
-    # Keep the start of the command line quick.
-    from vqcodec.image.picture import pixels_of  # noqa: PLC0415
-    from vqcodec.metrics.rate_distortion import psnr  # noqa: PLC0415
-    from vqcodec.metrics.structural import SMALLEST, ms_ssim  # noqa: PLC0415
-
-    reading = {name: options[name] for name in ("metadata", "limits", "allow_partial")}
-    original = codec.prepare(data, **reading).picture.pixels
-    decoded = pixels_of(codec.decompress(coded, limits=_NO_LIMITS))
-    alike = ms_ssim(original, decoded) if min(original.shape[:2]) >= SMALLEST else None
-    return Compared(**vars(info), psnr=psnr(original, decoded), ms_ssim=alike)
+    return info
 
 
 def _scores(info: ImageInfo) -> list[str]:

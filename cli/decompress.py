@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vqcodec.batch.jobs import VQC_SUFFIX, FileResult, Job
+from vqcodec.batch.work import DecompressWork
 from vqcodec.bitstream.header import LAYERS
 from vqcodec.types import ImageInfo
 from vqcodec_cli import options
@@ -84,11 +85,8 @@ def _decompress(
     job: Job, *, models: ModelCache, model: str | None, kind: str, options: dict[str, Any], preserve: bool
 ) -> ImageInfo:
     """The work on one file; sent to worker processes."""
-    from vqcodec.probing import probe  # noqa: PLC0415  keep the start of the command line quick
-
     # No more of a file is read than is needed; a pipe cannot be looked at twice.
     data = job.source if job.source is not None and job.source.is_file() else read_input(job)
-    found = probe(data, limits=options["limits"])
-    picture, info = models.for_file(found.bitstream_id, model).transcode(data, kind, **options)
+    picture, info = DecompressWork(models, kind, model, options)(data)
     write_output(job, picture, preserve)
     return info

@@ -1,0 +1,187 @@
+"""The job as a whole: sources --plan--> units --workers--> results, manifest, report."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vqcodec._version import __version__
+from vqcodec.batch.jobs import VQC_SUFFIX, FileResult
+from vqcodec.batch.run import Progress
+from vqcodec.cluster.engine import Pool, connected, quiet_logs, run_units, workers_of
+from vqcodec.cluster.manifest import Manifest
+from vqcodec.cluster.storage import Storage
+from vqcodec.cluster.task import Task, Work
+from vqcodec.cluster.units import Layout, Unit
+
+MANIFEST = "manifest.parquet"
+"""Where the manifest is in a destination, unless said otherwise."""
+
+PlanUnits = Callable[[int], Sequence[Unit]]
+"""Units for a number of workers."""
+
+
+@dataclass
+class DatasetReport:
+    """What became of a job; prints as lines.
+
+    Attributes:
+        done, skipped: files, or samples of shards; a shard that is skipped counts once.
+        failed: a result with its error for each.
+        pixels, file_bytes: of what was done; bytes of .vqc files.
+        seconds: from the first to the last result of the workers.
+        manifest: where it is.
+    """
+
+    done: int = 0
+    skipped: int = 0
+    failed: list[FileResult] = field(default_factory=list)
+    pixels: int = 0
+    file_bytes: int = 0
+    seconds: float = 0.0
+    manifest: str | None = None
+
+    def count(self, result: FileResult) -> None:
+        """Take a result in."""
+        if result.error is not None:
+            self.failed.append(result)
+        elif result.info is None:
+            self.skipped += 1
+        else:
+            self.done += 1
+            self.pixels += result.info.width * result.info.height
+            self.file_bytes += result.info.file_bytes
+
+    def __str__(self) -> str:
+        lines = [f"{result.source}: {result.error}" for result in self.failed]
+        rate = f", {8 * self.file_bytes / self.pixels:.3f} bpp" if self.pixels else ""
+        lines.append(f"{self.done} done, {self.skipped} skipped, {len(self.failed)} failed{rate}")
+        if self.manifest:
+            lines.append(f"manifest: {self.manifest}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a job runs, whatever it does.
+
+    Attributes:
+        address: of the Ray cluster; None = the one this process is in, or one of this machine alone.
+        workers: their number, or (least, most); None = as many as the cluster has room for.
+        cpus: processor cores of each worker.
+        gpus: graphics cards of each worker.
+        retries: how often a unit is done again whose worker died.
+        overwrite, skip_existing: what to do about outputs that are there.
+        preserve: permissions and times of the sources, on one machine.
+        stop_on_error: end at the first failure.
+        manifest: its folder in the destination's storage; None = no manifest.
+        progress: called after each result.
+    """
+
+    address: str | None = None
+    workers: int | tuple[int, int] | None = None
+    cpus: float = 1
+    gpus: float = 0
+    retries: int = 2
+    overwrite: bool = False
+    skip_existing: bool = False
+    preserve: bool = False
+    stop_on_error: bool = False
+    manifest: str | None = None
+    progress: Progress | None = None
+
+
+def convert(
+    plan: PlanUnits,
+    work: Work,
+    setting: Setting,
+    *,
+    source: Storage,
+    destination: Storage,
+    folder: str | None,
+    suffix: str = VQC_SUFFIX,
+    inputs: Sequence[str] = (),
+    layout: Layout = "files",
+    column: str | None = None,
+) -> DatasetReport:
+    """Do the work for all units of a plan, on Ray.
+
+    Args:
+        folder: of the destination, to ask its clock; None = nothing is written there.
+        suffix, inputs, layout, column: as for `Task`.
+
+    Raises:
+        ModuleNotFoundError: Ray is not installed.
+        OSError: no cluster, or the manifest cannot be written.
+        RuntimeError: the cluster has no room for a worker.
+        ValueError: a bad option.
+    """
+    quiet_logs()
+    with connected(setting.address, **_own(setting)) as ray:
+        room = workers_of(ray, setting.cpus, setting.gpus)
+        workers = room if setting.workers is None else setting.workers
+        pool = Pool(workers, setting.cpus, setting.gpus, setting.retries, setting.progress is None)
+        units = plan(pool.most)
+        run = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+        task = Task(
+            work=work,
+            source=source,
+            destination=destination,
+            run=run,
+            started=_started(destination, folder, run),
+            suffix=suffix,
+            inputs=tuple(inputs),
+            layout=layout,
+            column=column,
+            threads=max(1, int(setting.cpus)),
+            overwrite=setting.overwrite,
+            skip_existing=setting.skip_existing,
+            preserve=setting.preserve,
+        )
+        manifest = None
+        if setting.manifest is not None:
+            told = {"version": __version__, "work": work, "units": len(units), "setting": setting}
+            manifest = Manifest(destination, setting.manifest, run, told)
+        return _gather(units, task, pool, setting, manifest)
+
+
+def _gather(
+    units: Sequence[Unit], task: Task, pool: Pool, setting: Setting, manifest: Manifest | None
+) -> DatasetReport:
+    where = None if setting.manifest is None else task.destination.show(setting.manifest)
+    report = DatasetReport(manifest=where)
+    begun = None
+    with contextlib.ExitStack() as stack:
+        if manifest is not None:
+            stack.callback(manifest.flush)  # also after Ctrl-C
+        running = stack.enter_context(contextlib.closing(run_units(units, task, pool)))
+        for results in running:
+            begun = begun or time.perf_counter()
+            for result in results:
+                report.count(result)
+                if manifest is not None:
+                    manifest.add(result)
+                if setting.progress is not None:
+                    setting.progress(result)
+            if setting.stop_on_error and report.failed:
+                break
+    report.seconds = 0.0 if begun is None else time.perf_counter() - begun
+    return report
+
+
+def _own(setting: Setting) -> dict[str, Any]:
+    """Options of `ray.init`."""
+    return {}
+
+
+def _started(destination: Storage, folder: str | None, run: str) -> int:
+    if folder is None:
+        return 0
+    try:
+        return destination.now(folder, f"{run}-")
+    except OSError:
+        return time.time_ns()  # nothing can be written there, as every file will tell

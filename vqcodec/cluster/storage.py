@@ -1,0 +1,261 @@
+"""Where files are, here or in an object store, by pyarrow's file systems; what is written appears whole.
+
+Paths of this machine go by Python's own functions, whose errors say more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import pyarrow as pa
+from pyarrow import fs
+
+from vqcodec.files import TEMPORARY, PathLike, check_writable, write_atomic
+
+T = TypeVar("T")
+_WHOLE = ("s3", "gcs", "abfs")
+"""Stores whose objects appear when they are complete; elsewhere a file is renamed when it is."""
+_PIECE = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A file system. Survives pickling.
+
+    Attributes:
+        filesystem: by pyarrow.
+        scheme: what stands before paths in messages: "s3://", or nothing on this machine.
+        retries: how often a failed access to what is not this machine's is repeated.
+    """
+
+    filesystem: fs.FileSystem
+    scheme: str = ""
+    retries: int = 3
+
+    @property
+    def local(self) -> bool:
+        """Whether it is this machine's own."""
+        return isinstance(self.filesystem, fs.LocalFileSystem)
+
+    def show(self, path: str) -> str:
+        """A path as people write it."""
+        return self.scheme + path
+
+    def read(self, path: str) -> bytes:
+        """All bytes of a file.
+
+        Raises:
+            OSError: it cannot be read, also after `retries`.
+        """
+        if self.local:
+            return Path(path).read_bytes()
+
+        def read() -> bytes:
+            with self.filesystem.open_input_stream(path) as stream:
+                data: bytes = stream.read()
+                return data
+
+        return self._again(read)
+
+    def open(self, path: str) -> IO[bytes]:
+        """A file to read from its beginning to its end.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        if self.local:
+            return Path(path).open("rb")
+        stream = self._again(lambda: self.filesystem.open_input_stream(path, buffer_size=_PIECE))
+        return io.BufferedReader(stream)
+
+    def write(self, path: str, data: bytes, tag: str = "", like: os.stat_result | None = None) -> None:
+        """Write a file completely, or leave what was there; makes no folder.
+
+        Args:
+            tag: begins the name of the temporary file, where one is needed.
+            like: as for `write_atomic`, on this machine only.
+
+        Raises:
+            OSError: it cannot be written, also after `retries`.
+        """
+        if self.local:
+            write_atomic(path, data, like, tag)
+        else:
+            self._again(lambda: self._write(path, [data], tag))
+
+    @contextlib.contextmanager
+    def writing(self, path: str, tag: str = "") -> Iterator[IO[bytes]]:
+        """A file to write piece by piece, which appears under its name if the block ends without an error.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self.local:
+            check_writable(path)
+            temporary = Path(path).parent / f".{tag}{secrets.token_hex(8)}{TEMPORARY}"
+            try:
+                with temporary.open("xb") as file:
+                    yield file
+                temporary.replace(path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
+            return
+        with tempfile.TemporaryFile() as spool:
+            yield spool
+            self._again(lambda: self._write(path, _pieces(spool), tag))
+
+    def make_parents(self, path: str) -> None:
+        """Make the folder of a file where folders exist."""
+        if self.local:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        elif not self._whole:
+            self.filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+
+    def modified(self, paths: Sequence[str]) -> list[int | None]:
+        """When files were last changed, in ns by the storage's clock; None for those that do not exist."""
+        if self.local:
+            return [_modified(path) for path in paths]
+        found = self._again(lambda: self.filesystem.get_file_info(list(paths)))
+        return [info.mtime_ns if info.type == fs.FileType.File else None for info in found]
+
+    def now(self, folder: str, tag: str) -> int:
+        """The time by the clock of a folder's storage, in ns; makes the folder.
+
+        Raises:
+            OSError: nothing can be written there.
+        """
+        path = f"{folder.rstrip('/')}/.{tag}clock{TEMPORARY}"
+        self.make_parents(path)
+        self.write(path, b"clock", tag)
+        try:
+            return self.modified([path])[0] or 0
+        finally:
+            self.delete([path])
+
+    def files(self, folder: str, recursive: bool = True) -> Iterator[tuple[str, int]]:
+        """Paths and bytes of the files in a folder, folder by folder, each sorted; without hidden ones.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        selector = fs.FileSelector(folder, recursive=recursive and self._whole)
+        entries = self._again(lambda: self.filesystem.get_file_info(selector))
+        for entry in sorted(entries, key=lambda entry: entry.path):
+            if entry.base_name.startswith("."):
+                continue
+            if entry.type == fs.FileType.File:
+                yield entry.path, entry.size
+            elif recursive and not self._whole and entry.type == fs.FileType.Directory:
+                yield from self.files(entry.path)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove files, those that can be."""
+        for path in paths:
+            with contextlib.suppress(OSError):
+                self.filesystem.delete_file(path)
+
+    def remove_stale(self, folder: str, tag: str) -> None:
+        """Remove what a killed process left half-written in a folder, by the beginning of its name."""
+        if self.local:
+            with contextlib.suppress(OSError):
+                self.delete(str(path) for path in Path(folder).glob(f".{tag}*{TEMPORARY}"))
+
+    @property
+    def _whole(self) -> bool:
+        kind = self.filesystem.type_name
+        return kind in _WHOLE or (kind.startswith("py::fsspec+") and any(name in kind for name in _WHOLE))
+
+    def _write(self, path: str, pieces: Iterable[bytes], tag: str) -> None:
+        folder, _, _ = path.rpartition("/")
+        target = path if self._whole else f"{folder}/.{tag}{secrets.token_hex(8)}{TEMPORARY}"
+        with self.filesystem.open_output_stream(target) as stream:
+            for piece in pieces:
+                stream.write(piece)
+        if target != path:
+            self.filesystem.move(target, path)
+
+    def _again(self, access: Callable[[], T]) -> T:
+        """Repeat what fails, with longer and longer pauses, unless it is sure to fail again."""
+        pause = 0.25
+        for _ in range(0 if self.local else self.retries):
+            try:
+                return access()
+            except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError):
+                raise
+            except OSError:
+                time.sleep(pause)
+                pause *= 2
+        return access()
+
+
+def locate(
+    locations: Sequence[PathLike], filesystem: Any = None, retries: int = 3
+) -> tuple[Storage, list[str]]:
+    """The storage that holds these paths or URIs, all of them, and their paths in it.
+
+    Args:
+        filesystem: of pyarrow or fsspec, which the locations are paths in; None = as their URIs say.
+
+    Raises:
+        ValueError: they are in several storages, or of an unknown kind.
+    """
+    if filesystem is not None:
+        known = (
+            filesystem
+            if isinstance(filesystem, fs.FileSystem)
+            else fs.PyFileSystem(fs.FSSpecHandler(filesystem))
+        )
+        return Storage(known, "", retries), [os.fspath(location) for location in locations]
+    stores: list[Storage] = []
+    paths: list[str] = []
+    for location in locations:
+        store, path = _resolve(os.fspath(location), retries)
+        if stores and not (
+            stores[0].scheme == store.scheme and stores[0].filesystem.equals(store.filesystem)
+        ):
+            raise ValueError(f"all sources must be in one storage: {locations[0]}, {location}")
+        stores.append(store)
+        paths.append(path)
+    return (stores[0] if stores else Storage(fs.LocalFileSystem(), "", retries)), paths
+
+
+def _resolve(location: str, retries: int) -> tuple[Storage, str]:
+    scheme, mark, _ = location.partition("://")
+    if not mark:
+        return Storage(fs.LocalFileSystem(), "", retries), location
+    try:
+        found, path = fs.FileSystem.from_uri(location)
+    except pa.ArrowInvalid:
+        try:
+            import fsspec  # noqa: PLC0415  for what pyarrow does not know
+
+            other, path = fsspec.core.url_to_fs(location)
+        except (ImportError, ValueError) as error:
+            raise ValueError(f"{location}: {error}") from error
+        found = fs.PyFileSystem(fs.FSSpecHandler(other))
+    return Storage(found, "" if isinstance(found, fs.LocalFileSystem) else scheme + mark, retries), path
+
+
+def _pieces(spool: IO[bytes]) -> Iterator[bytes]:
+    spool.seek(0)
+    while piece := spool.read(_PIECE):
+        yield piece
+
+
+def _modified(path: str) -> int | None:
+    try:
+        found = Path(path)
+        return found.stat().st_mtime_ns if found.is_file() else None
+    except OSError:
+        return None
