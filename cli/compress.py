@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vqcodec.batch.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job
-from vqcodec.batch.work import CompressWork
+from vqcodec.batch.work import Comparison, CompressWork
 from vqcodec.types import EFFORT_MAX, TUNES, Compared, ImageInfo
 from vqcodec.weights.zoo import DEFAULT_MODEL
 from vqcodec_cli import options
 from vqcodec_cli.convert import Conversion
+from vqcodec_cli.ray_engine import convert_on_ray
 from vqcodec_cli.streams import read_input, write_output
 from vqcodec_cli.ui import Reporter, drawn_part, label_of, summary
 
@@ -109,11 +110,6 @@ def compress(
         raise click.UsageError("-q, --bpp, --target-size, --psnr and --lossless exclude each other")
     if ext is not None and not conversion.recursive:
         raise click.UsageError("--ext needs -r")
-    jobs = conversion.plan(VQC_SUFFIX, ext or INPUT_SUFFIXES, dry_run=dry_run)
-    options["progress"] = reporter.part
-    work = functools.partial(
-        _compress, options=options, dry_run=dry_run, compare=compare, preserve=conversion.preserve
-    )
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         label = label_of(result.source)
@@ -122,6 +118,15 @@ def compress(
         chunks = ", ".join(f"{kind} {size} B" for kind, size in info.metadata.items()) or "no chunks"
         reporter.detail(label, f"level {info.level}, {info.tiles} tiles, {chunks}{drawn_part(info, ', ')}")
 
+    if conversion.engine == "ray":
+        comparison: Comparison = "all" if compare else ""
+        far = CompressWork(conversion.far_models, conversion.model or DEFAULT_MODEL, options, comparison)
+        return convert_on_ray(conversion, far, VQC_SUFFIX, ext or INPUT_SUFFIXES, tell, dry_run=dry_run)
+    jobs = conversion.plan(VQC_SUFFIX, ext or INPUT_SUFFIXES, dry_run=dry_run)
+    options["progress"] = reporter.part
+    work = functools.partial(
+        _compress, options=options, dry_run=dry_run, compare=compare, preserve=conversion.preserve
+    )
     return conversion.run(jobs, work, tell)
 
 

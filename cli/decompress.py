@@ -13,6 +13,7 @@ from vqcodec.bitstream.header import LAYERS
 from vqcodec.types import ImageInfo
 from vqcodec_cli import options
 from vqcodec_cli.convert import Conversion
+from vqcodec_cli.ray_engine import convert_on_ray
 from vqcodec_cli.streams import read_input, write_output
 from vqcodec_cli.ui import Reporter, label_of, summary
 
@@ -70,14 +71,17 @@ def decompress(reporter: Reporter, /, picture_format: str | None, **options: Any
         kind = format_for(conversion.output, name)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    jobs = conversion.plan(suffix, (VQC_SUFFIX,))
-    options["progress"] = reporter.part
-    work = functools.partial(_decompress, kind=kind, options=options, preserve=conversion.preserve)
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         target = label_of(result.output, "<stdout>")
         reporter.line(summary(info, label_of(result.source), target, "dec"))
 
+    if conversion.engine == "ray":
+        far = DecompressWork(conversion.far_models, kind, conversion.model, options)
+        return convert_on_ray(conversion, far, suffix, (VQC_SUFFIX,), tell)
+    jobs = conversion.plan(suffix, (VQC_SUFFIX,))
+    options["progress"] = reporter.part
+    work = functools.partial(_decompress, kind=kind, options=options, preserve=conversion.preserve)
     return conversion.run(jobs, work, tell)
 
 

@@ -144,7 +144,8 @@ class ParquetWriter:
         """Append a row."""
         if self._schema is not None:
             kind = self._schema.field(entry.part).type
-            held = {"bytes": coded, "path": None} if pa.types.is_struct(kind) else coded
+            named = {"bytes": coded, "path": f"{entry.key}.{self._column}"}
+            held = named if pa.types.is_struct(kind) else coded
             self._rows.append({**entry.beside, entry.part: held})
         else:
             self._rows.append({KEY: entry.key, self._column: coded, **entry.beside})

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-import fnmatch
-import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-import pyarrow as pa
-
 from vqcodec.batch.jobs import INPUT_SUFFIXES, VQC_SUFFIX
 from vqcodec.batch.work import CompressWork, DecompressWork
-from vqcodec.cluster.planning import find_pictures, kind_of, plan_into_shards, plan_shards, plan_table
-from vqcodec.cluster.run import MANIFEST, DatasetReport, Setting, convert
-from vqcodec.cluster.storage import Storage, locate
-from vqcodec.cluster.task import Work
-from vqcodec.cluster.units import LAYOUTS, Layout, Unit, in_units
+from vqcodec.cluster.planning import Source, plan_dataset
+from vqcodec.cluster.run import DatasetReport, Setting, convert, manifest_of
+from vqcodec.cluster.units import Layout
 from vqcodec.files import PathLike
 from vqcodec.loading import ModelCache
 from vqcodec.weights import zoo
 
 
 def compress_dataset(
-    source: PathLike | Iterable[PathLike] | pa.Table,
+    source: Source,
     destination: PathLike,
     *,
     model: str = zoo.DEFAULT_MODEL,
@@ -75,22 +66,23 @@ def compress_dataset(
     setting, options = _split(setting, options)
     zoo.find_model(model)
     work = CompressWork(models_for(device, setting.gpus), model, options, "psnr" if psnr else "")
-    places = _Places.of(source, destination, filesystem, destination_filesystem, setting.retries)
-    return places.convert(
-        work,
-        setting,
+    plan = plan_dataset(
+        source,
+        destination,
         VQC_SUFFIX,
         INPUT_SUFFIXES,
         layout=layout,
         column=column,
         per_shard=per_shard,
         recursive=recursive,
-        manifest=manifest,
+        filesystem=filesystem,
+        destination_filesystem=destination_filesystem,
     )
+    return convert(plan, work, replace(setting, manifest=manifest_of(manifest, plan)))
 
 
 def decompress_dataset(
-    source: PathLike | Iterable[PathLike] | pa.Table,
+    source: Source,
     destination: PathLike,
     *,
     suffix: str = ".png",
@@ -117,114 +109,19 @@ def decompress_dataset(
         zoo.find_model(model)
     kind = format_for(None, suffix.lstrip("."))
     work = DecompressWork(models_for(device, setting.gpus), kind, model, options)
-    places = _Places.of(source, destination, filesystem, destination_filesystem, setting.retries)
-    return places.convert(
-        work,
-        setting,
+    plan = plan_dataset(
+        source,
+        destination,
         suffix,
         (VQC_SUFFIX,),
         layout=layout,
         column=column,
         per_shard=per_shard,
         recursive=recursive,
-        manifest=manifest,
+        filesystem=filesystem,
+        destination_filesystem=destination_filesystem,
     )
-
-
-class _Places:
-    """Where a dataset is, and where its results go."""
-
-    def __init__(
-        self, source: Storage, paths: list[str], table: pa.Table | None, destination: Storage, folder: str
-    ) -> None:
-        self._source, self._paths, self._table = source, paths, table
-        self._destination, self._folder = destination, folder
-
-    @classmethod
-    def of(
-        cls,
-        source: PathLike | Iterable[PathLike] | pa.Table,
-        destination: PathLike,
-        source_filesystem: Any,
-        destination_filesystem: Any,
-        retries: int,
-    ) -> _Places:
-        """Raises ValueError for storages that are unknown, or mixed."""
-        to, folders = locate([destination], destination_filesystem, retries)
-        if isinstance(source, pa.Table):
-            return cls(locate([])[0], [], source, to, folders[0])
-        given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
-        storage, paths = locate(given, source_filesystem, retries)
-        found = [path for each in paths for path in _matching(storage, each)]
-        if not found:
-            raise FileNotFoundError(errno.ENOENT, "nothing to do", ", ".join(map(str, given)))
-        return cls(storage, found, None, to, folders[0])
-
-    def convert(
-        self,
-        work: Work,
-        setting: Setting,
-        suffix: str,
-        inputs: Sequence[str],
-        *,
-        layout: Layout | None,
-        column: str | None,
-        per_shard: int,
-        recursive: bool,
-        manifest: str | bool,
-        left_out: Counter[str] | None = None,
-    ) -> DatasetReport:
-        """Plan, and do it; the arguments are those of `compress_dataset`."""
-        kind: Layout = "parquet" if self._table is not None else kind_of(self._paths)
-        to = layout or kind
-        if to not in LAYOUTS:
-            raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
-        if per_shard < 1:
-            raise ValueError(f"per_shard must be 1 or more, not {per_shard}")
-
-        def plan(workers: int) -> Sequence[Unit]:
-            if self._table is not None:
-                return list(plan_table(self._table, self._folder, to, per_shard))
-            if kind != "files":
-                return plan_shards(self._source, self._paths, self._folder, to)
-            pictures = find_pictures(
-                self._source,
-                self._paths,
-                self._folder,
-                suffix,
-                inputs,
-                recursive=recursive,
-                left_out=left_out,
-            )
-            if not pictures:
-                reason = f"no files ending in {', '.join(inputs)}"
-                raise FileNotFoundError(errno.ENOENT, reason, self._source.show(self._paths[0]))
-            if to == "files":
-                return list(in_units(pictures, workers))
-            return plan_into_shards(pictures, self._folder, to, per_shard, suffix)
-
-        return convert(
-            plan,
-            work,
-            replace(setting, manifest=self._manifest(manifest)),
-            source=self._source,
-            destination=self._destination,
-            folder=self._folder,
-            suffix=suffix,
-            inputs=inputs,
-            layout=to,
-            column=column,
-        )
-
-    def _manifest(self, wanted: str | bool) -> str | None:
-        if wanted is True:
-            return f"{self._folder.rstrip('/')}/{MANIFEST}"
-        if not wanted:
-            return None
-        storage, paths = locate([str(wanted)])
-        if storage.scheme != self._destination.scheme and "://" in str(wanted):
-            raise ValueError(f"{wanted}: the manifest goes into the destination's storage")
-        return paths[0]
+    return convert(plan, work, replace(setting, manifest=manifest_of(manifest, plan)))
 
 
 def models_for(device: str, gpus: float) -> ModelCache:
@@ -240,12 +137,3 @@ def _split(setting: Setting | None, options: dict[str, Any]) -> tuple[Setting, d
     own = {name: value for name, value in options.items() if name in names}
     codec = {name: value for name, value in options.items() if name not in names}
     return replace(setting or Setting(), **own), codec
-
-
-def _matching(storage: Storage, path: str) -> list[str]:
-    """What a path with * or ? in its last part stands for, sorted; any other path stands for itself."""
-    folder, _, name = path.rpartition("/")
-    if not any(mark in name for mark in "*?["):
-        return [path]
-    found = storage.files(folder or ".", recursive=False)
-    return [each for each, _ in found if fnmatch.fnmatchcase(each.rpartition("/")[2], name)]

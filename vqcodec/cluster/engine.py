@@ -76,14 +76,14 @@ def connected(address: str | None, **options: Any) -> Iterator[Any]:
         yield ray
         return
     before = signal.getsignal(signal.SIGTERM)
-    # A cluster of our own tells nobody, listens to nobody, and needs no pages.
-    for name, value in (("RAY_USAGE_STATS_ENABLED", "0"), ("RAY_AUTH_MODE", "disabled")):
-        os.environ.setdefault(name, value)
-    alone = address is None and "RAY_ADDRESS" not in os.environ
-    if alone:
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    if address is None and "RAY_ADDRESS" not in os.environ:
+        # A cluster of our own reports to nobody, and needs no pages.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options = {"include_dashboard": False, **options}
     try:
         ray.init(address, configure_logging=False, log_to_driver=False, **options)
+        _quieten()
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
     try:
@@ -208,7 +208,9 @@ def _died(unit: Unit, task: Task) -> list[FileResult]:
     ]
 
 
-def quiet_logs() -> None:
-    """Let Ray's loggers say only what is serious; its progress and our report tell the rest."""
+def _quieten() -> None:
+    """Keep Ray's remarks off the terminal: its progress and our results are told; its files have all."""
     for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        for handler in logging.getLogger(name).handlers:
+            if type(handler).__name__ == "PlainRayHandler" or type(handler) is logging.StreamHandler:
+                handler.setLevel(logging.CRITICAL)

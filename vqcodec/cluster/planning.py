@@ -6,88 +6,123 @@ import errno
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 
-from vqcodec.batch.jobs import Job, plan
-from vqcodec.cluster.storage import Storage
-from vqcodec.cluster.units import SUFFIX_OF, Layout, Picture, Unit
+from vqcodec.batch.jobs import Job
+from vqcodec.cluster.finding import find_pictures, kind_of, matching, pictures_of
+from vqcodec.cluster.storage import Storage, locate
+from vqcodec.cluster.units import LAYOUTS, SUFFIX_OF, Layout, Picture, Unit, in_units
+from vqcodec.files import PathLike
+
+Source = Any
+"""A path or URI, several of them, or a pyarrow.Table."""
 
 
-def kind_of(paths: Sequence[str]) -> Layout:
-    """What a source's paths are, by their suffixes.
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done.
 
-    Raises:
-        ValueError: several kinds at once.
+    Attributes:
+        folder: of the destination, for its clock and the manifest; None = nothing is written.
+        suffix: of results, with its dot.
+        inputs: suffixes of what is looked for in shards.
+        layout: of the destination.
+        column: of a table, that holds pictures.
+        pictures: each to a file of its own.
+        units: those of shards.
     """
-    suffixes = {PurePosixPath(path).suffix.lower() for path in paths}
-    for layout, suffix in SUFFIX_OF.items():
-        if suffix in suffixes:
-            if suffixes != {suffix}:
-                raise ValueError(f"{suffix} files and others cannot be mixed in one call")
-            return "tar" if layout == "tar" else "parquet"
-    return "files"
+
+    source: Storage
+    destination: Storage
+    folder: str | None
+    suffix: str
+    inputs: tuple[str, ...]
+    layout: Layout = "files"
+    column: str | None = None
+    pictures: tuple[Picture, ...] = ()
+    units: tuple[Unit, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Files to convert, as far as it is known: a shard counts as one."""
+        return len(self.pictures) + len(self.units)
+
+    def cut(self, workers: int) -> list[Unit]:
+        """The units for so many workers."""
+        return [*self.units, *in_units(self.pictures, workers)]
 
 
-def pictures_of(jobs: Iterable[Job]) -> Iterator[Picture]:
-    """The same of a plan of this machine's batch; what cannot be looked at has size 0, and fails later."""
-    for job in jobs:
-        output = None if job.output is None else str(job.output)
-        try:
-            size = os.stat(job.source or "").st_size  # noqa: PTH116  half the time of pathlib's
-        except OSError:
-            size = 0
-        yield Picture(str(job.source), output, size, job.problem, job.make_parents)
+def plan_jobs(jobs: Iterable[Job], suffix: str, inputs: Sequence[str]) -> Plan:
+    """The plan of this machine's batch, to be done by a cluster that sees the same files."""
+    pictures = tuple(pictures_of(jobs))
+    outputs = (
+        picture.output for picture in pictures if picture.output is not None and picture.problem is None
+    )
+    output = next(outputs, None)
+    here = locate([])[0]
+    folder = None if output is None else str(Path(output).parent)
+    return Plan(here, here, folder, suffix, tuple(inputs), pictures=pictures)
 
 
-def find_pictures(
-    source: Storage,
-    paths: Sequence[str],
-    destination: str,
+def plan_dataset(
+    source: Source,
+    destination: PathLike,
     suffix: str,
-    suffixes: Sequence[str],
+    inputs: Sequence[str],
     *,
+    layout: Layout | None = None,
+    column: str | None = None,
+    per_shard: int = 1000,
     recursive: bool = True,
+    filesystem: Any = None,
+    destination_filesystem: Any = None,
     left_out: Counter[str] | None = None,
-) -> list[Picture]:
-    """Files, and folders to be searched; outputs mirror the tree below each folder in `destination`.
+) -> Plan:
+    """Any source to any destination; the arguments are those of `compress_dataset`.
 
-    As `vqcodec.batch.jobs.plan` for this machine's files, and like it elsewhere.
+    Args:
+        suffix: of results, with its dot.
+        inputs: suffixes of what is looked for in folders and shards.
+        left_out: counts the suffixes of other files.
 
     Raises:
-        OSError: a folder of another storage cannot be listed.
+        OSError: the source cannot be listed, or has nothing to do.
+        ValueError: a bad option, or sources of several kinds.
     """
-    if source.local:
-        # Only their names matter: where the destination is makes no difference to the plan.
-        jobs = plan(paths, destination, suffix, recursive=recursive, suffixes=suffixes, left_out=left_out)
-        return list(pictures_of(jobs))
-    pictures = []
-    taken: dict[str, str] = {}
-    for given in paths:
-        path = given.rstrip("/")
-        known = PurePosixPath(path).suffix.lower() in suffixes
-        found = [(path, 0)] if known or not recursive else list(source.files(path))
-        root = path.rpartition("/")[0] if known or not recursive else path
-        for file, size in found:
-            pure = PurePosixPath(file)
-            if pure.suffix.lower() not in suffixes and file != path:
-                if left_out is not None:
-                    left_out[pure.suffix.lower()] += 1
-                continue
-            name = PurePosixPath(file).relative_to(root or ".").with_suffix(suffix)
-            output = f"{destination.rstrip('/')}/{name}"
-            other = taken.setdefault(output, file)
-            problem = None
-            if other != file:
-                problem = FileExistsError(errno.EEXIST, f"would become {output}, as {other} does")
-            pictures.append(Picture(file, output, size, problem))
-    return pictures
+    if per_shard < 1:
+        raise ValueError(f"per_shard must be 1 or more, not {per_shard}")
+    if layout is not None and layout not in LAYOUTS:
+        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
+    to, (folder,) = locate([destination], destination_filesystem)
+    if isinstance(source, pa.Table):
+        kind = layout or "parquet"
+        plan = Plan(locate([])[0], to, folder, suffix, tuple(inputs), kind, column)
+        return replace(plan, units=tuple(_of_table(source, folder, kind, per_shard)))
+    given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    storage, named = locate(given, filesystem)
+    paths = [path for name in named for path in matching(storage, name)]
+    shown = ", ".join(map(str, given))
+    if not paths:
+        raise FileNotFoundError(errno.ENOENT, "no such files", shown)
+    found = kind_of(paths)
+    kind = layout or found
+    plan = Plan(storage, to, folder, suffix, tuple(inputs), kind, column)
+    if found != "files":
+        return replace(plan, units=tuple(_of_shards(storage, paths, folder, kind)))
+    pictures = find_pictures(storage, paths, folder, suffix, inputs, recursive=recursive, left_out=left_out)
+    if not pictures:
+        raise FileNotFoundError(errno.ENOENT, f"no files ending in {', '.join(inputs)}", shown)
+    if kind == "files":
+        return replace(plan, pictures=tuple(pictures))
+    return replace(plan, units=tuple(_into_shards(pictures, folder, kind, per_shard, suffix)))
 
 
-def plan_into_shards(
+def _into_shards(
     pictures: Sequence[Picture], destination: str, layout: Layout, per_shard: int, suffix: str
 ) -> list[Unit]:
     """Many files into each tar or Parquet file, in the order of their names.
@@ -109,7 +144,7 @@ def plan_into_shards(
     return units
 
 
-def plan_shards(source: Storage, paths: Sequence[str], destination: str, layout: Layout) -> list[Unit]:
+def _of_shards(source: Storage, paths: Sequence[str], destination: str, layout: Layout) -> list[Unit]:
     """Every shard to one of the same name, or the pictures in it to files in a folder of its name.
 
     The largest come first.
@@ -126,7 +161,7 @@ def plan_shards(source: Storage, paths: Sequence[str], destination: str, layout:
     return units
 
 
-def plan_table(table: pa.Table, destination: str, layout: Layout, per_shard: int) -> list[Unit]:
+def _of_table(table: pa.Table, destination: str, layout: Layout, per_shard: int) -> list[Unit]:
     """Slices of a table to tar or Parquet files, or to files in a folder for each slice."""
     return [
         Unit(

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from vqcodec._version import __version__
-from vqcodec.batch.jobs import VQC_SUFFIX, FileResult
+from vqcodec.batch.jobs import FileResult
 from vqcodec.batch.run import Progress
-from vqcodec.cluster.engine import Pool, connected, quiet_logs, run_units, workers_of
+from vqcodec.cluster.engine import Pool, connected, run_units, workers_of
 from vqcodec.cluster.manifest import Manifest
-from vqcodec.cluster.storage import Storage
+from vqcodec.cluster.planning import Plan
+from vqcodec.cluster.storage import locate
 from vqcodec.cluster.task import Task, Work
-from vqcodec.cluster.units import Layout, Unit
+from vqcodec.cluster.units import Unit
 
 MANIFEST = "manifest.parquet"
 """Where the manifest is in a destination, unless said otherwise."""
-
-PlanUnits = Callable[[int], Sequence[Unit]]
-"""Units for a number of workers."""
 
 
 @dataclass
@@ -95,24 +93,8 @@ class Setting:
     progress: Progress | None = None
 
 
-def convert(
-    plan: PlanUnits,
-    work: Work,
-    setting: Setting,
-    *,
-    source: Storage,
-    destination: Storage,
-    folder: str | None,
-    suffix: str = VQC_SUFFIX,
-    inputs: Sequence[str] = (),
-    layout: Layout = "files",
-    column: str | None = None,
-) -> DatasetReport:
-    """Do the work for all units of a plan, on Ray.
-
-    Args:
-        folder: of the destination, to ask its clock; None = nothing is written there.
-        suffix, inputs, layout, column: as for `Task`.
+def convert(plan: Plan, work: Work, setting: Setting) -> DatasetReport:
+    """Do the work for all pictures of a plan, on Ray.
 
     Raises:
         ModuleNotFoundError: Ray is not installed.
@@ -120,23 +102,23 @@ def convert(
         RuntimeError: the cluster has no room for a worker.
         ValueError: a bad option.
     """
-    quiet_logs()
-    with connected(setting.address, **_own(setting)) as ray:
+    with connected(setting.address) as ray:
         room = workers_of(ray, setting.cpus, setting.gpus)
         workers = room if setting.workers is None else setting.workers
-        pool = Pool(workers, setting.cpus, setting.gpus, setting.retries, setting.progress is None)
-        units = plan(pool.most)
+        bars = setting.progress is None and sys.stderr is not None and sys.stderr.isatty()
+        pool = Pool(workers, setting.cpus, setting.gpus, setting.retries, bars)
+        units = plan.cut(pool.most)
         run = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
         task = Task(
             work=work,
-            source=source,
-            destination=destination,
+            source=plan.source,
+            destination=plan.destination,
             run=run,
-            started=_started(destination, folder, run),
-            suffix=suffix,
-            inputs=tuple(inputs),
-            layout=layout,
-            column=column,
+            started=_started(plan, run),
+            suffix=plan.suffix,
+            inputs=plan.inputs,
+            layout=plan.layout,
+            column=plan.column,
             threads=max(1, int(setting.cpus)),
             overwrite=setting.overwrite,
             skip_existing=setting.skip_existing,
@@ -145,8 +127,24 @@ def convert(
         manifest = None
         if setting.manifest is not None:
             told = {"version": __version__, "work": work, "units": len(units), "setting": setting}
-            manifest = Manifest(destination, setting.manifest, run, told)
+            manifest = Manifest(plan.destination, setting.manifest, run, told)
         return _gather(units, task, pool, setting, manifest)
+
+
+def manifest_of(wanted: str | bool, plan: Plan) -> str | None:
+    """The folder of a manifest in the destination's storage; True stands for the usual one, False for none.
+
+    Raises:
+        ValueError: it is in another storage.
+    """
+    if wanted is True:
+        return f"{(plan.folder or '').rstrip('/')}/{MANIFEST}"
+    if wanted is False:
+        return None
+    storage, (path,) = locate([wanted])
+    if "://" in wanted and storage.scheme != plan.destination.scheme:
+        raise ValueError(f"{wanted}: the manifest goes into the destination's storage")
+    return path
 
 
 def _gather(
@@ -173,15 +171,11 @@ def _gather(
     return report
 
 
-def _own(setting: Setting) -> dict[str, Any]:
-    """Options of `ray.init`."""
-    return {}
-
-
-def _started(destination: Storage, folder: str | None, run: str) -> int:
-    if folder is None:
+def _started(plan: Plan, run: str) -> int:
+    """When a run begins, by the clock that gives its outputs their times."""
+    if plan.folder is None:
         return 0
     try:
-        return destination.now(folder, f"{run}-")
+        return plan.destination.now(plan.folder, f"{run}-")
     except OSError:
         return time.time_ns()  # nothing can be written there, as every file will tell

@@ -61,7 +61,7 @@ def pictures_in(unit: Unit, task: Task, do: Callable[[Picture, bytes], FileResul
     try:
         for entry in _entries(unit, task):
             name = PurePosixPath(entry.key)
-            picture = Picture(_source(entry, unit), f"{unit.output}/{name}{task.suffix}")
+            picture = Picture(_source(entry, unit), f"{unit.output}/{name}{task.suffix}", inside=True)
             if name.is_absolute() or ".." in name.parts:  # a shard says nothing about other folders
                 entry.error = UnsupportedImage(f"a sample may not be called {entry.key}")
             if entry.data is None or entry.error is not None:

@@ -28,6 +28,7 @@ class Picture:
         size: bytes.
         problem: what was found in planning; it fails this picture, and no other.
         make_parents: make the output's folder.
+        inside: it is in a shard, and its source no file's name.
     """
 
     source: str
@@ -35,6 +36,7 @@ class Picture:
     size: int = 0
     problem: OSError | None = None
     make_parents: bool = True
+    inside: bool = False
 
 
 @dataclass(frozen=True)

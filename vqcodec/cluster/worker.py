@@ -113,7 +113,7 @@ class Worker:
             OSError: the output may not be written.
         """
         task = self._task
-        if task.source.local and task.destination.local:
+        if task.source.local and task.destination.local and not picture.inside:
             output = None if picture.output is None else Path(picture.output)
             job = Job(Path(picture.source), output, picture.make_parents)
             return is_wanted(job, task.overwrite, task.skip_existing)
@@ -145,7 +145,7 @@ class Worker:
 
     def _write(self, picture: Picture, coded: bytes, tag: str, result: FileResult) -> FileResult:
         task = self._task
-        both = task.preserve and task.source.local and task.destination.local
+        both = task.preserve and task.source.local and task.destination.local and not picture.inside
         try:
             like = os.stat(picture.source) if both else None  # noqa: PTH116  as `write_atomic` wants it
             task.destination.write(str(picture.output), coded, tag, like)
