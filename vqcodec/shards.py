@@ -89,7 +89,7 @@ class ShardWriter:
     """Writes samples to a tar file; the same samples give the same bytes."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._tar = tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
 
     def add(self, sample: Sample) -> None:
         """Append a sample."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ def cluster(cores: Sequence[int]) -> Iterator[tuple[Any, list[Any]]]:
     """
     os.environ.update(QUIET)
     import ray  # noqa: PLC0415  reads the environment
+    import ray.data  # noqa: PLC0415
     from ray.cluster_utils import Cluster  # noqa: PLC0415
 
     options = {"object_store_memory": STORE, "include_dashboard": False}
@@ -32,6 +34,7 @@ def cluster(cores: Sequence[int]) -> Iterator[tuple[Any, list[Any]]]:
     try:
         nodes = [made.add_node(num_cpus=count, object_store_memory=STORE) for count in cores]
         ray.init(address=made.address, log_to_driver=False, configure_logging=False)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it tells of every block that is lost
         yield made, nodes
     finally:
         ray.shutdown()

@@ -15,8 +15,8 @@ from vqcodec.batch.jobs import Job
 def compare(photos: Path, root: Path, model: str, cores: int, repeats: int) -> dict[str, Any]:
     """Both on the same cores, by turns, each time in a fresh process; the best of each.
 
-    "seconds" are those of the whole call, with the start of workers and weights; "pictures_per_s" those of the
-    workers at work, from the first result to the last.
+    "seconds" are those of the whole call, with the start of workers and weights; "pictures_per_s" those of
+    the workers at work, from the first result to the last.
     """
     rows: dict[str, list[dict[str, float]]] = {"batch": [], "ray": []}
     for number in range(repeats):
