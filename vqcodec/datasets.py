@@ -13,6 +13,7 @@ decode on the CPU: on a graphics card forked workers could not.
 
 from __future__ import annotations
 
+import mmap
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -105,8 +106,7 @@ class VqcDataset(Dataset[Sample]):
         given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
         self._places = [place for path in given for place in _places(Path(path))]
         self._decode = _Decoder(transform, model, options)
-        self._open: dict[str, IO[bytes]] = {}
-        self._process = os.getpid()
+        self._mapped: dict[str, mmap.mmap] = {}
 
     def __len__(self) -> int:
         return len(self._places)
@@ -116,21 +116,20 @@ class VqcDataset(Dataset[Sample]):
         if place.size < 0:
             data, beside = Path(place.path).read_bytes(), {}
         else:
-            file = self._shard(place.path)
-            data = _part(file, place.offset, place.size)
-            beside = {suffix: _part(file, offset, size) for suffix, offset, size in place.beside}
+            shard = self._shard(place.path)
+            data = shard[place.offset : place.offset + place.size]
+            beside = {suffix: shard[offset : offset + size] for suffix, offset, size in place.beside}
         return {"__key__": place.key, **beside, "image": self._decode(data)}
 
-    def _shard(self, path: str) -> IO[bytes]:
-        """A shard, open: its position is shared with nobody."""
-        if self._process != os.getpid():
-            self._open, self._process = {}, os.getpid()
-        if path not in self._open:
-            self._open[path] = _open(path)
-        return self._open[path]
+    def _shard(self, path: str) -> mmap.mmap:
+        """A shard's bytes, which need no position that processes could share."""
+        if path not in self._mapped:
+            with Path(path).open("rb") as file:
+                self._mapped[path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return self._mapped[path]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": {}}
+        return {**self.__dict__, "_mapped": {}}
 
 
 class VqcShards(IterableDataset[Sample]):
@@ -246,11 +245,6 @@ def _places(path: Path) -> Iterator[_Place]:
             start = end
     else:
         yield _Place(str(path), path.stem)
-
-
-def _part(file: IO[bytes], offset: int, size: int) -> bytes:
-    file.seek(offset)
-    return file.read(size)
 
 
 def _open(name: str) -> IO[bytes]:

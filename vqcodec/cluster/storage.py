@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -123,14 +124,18 @@ class Storage:
             self.filesystem.create_dir(path.rpartition("/")[0], recursive=True)
 
     def modified(self, paths: Sequence[str]) -> list[int | None]:
-        """When files were last changed, in ns by the storage's clock; None for those that do not exist."""
+        """When files were last changed, in ns by the storage's clock; None for those that do not exist, and 0
+        where the storage does not tell.
+        """
         if self.local:
             return [_modified(path) for path in paths]
         found = self._again(lambda: self.filesystem.get_file_info(list(paths)))
-        return [info.mtime_ns if info.type == fs.FileType.File else None for info in found]
+        return [(info.mtime_ns or 0) if info.type == fs.FileType.File else None for info in found]
 
     def now(self, folder: str, tag: str) -> int:
         """The time by the clock of a folder's storage, in ns; makes the folder.
+
+        Where the storage tells no times, one that never comes: all that is there is from before.
 
         Raises:
             OSError: nothing can be written there.
@@ -139,7 +144,7 @@ class Storage:
         self.make_parents(path)
         self.write(path, b"clock", tag)
         try:
-            return self.modified([path])[0] or 0
+            return self.modified([path])[0] or sys.maxsize
         finally:
             self.delete([path])
 
