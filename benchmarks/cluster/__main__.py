@@ -29,44 +29,51 @@ NONE_OF = (
     *("rows_twice", "of_these_written_again", "half_written_left"),
 )
 """What there must be none of."""
+FAULTS = frozenset({"killed", "full_disk", "interrupted"})
 PARTS = ("killed", "full_disk", "interrupted", "speed", "dispatch")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """The parts that were asked for; the result file's contents."""
+    """The parts that were asked for, each told and written when it is done, beside those of earlier runs."""
+    held = json.loads(args.out.read_text(encoding="utf-8")) if args.out and args.out.exists() else {}
     result: dict[str, Any] = {
+        **held,
         "schema": SCHEMA,
-        "settings": {"count": args.count, "side": args.side, "bad_files": faults.BAD},
         "machine": machine(args.cores) | {"ray": installed("ray")},
     }
+
+    def keep(part: str, figures: dict[str, Any]) -> None:
+        settings = {"count": args.count, "side": args.side}
+        result[part] = figures if part == "dispatch" else {**settings, **figures}
+        print(part, json.dumps(result[part], indent=1), flush=True)
+        if args.out:
+            args.out.write_text(dump(result), encoding="utf-8")
+
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         photos, expected = root / "photos", root / "expected"
         photos.mkdir()
         cut_crops(args.data, photos, args.count, args.side)
-        words = ["compress", "batch", str(photos), str(expected), "--model", args.model, "--threads", "1"]
-        if {"killed", "full_disk", "interrupted"} & set(args.only):
-            result["loop_s"] = figures_of("benchmarks.batch", words, 1)["seconds"]
+        if FAULTS & set(args.only):
+            words = ["compress", "loop", str(photos), str(expected), "--model", args.model, "--threads", "1"]
+            figures_of("benchmarks.batch", words, 1)
         if "speed" in args.only:
-            result["speed"] = speed.compare(photos, root, args.model, args.cores, args.repeats)
-            _tell("speed", result["speed"])
+            keep("speed", speed.compare(photos, root, args.model, args.cores, args.repeats))
         for number in range(faults.BAD):
             (photos / f"bad{number}.png").write_bytes(b"no picture")
-        for part in ("killed", "full_disk", "interrupted"):
-            if part in args.only:
-                result[part] = getattr(faults, part)(photos, expected, root)
-                _tell(part, result[part])
+        for part in PARTS:
+            if part in FAULTS & set(args.only):
+                keep(part, getattr(faults, part)(photos, expected, root))
         if "dispatch" in args.only:
             words = ["dispatch", str(root), "--units", "1000"]
-            result["dispatch"] = figures_of("benchmarks.cluster", words, 1)
-            _tell("dispatch", result["dispatch"])
+            keep("dispatch", figures_of("benchmarks.cluster", words, 1))
     return result
 
 
 def problems(result: dict[str, Any]) -> list[str]:
     """What is not as it must be, a line each."""
     found = []
-    for part in ("killed", "full_disk", "interrupted"):
+    for part in sorted(FAULTS):
         figures = result.get(part, {})
         found += [f"{part}: {name} {figures[name]}" for name in NONE_OF if figures.get(name)]
     return found
@@ -100,15 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="JSON")
     args = parser.parse_args(words)
     result = run(args)
-    if args.out:
-        args.out.write_text(dump(result), encoding="utf-8")
     wrong = problems(result)
     print("\n".join(wrong) or "all files are the loop's", file=sys.stderr)
     return 1 if wrong else 0
-
-
-def _tell(part: str, figures: dict[str, Any]) -> None:
-    print(part, json.dumps(figures, indent=1), flush=True)
 
 
 if __name__ == "__main__":

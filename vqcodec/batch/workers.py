@@ -116,7 +116,7 @@ def run_in_workers(jobs: Iterable[Job], do: DoJob, count: int) -> Generator[tupl
         RuntimeError: a worker process does not even start.
         Exception: whatever programming error `do` raises.
     """
-    waiting = iter(sorted(enumerate(jobs), key=lambda pair: -_size(pair[1])))
+    waiting = iter(sorted(enumerate(jobs), key=lambda pair: -size_of(pair[1])))
     threads = max(1, cores() // count)
     workers: list[_Worker] = []
     try:
@@ -147,7 +147,7 @@ def run_in_workers(jobs: Iterable[Job], do: DoJob, count: int) -> Generator[tupl
             worker.dismiss()
 
 
-def _size(job: Job) -> int:
+def size_of(job: Job) -> int:
     """Bytes of a job's source; 0 where that cannot be known, as its turn will tell."""
     try:
         return os.stat(job.source or "").st_size  # noqa: PTH116  half the time of pathlib's

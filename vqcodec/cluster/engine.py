@@ -78,8 +78,9 @@ def connected(address: str | None, **options: Any) -> Iterator[Any]:
     before = signal.getsignal(signal.SIGTERM)
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if address is None and "RAY_ADDRESS" not in os.environ:
-        # A cluster of our own reports to nobody, and needs no pages.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # A cluster of our own reports to nobody, needs no pages, and is all that this machine is to do.
+        for name in ("RAY_USAGE_STATS_ENABLED", "RAY_worker_niceness"):
+            os.environ.setdefault(name, "0")
         options = {"include_dashboard": False, **options}
     try:
         ray.init(address, configure_logging=False, log_to_driver=False, **options)
