@@ -3,8 +3,8 @@
     python -m benchmarks.loader --data photos/ --count 1000 --side 256 --workers 2 --out loader.json
 
 The same crops are written twice to tar shards: as .vqc, and as JPEG of a quality that gives about the same
-PSNR. Then PyTorch's DataLoader goes through them with the same workers and batches, each way in a fresh process,
-after one batch that waits for workers and weights. Also the .vqc files' coarse layer alone.
+PSNR. Then PyTorch's DataLoader goes through them with the same workers and batches, each way in a fresh
+process, after one batch that waits for workers and weights. Also the .vqc files' coarse layer alone.
 """
 
 from __future__ import annotations

@@ -141,11 +141,12 @@ def test_object_stores_and_shards(cluster, photos, tmp_path, tiny_weights, tiny_
     assert rows == [{"image": tiny_codec.compress(photos / "0.png", quality=70), "label": 3}]
 
 
-def test_the_command_line(cluster, photos, tmp_path, vqcodec, tiny_weights, tiny_codec):
-    words = ["compress", "-r", photos, "--output-dir", tmp_path / "coded", "-q", 70, "-m", tiny_weights]
+def test_the_command_line(cluster, photos, tmp_path, vqcodec, tiny_weights, tiny_codec, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the workers, started before, are not
+    words = ["compress", "-r", "photos", "--output-dir", "coded", "-q", 70, "-m", tiny_weights]
     run = vqcodec(*words, "--engine", "ray", "--json", "--manifest", tmp_path / "table")
     assert run.code == 3
-    assert run.err.splitlines()[-1] == f"vqcodec: 1 of 7 files failed: {photos / 'bad.png'}"
+    assert run.err.splitlines()[-1] == "vqcodec: 1 of 7 files failed: photos/bad.png"
     found = {Path(entry["file"]).name: entry for entry in map(json.loads, run.out.decode().splitlines())}
     assert found["bad.png"]["code"] == 3
     assert found["0.png"]["status"] == "ok"

@@ -89,7 +89,9 @@ def connected(address: str | None, **options: Any) -> Iterator[Any]:
         raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
     try:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)  # Ray's own would leave without cleaning up
+            signal.signal(
+                signal.SIGTERM, before or signal.SIG_DFL
+            )  # Ray's own would leave without cleaning up
         yield ray
     finally:
         ray.shutdown()
@@ -174,7 +176,10 @@ class _Actor:
     def __init__(self, task: bytes, again: bool) -> None:
         import ray  # noqa: PLC0415  an extra
 
-        self._worker = Worker(pickle.loads(task))  # noqa: S301  bytes of our own
+        told: Task = pickle.loads(task)  # noqa: S301  bytes of our own
+        with contextlib.suppress(OSError):  # not there where all names are of an object store
+            os.chdir(told.folder)
+        self._worker = Worker(told)
         self._again = again or ray.get_runtime_context().was_current_actor_reconstructed
 
     def __call__(self, batch: pa.Table) -> pa.Table:

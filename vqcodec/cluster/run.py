@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vqcodec._version import __version__
 from vqcodec.batch.jobs import FileResult
@@ -119,6 +120,7 @@ def convert(plan: Plan, work: Work, setting: Setting) -> DatasetReport:
             inputs=plan.inputs,
             layout=plan.layout,
             column=plan.column,
+            folder=str(Path.cwd()),
             threads=max(1, int(setting.cpus)),
             overwrite=setting.overwrite,
             skip_existing=setting.skip_existing,

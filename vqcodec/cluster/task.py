@@ -31,6 +31,7 @@ class Task:
         inputs: suffixes of what is looked for in shards.
         layout: of the destination.
         column: of a table, that holds the pictures; None = the first that could.
+        folder: that relative names are meant in.
         threads: processor cores of each worker.
         preserve: give results the permissions and times of their sources, where both are of one machine.
     """
@@ -44,6 +45,7 @@ class Task:
     inputs: tuple[str, ...] = ()
     layout: Layout = "files"
     column: str | None = None
+    folder: str = "."
     threads: int = 1
     overwrite: bool = False
     skip_existing: bool = False
