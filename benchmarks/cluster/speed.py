@@ -22,12 +22,12 @@ def compare(photos: Path, root: Path, model: str, cores: int, repeats: int) -> d
     """Both on the same cores, by turns, each time in a fresh process.
 
     Other work on the machine stretches seconds, of one way perhaps more than of the other; so processor time
-    counts as well, of all processes that a way starts: that of all pictures less that of a tenth of them, by the
-    number of the others, is what a picture costs once all runs. On cores that have nothing else to do, pictures
-    per second go as its inverse.
+    counts as well, of all processes that a way starts: that of all pictures less that of a tenth of them, by
+    the number of the others, is what a picture costs once all runs. On cores that have nothing else to do,
+    pictures per second go as its inverse.
 
-    "seconds" are those of the whole call, with the start of workers and weights; "pictures_per_s" those of the
-    workers at work, from the first result to the last; of both the best run.
+    "seconds" are those of the whole call, with the start of workers and weights; "pictures_per_s" those of
+    the workers at work, from the first result to the last; of both the best run.
     """
     few = root / "few"
     few.mkdir()

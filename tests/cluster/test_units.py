@@ -32,6 +32,11 @@ def test_the_last_units_are_small_so_that_all_workers_end_together():
     assert len(units) < 60
 
 
+def test_of_many_workers_the_last_units_are_not_too_small_for_the_driver():
+    units = list(in_units(pictures([1000] * 20_000), workers=200))
+    assert min(len(unit.pictures) for unit in units[:-1]) == 16
+
+
 def test_units_are_cut_to_single_pictures_but_shards_stay_whole():
     units = [Unit(3, tuple(pictures([1, 2]))), Unit(7, shard="a.tar", output="b.tar")]
     assert [

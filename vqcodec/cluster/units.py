@@ -17,6 +17,9 @@ MOST_BYTES = 256 * 2**20
 _PARTS = 3
 """A unit is at most this part of a worker's share of what is left, so that all workers end together."""
 
+_LEAST_PICTURES = 16
+"""Pictures of the last units where hundreds of workers want one: the driver hands out some hundred a second."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -71,12 +74,14 @@ def in_units(pictures: Sequence[Picture], workers: int) -> Iterator[Unit]:
 
     What is large and comes last would keep one worker busy when all others have nothing left to do.
     """
+    least = min(_LEAST_PICTURES, max(1, workers // 8))
     waiting = sorted(pictures, key=lambda picture: -picture.size)
     left = sum(picture.size for picture in waiting)
     start = number = 0
     while start < len(waiting):
-        bytes_bound = min(MOST_BYTES, left / (_PARTS * workers))
-        count_bound = min(MOST_PICTURES, max(1, (len(waiting) - start) // (_PARTS * workers)))
+        # Of pictures of a size, those of the least unit always fit.
+        bytes_bound = min(MOST_BYTES, max(left / (_PARTS * workers), least * waiting[start].size))
+        count_bound = min(MOST_PICTURES, max(least, (len(waiting) - start) // (_PARTS * workers)))
         end, size = start, 0
         while end < len(waiting) and end - start < count_bound:
             size += waiting[end].size
