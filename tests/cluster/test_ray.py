@@ -38,7 +38,8 @@ def cluster() -> Iterator[None]:
     """Ray with room for two workers; what is called here finds it running."""
     import ray  # noqa: PLC0415  seconds
 
-    paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    # The checkout comes last: its package would hide an installed one with the C engine.
+    paths = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[2])])
     variables = {"PYTHONPATH": paths}
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_BACKEND_LOG_LEVEL="fatal", RAY_worker_niceness="0")
     ray.init(
@@ -154,6 +155,11 @@ def test_the_command_line(cluster, photos, tmp_path, vqcodec, tiny_weights, tiny
         photos / "sub/5.png", quality=70
     )
     assert pq.read_table(tmp_path / "table").num_rows == 7
+
+    run = vqcodec("compress", "photos/0.png", "-m", tiny_weights, "--engine", "ray", "--dry-run", "--compare")
+    assert run.code == 0
+    assert "PSNR" in run.err
+    assert not (photos / "0.vqc").exists()
 
     (photos / "bad.png").unlink()
     again = vqcodec(*words, "--engine", "ray", "--skip-existing")

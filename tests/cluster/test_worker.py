@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,10 +34,17 @@ def _threads(monkeypatch):
 
 
 @pytest.fixture
-def task(tmp_path):
+def task(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
     started = HERE.now(str(tmp_path / "out"), "run-")
     return Task(turn_round, HERE, HERE, "run", started, inputs=(".png", ".jpg"))
+
+
+def later(task: Task) -> Task:
+    """A run that begins when all that is there is from before."""
+    time.sleep(0.02)  # file systems' clocks tick by milliseconds
+    return replace(task, started=HERE.now(str(Path.cwd()), "run-"))
 
 
 def names(folder: Path) -> list[str]:
@@ -70,7 +78,7 @@ def test_outputs_that_were_there_before(task, tmp_path):
     work = unit(tmp_path, a=b"abc")
     old = tmp_path / "out/a.vqc"
     old.write_bytes(b"old")
-    os.utime(old, ns=(0, task.started - 1))
+    task = later(task)
     (result,) = Worker(task).do(work)
     assert isinstance(result.error, FileExistsError)
     assert Worker(replace(task, skip_existing=True)).do(work)[0].skipped
@@ -89,6 +97,14 @@ def test_what_a_dead_worker_has_finished_is_not_done_again(task, tmp_path, overw
     assert result.info is not None
     assert result.info.file_bytes == len(small_vqc)
     assert (tmp_path / "out/a.vqc").read_bytes() == small_vqc
+
+
+def test_times_of_sources_can_be_kept_and_what_is_finished_still_counts(task, tmp_path, small_vqc):
+    work = unit(tmp_path, a=small_vqc[::-1])
+    os.utime(tmp_path / "a.png", ns=(0, 10**18))
+    worker = Worker(replace(task, preserve=True))
+    assert [worker.do(work, again=again)[0].error for again in (False, True)] == [None, None]
+    assert (tmp_path / "out/a.vqc").stat().st_mtime_ns == 10**18
 
 
 def test_what_a_dead_worker_left_half_written_is_removed(task, tmp_path):
@@ -123,7 +139,7 @@ def test_a_tar_shard_to_a_tar_shard(task, tar, tmp_path):
             ("x/1", {"vqc": b"eno", "cls": b"7"})
         ]
     before = output.read_bytes()
-    os.utime(output, ns=(0, task.started - 1))
+    task = later(task)
     assert Worker(replace(task, layout="tar", skip_existing=True)).do(work)[0].skipped
     Worker(replace(task, layout="tar", overwrite=True)).do(work)
     assert output.read_bytes() == before

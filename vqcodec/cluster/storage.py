@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import secrets
+import stat
 import sys
 import tempfile
 import time
@@ -262,7 +263,8 @@ def _pieces(spool: IO[bytes]) -> Iterator[bytes]:
 
 def _modified(path: str) -> int | None:
     try:
-        found = Path(path)
-        return found.stat().st_mtime_ns if found.is_file() else None
+        found = os.stat(path)  # noqa: PTH116  half the time of pathlib's
     except OSError:
         return None
+    # The later of both: `preserve` sets the first.
+    return max(found.st_mtime_ns, found.st_ctime_ns) if stat.S_ISREG(found.st_mode) else None

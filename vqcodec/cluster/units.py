@@ -18,7 +18,7 @@ _PARTS = 3
 """A unit is at most this part of a worker's share of what is left, so that all workers end together."""
 
 _LEAST_PICTURES = 16
-"""Pictures of the last units where hundreds of workers want one: the driver hands out some hundred a second."""
+"""Pictures of the last units of hundreds of workers: the driver hands out some hundred units a second."""
 
 
 @dataclass(frozen=True)
