@@ -82,19 +82,18 @@ def connected(address: str | None, **options: Any) -> Iterator[Any]:
         for name in ("RAY_USAGE_STATS_ENABLED", "RAY_worker_niceness"):
             os.environ.setdefault(name, "0")
         options = {"include_dashboard": False, **options}
-    try:
-        ray.init(address, configure_logging=False, log_to_driver=False, **options)
-        _quieten()
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
-    try:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(
-                signal.SIGTERM, before or signal.SIG_DFL
-            )  # Ray's own would leave without cleaning up
-        yield ray
-    finally:
-        ray.shutdown()
+    with _quiet():
+        try:
+            ray.init(address, configure_logging=False, log_to_driver=False, **options)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
+        try:
+            if threading.current_thread() is threading.main_thread():
+                # Ray's own would leave without cleaning up.
+                signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+            yield ray
+        finally:
+            ray.shutdown()
 
 
 def workers_of(ray: Any, cpus: float, gpus: float) -> int:
@@ -214,9 +213,15 @@ def _died(unit: Unit, task: Task) -> list[FileResult]:
     ]
 
 
-def _quieten() -> None:
-    """Keep Ray's remarks off the terminal: its progress and our results are told; its files have all."""
-    for name in ("ray", "ray.data"):
-        for handler in logging.getLogger(name).handlers:
-            if type(handler).__name__ == "PlainRayHandler" or type(handler) is logging.StreamHandler:
-                handler.setLevel(logging.CRITICAL)
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Ray's remarks off the terminal: its bars and our results tell enough; its files have all."""
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
