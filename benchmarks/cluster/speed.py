@@ -46,12 +46,14 @@ def one(way: str, photos: Path, target: Path, model: str, cores: int) -> dict[st
     stamps: list[float] = []
     used: list[float] = []
     total = len(list(photos.iterdir()))
+    meter = _Meter()
     begun = time.perf_counter()
 
     def progress(_: Any) -> None:
         stamps.append(time.perf_counter())
         if len(stamps) in (1, total):
-            used.append(_processor_s())
+            used.append(meter.seconds())
+        meter.seconds(at_least_every=0.3)
 
     if way == "batch":
         import vqcodec  # noqa: PLC0415  its time counts
@@ -76,14 +78,23 @@ def one(way: str, photos: Path, target: Path, model: str, cores: int) -> dict[st
     }
 
 
-def _processor_s() -> float:
-    """Processor time of this process and all below it, with those that have ended. Linux."""
-    ticks = 0
-    for number in (os.getpid(), *children(os.getpid())):
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+class _Meter:
+    """Processor time of this process and all below it, also of those that have ended since. Linux."""
+
+    def __init__(self) -> None:
+        self._ticks: dict[int, int] = {}
+        self._seen = -1.0
+
+    def seconds(self, at_least_every: float = 0.0) -> float:
+        """Of all processes seen so far; looks at them only if the last look was so long ago."""
+        now = time.perf_counter()
+        if now - self._seen >= at_least_every:
+            self._seen = now
+            for number in (os.getpid(), *children(os.getpid())):
+                with contextlib.suppress(OSError):
+                    fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+                    self._ticks[number] = sum(map(int, fields[11:13]))
+        return sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
 
 
 def dispatch(root: Path, units: int, per_unit: int) -> dict[str, Any]:
