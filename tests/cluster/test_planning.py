@@ -45,7 +45,7 @@ def test_a_folder_is_mirrored(photos):
 
 def test_the_same_in_an_object_store(photos, s3):
     bucket = s3("planning-test")
-    from vqcodec.cluster.storage import locate  # noqa: PLC0415  beside what it is for
+    from vqcodec.cluster.locations import locate  # noqa: PLC0415  beside what it is for
 
     storage, (root,) = locate([bucket.format("photos")])
     for path in photos.rglob("*.*"):

@@ -22,9 +22,9 @@ from PIL import Image
 from tests.cluster.conftest import turn_round
 from tests.tiny import picture
 from vqcodec.cluster import Setting, compress_dataset, decompress_dataset
+from vqcodec.cluster.locations import locate
 from vqcodec.cluster.planning import plan_dataset
 from vqcodec.cluster.run import convert
-from vqcodec.cluster.storage import locate
 from vqcodec.errors import UnsupportedImage
 
 pytestmark = [

@@ -13,7 +13,8 @@ pytest.importorskip("pyarrow", reason="pyarrow is missing, of the extra vqcodec[
 from pyarrow import fs
 
 from vqcodec.cluster.finding import matching
-from vqcodec.cluster.storage import Storage, locate
+from vqcodec.cluster.locations import locate
+from vqcodec.cluster.storage import Storage
 
 
 @pytest.fixture(params=["local", "s3", "memory"])
@@ -68,6 +69,14 @@ def test_a_small_file_is_one_request_to_s3(s3):
     storage.write(path, b"data")
     with storage.filesystem.open_input_stream(path) as stream:
         assert b"-" not in stream.metadata()["ETag"]  # as those of files in parts have
+
+
+def test_what_is_missing_in_s3_costs_no_listing(s3, caplog):
+    storage, (path,) = locate([s3("listing-test").format("a.bin")])
+    caplog.set_level("INFO", "werkzeug")
+    caplog.clear()
+    assert storage.modified([path, ""]) == [None, None]
+    assert [record.getMessage().count("HEAD") for record in caplog.records] == [1]
 
 
 def test_a_missing_file_is_told_at_once(place):

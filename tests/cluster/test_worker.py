@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.cluster.conftest import turn_round
-from vqcodec.cluster.storage import locate
+from vqcodec.cluster.locations import locate
 from vqcodec.cluster.task import Task
 from vqcodec.cluster.units import Picture, Unit
 from vqcodec.cluster.worker import Worker

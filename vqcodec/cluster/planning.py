@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from vqcodec.batch.jobs import Job
 from vqcodec.cluster.finding import find_pictures, kind_of, matching, pictures_of
-from vqcodec.cluster.storage import Storage, locate
+from vqcodec.cluster.locations import locate
+from vqcodec.cluster.storage import Storage
 from vqcodec.cluster.units import LAYOUTS, SUFFIX_OF, Layout, Picture, Unit, in_units
 from vqcodec.files import PathLike
 

@@ -14,9 +14,9 @@ from vqcodec._version import __version__
 from vqcodec.batch.jobs import FileResult
 from vqcodec.batch.run import Progress
 from vqcodec.cluster.engine import Pool, connected, run_units, workers_of
+from vqcodec.cluster.locations import locate
 from vqcodec.cluster.manifest import Manifest
 from vqcodec.cluster.planning import Plan
-from vqcodec.cluster.storage import locate
 from vqcodec.cluster.task import Task, Work
 from vqcodec.cluster.units import Unit
 

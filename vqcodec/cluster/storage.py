@@ -14,19 +14,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-import pyarrow as pa
 from pyarrow import fs
 
-from vqcodec.files import TEMPORARY, PathLike, check_writable, write_atomic
+from vqcodec.files import TEMPORARY, check_writable, write_atomic
 
 T = TypeVar("T")
 _WHOLE = ("s3", "gcs", "abfs")
 """Stores whose objects appear when they are complete; elsewhere a file is renamed when it is."""
 _PIECE = 8 * 2**20
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,11 @@ class Storage:
         """
         if self.local:
             return [_modified(path) for path in paths]
+        if (
+            self.filesystem.type_name == "s3"
+        ):  # of what is missing, the call below would also ask for a listing
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                return list(pool.map(self._changed, paths))
         found = self._again(lambda: self.filesystem.get_file_info(list(paths)))
         return [(info.mtime_ns or 0) if info.type == fs.FileType.File else None for info in found]
 
@@ -182,6 +189,22 @@ class Storage:
         kind = self.filesystem.type_name
         return kind in _WHOLE or (kind.startswith("py::fsspec+") and any(name in kind for name in _WHOLE))
 
+    def _changed(self, path: str) -> int | None:
+        """As `modified`, by one request to S3, which tells whole seconds."""
+        if not path:
+            return None
+
+        def ask() -> Any:
+            with self.filesystem.open_input_file(path) as file:
+                return file.metadata() or {}
+
+        try:
+            told = self._again(ask).get("Last-Modified", b"1970-01-01T00:00:00Z")
+        except FileNotFoundError:
+            return None
+        when = datetime.fromisoformat(told.decode().replace("Z", "+00:00"))
+        return int(when.timestamp()) * 10**9
+
     def _write(self, path: str, pieces: Iterable[bytes], tag: str) -> None:
         folder, _, _ = path.rpartition("/")
         target = path if self._whole else f"{folder}/.{tag}{secrets.token_hex(8)}{TEMPORARY}"
@@ -203,56 +226,6 @@ class Storage:
                 time.sleep(pause)
                 pause *= 2
         return access()
-
-
-def locate(
-    locations: Sequence[PathLike], filesystem: Any = None, retries: int = 3
-) -> tuple[Storage, list[str]]:
-    """The storage that holds these paths or URIs, all of them, and their paths in it.
-
-    Args:
-        filesystem: of pyarrow or fsspec, which the locations are paths in; None = as their URIs say.
-
-    Raises:
-        ValueError: they are in several storages, or of an unknown kind.
-    """
-    if filesystem is not None:
-        known = (
-            filesystem
-            if isinstance(filesystem, fs.FileSystem)
-            else fs.PyFileSystem(fs.FSSpecHandler(filesystem))
-        )
-        return Storage(known, "", retries), [os.fspath(location) for location in locations]
-    stores: list[Storage] = []
-    paths: list[str] = []
-    for location in locations:
-        store, path = _resolve(os.fspath(location), retries)
-        if stores and not (
-            stores[0].scheme == store.scheme and stores[0].filesystem.equals(store.filesystem)
-        ):
-            raise ValueError(f"all sources must be in one storage: {locations[0]}, {location}")
-        stores.append(store)
-        paths.append(path)
-    return (stores[0] if stores else Storage(fs.LocalFileSystem(), "", retries)), paths
-
-
-def _resolve(location: str, retries: int) -> tuple[Storage, str]:
-    scheme, mark, _ = location.partition("://")
-    if not mark:
-        return Storage(fs.LocalFileSystem(), "", retries), location
-    try:
-        if scheme == "s3":  # one request for a small file instead of three
-            location += ("&" if "?" in location else "?") + "allow_delayed_open=true"
-        found, path = fs.FileSystem.from_uri(location)
-    except pa.ArrowInvalid:
-        try:
-            import fsspec  # noqa: PLC0415  for what pyarrow does not know
-
-            other, path = fsspec.core.url_to_fs(location)
-        except (ImportError, ValueError) as error:
-            raise ValueError(f"{location}: {error}") from error
-        found = fs.PyFileSystem(fs.FSSpecHandler(other))
-    return Storage(found, "" if isinstance(found, fs.LocalFileSystem) else scheme + mark, retries), path
 
 
 def _pieces(spool: IO[bytes]) -> Iterator[bytes]:
