@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vqcodec.batch.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job
-from vqcodec.types import EFFORT_MAX, TUNES, ImageInfo, Limits
+from vqcodec.batch.work import Comparison, CompressWork
+from vqcodec.types import EFFORT_MAX, TUNES, Compared, ImageInfo
 from vqcodec.weights.zoo import DEFAULT_MODEL
 from vqcodec_cli import options
 from vqcodec_cli.convert import Conversion
+from vqcodec_cli.ray_engine import convert_on_ray
 from vqcodec_cli.streams import read_input, write_output
 from vqcodec_cli.ui import Reporter, drawn_part, label_of, summary
 
 if TYPE_CHECKING:
     from vqcodec.loading import ModelCache
-
-_NO_LIMITS = Limits(0, 0, 0, 0)
 
 
 @click.command()
@@ -111,11 +110,6 @@ def compress(
         raise click.UsageError("-q, --bpp, --target-size, --psnr and --lossless exclude each other")
     if ext is not None and not conversion.recursive:
         raise click.UsageError("--ext needs -r")
-    jobs = conversion.plan(VQC_SUFFIX, ext or INPUT_SUFFIXES, dry_run=dry_run)
-    options["progress"] = reporter.part
-    work = functools.partial(
-        _compress, options=options, dry_run=dry_run, compare=compare, preserve=conversion.preserve
-    )
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         label = label_of(result.source)
@@ -124,15 +118,16 @@ def compress(
         chunks = ", ".join(f"{kind} {size} B" for kind, size in info.metadata.items()) or "no chunks"
         reporter.detail(label, f"level {info.level}, {info.tiles} tiles, {chunks}{drawn_part(info, ', ')}")
 
+    if conversion.engine == "ray":
+        comparison: Comparison = "all" if compare else ""
+        far = CompressWork(conversion.far_models, conversion.model or DEFAULT_MODEL, options, comparison)
+        return convert_on_ray(conversion, far, VQC_SUFFIX, ext or INPUT_SUFFIXES, tell, dry_run=dry_run)
+    jobs = conversion.plan(VQC_SUFFIX, ext or INPUT_SUFFIXES, dry_run=dry_run)
+    options["progress"] = reporter.part
+    work = functools.partial(
+        _compress, options=options, dry_run=dry_run, compare=compare, preserve=conversion.preserve
+    )
     return conversion.run(jobs, work, tell)
-
-
-@dataclass(frozen=True)
-class Compared(ImageInfo):
-    """With what --compare measures: dB, and MS-SSIM unless the picture is too small for it."""
-
-    psnr: float | None = None
-    ms_ssim: float | None = None
 
 
 def _compress(
@@ -146,23 +141,11 @@ def _compress(
     preserve: bool,
 ) -> ImageInfo:
     """The work on one file; sent to worker processes."""
-    data = read_input(job)
-    codec = models.get(model or DEFAULT_MODEL)
-    coded, info = codec.compress_with_info(data, **options)
+    work = CompressWork(models, model or DEFAULT_MODEL, options, "all" if compare else "")
+    coded, info = work(read_input(job))
     if not dry_run:
         write_output(job, coded, preserve)
-    if not compare:
-        return info
-    # Keep the start of the command line quick.
-    from vqcodec.image.picture import pixels_of  # noqa: PLC0415
-    from vqcodec.metrics.rate_distortion import psnr  # noqa: PLC0415
-    from vqcodec.metrics.structural import SMALLEST, ms_ssim  # noqa: PLC0415
-
-    reading = {name: options[name] for name in ("metadata", "limits", "allow_partial")}
-    original = codec.prepare(data, **reading).picture.pixels
-    decoded = pixels_of(codec.decompress(coded, limits=_NO_LIMITS))
-    alike = ms_ssim(original, decoded) if min(original.shape[:2]) >= SMALLEST else None
-    return Compared(**vars(info), psnr=psnr(original, decoded), ms_ssim=alike)
+    return info
 
 
 def _scores(info: ImageInfo) -> list[str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from vqcodec.batch.jobs import INPUT_SUFFIXES, FileResult, Job, plan
 from vqcodec.batch.run import run_jobs
@@ -19,6 +21,9 @@ from vqcodec.batch.workers import worker_count
 from vqcodec.types import ImageInfo
 from vqcodec_cli.streams import STREAM, open_models
 from vqcodec_cli.ui import Bar, Reporter, failed_object, finish, info_object, label_of
+
+if TYPE_CHECKING:
+    from vqcodec.loading import ModelCache
 
 Tell = Callable[[FileResult, ImageInfo], None]
 
@@ -38,6 +43,9 @@ class Conversion:
     jobs: int
     fail_fast: bool
     no_progress: bool
+    engine: str
+    address: str | None
+    manifest: str | None
     model: str | None
     device: str
 
@@ -51,6 +59,19 @@ class Conversion:
         """Whether the result goes to stdout."""
         return self.output == STREAM or (self.output is None and STREAM in self.inputs)
 
+    @property
+    def far_models(self) -> ModelCache:
+        """Models for workers of a cluster: on the CPU unless a device is named."""
+        from vqcodec.loading import ModelCache  # noqa: PLC0415  imports numpy and Pillow
+
+        return ModelCache(device="cpu" if self.device == "auto" else self.device)
+
+    @property
+    def workers(self) -> int | None:
+        """Workers of a cluster; None = as many as fit."""
+        given = click.get_current_context().get_parameter_source("jobs")
+        return None if given is ParameterSource.DEFAULT else self.jobs or None
+
     def plan(self, suffix: str, suffixes: Sequence[str], *, dry_run: bool = False) -> list[Job]:
         """Jobs for INPUT..., -o and --output-dir, in this order; those of a dry run write nothing.
 
@@ -58,6 +79,8 @@ class Conversion:
             click.UsageError: a combination without meaning.
             OSError: nothing was found in the folders, --output-dir is no folder, or stdout is a terminal.
         """
+        if self.engine != "ray" and (self.address is not None or self.manifest is not None):
+            raise click.UsageError("--address and --manifest need --engine ray")
         if self.force and self.skip_existing:
             raise click.UsageError("-f and --skip-existing exclude each other")
         if self.output is not None and self.output_dir is not None:
@@ -85,9 +108,7 @@ class Conversion:
         workers = worker_count(self.jobs, len(jobs), self.device)
         device = "cpu" if workers > 1 else self.device
         models = open_models(device, reporter)
-        seen = sys.stderr is not None and sys.stderr.isatty() and not (self.no_progress or reporter.quiet)
-        reporter.bar = Bar(len(jobs) if seen else 0)
-        try:
+        with self.bar(len(jobs)):
             report = run_jobs(
                 jobs,
                 functools.partial(work, models=models, model=self.model),
@@ -95,12 +116,21 @@ class Conversion:
                 overwrite=self.force,
                 skip_existing=self.skip_existing,
                 stop_on_error=self.fail_fast,
-                progress=lambda result: self._report(result, tell),
+                progress=lambda result: self.report(result, tell),
             )
+        return finish(report, reporter, len(jobs))
+
+    @contextlib.contextmanager
+    def bar(self, files: int) -> Iterator[None]:
+        """A progress bar for so many files, on a terminal."""
+        reporter = self.reporter
+        seen = sys.stderr is not None and sys.stderr.isatty() and not (self.no_progress or reporter.quiet)
+        reporter.bar = Bar(files if seen else 0)
+        try:
+            yield
         finally:
             reporter.bar.clear()
             reporter.bar = Bar(0)
-        return finish(report, reporter, len(jobs))
 
     def _single_job(self) -> Job:
         if len(self.inputs) > 1:
@@ -120,15 +150,19 @@ class Conversion:
         jobs = plan(
             self.inputs, folder, suffix, recursive=self.recursive, suffixes=suffixes, left_out=left_out
         )
-        if suffixes is INPUT_SUFFIXES and left_out:
-            listed = ", ".join(f"{name or 'none'} ({count})" for name, count in sorted(left_out.items()))
-            self.reporter.note(None, f"files with other suffixes left out: {listed}")
+        self.note_left_out(suffixes, left_out)
         if not jobs:
             reason = f"no files ending in {', '.join(suffixes)}"
             raise FileNotFoundError(errno.ENOENT, reason, self.inputs[0])
         return jobs
 
-    def _report(self, result: FileResult, tell: Tell) -> None:
+    def note_left_out(self, suffixes: Sequence[str], left_out: Counter[str]) -> None:
+        """Tell which files of folders are not taken for pictures."""
+        if suffixes is INPUT_SUFFIXES and left_out:
+            listed = ", ".join(f"{name or 'none'} ({count})" for name, count in sorted(left_out.items()))
+            self.reporter.note(None, f"files with other suffixes left out: {listed}")
+
+    def report(self, result: FileResult, tell: Tell) -> None:
         """One result as lines on stderr, or as JSON on stdout."""
         reporter = self.reporter
         reporter.bar.step()

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vqcodec.batch.jobs import VQC_SUFFIX, FileResult, Job
+from vqcodec.batch.work import DecompressWork
 from vqcodec.bitstream.header import LAYERS
 from vqcodec.types import ImageInfo
 from vqcodec_cli import options
 from vqcodec_cli.convert import Conversion
+from vqcodec_cli.ray_engine import convert_on_ray
 from vqcodec_cli.streams import read_input, write_output
 from vqcodec_cli.ui import Reporter, label_of, summary
 
@@ -69,14 +71,17 @@ def decompress(reporter: Reporter, /, picture_format: str | None, **options: Any
         kind = format_for(conversion.output, name)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    jobs = conversion.plan(suffix, (VQC_SUFFIX,))
-    options["progress"] = reporter.part
-    work = functools.partial(_decompress, kind=kind, options=options, preserve=conversion.preserve)
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         target = label_of(result.output, "<stdout>")
         reporter.line(summary(info, label_of(result.source), target, "dec"))
 
+    if conversion.engine == "ray":
+        far = DecompressWork(conversion.far_models, kind, conversion.model, options)
+        return convert_on_ray(conversion, far, suffix, (VQC_SUFFIX,), tell)
+    jobs = conversion.plan(suffix, (VQC_SUFFIX,))
+    options["progress"] = reporter.part
+    work = functools.partial(_decompress, kind=kind, options=options, preserve=conversion.preserve)
     return conversion.run(jobs, work, tell)
 
 
@@ -84,11 +89,8 @@ def _decompress(
     job: Job, *, models: ModelCache, model: str | None, kind: str, options: dict[str, Any], preserve: bool
 ) -> ImageInfo:
     """The work on one file; sent to worker processes."""
-    from vqcodec.probing import probe  # noqa: PLC0415  keep the start of the command line quick
-
     # No more of a file is read than is needed; a pipe cannot be looked at twice.
     data = job.source if job.source is not None and job.source.is_file() else read_input(job)
-    found = probe(data, limits=options["limits"])
-    picture, info = models.for_file(found.bitstream_id, model).transcode(data, kind, **options)
+    picture, info = DecompressWork(models, kind, model, options)(data)
     write_output(job, picture, preserve)
     return info

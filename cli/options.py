@@ -146,6 +146,18 @@ output = together(
         help="Worker processes on the CPU, for many files; 0 = one for each core. Results come as they "
         "finish.",
     ),
+    click.option(
+        "--engine",
+        type=click.Choice(("local", "ray")),
+        default="local",
+        show_default=True,
+        help="ray: on a Ray cluster; takes s3://, gs://, .tar shards and .parquet files too; -j counts its "
+        "workers (all that fit, unless given).",
+    ),
+    click.option("--address", metavar="HOST:PORT", help="Of the Ray cluster; or else one is started here."),
+    click.option(
+        "--manifest", metavar="DIR", hidden=True, help="With --engine ray: a Parquet table of results."
+    ),
     click.option("--fail-fast", is_flag=True, hidden=True, help="Stop at the first failure."),
     click.option("--no-progress", is_flag=True, hidden=True, help="No progress bar on a terminal."),
     as_json,

@@ -176,7 +176,7 @@ def combine(codes: Sequence[int]) -> int:
     return codes[0] if len(set(codes)) == 1 else OPERATIONAL
 
 
-def label_of(path: Path | None, stream: str = "<stdin>") -> str:
+def label_of(path: Path | str | None, stream: str = "<stdin>") -> str:
     """How messages name an input or output."""
     return stream if path is None else str(path)
 

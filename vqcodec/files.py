@@ -41,7 +41,11 @@ def write_all(file: IO[bytes], data: bytes) -> None:
         view = view[written:]
 
 
-def write_atomic(path: PathLike, data: bytes, like: os.stat_result | None = None) -> None:
+TEMPORARY = ".vqcodec.tmp"
+"""How the names of files end that are being written."""
+
+
+def write_atomic(path: PathLike, data: bytes, like: os.stat_result | None = None, tag: str = "") -> None:
     """Write a file completely, or leave what was there. Links are followed.
 
     Anything that is not a regular file (a pipe, /dev/null) is written in place: replacing it would turn a
@@ -49,6 +53,7 @@ def write_atomic(path: PathLike, data: bytes, like: os.stat_result | None = None
 
     Args:
         like: what `os.stat` tells of a file whose permissions and time of change the new one gets.
+        tag: begins the temporary file's name, so that what a killed process leaves can be found.
 
     Raises:
         OSError: the directory or file cannot be written; it names the file or its folder.
@@ -63,7 +68,7 @@ def write_atomic(path: PathLike, data: bytes, like: os.stat_result | None = None
     wanted = like or before
     # Never more open than it will be; of a new file, the process's umask decides.
     mode = 0o666 if wanted is None else stat.S_IMODE(wanted.st_mode) & 0o777
-    temporary = target.parent / f".{os.urandom(8).hex()}.vqcodec.tmp"
+    temporary = target.parent / f".{tag}{os.urandom(8).hex()}{TEMPORARY}"
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)

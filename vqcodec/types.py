@@ -139,3 +139,11 @@ class ImageInfo:
     def bpp(self) -> float:
         """Bits of the whole file per pixel of the original."""
         return 8.0 * self.file_bytes / (self.width * self.height)
+
+
+@dataclass(frozen=True)
+class Compared(ImageInfo):
+    """With what a comparison with the original found: dB, and MS-SSIM if asked and large enough for it."""
+
+    psnr: float | None = None
+    ms_ssim: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import subprocess
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from vqcodec.batch.jobs import FileResult, Job
+from vqcodec.batch.jobs import FileResult, Job, do_job
 from vqcodec.batch.run import BatchReport, run_jobs
-from vqcodec.batch.workers import cores, worker_count
+from vqcodec.batch.workers import cores, run_in_workers, worker_count
 from vqcodec.errors import CorruptData
 from vqcodec.types import ImageInfo
 
@@ -70,6 +71,18 @@ def batch(tmp_path, monkeypatch):
     yield run
     del sys.modules["odd_work"]
     assert multiprocessing.active_children() == []
+
+
+def test_the_largest_files_are_begun_first(batch, tmp_path):
+    import odd_work  # noqa: PLC0415  written by the fixture
+
+    sizes = {"small": 10, "huge": 9000, "none": None, "large": 700}
+    for name, size in sizes.items():
+        if size is not None:
+            (tmp_path / name).write_bytes(bytes(size))
+    jobs = [Job(tmp_path / name, tmp_path / f"{name}.out") for name in sizes]
+    do = functools.partial(do_job, work=odd_work.work)
+    assert [number for number, _ in run_in_workers(jobs, do, count=1)] == [1, 3, 0, 2]
 
 
 def test_results_and_errors_come_back(batch, tmp_path):

@@ -70,7 +70,7 @@ def test_batch_functions_with_two_processes(photos, tmp_path, tiny_weights, tiny
     report = library.decompress_batch(
         [folder], tmp_path / "back", model=str(tiny_weights), jobs=2, suffix=".ppm", progress=seen.append
     )
-    assert [result.source.name for result in report.failed if result.source] == ["bad.vqc"]
+    assert [Path(result.source).name for result in report.failed if result.source] == ["bad.vqc"]
     assert len(seen) == 4
     for path in photos:
         with Image.open(tmp_path / "back" / (path.stem + ".ppm")) as image:

@@ -39,10 +39,13 @@ class Job:
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of one job: `info` when done, `error` when failed, neither when skipped."""
+    """What became of one job: `info` when done, `error` when failed, neither when skipped.
 
-    source: Path | None
-    output: Path | None
+    Names that are no paths of this machine are text: s3://bucket/a.png, or shard.tar#a.png.
+    """
+
+    source: Path | str | None
+    output: Path | str | None
     info: ImageInfo | None = None
     error: Exception | None = None
 
@@ -64,7 +67,7 @@ def do_job(job: Job, *, work: Work, overwrite: bool = False, skip_existing: bool
         skip_existing: leave a job alone whose output exists.
     """
     try:
-        info = work(job) if _prepare(job, overwrite, skip_existing) else None
+        info = work(job) if is_wanted(job, overwrite, skip_existing) else None
         return FileResult(job.source, job.output, info)
     except (VQCodecError, OSError, MemoryError, RuntimeError) as error:
         # RuntimeError is how torch reports exhaustion.
@@ -120,8 +123,8 @@ def plan(
     return jobs
 
 
-def _prepare(job: Job, overwrite: bool, skip_existing: bool) -> bool:
-    """Whether the job is to be done; makes the output's folder if so.
+def is_wanted(job: Job, overwrite: bool, skip_existing: bool) -> bool:
+    """Whether a job is to be done; makes the output's folder if so.
 
     Raises:
         OSError: the source is a folder, or the output may not be written.

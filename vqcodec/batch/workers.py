@@ -65,8 +65,45 @@ def worker_count(jobs: int, files: int, device: str = "auto") -> int:
     return max(1, min(jobs or cores(), files)) if device in ("auto", "cpu") else 1
 
 
+def limit_threads(threads: int) -> None:
+    """Let this process, a worker, use so many processor cores; to be called before torch is imported."""
+    # Read when torch is imported, here with the model.
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    wait_asleep()
+    if "torch" in sys.modules:  # the user's own main module imports it
+        sys.modules["torch"].set_num_threads(threads)
+
+
+Answer = tuple[FileResult, bool, str]
+"""What a worker sends of a job: the result, whether its error is a programming error, the traceback."""
+
+
+def sendable(result: FileResult, raised: bool = False) -> Answer:
+    """An answer that survives pickling, whatever its error is made of."""
+    if result.error is None:
+        return result, False, ""
+    trace = "".join(traceback.format_exception(result.error))
+    try:
+        pickle.loads(pickle.dumps(result.error))  # noqa: S301  bytes of our own
+    except Exception:  # noqa: BLE001  an error's own __init__ and __reduce__ may do anything
+        result = replace(result, error=RuntimeError(f"{type(result.error).__name__}: {result.error}"))
+    return result, raised, trace
+
+
+def received(answer: Answer) -> FileResult:
+    """The result in an answer, its error with the worker's traceback; raises a programming error."""
+    result, raised, trace = answer
+    if result.error is not None:
+        result.error.__cause__ = _WorkerTraceback(trace)
+        if raised:
+            raise result.error
+    return result
+
+
 def run_in_workers(jobs: Iterable[Job], do: DoJob, count: int) -> Generator[tuple[int, FileResult]]:
-    """Do jobs in `count` processes; closing the iterator stops them.
+    """Do jobs in `count` processes, the largest files first; closing the iterator stops them.
+
+    What is large and comes last would keep one process busy when the others have nothing left to do.
 
     Args:
         do: must survive pickling.
@@ -79,7 +116,7 @@ def run_in_workers(jobs: Iterable[Job], do: DoJob, count: int) -> Generator[tupl
         RuntimeError: a worker process does not even start.
         Exception: whatever programming error `do` raises.
     """
-    waiting = enumerate(jobs)
+    waiting = iter(sorted(enumerate(jobs), key=lambda pair: -size_of(pair[1])))
     threads = max(1, cores() // count)
     workers: list[_Worker] = []
     try:
@@ -108,6 +145,14 @@ def run_in_workers(jobs: Iterable[Job], do: DoJob, count: int) -> Generator[tupl
             worker.process.terminate()
         for worker in workers:
             worker.dismiss()
+
+
+def size_of(job: Job) -> int:
+    """Bytes of a job's source; 0 where that cannot be known, as its turn will tell."""
+    try:
+        return os.stat(job.source or "").st_size  # noqa: PTH116  half the time of pathlib's
+    except OSError:
+        return 0
 
 
 class _Worker:
@@ -143,13 +188,7 @@ class _Worker:
         if message is None:
             self._started = True
             return None
-        result: FileResult
-        result, raised, trace = message
-        if result.error is not None:
-            result.error.__cause__ = _WorkerTraceback(trace)
-            if raised:
-                raise result.error
-        return result
+        return received(message)
 
     def dismiss(self) -> None:
         """Close the pipe, which ends an idle worker, and wait for its end."""
@@ -172,32 +211,19 @@ def _serve(connection: Connection, do: DoJob, threads: int) -> None:
     """The worker's main function: jobs in, results out, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
     signal.signal(signal.SIGTERM, _leave)
-    # Read when torch is imported, here with the model.
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-    wait_asleep()
-    if "torch" in sys.modules:  # the user's own main module imports it
-        sys.modules["torch"].set_num_threads(threads)
+    limit_threads(threads)
     with contextlib.suppress(EOFError, ConnectionError):
         connection.send(None)
         while True:
             connection.send(_answer(do, connection.recv()))
 
 
-def _answer(do: DoJob, job: Job) -> tuple[FileResult, bool, str]:
+def _answer(do: DoJob, job: Job) -> Answer:
     """The result, fit for pickling; whether its error is a programming error; the error's traceback."""
-    raised = False
     try:
-        result = do(job)
+        return sendable(do(job))
     except Exception as error:  # noqa: BLE001  raised again in the parent
-        result, raised = FileResult(job.source, job.output, error=error), True
-    if result.error is None:
-        return result, False, ""
-    trace = "".join(traceback.format_exception(result.error))
-    try:
-        pickle.loads(pickle.dumps(result.error))  # noqa: S301  bytes of our own
-    except Exception:  # noqa: BLE001  an error's own __init__ and __reduce__ may do anything
-        result = replace(result, error=RuntimeError(f"{type(result.error).__name__}: {result.error}"))
-    return result, raised, trace
+        return sendable(FileResult(job.source, job.output, error=error), raised=True)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

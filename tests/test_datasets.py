@@ -1,0 +1,122 @@
+"""Datasets over .vqc files: the codec's pixels, each once, in whatever process decodes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from tests.tiny import picture
+from vqcodec.datasets import VqcDataset, VqcShards, to_tensor
+from vqcodec.errors import UnsupportedImage, VQCodecError
+from vqcodec.shards import Sample, ShardWriter
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def coded(tiny_codec) -> list[bytes]:
+    return [tiny_codec.compress(picture(64, 64, seed=number), quality=60) for number in range(COUNT)]
+
+
+@pytest.fixture
+def shards(tmp_path, coded) -> list[Path]:
+    """Four shards of three samples, each with a class."""
+    paths = [tmp_path / f"{number}.tar" for number in range(4)]
+    for number, path in enumerate(paths):
+        with path.open("wb") as file:
+            writer = ShardWriter(file)
+            for place in range(3 * number, 3 * number + 3):
+                writer.add(Sample(f"{place:02}", {"vqc": coded[place], "cls": b"%d" % place}))
+            writer.close()
+    return paths
+
+
+@pytest.fixture
+def pixels(tiny_codec, coded) -> dict[str, torch.Tensor]:
+    return {f"{number:02}": to_tensor(tiny_codec.decompress(data)) for number, data in enumerate(coded)}
+
+
+def check(found: list[dict[str, Any]], pixels: dict[str, torch.Tensor]) -> None:
+    assert sorted(sample["__key__"] for sample in found) == sorted(pixels)
+    for sample in found:
+        assert torch.equal(sample["image"], pixels[sample["__key__"]])
+        assert int(sample["cls"]) == int(sample["__key__"])
+
+
+def test_random_access(shards, pixels, tiny_weights, tmp_path, coded):
+    data = VqcDataset(shards, model=str(tiny_weights))
+    assert len(data) == COUNT
+    check([data[number] for number in reversed(range(COUNT))], pixels)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/x.vqc").write_bytes(coded[3])
+    alone = VqcDataset(tmp_path / "folder", model=str(tiny_weights), transform=np.array, preview=1)
+    assert alone[0]["__key__"] == "x"
+    assert alone[0]["image"].shape == (64, 64, 3)
+
+
+def test_reading_in_order_and_in_disorder(shards, pixels, tiny_weights):
+    data = VqcShards(shards, model=str(tiny_weights))
+    found = list(data)
+    check(found, pixels)
+    assert [sample["__key__"] for sample in found] == sorted(pixels)
+    mixed = VqcShards(shards, model=str(tiny_weights), shuffle=5, seed=1)
+    orders = []
+    for epoch in (0, 1, 0):
+        mixed.set_epoch(epoch)
+        found = list(mixed)
+        check(found, pixels)
+        orders.append([sample["__key__"] for sample in found])
+    assert orders[0] == orders[2]
+    assert len({tuple(order) for order in (*orders, sorted(pixels))}) == 3
+
+
+def test_ranks_share_the_shards(shards, pixels, tiny_weights, monkeypatch):
+    found = []
+    for rank in range(3):
+        monkeypatch.setenv("WORLD_SIZE", "3")
+        monkeypatch.setenv("RANK", str(rank))
+        found += list(VqcShards(shards, model=str(tiny_weights), shuffle=2))
+    check(found, pixels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("kind", [VqcDataset, VqcShards])
+def test_in_workers_of_a_loader(shards, pixels, tiny_weights, start, kind):
+    data = kind(shards, model=str(tiny_weights))
+    next(iter(data))  # the parent has decoded before, too
+    loader = DataLoader(data, batch_size=None, num_workers=2, multiprocessing_context=start)
+    check(list(loader), pixels)
+
+
+def test_damage_is_told_or_left_out(shards, tiny_weights, coded):
+    with shards[1].open("wb") as file:
+        writer = ShardWriter(file)
+        writer.add(Sample("a", {"vqc": coded[0][:-9]}))
+        writer.add(Sample("b", {"cls": b"1"}))
+        writer.close()
+    with pytest.raises(VQCodecError):
+        list(VqcShards(shards, model=str(tiny_weights)))
+    assert len(list(VqcShards(shards, model=str(tiny_weights), skip_damaged=True))) == COUNT - 3
+    with shards[1].open("wb") as file:
+        writer = ShardWriter(file)
+        writer.add(Sample("b", {"cls": b"1"}))
+        writer.close()
+    with pytest.raises(UnsupportedImage, match=r"no \.vqc in sample b"):
+        list(VqcShards(shards, model=str(tiny_weights)))
+
+
+def test_an_opener_reads_from_elsewhere(shards, pixels, tiny_weights):
+    opened = []
+
+    def opener(name: str):
+        opened.append(name)
+        return (shards[0].parent / name).open("rb")
+
+    check(list(VqcShards([path.name for path in shards], model=str(tiny_weights), opener=opener)), pixels)
+    assert opened == [path.name for path in shards]

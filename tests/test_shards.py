@@ -1,0 +1,68 @@
+"""Tar shards: what is a sample, and where its parts lie."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+
+from vqcodec.errors import CorruptData
+from vqcodec.shards import Sample, ShardWriter, members, samples, split_name
+
+GIVEN = [
+    Sample("a/1", {"vqc": b"one", "cls": b"7", "seg.png": b""}),
+    Sample("a/2", {"vqc": b"two" * 400}),
+    Sample("a/2", {"vqc": b"again"}),
+]
+
+
+def shard(given: list[Sample]) -> io.BytesIO:
+    file = io.BytesIO()
+    writer = ShardWriter(file)
+    for sample in given:
+        writer.add(sample)
+    writer.close()
+    file.seek(0)
+    return file
+
+
+def test_what_is_written_is_read():
+    assert list(samples(shard(GIVEN))) == GIVEN
+
+
+def test_the_same_samples_are_the_same_bytes():
+    assert shard(GIVEN).getvalue() == shard(GIVEN).getvalue()
+
+
+def test_members_tell_where_their_bytes_are():
+    file = shard(GIVEN)
+    data = file.getvalue()
+    found = [(each.key, each.suffix, data[each.offset : each.offset + each.size]) for each in members(file)]
+    assert found == [(sample.key, name, part) for sample in GIVEN for name, part in sample.parts.items()]
+
+
+def test_keys_end_at_the_first_dot_of_the_name():
+    assert split_name("a.b/c.D.png") == ("a.b/c", "d.png")
+    assert split_name("plain") == ("plain", "")
+    assert Sample("k", {"cls": b"", "left.JPG".lower(): b""}).first((".png", ".jpg")) == "left.jpg"
+    assert Sample("k", {"cls": b""}).first((".png",)) is None
+
+
+def test_folders_and_links_are_no_samples():
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        folder, link = tarfile.TarInfo("a"), tarfile.TarInfo("a/1.vqc")
+        folder.type, link.type, link.linkname = tarfile.DIRTYPE, tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(folder)
+        tar.addfile(link)
+    file.seek(0)
+    assert list(samples(file)) == []
+
+
+@pytest.mark.parametrize("read", [samples, members])
+def test_damaged_shards_are_refused(read):
+    data = shard(GIVEN).getvalue()
+    for wrong in (b"nothing" * 200, data[:1800]):
+        with pytest.raises(CorruptData):
+            list(read(io.BytesIO(wrong)))

@@ -1,0 +1,251 @@
+"""PyTorch datasets over .vqc files, alone in folders or in tar shards, decoded in the loader's own workers.
+
+    from torch.utils.data import DataLoader
+    from vqcodec.datasets import VqcDataset, VqcShards
+
+    shards = VqcShards(sorted(glob("coded/*.tar")), transform=augment, shuffle=1000)
+    loader = DataLoader(shards, batch_size=64, num_workers=8)
+
+Every process loads the model for itself when it decodes its first picture, and a worker works on one thread;
+so it does not matter whether workers are forked or spawned, nor whether the parent has decoded before. They
+decode on the CPU: on a graphics card forked workers could not.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from vqcodec.errors import UnsupportedImage, VQCodecError
+from vqcodec.files import PathLike
+from vqcodec.loading import ModelCache
+from vqcodec.probing import probe
+from vqcodec.shards import members, samples
+
+Transform = Callable[[Image.Image], Any]
+Sample = dict[str, Any]
+"""By names: "__key__", "image" (what the transform makes of it), and by suffix the bytes of what else a shard
+has of the sample."""
+
+_SUFFIX = "vqc"
+
+
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    """A picture as uint8 (channels, height, width): the transform unless another is given."""
+    pixels = np.array(image)
+    return torch.from_numpy(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1).copy())
+
+
+class _Decoder:
+    """Files to what a transform makes of their pictures, in whichever process it is used."""
+
+    def __init__(self, transform: Transform, model: str | None, options: dict[str, Any]) -> None:
+        self._transform, self._model, self._options = transform, model, options
+        self._process = -1
+
+    def __call__(self, data: bytes) -> Any:
+        if self._process != os.getpid():  # also after a fork: the parent's has as many threads as the parent
+            if get_worker_info() is not None:
+                os.environ["OMP_NUM_THREADS"] = "1"  # as the loader does with torch's own
+            self._models, self._process = ModelCache(device="cpu"), os.getpid()
+        codec = self._models.for_file(probe(data).bitstream_id, self._model)
+        return self._transform(codec.decompress(data, **self._options))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_models": None, "_process": -1}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a .vqc file lies: all of a file, or a part of a tar shard; and its other parts, by suffix."""
+
+    path: str
+    key: str
+    offset: int = 0
+    size: int = -1
+    beside: tuple[tuple[str, int, int], ...] = ()
+
+
+class VqcDataset(Dataset[Sample]):
+    """Random access to the .vqc files in folders, lists and tar shards of this machine.
+
+    Making it reads the shards' headers, no data. An item is a `Sample`; it raises `VQCodecError` where the
+    file is damaged, and OSError where it cannot be read.
+    """
+
+    def __init__(
+        self,
+        paths: PathLike | Iterable[PathLike],
+        *,
+        transform: Transform = to_tensor,
+        model: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Find all files.
+
+        Args:
+            paths: .vqc files, folders of them (searched through), and tar shards.
+            transform: of the decoded PIL image.
+            model: None = the installed one that a file needs.
+            options: those of `Codec.decompress`, such as preview=1 for the coarse layer alone.
+
+        Raises:
+            OSError: one cannot be read.
+            CorruptData: a shard is no tar file.
+        """
+        given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+        self._places = [place for path in given for place in _places(Path(path))]
+        self._decode = _Decoder(transform, model, options)
+        self._mapped: dict[str, mmap.mmap] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Sample:
+        place = self._places[index]
+        if place.size < 0:
+            data, beside = Path(place.path).read_bytes(), {}
+        else:
+            shard = self._shard(place.path)
+            data = shard[place.offset : place.offset + place.size]
+            beside = {suffix: shard[offset : offset + size] for suffix, offset, size in place.beside}
+        return {"__key__": place.key, **beside, "image": self._decode(data)}
+
+    def _shard(self, path: str) -> mmap.mmap:
+        """A shard's bytes, which need no position that processes could share."""
+        if path not in self._mapped:
+            with Path(path).open("rb") as file:
+                self._mapped[path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return self._mapped[path]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_mapped": {}}
+
+
+class VqcShards(IterableDataset[Sample]):
+    """The samples of tar shards, read from their beginning to their end: of any size, from anywhere.
+
+    Shards are dealt to the ranks of torch.distributed, and within one to the loader's workers, in turn: give
+    several times as many shards as there are workers.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[PathLike],
+        *,
+        transform: Transform = to_tensor,
+        model: str | None = None,
+        shuffle: int = 0,
+        seed: int = 0,
+        opener: Callable[[str], IO[bytes]] | None = None,
+        skip_damaged: bool = False,
+        **options: Any,
+    ) -> None:
+        """As `VqcDataset`, and:
+
+        Args:
+            shards: paths, or whatever `opener` opens.
+            shuffle: samples that wait (not decoded) until chance takes one of them; 0 = in the shards' order.
+                The order of the shards is then drawn as well.
+            seed: of the drawing; `set_epoch` gives every epoch another.
+            opener: of a shard, for reading: for example `fsspec.open(name, "rb").open()` for object stores.
+            skip_damaged: leave out what does not decode.
+        """
+        self._shards = [os.fspath(shard) for shard in shards]
+        self._decode = _Decoder(transform, model, options)
+        self._shuffle, self._seed, self._epoch = shuffle, seed, 0
+        self._opener, self._skip_damaged = opener, skip_damaged
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw another order, the same one on all ranks; to be called before the loader is iterated."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Raises what `VqcDataset` raises."""
+        raw = self._raw()
+        for sample in _shuffled(raw, self._shuffle, self._chance("samples")) if self._shuffle else raw:
+            data = sample.pop(_SUFFIX)
+            try:
+                yield {**sample, "image": self._decode(data)}
+            except VQCodecError:
+                if not self._skip_damaged:
+                    raise
+
+    def _raw(self) -> Iterator[Sample]:
+        shards = list(self._shards)
+        if self._shuffle:
+            self._chance("shards").shuffle(shards)
+        place, of = _share()
+        for name in shards[place::of]:
+            with (self._opener or _open)(name) as file:
+                for sample in samples(file):
+                    if _SUFFIX not in sample.parts:
+                        if self._skip_damaged:
+                            continue
+                        raise UnsupportedImage(f"{name}: no .vqc in sample {sample.key}")
+                    yield {"__key__": sample.key, **sample.parts}
+
+    def _chance(self, what: str) -> random.Random:
+        # The order of the shards is one for all workers; that of samples each worker's own.
+        own = _share()[0] if what == "samples" else 0
+        return random.Random(f"{self._seed} {self._epoch} {what} {own}")
+
+
+def _share() -> tuple[int, int]:
+    """The number of this reader among all ranks and workers, and how many there are."""
+    info = get_worker_info()
+    worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+    rank, ranks = 0, 1
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    else:  # a loader's worker that was spawned knows its rank by torchrun's environment only
+        ranks = int(os.environ.get("WORLD_SIZE", "1"))
+        rank = int(os.environ.get("RANK", "0")) if ranks > 1 else 0
+    return rank * workers + worker, ranks * workers
+
+
+def _shuffled(items: Iterator[Sample], size: int, chance: random.Random) -> Iterator[Sample]:
+    waiting: list[Sample] = []
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > size:
+            place = chance.randrange(len(waiting))
+            waiting[place], waiting[-1] = waiting[-1], waiting[place]
+            yield waiting.pop()
+    chance.shuffle(waiting)
+    yield from waiting
+
+
+def _places(path: Path) -> Iterator[_Place]:
+    if path.is_dir():
+        for file in sorted(path.rglob(f"*.{_SUFFIX}")):
+            yield _Place(str(file), file.relative_to(path).with_suffix("").as_posix())
+    elif path.suffix == ".tar":
+        with path.open("rb") as shard:
+            parts = list(members(shard))
+        start = 0
+        while start < len(parts):
+            end = start
+            while end < len(parts) and parts[end].key == parts[start].key:
+                end += 1
+            own = [part for part in parts[start:end] if part.suffix == _SUFFIX]
+            beside = tuple((p.suffix, p.offset, p.size) for p in parts[start:end] if p.suffix != _SUFFIX)
+            for part in own:
+                yield _Place(str(path), part.key, part.offset, part.size, beside)
+            start = end
+    else:
+        yield _Place(str(path), path.stem)
+
+
+def _open(name: str) -> IO[bytes]:
+    return Path(name).open("rb")
