@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
     from vqcodec.decompress.tile_decoder import TileDecoder
 
+# `benchmarks` is not installed; last, so that the checkout does not hide the installed vqcodec.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
 Pixels = NDArray[np.uint8]
 
 

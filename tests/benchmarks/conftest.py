@@ -1,13 +1,10 @@
-"""Makes `benchmarks` importable: it is not installed, and must not hide the installed vqcodec."""
+"""Fixtures of the benchmarks' tests."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 
 @pytest.fixture

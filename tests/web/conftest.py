@@ -6,7 +6,6 @@ import importlib.util
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,15 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.robustness import samples
+from tests.web.browsing import SAMPLE
 from vqcodec.codec import Codec
 from vqcodec.weights.decoder_file import export_decoder
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT))  # `benchmarks` is not installed, and must not hide the installed vqcodec
-
-from benchmarks.robustness import samples  # noqa: E402
-from tests.web.browsing import SAMPLE  # noqa: E402
-
 WEB = ROOT / "web"
 RUNNER = Path(__file__).with_name("decode_all.mjs")
 
