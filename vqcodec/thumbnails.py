@@ -16,10 +16,11 @@ from PIL import Image
 from vqcodec.bitstream.container import Container, parse
 from vqcodec.bitstream.drawn import NO_MODEL
 from vqcodec.bitstream.partial import read_file
-from vqcodec.bitstream.payloads import unpack_alpha, unpack_metadata, well_known
+from vqcodec.bitstream.payloads import unpack_metadata, well_known
 from vqcodec.decompress.reduced import FACTORS, reduced
 from vqcodec.errors import ModelMismatch
 from vqcodec.files import Source
+from vqcodec.image.alpha import alpha_plane
 from vqcodec.types import DEFAULT_LIMITS, Header, Limits
 from vqcodec.weights import zoo
 
@@ -120,8 +121,7 @@ class Thumbnailer:
 
             image = to_srgb(image, unpack_metadata(chunks["iCCP"], self._limits), [])
         if header.alpha:
-            plane = np.frombuffer(unpack_alpha(chunks["ALPH"], header), np.uint8)
-            alpha = Image.fromarray(plane.reshape(header.height, header.width))
+            alpha = Image.fromarray(alpha_plane(chunks["ALPH"], header))
             image.putalpha(alpha.reduce(factor) if factor > 1 else alpha)
         return image
 

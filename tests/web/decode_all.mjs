@@ -1,6 +1,6 @@
 // node decode_all.mjs INDEX_JS JOBS_JSON: decodes files one after the other; a line of JSON with what became of each.
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const [index, listing] = process.argv.slice(2);
@@ -16,4 +16,10 @@ for (const { file, options = {} } of jobs) {
     results.push({ error: error.name, known: error instanceof vqcodec.VQCodecError, message: error.message });
   }
 }
-console.log(JSON.stringify({ results, megabytes: process.resourceUsage().maxRSS / 1024 }));
+console.log(JSON.stringify({ results, megabytes: peak() / 1024 }));
+
+/** Kilobytes that this program had at most; what resourceUsage tells begins with those of the one that forked it. */
+function peak() {
+  const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : "";
+  return Number(/VmHWM:\s*(\d+)/.exec(status)?.[1] ?? process.resourceUsage().maxRSS);
+}
