@@ -76,17 +76,36 @@ def nearness(pictures: Sequence[Path]) -> list[dict[str, Any]]:
 def counting() -> Iterator[list[float]]:
     """Seconds of the processor that processes take which are started within, their children's too."""
     found: list[float] = []
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(
-            _SET_CHILD_SUBREAPER, 1
-        )  # who waits for another thumbnail is ours to wait for
-    before = os.times()
-    yield found
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            os.wait()
-    after = os.times()
+    own = _children()
+    with _adopting():
+        before = os.times()
+        yield found
+        while new := _children() - own:
+            for child in new:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(child, 0)
+        after = os.times()
     found.append(round(after.children_user + after.children_system - sum(before[2:4]), 2))
+
+
+@contextlib.contextmanager
+def _adopting() -> Iterator[None]:
+    """Who waits for another thumbnail is ours to wait for, once its parent has ended."""
+    if sys.platform != "linux":
+        yield
+        return
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        prctl(_SET_CHILD_SUBREAPER, 0)
+
+
+def _children() -> set[int]:
+    """This process's children; empty where the system does not tell."""
+    listings = Path("/proc/self/task").glob("*/children")
+    return {int(number) for listing in listings for number in listing.read_text().split()}
 
 
 def folder_seconds(pictures: Sequence[Path], linger: bool, files: int = FILES) -> dict[str, float]:
