@@ -67,7 +67,7 @@ def address() -> Path | None:
         return None
     # What another installation does, or with other models, is its own business.
     key = repr([__file__, *(os.environ.get(name) for name in _MODELS)])
-    return folder / f"vqcodec-thumbnails-{zlib.crc32(key.encode()):08x}"
+    return folder / f"vqcodec-{zlib.crc32(key.encode()):08x}"
 
 
 def _seconds() -> float:
@@ -131,7 +131,9 @@ def _serve(thumbnailer: Thumbnailer, path: Path) -> None:
         def handle_timeout(self) -> None:
             self.waited = True
 
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary = path.with_name(
+        f".vqc-{os.getpid()}"
+    )  # addresses of sockets have about a hundred bytes at most
     with Server(str(temporary), Answer) as server:
         temporary.replace(path)  # over what a killed process left, too
         own = path.stat().st_ino
