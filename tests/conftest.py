@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import os
+import shutil
 import struct
 import sys
 import zlib
@@ -280,6 +281,16 @@ def no_user_models(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
 @pytest.fixture
 def make_model() -> Callable[..., Path]:
     return write_model
+
+
+@pytest.fixture
+def installed_tiny(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model folder on the search path that holds the tiny model."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    shutil.copy(tiny_weights, folder)
+    monkeypatch.setenv("VQCODEC_MODELS", str(folder))
+    return folder
 
 
 @pytest.fixture

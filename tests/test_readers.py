@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 
 import numpy as np
@@ -17,12 +16,8 @@ from tests.tiny import picture
 
 
 @pytest.fixture
-def folder(tiny_weights, tiny_codec, tmp_path, monkeypatch):
+def folder(installed_tiny, tiny_codec, tmp_path):
     """Four .vqc files; their model is installed, and Pillow's plugin registered with it."""
-    models = tmp_path / "models"
-    models.mkdir()
-    shutil.copy(tiny_weights, models)
-    monkeypatch.setenv("VQCODEC_MODELS", str(models))
     files = tmp_path / "files"
     files.mkdir()
     for number in range(4):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +21,8 @@ SAMPLES = Path(vqcodec.__file__).parent / "samples"
 
 
 @pytest.fixture
-def thumbnailer(tiny_weights, tmp_path, monkeypatch):
+def thumbnailer(installed_tiny):
     """With the tiny model among those that are installed."""
-    folder = tmp_path / "models"
-    folder.mkdir()
-    shutil.copy(tiny_weights, folder)
-    monkeypatch.setenv("VQCODEC_MODELS", str(folder))
     return Thumbnailer()
 
 

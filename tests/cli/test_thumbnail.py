@@ -22,13 +22,9 @@ posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes that st
 
 
 @pytest.fixture
-def models_folder(tiny_weights, tmp_path, monkeypatch):
-    folder = tmp_path / "models"
-    folder.mkdir()
-    shutil.copy(tiny_weights, folder)
-    monkeypatch.setenv("VQCODEC_MODELS", str(folder))
+def models_folder(installed_tiny, monkeypatch):
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    return folder
+    return installed_tiny
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.robustness import samples
-from tests.web.browsing import SAMPLE
+from tests.web.browsing import SAMPLE, chromium, served
 from vqcodec.codec import Codec
 from vqcodec.weights.decoder_file import export_decoder
 
@@ -74,6 +75,19 @@ def site(web_build, two_faced, codec, tmp_path_factory) -> Path:
     (dist / "sample.vqc").write_bytes(codec.compress(sample, quality=70))
     web_build.assemble(folder, dist)
     return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def address(site) -> Iterator[str]:
+    """Of a web server for the site."""
+    with served(site) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from benchmarks.robustness.bombs import bombs
 from benchmarks.robustness.corruption import outcome
 from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
-from tests.web.browsing import PATIENCE, chromium, page_megabytes, served
+from tests.web.browsing import PATIENCE, page_megabytes
 from tests.web.pictures import expected, random_files, rgba
 from vqcodec.bitstream import probe
 from vqcodec.bitstream.profiles import profile_bytes
@@ -59,18 +59,6 @@ ELEMENT = """async (attributes) => {
         pixels: Array.from(pixels), role: canvas.role, label: canvas.ariaLabel,
         words: image.shadowRoot.querySelector("span").checkVisibility() && image.shadowRoot.textContent };
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    with served(site) as url:
-        yield url
 
 
 @pytest.fixture

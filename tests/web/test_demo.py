@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.robustness import samples
-from tests.web.browsing import PATIENCE, SAMPLE, chromium, served
+from tests.web.browsing import PATIENCE, SAMPLE
 
 AXE = "axe-core@4.14.1"
 AXE_INTEGRITY = (
@@ -17,18 +17,6 @@ AXE_INTEGRITY = (
 )
 DONE = "document.getElementById('status').textContent.startsWith('Decoded')"
 WIDTH, HEIGHT = SAMPLE
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    with served(site) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
