@@ -108,6 +108,14 @@ def test_photographs_are_given_up_by_a_sample():
             assert not guess.hopeful(round(share * pixels.shape[0] * pixels.shape[1] / 8))
 
 
+def test_mirrored_photographs_too_where_they_come_again_out_of_reach():
+    large = np.asarray(Image.fromarray(photograph()).resize((1000, 700), Image.Resampling.BICUBIC))
+    mirrored = np.pad(large, ((0, 1400), (0, 3200), (0, 0)), "symmetric")
+    assert not LosslessGuess(mirrored).hopeful(mirrored.shape[0] * mirrored.shape[1] // 64)
+    near = mirrored[:, :WIDTH]
+    assert LosslessGuess(near).hopeful(near.shape[0] * near.shape[1] // 64)
+
+
 def test_a_sample_is_small():
     with as_file(files("vqcodec") / "samples" / "dog.png") as path, Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"))

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from vqcodec.image.webp import Mask, Pixels
 from vqcodec.tiling import BLOCK
 
+LARGE_TILE = 4096
+"""Side of the tiles of pictures that are drawn everywhere."""
 ALIKE, CONTRAST = 0.7, 48
 """A block is drawn if at least this share of its pixels equals a neighbour, and samples differ so much."""
 JOIN_ALIKE, JOIN_CONTRAST = 0.5, 24

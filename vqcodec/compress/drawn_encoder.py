@@ -26,8 +26,6 @@ from vqcodec.image.webp import MOST_PIXELS, Mask, Pixels
 from vqcodec.tiling import Place, pixel_tiles, size
 from vqcodec.types import LEVEL_MAX
 
-LARGE_TILE = 4096
-"""Side of the tiles of pictures that are drawn everywhere."""
 GAIN = 0.95
 """A drawn part must lower a tile's cost to this share: two coders for little gain are not worth it."""
 SMALL, BUSIER = 0.1, 3

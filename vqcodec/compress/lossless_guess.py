@@ -2,7 +2,7 @@
 
 It looks at a sample of rows, by WebP's quickest setting, which is right of photographs. Of what is simple
 that may take a hundred times too much; so for what has slopes, or a small sample, the usual setting is taken,
-and what has equal rows far apart is always hopeful.
+and what has equal rows, farther apart than a sample's, is always hopeful.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vqcodec.compress.drawn_blocks import sloping
+from vqcodec.compress.drawn_blocks import LARGE_TILE, sloping
 from vqcodec.image.webp import Pixels, lossless_webp
 
 BAND, EVERY, BANDS = 8, 128, 64
@@ -23,6 +23,8 @@ DENSE, SIMPLE = 2.0, 2.5
 picture is simple."""
 AGAIN = 0.5
 """If so many rows are seen for the second time, samples say nothing."""
+REACH = 2**20
+"""Pixels that WebP looks back: a mirrored or tiled photograph of larger parts is no simpler than one."""
 LEAST = 40
 """Bytes of the smallest files."""
 _WORD = 8
@@ -66,11 +68,15 @@ class LosslessGuess:
 
 
 def _repeats(pixels: Pixels) -> bool:
-    """Whether many rows are equal to others, as far as sums of their bytes with odd weights tell."""
+    """Whether many rows are equal to others in reach, as far as sums of their bytes with odd weights tell."""
     rows = pixels.reshape(len(pixels), -1)
     words = rows.shape[1] // _WORD
     if not words:
         return True
     numbers: NDArray[np.uint64] = rows[:, : words * _WORD].copy().view(np.uint64)
     weights = np.random.default_rng(0).integers(0, 2**63, words, np.uint64) * np.uint64(2) + np.uint64(1)
-    return len(np.unique(numbers @ weights)) < AGAIN * len(rows)
+    sums = numbers @ weights
+    order = np.argsort(sums, kind="stable")
+    equal = sums[order[1:]] == sums[order[:-1]]
+    near = np.diff(order) * min(pixels.shape[1], LARGE_TILE) <= REACH
+    return int(np.count_nonzero(equal & near)) > (1 - AGAIN) * len(rows)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from vqcodec.bitstream import Written, compose
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, NO_MODEL
 from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
-from vqcodec.compress.drawn_blocks import drawn_mask
-from vqcodec.compress.drawn_encoder import LARGE_TILE, DrawnEncoder
+from vqcodec.compress.drawn_blocks import LARGE_TILE, drawn_mask
+from vqcodec.compress.drawn_encoder import DrawnEncoder
 from vqcodec.compress.drawn_plan import Plan
 from vqcodec.compress.encoded import Encoded, out_of_reach
 from vqcodec.compress.lossless_guess import LosslessGuess
