@@ -29,6 +29,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vqcodec.errors import ModelNotFound
+from vqcodec.metrics.moments import moments
 from vqcodec.weights.zoo import user_folder
 
 FOLDER_VARIABLE = "VQCODEC_PERCEPTUAL"
@@ -92,13 +93,14 @@ class _Frozen(Distance):
             self.register_buffer(name.replace(".", "_"), value, persistent=False)
 
     def normalised(self, x: Tensor) -> Tensor:
-        """x (B, 3, H, W) of the mean and deviation that the network was trained with."""
-        return (x - self.get_buffer("mean").to(x)) / self.get_buffer("deviation").to(x)
+        """x (B, 3, H, W) of the mean and deviation that the network was trained with, channels last."""
+        x = (x - self.get_buffer("mean").to(x)) / self.get_buffer("deviation").to(x)
+        return x.contiguous(memory_format=torch.channels_last)  # convolutions take a third of the time
 
     def convolve(self, x: Tensor, i: int, stride: int = 1, padding: int = 1) -> Tensor:
         """ReLU of convolution `i`."""
         weight, bias = self.get_buffer(f"conv{i}_weight"), self.get_buffer(f"conv{i}_bias")
-        return F.relu(F.conv2d(x, weight, bias, stride, padding))
+        return F.relu(F.conv2d(x, weight, bias, stride, padding), inplace=True)
 
     def vgg_stages(self, x: Tensor, pool: Callable[[Tensor], Tensor]) -> list[Tensor]:
         """Feature maps of x after each of VGG16's five stages, with `pool` between them."""
@@ -174,19 +176,18 @@ class DISTS(_Frozen):
         """L2 pooling: root of the Hann-weighted mean square, at every second place."""
         channels = x.shape[1]
         window = self.get_buffer("window").expand(channels, 1, -1, -1)
-        return (F.conv2d(x.square(), window, stride=2, padding=1, groups=channels) + 1e-12).sqrt()
+        # In bfloat16 the gradient of a convolution by channels takes six times as long.
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(window.dtype)
+            return (F.conv2d(x.square(), window, stride=2, padding=1, groups=channels) + 1e-12).sqrt()
 
     def compare(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
         """Distance (B,) of two lists of features."""
         texture, structure = [], []
         for one, other in zip(first, second, strict=True):
-            # Under autocast too: a covariance is a small difference of large numbers.
-            a, b = one.float(), other.float()
-            mean_a, mean_b = a.mean((2, 3)), b.mean((2, 3))
-            a, b = a - mean_a[..., None, None], b - mean_b[..., None, None]
-            variances = a.square().mean((2, 3)) + b.square().mean((2, 3))
+            mean_a, mean_b, variance_a, variance_b, covariance = moments(one, other)
             texture.append((2 * mean_a * mean_b + _C) / (mean_a.square() + mean_b.square() + _C))
-            structure.append((2 * (a * b).mean((2, 3)) + _C) / (variances + _C))
+            structure.append((2 * covariance + _C) / (variance_a + variance_b + _C))
         alpha, beta = (self.get_buffer(name)[..., 0, 0] for name in ("alpha", "beta"))
         similarity = (alpha * torch.cat(texture, 1) + beta * torch.cat(structure, 1)).sum(1)
         return 1 - similarity / (alpha + beta).sum()

@@ -25,6 +25,7 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.perceptual import DISTS, LPIPS
 from vqcodec.model.dial import at_quality, quality_of
 from vqcodec.training.grow import adds
+from vqcodec.training.perceptual.coded import CodedLatents
 from vqcodec.training.perceptual.players import PerceptualConfig, Players
 from vqcodec.training.quantise import SIDE, quantise_decoder, some_batches
 from vqcodec.training.ranks import Ranks, RanksError, joined
@@ -182,7 +183,8 @@ def main() -> int:
             config = make_config(parser, PerceptualConfig, given)
             distances = LPIPS(config.network), DISTS()
             with joined(config.device) as ranks:
-                players = Players(config, load_start(str(source)), distances, ranks)
+                coded = CodedLatents(source) if config.coded else None
+                players = Players(config, load_start(str(source)), distances, ranks, coded)
                 if arguments.tuned is not None:
                     start_from(players, arguments.tuned)
                 if arguments.resume:

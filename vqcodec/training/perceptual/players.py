@@ -24,6 +24,7 @@ from vqcodec.metrics.perceptual import Distance
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import RunConfig
 from vqcodec.training.cuda_graphs import Graphs, tensorwise
+from vqcodec.training.perceptual.coded import CodedLatents, on_levels
 from vqcodec.training.perceptual.discriminator import Discriminator
 from vqcodec.training.perceptual.losses import (
     adaptive_weight,
@@ -54,6 +55,8 @@ class PerceptualConfig(RunConfig):
         begin: share of the run before the adversarial losses begin.
         level_power: levels t are uniform numbers to this power; above 1, most are low.
         network: of LPIPS, "alexnet" or "vgg16".
+        coded: latents as the codec makes them (`CodedLatents`), not as the training model does; faster on a
+            CPU, slower on a graphics card.
     """
 
     out: str = "runs/perceptual"
@@ -76,6 +79,7 @@ class PerceptualConfig(RunConfig):
     begin: float = 0.05
     level_power: float = 2.0
     network: str = "alexnet"
+    coded: bool = False
 
 
 class Players(Run[PerceptualConfig]):
@@ -87,9 +91,16 @@ class Players(Run[PerceptualConfig]):
         model: VQVAE,
         distances: tuple[Distance, Distance],
         ranks: Ranks | None = None,
+        coded: CodedLatents | None = None,
     ) -> None:
-        """distances: LPIPS and DISTS."""
+        """Begin with the fidelity decoder.
+
+        Args:
+            distances: LPIPS and DISTS.
+            coded: what makes the latents, instead of the model.
+        """
         super().__init__(config, ranks)
+        self.coded = coded
         model.set_exact(True)
         model.quantizer.use_greedy_slopes()  # the latents that files have
         self.model = model.to(self.device).eval().requires_grad_(False)
@@ -121,8 +132,8 @@ class Players(Run[PerceptualConfig]):
         self.gradient_sum = GradientSum(trained, self.ranks)
         self.share = 1.0
         self.graphs: Graphs | None = None
-        # Ranks agree on means in the middle of a step, which no graph can hold.
-        if self.device.type == "cuda" and self.ranks.count == 1:
+        # Neither ranks that agree on means in the middle of a step nor the codec can be in a graph.
+        if self.device.type == "cuda" and self.ranks.count == 1 and coded is None:
             self.graphs = Graphs(self._gradients, trained)
 
     def set_rates(self, progress: float) -> None:
@@ -198,6 +209,9 @@ class Players(Run[PerceptualConfig]):
     @torch.no_grad()
     def _latents(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Quantised latent over the gain, which g_s takes, and the fidelity decoder's picture."""
+        if self.coded is not None:
+            y_hat, fidelity = self.coded(x, level)
+            return y_hat / self.model.gain(level), fidelity
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             y = self.model.analyse(x, level)
         y_hat, _, _ = self.model.quantise(y.float(), level)
@@ -207,6 +221,7 @@ class Players(Run[PerceptualConfig]):
 
     def _gradients(self, x: Tensor, level: Tensor) -> dict[str, Tensor]:
         """Set the gradients of the decoder and, if `adversarial`, of the discriminator; returns the log."""
+        level = level if self.coded is None else on_levels(level)
         scaled, fidelity = self._latents(x, level)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             picture = self.g_s(scaled, level).float()
