@@ -175,7 +175,8 @@ class Stranger:
         for index, length in enumerate(lengths):
             place = index % tiles, index // tiles - drawn
             segments[place] = self.some(length)
-            self.crc(segments[place])
+            if length:
+                self.crc(segments[place])
         assert self.at == len(self.data)
         return found, extras, segments
 

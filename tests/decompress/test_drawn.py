@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +14,7 @@ from tests.bitstream.test_drawn import webp
 from tests.drawings import mixed, page
 from tests.tiny import load_codec
 from vqcodec.bitstream import parse, probe, write
-from vqcodec.bitstream.drawn import NO_MODEL, pad_drawn
+from vqcodec.bitstream.drawn import NO_MODEL, pad_drawn, without_frame
 from vqcodec.decompress.drawn_grid import DrawnGrid
 from vqcodec.errors import CorruptData, ModelMismatch, Truncated
 from vqcodec.types import Header
@@ -159,11 +158,11 @@ def test_gray_and_alpha(tiny_codec):
 
 
 def half_transparent() -> bytes:
-    """A lossless file in which pixels are neither opaque nor transparent."""
+    """Lossless image data in which pixels are neither opaque nor transparent."""
     pixels = np.full((64, 64, 4), 128, np.uint8)
     saved = io.BytesIO()
     Image.fromarray(pixels).save(saved, "WEBP", lossless=True)
-    return saved.getvalue()
+    return without_frame(saved.getvalue())
 
 
 @pytest.mark.parametrize("kind", ["half transparent", "damaged"])
@@ -173,8 +172,7 @@ def test_what_does_not_decode_is_corrupt(tiny_codec, kind):
     data = half_transparent()
     if kind == "damaged":
         good = webp()
-        data = good[:25] + bytes(len(good) - 25 - 2) + good[-2:]
-        data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+        data = good[:5] + bytes(len(good) - 5 - 2) + good[-2:]
     made = write(replace(header, level=base.header.level), base.segments, [], [pad_drawn(data)])
     parse(made)
     for call in (tiny_codec.decompress, vqcodec.verify):

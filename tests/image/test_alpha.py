@@ -49,7 +49,7 @@ def test_large_plain_planes_take_webp():
     plane[300:600, 200:700] = 255
     chunk = alpha_chunk(plane)
     assert chunk.data[0] == BY_WEBP
-    assert len(chunk.data) == 1 + lossless_size(gray(plane)) < 200
+    assert len(chunk.data) == 1 + lossless_size(gray(plane)) - 20 < 200  # without the file's frame
     assert np.array_equal(alpha_plane(chunk, header(plane)), plane)
 
 
@@ -67,14 +67,13 @@ def test_what_webp_cannot_hold_is_deflated(monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda plane: b"", "not a WebP file"),
-        (lambda plane: lossless_webp(gray(plane))[:-2], "chunk 'ALPH'"),
-        (lambda plane: lossless_webp(gray(plane)) + bytes(2), "chunk 'ALPH'"),
-        (lambda plane: lossless_webp(gray(plane)[1:]), "the WebP file has 20x29 pixels"),
+        (lambda plane: b"", "no image data of WebP"),
+        (lambda plane: lossless_webp(gray(plane))[:-9], "chunk 'ALPH'"),
+        (lambda plane: lossless_webp(gray(plane)[1:]), "the image data is of 20x29 pixels"),
         (lambda plane: lossless_webp(gray(plane), plane > 99), "transparent pixels"),
-        (lambda plane: lossy_webp(gray(plane), 90), "not one lossless WebP file"),
+        (lambda plane: lossy_webp(gray(plane), 90), "not lossless"),
         (
-            lambda plane: lossless_webp(gray(plane))[:40] + bytes(len(lossless_webp(gray(plane))) - 40),
+            lambda plane: lossless_webp(gray(plane))[:20] + bytes(len(lossless_webp(gray(plane))) - 20),
             "chunk 'ALPH'",
         ),
     ],

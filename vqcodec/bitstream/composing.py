@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vqcodec.bitstream.chunks import CRC_BYTES, write_chunks
 from vqcodec.bitstream.container import Probe
-from vqcodec.bitstream.contents import check_lengths, check_tile, layer_ends
+from vqcodec.bitstream.contents import check_lengths, check_tile, layer_ends, stored_bytes
 from vqcodec.bitstream.fields import encode_varint
 from vqcodec.bitstream.header import CODER_WORD_BYTES, tile_count, tile_sizes, write_header
 from vqcodec.errors import CorruptData
@@ -30,7 +30,7 @@ class Written(Probe):
         segments, at = [], self.data_offset
         for length in self.drawn_lengths:
             segments.append(self.data[at : at + length])
-            at += length + CRC_BYTES
+            at += stored_bytes(length)
         return segments
 
     def __len__(self) -> int:
@@ -75,7 +75,8 @@ def compose(
         if segment is None or len(segment) % word:
             raise ValueError(f"{name} is missing or not in whole words")
         toc += encode_varint(len(segment) // word)
-        body += (segment, zlib.crc32(segment).to_bytes(CRC_BYTES, "little"))
+        if segment:
+            body += (segment, zlib.crc32(segment).to_bytes(CRC_BYTES, "little"))
         lengths.append(len(segment))
     front = fixed + count
     crc = zlib.crc32(toc, zlib.crc32(front))

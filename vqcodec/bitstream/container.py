@@ -6,8 +6,8 @@
 
 A segment is what the entropy coder made of one layer of one tile. All tiles of layer 0 come first, then all
 of layer 1, so that a prefix of a file is a coarser version of the whole picture. Before them comes the drawn
-layer of files that have one, a WebP file or nothing for each tile. `bitstream.composing` writes files; the
-form is canonical: no two files hold the same header, chunks and segments.
+layer of files that have one, image data of WebP or nothing for each tile. `bitstream.composing` writes files;
+the form is canonical: no two files hold the same header, chunks and segments.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import zlib
 from dataclasses import dataclass
 
 from vqcodec.bitstream.chunks import CRC_BYTES, read_chunks, read_count
-from vqcodec.bitstream.contents import check_lengths, check_tile, layer_ends
+from vqcodec.bitstream.contents import check_lengths, check_tile, layer_ends, stored_bytes
 from vqcodec.bitstream.fields import VARINT_MAX, Cursor, where
-from vqcodec.bitstream.header import CODER_WORD_BYTES, LAYERS, read_header, tile_count, tile_sizes
+from vqcodec.bitstream.header import CODER_WORD_BYTES, read_header, tile_count, tile_sizes
 from vqcodec.errors import CorruptData, Truncated
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Header, Limits
 
@@ -69,8 +69,8 @@ class Container(Probe):
         segments: [tile][layer]; None for a segment that the data does not (wholly) contain.
         complete: no segment that was asked for is missing.
         warnings: remarks for people, one line each.
-        drawn: each tile's segment of the drawn layer, empty or a padded WebP file, None where it is missing;
-            nothing if there is no such layer.
+        drawn: each tile's segment of the drawn layer, empty or padded image data of WebP, None where it is
+            missing; nothing if there is no such layer.
     """
 
     segments: tuple[tuple[bytes | None, ...], ...]
@@ -97,7 +97,7 @@ def parse(
         ValueError: `layers` is not 1 to the number of layers.
     """
     view = memoryview(data)
-    front = probe(view, limits, 0 if allow_partial else layers or LAYERS)
+    front = probe(view, limits, coded=not allow_partial)
     header, tiles = front.header, tile_count(front.header)
     wanted = header.layers if layers is None else layers
     if not 1 <= wanted <= header.layers:
@@ -125,11 +125,11 @@ def parse(
     )
 
 
-def probe(prefix: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, layers: int = 0) -> Probe:
+def probe(prefix: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, coded: bool = False) -> Probe:
     """Read all that stands before the segments from the first bytes of a file, and check its checksums.
 
     Args:
-        layers: the prefix is to hold the segments of so many layers, too.
+        coded: the prefix is to hold the coarse layer of all tiles, too.
 
     Raises:
         CorruptData, LimitExceeded, UnsupportedVersion: as for `parse`.
@@ -143,13 +143,11 @@ def probe(prefix: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, layers: i
     chunks = read_chunks(cursor, count, header, limits)
 
     tiles = tile_count(header)
-    drawn = int(header.drawn)
-    entries = tiles * (header.layers + drawn)
+    entries = tiles * (header.layers + int(header.drawn))
     word = CODER_WORD_BYTES[header.coder_id]
     # A few header bytes may announce a million tiles. Nothing is built per tile until the data proves long
-    # enough to hold them: a length byte each, and in whole layers a checksum each and a word each in layer 0.
-    read = layers + drawn if layers else 0
-    least = entries + CRC_BYTES + read * tiles * CRC_BYTES + (tiles * word if layers else 0)
+    # enough to hold them: a length byte for each segment, and a word with a checksum for each tile.
+    least = entries + CRC_BYTES + (tiles * stored_bytes(word) if coded else 0)
     cursor.require(least, f"table of contents and segments of {tiles} tiles")
 
     start = cursor.offset
@@ -175,12 +173,12 @@ def _read_segments(cursor: Cursor, front: Probe) -> list[bytes | None]:
     tiles, drawn = tile_count(front.header), int(front.header.drawn)
     sizes = tile_sizes(front.header)
     for entry, length in enumerate(front.lengths):
-        if cursor.left < length + CRC_BYTES:
+        if cursor.left < stored_bytes(length):
             break
         at, tile, layer = cursor.offset, entry % tiles, entry // tiles - drawn
         name = f"segment of tile {tile}, {f'layer {layer}' if layer >= 0 else 'drawn layer'}"
         segment = bytes(cursor.take(length, name))
-        if zlib.crc32(segment) != cursor.uint(CRC_BYTES, f"{name} CRC"):
+        if segment and zlib.crc32(segment) != cursor.uint(CRC_BYTES, f"{name} CRC"):
             raise CorruptData(where(name, at, "wrong checksum"))
         if layer < 0:
             check_tile(front.header, front.lengths, tile, segment, at, next(sizes))

@@ -18,7 +18,12 @@ def layer_ends(header: Header, lengths: Sequence[int], start: int) -> tuple[int,
     """Offsets at which layers end, the first with the drawn layer before it."""
     tiles = tile_count(header)
     counts = range(tiles * (1 + header.drawn), len(lengths) + 1, tiles)
-    return tuple(start + sum(lengths[:count]) + count * CRC_BYTES for count in counts)
+    return tuple(start + sum(map(stored_bytes, lengths[:count])) for count in counts)
+
+
+def stored_bytes(length: int) -> int:
+    """Bytes of a segment of this length with its checksum, which an empty one has not."""
+    return length + CRC_BYTES if length else 0
 
 
 def check_lengths(header: Header, lengths: Sequence[int], offsets: Sequence[int]) -> None:
@@ -53,7 +58,7 @@ def check_tile(
     """Check a tile's segment of the drawn layer; `size` is the tile's width and height.
 
     Raises:
-        CorruptData: it is not a WebP file as it must be.
+        CorruptData: it is no image data as it must be.
     """
     if segment:
         name = f"segment of tile {tile}, drawn layer"

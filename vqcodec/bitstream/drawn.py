@@ -1,7 +1,7 @@
-"""Segments of the drawn layer: one WebP file each, whose frame is checked before anything decodes it.
+"""Segments of the drawn layer: the image data of a WebP file each, whose start is checked before anything
+decodes it: a decoder of WebP believes what it says of its size. Here that is compared with the tile's.
 
-A decoder of WebP believes what the file says of its size. Here it is compared with the tile's, and what this
-format has no use for (metadata, animation, a second image, bytes behind the end) is refused.
+    file     RIFF, u32 size, WEBP, VP8L or VP8, u32 size, image data, [padding]     all but the data is known
 """
 
 from __future__ import annotations
@@ -14,16 +14,30 @@ DRAWN_SIDE_MAX = 16_383
 NO_MODEL = bytes(8)
 """The bitstream_id of a file that is drawn everywhere: no model's."""
 _FRAME = 20
-"""Bytes before the payload of a WebP file's only chunk."""
+"""Bytes before the image data of a simple WebP file."""
+LOSSLESS = 0x2F
+"""First byte of `VP8L`; that of a key frame of `VP8 ` is even."""
 
 
-def pad_drawn(webp: bytes, word: int = 4) -> bytes:
-    """A WebP file as a segment: zeros follow to a whole number of words."""
-    return webp + bytes(-len(webp) % word)
+def without_frame(webp: bytes) -> bytes:
+    """The image data of a simple WebP file."""
+    return webp[_FRAME : _FRAME + int.from_bytes(webp[16:20], "little")]
+
+
+def with_frame(data: bytes) -> bytes:
+    """A WebP file of image data, which zeros may follow."""
+    kind = b"VP8L" if data[0] == LOSSLESS else b"VP8 "
+    chunk = kind + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2)
+    return b"RIFF" + (4 + len(chunk)).to_bytes(4, "little") + b"WEBP" + chunk
+
+
+def pad_drawn(data: bytes, word: int = 4) -> bytes:
+    """Image data as a segment: zeros follow to a whole number of words."""
+    return data + bytes(-len(data) % word)
 
 
 def check_drawn(segment: bytes, name: str, at: int, size: tuple[int, int], whole: bool) -> None:
-    """Check that a segment is one plain WebP file of a tile's size.
+    """Check that a segment begins as the image data of a tile's size.
 
     Args:
         name, at: of the segment, for messages.
@@ -38,30 +52,17 @@ def check_drawn(segment: bytes, name: str, at: int, size: tuple[int, int], whole
         if not right:
             raise CorruptData(where(name, at, what))
 
-    demand(len(segment) > _FRAME, "not a WebP file")
-    kind, payload = segment[12:16], segment[_FRAME:]
-    demand(segment[:4] == b"RIFF" and segment[8:12] == b"WEBP", "not a WebP file")
-    total, length = (int.from_bytes(segment[i : i + 4], "little") for i in (4, 16))
-    demand(kind in (b"VP8L", b"VP8 "), "a WebP file of more than one plain image")
-    demand(total + 8 == _FRAME + length + length % 2, "more in the WebP file than its image")
-    demand(
-        total + 8 <= len(segment) and pad_drawn(segment[: total + 8]) == segment,
-        "the WebP file and its padding are not the segment",
-    )
-    demand(not any(segment[_FRAME + length :]), "the padding is not zero")
-    if kind == b"VP8L":
-        demand(length > 5 and payload[0] == 0x2F, "not a WebP file")
-        bits = int.from_bytes(payload[1:5], "little")
-        canvas, transparent, right = (
-            ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1),
-            bits >> 28 & 1,
-            bits >> 29 == 0,
-        )
+    demand(len(segment) > 10, "no image data of WebP")
+    if segment[0] == LOSSLESS:
+        bits = int.from_bytes(segment[1:5], "little")
+        canvas = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        transparent, right = bits >> 28 & 1, bits >> 29 == 0
     else:
-        demand(length > 10 and payload[0] & 1 == 0 and payload[3:6] == b"\x9d\x01\x2a", "not a WebP file")
-        canvas = int.from_bytes(payload[6:8], "little"), int.from_bytes(payload[8:10], "little")
-        transparent, right = 0, True
-    demand(right, "not a WebP file")
+        canvas = int.from_bytes(segment[6:8], "little"), int.from_bytes(segment[8:10], "little")
+        transparent, right = 0, segment[0] & 1 == 0 and segment[3:6] == b"\x9d\x01\x2a"
+    demand(right, "no image data of WebP")
     demand(max(size) <= DRAWN_SIDE_MAX, f"the tile is longer than {DRAWN_SIDE_MAX}")
-    demand(canvas == size, f"the WebP file has {canvas[0]}x{canvas[1]} pixels, the tile {size[0]}x{size[1]}")
+    demand(
+        canvas == size, f"the image data is of {canvas[0]}x{canvas[1]} pixels, the tile {size[0]}x{size[1]}"
+    )
     demand(not (transparent and whole), "transparent pixels, but nothing else is coded of the tile")

@@ -45,7 +45,7 @@ Decode = Callable[[Encoded, Place], Pixels]
 
 
 class DrawnEncoder:
-    """Codes one picture, at as many levels as it takes; WebP files are made once."""
+    """Codes one picture, at as many levels as it takes; WebP data are made once."""
 
     def __init__(
         self,

@@ -25,8 +25,8 @@ AGAIN = 0.5
 """If so many rows are seen for the second time, samples say nothing."""
 REACH = 2**20
 """Pixels that WebP looks back: a mirrored or tiled photograph of larger parts is no simpler than one."""
-LEAST = 40
-"""Bytes of the smallest files."""
+LEAST = 20
+"""Bytes of the smallest image data."""
 _WORD = 8
 
 

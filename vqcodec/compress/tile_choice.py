@@ -71,7 +71,7 @@ class Choice:
 
 @dataclass
 class WebpTile:
-    """A tile as WebP files, each made once.
+    """A tile by WebP in several ways, each made once.
 
     Attributes:
         mask: its drawn pixels.

@@ -1,4 +1,4 @@
-"""The chunk of an alpha plane: deflated, or a lossless WebP file, whichever is smaller."""
+"""The chunk of an alpha plane: deflated, or lossless WebP, whichever is smaller."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqcodec.bitstream import pack_alpha, unpack_alpha
-from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, check_drawn, pad_drawn
+from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, LOSSLESS, check_drawn
 from vqcodec.errors import CorruptData
 from vqcodec.image.webp import MOST_PIXELS, lossless_webp, read_webp
 from vqcodec.types import Chunk, Header
 
 BY_WEBP = 2
-"""The filter byte of a WebP file."""
+"""The filter byte of WebP."""
 _HOPEFUL = 4
 """A file that is made quickly, of more than a bit per pixel, is hardly more times as large as it could be."""
 
@@ -40,8 +40,8 @@ def alpha_plane(chunk: Chunk, header: Header) -> NDArray[np.uint8]:
     if chunk.data[:1] != bytes((BY_WEBP,)):
         plane = np.frombuffer(unpack_alpha(chunk, header), np.uint8)
         return plane.reshape(header.height, header.width)
-    webp = chunk.data[1:]
-    check_drawn(pad_drawn(webp), "chunk 'ALPH'", 1, (header.width, header.height), whole=True)
-    if len(webp) != 8 + int.from_bytes(webp[4:8], "little") or webp[12:16] != b"VP8L":
-        raise CorruptData("chunk 'ALPH': not one lossless WebP file")
-    return read_webp(webp, "chunk 'ALPH'")[0][:, :, 1]
+    data = chunk.data[1:]
+    check_drawn(data, "chunk 'ALPH'", 1, (header.width, header.height), whole=True)
+    if data[0] != LOSSLESS:
+        raise CorruptData("chunk 'ALPH': not lossless")
+    return read_webp(data, "chunk 'ALPH'")[0][:, :, 1]

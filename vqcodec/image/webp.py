@@ -1,4 +1,4 @@
-"""WebP files of pixels, by Pillow: what the drawn layer of a file holds."""
+"""Image data of WebP, by Pillow: what the drawn layer of a file holds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vqcodec.bitstream.drawn import with_frame, without_frame
 from vqcodec.errors import CorruptData, LimitExceeded
 
 Pixels = NDArray[np.uint8]
@@ -37,9 +38,10 @@ def lossy_webp(pixels: Pixels, quality: float) -> bytes:
 
 
 def read_webp(data: bytes, name: str = "drawn tile") -> tuple[Pixels, Mask | None]:
-    """Pixels (H, W, 3) of a WebP file, and where they are opaque (H, W), None if everywhere.
+    """Pixels (H, W, 3) of image data, and where they are opaque (H, W), None if everywhere.
 
     Args:
+        data: not empty; zeros may follow.
         name: what it is, for messages.
 
     Raises:
@@ -47,14 +49,14 @@ def read_webp(data: bytes, name: str = "drawn tile") -> tuple[Pixels, Mask | Non
         LimitExceeded: more pixels than Pillow's MAX_IMAGE_PIXELS guard allows.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
+        with Image.open(io.BytesIO(with_frame(data)), formats=["WEBP"]) as image:
             pixels = np.asarray(image)
     except Image.DecompressionBombError as error:
         raise LimitExceeded(f"{name}: more pixels than Pillow's MAX_IMAGE_PIXELS guard allows") from error
     except MemoryError:
         raise
     except Exception as error:  # the plugin raises OSError, ValueError, SyntaxError
-        raise CorruptData(f"{name}: the WebP file does not decode") from error
+        raise CorruptData(f"{name}: the image data does not decode") from error
     if pixels.shape[2] == 3:
         return pixels, None
     alpha = pixels[:, :, 3]
@@ -67,4 +69,4 @@ def read_webp(data: bytes, name: str = "drawn tile") -> tuple[Pixels, Mask | Non
 def _saved(image: Image.Image, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, "WEBP", **options)
-    return file.getvalue()
+    return without_frame(file.getvalue())

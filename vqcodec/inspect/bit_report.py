@@ -2,7 +2,7 @@
 group, and 16x16 block of the picture.
 
 The sums are the ideal code length; a segment is longer by what the range coder rounds away and pads. Of the
-drawn layer, WebP files, all bits count; a tile's are shared out by the changes of colour in its blocks.
+drawn layer, by WebP, all bits count; a tile's are shared out by the changes of colour in its blocks.
 """
 
 from __future__ import annotations

@@ -33,21 +33,19 @@ const WORD = 4,
  * Read what stands before the segments, from the first bytes of a file.
  * @param {Uint8Array} data
  * @param {import("./header.js").Limits} [limits]
- * @param {number} [layers] the bytes are to hold the segments of so many layers, too
+ * @param {boolean} [coded] the bytes are to hold the coarse layer of all tiles, too
  * @returns {Front}
  */
-export function probe(data, limits = DEFAULT_LIMITS, layers = 0) {
+export function probe(data, limits = DEFAULT_LIMITS, coded = false) {
   const cursor = new Cursor(data);
   const header = readHeader(cursor, limits);
   const count = header.chunks ? readCount(cursor) : 0;
   let crc = crc32(data.subarray(0, cursor.offset));
   const chunks = readChunks(cursor, count, header, limits);
   const tiles = tileCount(header),
-    drawn = header.drawn ? 1 : 0,
-    entries = tiles * (LAYERS + drawn);
+    entries = tiles * (LAYERS + (header.drawn ? 1 : 0));
   // Nothing is built per tile until the data proves long enough.
-  const read = layers ? layers + drawn : 0;
-  const least = entries + CRC + read * tiles * CRC + (layers ? tiles * WORD : 0);
+  const least = entries + CRC + (coded ? tiles * stored(WORD) : 0);
   cursor.require(least, `table of contents and segments of ${tiles} tiles`);
   const start = cursor.offset,
     lengths = [],
@@ -85,7 +83,7 @@ export function probe(data, limits = DEFAULT_LIMITS, layers = 0) {
  * @returns {Container}
  */
 export function parse(data, { limits = DEFAULT_LIMITS, partial = false, layers = LAYERS } = {}) {
-  const front = probe(data, limits, partial ? 0 : layers),
+  const front = probe(data, limits, !partial),
     { header, layerEnds: ends } = front;
   const tiles = tileCount(header),
     end = ends[layers - 1];
@@ -121,13 +119,13 @@ function readSegments(cursor, { header, lengths }) {
     sizes = tileSizes(header);
   /** @type {(Uint8Array | null)[]} */
   const segments = new Array(lengths.length).fill(null);
-  for (let entry = 0; entry < lengths.length && cursor.left >= lengths[entry] + CRC; entry++) {
+  for (let entry = 0; entry < lengths.length && cursor.left >= stored(lengths[entry]); entry++) {
     const at = cursor.offset,
       tile = entry % tiles,
       layer = Math.floor(entry / tiles) - drawn;
     const name = `segment of tile ${tile}, ${layer >= 0 ? `layer ${layer}` : "drawn layer"}`;
     const segment = cursor.take(lengths[entry], name);
-    if (cursor.u32(`${name} CRC`) !== crc32(segment))
+    if (segment.length && cursor.u32(`${name} CRC`) !== crc32(segment))
       throw new CorruptData(where(name, at, "wrong checksum"));
     if (layer < 0) {
       const size = sizes.next().value ?? [];
@@ -138,6 +136,9 @@ function readSegments(cursor, { header, lengths }) {
   return segments;
 }
 
+/** Bytes of a segment of this length with its checksum, which an empty one has not. @param {number} length */
+const stored = (length) => (length ? length + CRC : 0);
+
 /** @param {import("./header.js").Header} header @param {number[]} lengths @param {number} start */
 function layerEnds(header, lengths, start) {
   const tiles = tileCount(header);
@@ -145,7 +146,7 @@ function layerEnds(header, lengths, start) {
   const ends = [];
   let end = start;
   lengths.forEach((length, entry) => {
-    end += length + CRC;
+    end += stored(length);
     if ((entry + 1) % tiles === 0) ends.push(end);
   });
   return header.drawn ? ends.slice(1) : ends;

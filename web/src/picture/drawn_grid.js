@@ -1,9 +1,10 @@
 /** The drawn layer, decoded tile by tile, and put over the pixels of the networks. */
+import { withFrame } from "../container/drawn.js";
 import { CorruptData, LimitExceeded } from "../errors.js";
 import { height, overlap, tiles, width, within } from "../engine/tiling.js";
 
 const GRAY = 128;
-/** Pixels of a tile; a WebP file is decoded as a whole, and takes four times 4 bytes for each. */
+/** Pixels of a tile; WebP is decoded as a whole, and takes four times 4 bytes for each. */
 export const MOST_DRAWN = 2 ** 24;
 
 /** @typedef {import("../engine/tiling.js").Place} Place */
@@ -67,10 +68,9 @@ export class DrawnGrid {
     if (width(tile) * height(tile) > MOST_DRAWN) {
       throw new LimitExceeded(`a drawn tile has more than ${MOST_DRAWN} pixels`);
     }
-    const size = 8 + (data[4] | (data[5] << 8) | (data[6] << 16) | (data[7] << 24));
-    const image = await this.webp(data.slice(0, size)).catch(() => null);
+    const image = await this.webp(withFrame(data)).catch(() => null);
     if (!image || image.width !== width(tile) || image.height !== height(tile)) {
-      throw new CorruptData("drawn tile: the WebP file does not decode");
+      throw new CorruptData("drawn tile: the image data does not decode");
     }
     const rgba = image.data;
     for (let i = 3; i < rgba.length; i += 4) {
