@@ -23,7 +23,7 @@ def test_types_agree(node, web_build, tmp_path):
         members.extractall(tmp_path, filter="data")
     command = [node, str(tmp_path / "package" / "lib" / "tsc.js"), "-p", str(WEB)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout
 
 
 def test_what_is_declared_is_exported(node, web_build):

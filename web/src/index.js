@@ -101,11 +101,7 @@ export async function decode(source, { onProgress, onPart, signal, ...asked } = 
   const bytes = bytesOf(source),
     limits = { ...DEFAULT_LIMITS, ...asked.limits };
   const { realism = 0, preview = null, partial = false } = asked;
-  const { header } = probeFront(
-    bytes,
-    limits,
-    partial ? 0 : preview === null || preview === LAYERS ? LAYERS : 1,
-  );
+  const { header } = probeFront(bytes, limits, !partial);
   const region = regionOf(rectangle(asked.region), header);
   /** @type {ImageData | null} */
   let image = preview === "quick" ? null : blank(region.width, region.height);
