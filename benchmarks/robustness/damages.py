@@ -116,7 +116,7 @@ def _repair(cursor: Cursor, result: bytearray) -> None:
     lengths = [cursor.varint("table of contents") * word for _ in range(entries)]
     crc = zlib.crc32(result[start : cursor.offset], zlib.crc32(result[:front]))
     _put(cursor, result, crc)
-    for length in lengths:
+    for length in filter(None, lengths):
         _put(cursor, result, zlib.crc32(cursor.take(length, "segment")))
 
 
