@@ -44,6 +44,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         assert "torch" not in sys.modules
         os.environ["OMP_NUM_THREADS"] = "1"
+    elif hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # it would keep files of a few slow tests for the end
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, so that with `pytest -n` all workers end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 class FakeModel:
