@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.training.players import Difference, batch, make_players
+from vqcodec.metrics.ssimulacra2 import weighted_error
 from vqcodec.training.perceptual.discriminator import Discriminator
 from vqcodec.training.perceptual.losses import (
     WEIGHT_MAX,
@@ -115,6 +116,7 @@ WEIGHTS = {
     "error": 0.5,
     "colour": 0.3,
     "repeats": 4.0,
+    "ssimulacra2": 0.6,
     "lpips": 2.0,
     "dists": 3.0,
     "patches": 0.7,
@@ -128,6 +130,7 @@ def fixed_loss(x: Tensor, picture: Tensor, fidelity: Tensor) -> Tensor:
     errors, reference = (pixel_errors(p - x) for p in (picture, fidelity))
     loss = 0.5 * (errors.total / reference.total).mean() + 0.3 * (errors.colour / reference.colour).mean()
     loss = loss + 4.0 * (errors.repeating / reference.total).mean()
+    loss = loss + 0.6 * (weighted_error(x, picture) / weighted_error(x, fidelity)).mean()
     loss = loss + (2.0 + 3.0) * (x - picture).abs().mean()
     features = Difference().features
     loss = loss + 0.7 * patch_loss(features(x), features(picture), [], stretch=1.2)

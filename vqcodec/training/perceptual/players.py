@@ -3,12 +3,14 @@
 Everything that decides the bits is frozen; a copy of the synthesis transform is tuned. x is the original, f
 the fidelity decoder's picture and x_hat the tuned decoder's, both of the same latent:
 
-    decoder         w_e total + w_c colour + w_r repeating + w_l LPIPS(x, x_hat) + w_d DISTS(x, x_hat)
-                    + w_p patches(x, x_hat) + w_t Wasserstein(x, x_hat) + w (generator + w_m feature matching)
+    decoder         w_e total + w_c colour + w_r repeating + w_s SSIMULACRA2's error + w_l LPIPS(x, x_hat)
+                    + w_d DISTS(x, x_hat) + w_p patches(x, x_hat) + w_t Wasserstein(x, x_hat)
+                    + w (generator + w_m feature matching)
     discriminator   hinge loss on scores of (x, f) and (x_hat, f)
 
-total, colour and repeating are the errors of x_hat relative to f's (`relative_errors`), w is the adaptive
-weight times `adversarial`. The terms with w, and the discriminator, begin with the share `begin` of the run.
+total, colour, repeating and SSIMULACRA2's are errors of x_hat relative to f's (`relative_errors`), w is the
+adaptive weight times `adversarial`. The terms with w, and the discriminator, begin with the share `begin` of
+the run.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.metrics.perceptual import Distance
+from vqcodec.metrics.ssimulacra2 import weighted_error
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import RunConfig
 from vqcodec.training.cuda_graphs import Graphs, tensorwise
@@ -49,8 +52,8 @@ class PerceptualConfig(RunConfig):
 
     Attributes:
         discriminator_rate: rate of the discriminator, not annealed.
-        error, colour, repeats, lpips, dists, patches, wasserstein, matching, adversarial: weights of the
-            losses; the last is the factor on the adaptive weight.
+        error, colour, repeats, ssimulacra2, lpips, dists, patches, wasserstein, matching, adversarial:
+            weights of the losses; the last is the factor on the adaptive weight.
         stretch: of `patch_loss`.
         begin: share of the run before the adversarial losses begin.
         level_power: levels t are uniform numbers to this power; above 1, most are low.
@@ -69,6 +72,7 @@ class PerceptualConfig(RunConfig):
     error: float = 0.2
     colour: float = 0.0
     repeats: float = 0.0
+    ssimulacra2: float = 0.0
     lpips: float = 1.0
     dists: float = 5.0
     patches: float = 0.0
@@ -253,6 +257,11 @@ class Players(Run[PerceptualConfig]):
             "colour": errors.colour.mean(),
             "repeats": errors.repeating.mean(),
         }
+        if self.config.ssimulacra2:
+            # Both in float32: they are sums of fourth powers.
+            with torch.autocast(self.device.type, enabled=False):
+                least = weighted_error(x, fidelity).clamp_min(1e-6)
+                terms["ssimulacra2"] = (weighted_error(x, decoded) / least).mean()
         if self.config.patches:
             terms["patches"] = patch_loss(original, features, self.patch_variances, self.config.stretch)
         if self.config.wasserstein:
