@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, EFFORT_MAX),
     default=1,
     show_default=True,
+    metavar="N",
     help="Search longer for a file that is better for its size; any decoder reads it. 2 to 4 are quick.",
 )
 @options.metadata
@@ -110,6 +111,8 @@ def compress(
         raise click.UsageError("-q, --bpp, --target-size, --psnr and --lossless exclude each other")
     if ext is not None and not conversion.recursive:
         raise click.UsageError("--ext needs -r")
+    if conversion.output is not None and conversion.output.lower().endswith(INPUT_SUFFIXES):
+        raise click.UsageError(f"-o {conversion.output}: a picture's suffix, but compress writes .vqc files")
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         label = label_of(result.source)

@@ -13,7 +13,7 @@ from vqcodec_cli.streams import inspect_each, open_models
 from vqcodec_cli.ui import Reporter, drawn_part, info_object, spaced
 
 
-@click.command()
+@click.command(short_help="Show what .vqc files say about themselves.")
 @options.inputs
 @options.as_json
 @options.max_pixels
@@ -37,7 +37,7 @@ def info(reporter: Reporter, inputs: tuple[str, ...], limits: Limits) -> int:
     return inspect_each(inputs, show, reporter)
 
 
-@click.command()
+@click.command(short_help="Check structure and all checksums of .vqc files.")
 @options.inputs
 @click.option("--decode", is_flag=True, help="Decode the picture as well; needs the model.")
 @options.as_json

@@ -200,6 +200,7 @@ def test_a_region_outside_of_one_picture_fails_that_one(vqcodec, codec, coded, t
     run = vqcodec("decompress", small, coded, "--region", "10,0,20,20", "--output-dir", tmp_path / "out")
     assert run.code == 1
     assert f"vqcodec: {small}: region 10,0,20,20 is not within 8x8\n" in run.err
+    assert "  part 20x20  " in run.err
     with Image.open(tmp_path / "out" / "photo.png") as part:
         assert part.size == (20, 20)
 
