@@ -232,7 +232,7 @@ def _places(path: Path) -> Iterator[_Place]:
             yield _Place(str(file), file.relative_to(path).with_suffix("").as_posix())
     elif path.suffix == ".tar":
         with path.open("rb") as shard:
-            parts = list(members(shard))
+            parts = [member for member, _ in members(shard)]
         start = 0
         while start < len(parts):
             end = start
