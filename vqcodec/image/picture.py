@@ -11,14 +11,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from vqcodec.errors import UnsupportedImage
-from vqcodec.files import read_source
+from vqcodec.files import Source, read_source
 from vqcodec.image.blocks import blocks_of
 from vqcodec.image.calibration import calibration_of
 from vqcodec.image.colour import Notes, in_mode, mean_of_channels, split_planes, to_srgb
@@ -32,6 +32,8 @@ from vqcodec.image.transparency import fill_invisible
 from vqcodec.tiling import Place
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
+PictureSource: TypeAlias = "Source | Image.Image | NDArray[np.uint8]"
+"""A path, bytes, a binary file, a PIL image, or an array (H, W), (H, W, 3) or (H, W, 4)."""
 _STRIP = 512
 """Rows copied from Pillow at a time."""
 _TURNS = {
@@ -83,7 +85,7 @@ class Picture:
 
 
 def load_picture(
-    source: Any,
+    source: PictureSource,
     *,
     metadata: frozenset[str] = KINDS,
     limits: Limits = DEFAULT_LIMITS,
