@@ -18,6 +18,7 @@ from vqcodec.entropy.class_offsets import offset_counts
 from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.tables import make_powers
 from vqcodec.errors import ModelNotFound
+from vqcodec.files import check_writable
 from vqcodec.model.dial import LEVEL_KNOTS
 from vqcodec.model.integer_conv import BIAS_MAX, CONTEXT_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
@@ -152,33 +153,39 @@ def export_decoder(state: Path, data: str, source: Path, output: Path, cache: fl
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m vqcodec.training.export", description=__doc__)
-    parser.add_argument("state", type=Path)
+    parser = argparse.ArgumentParser(
+        prog="python -m vqcodec.training.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("state", metavar="STATE", type=Path, help="state.safetensors of a run")
     what = "pictures to count symbols on, and to look at activations (the training set)"
-    parser.add_argument("--data", required=True, help=what)
+    parser.add_argument("--data", required=True, metavar="FOLDER", help=what)
     what = "GB of decoded pictures to keep; a whole folder by default, 1 GB of tar shards"
-    parser.add_argument("--cache", type=float, help=what)
+    parser.add_argument("--cache", type=float, metavar="X", help=what)
     what = "copy this model instead, with the decoder of a --decoder-only run"
     parser.add_argument("--decoder-of", metavar="MODEL", help=what)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--batches", type=int, default=250)
-    what = "weight of the model in its tables"
-    parser.add_argument("--pseudo", type=float, default=PSEUDO_COUNT, help=what)
-    parser.add_argument("--name", help="model name, default the output's stem")
+    what = "weights file to write"
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=what)
+    what = "batches of crops that indices are counted on  [default: %(default)s]"
+    parser.add_argument("--batches", type=int, default=250, metavar="N", help=what)
+    what = "weight of the model's own probabilities, as a number of indices  [default: %(default)s]"
+    parser.add_argument("--pseudo", type=float, default=PSEUDO_COUNT, metavar="X", help=what)
+    parser.add_argument("--name", help="of the model; the output's stem unless given")
     arguments = parser.parse_args()
     state, output = arguments.state, arguments.output
-    if arguments.decoder_of is not None:
-        try:
+    try:
+        check_writable(output)
+        if arguments.decoder_of is not None:
             source = find_model(arguments.decoder_of)
-            decoder_id = export_decoder(state, arguments.data, source, output, arguments.cache)
-        except ModelNotFound as error:
-            parser.error(str(error))
-        what = f"decoder {decoder_id.hex()}"
-    else:
-        name = arguments.name or output.stem
-        how = arguments.batches, arguments.pseudo, arguments.cache
-        ids = export_state(state, arguments.data, output, name, *how)
-        what = f"{ids[0].hex()} {ids[1].hex()}"
+            ids = [export_decoder(state, arguments.data, source, output, arguments.cache)]
+        else:
+            name = arguments.name or output.stem
+            how = arguments.batches, arguments.pseudo, arguments.cache
+            ids = [*export_state(state, arguments.data, output, name, *how)]
+    except (ModelNotFound, OSError) as error:
+        parser.error(str(error))
+    what = ("decoder " if len(ids) == 1 else "") + " ".join(each.hex() for each in ids)
     print(f"{output} {output.stat().st_size} bytes, {what}")
 
 
