@@ -13,7 +13,7 @@ import click
 from vqcodec.batch.jobs import VQC_SUFFIX
 from vqcodec.bitstream.header import MAGIC
 from vqcodec.errors import CorruptData
-from vqcodec.files import Source, read_source, write_atomic
+from vqcodec.files import Source, exists_already, read_source, write_atomic
 from vqcodec.types import Limits
 from vqcodec.weights.zoo import SUFFIX
 from vqcodec_cli import options
@@ -125,7 +125,7 @@ def _check_free(folder: Path, names: Sequence[str], force: bool) -> None:
         raise NotADirectoryError(errno.ENOTDIR, "is not a directory", str(folder))
     for name in names:
         if not force and (folder / name).exists():
-            raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", str(folder / name))
+            raise exists_already(folder / name)
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 import click
 
-from vqcodec.files import write_atomic
+from vqcodec.files import exists_already, write_atomic
 from vqcodec.weights import zoo
 from vqcodec_cli.options import help_all
 from vqcodec_cli.ui import Reporter, spaced
@@ -63,7 +62,7 @@ def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> Non
     except ValueError as error:
         raise click.UsageError(f"{error} (use --name)") from error
     if target.exists() and not force:
-        raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", str(target))
+        raise exists_already(target)
     data = source.read_bytes()
     from vqcodec.weights.loaded import LoadedModel  # noqa: PLC0415  imports torch
 

@@ -32,6 +32,8 @@ from vqcodec.loading import ModelCache
 from vqcodec.probing import probe
 from vqcodec.shards import members, samples
 
+__all__ = ["VqcDataset", "VqcShards", "to_tensor"]
+
 Transform = Callable[[Image.Image], Any]
 Sample = dict[str, Any]
 """By names: "__key__", "image" (what the transform makes of it), and by suffix the bytes of what else a shard
