@@ -58,7 +58,7 @@ def inspect(
     how much of each codebook is used.
 
     Of a FILE.vqc (or - for stdin): bits.png, a heat map of its bits over the picture; bits.json, the bits by
-    layer, pass, band and group.
+    layer, phase, band and group.
 
     The numbers also come as a table on stdout.
     """
@@ -133,7 +133,7 @@ def _json(value: dict[str, Any]) -> bytes:
 
 
 def _bits_table(report: BitReport) -> Iterator[str]:
-    from vqcodec.inspect.bit_report import PASS_NAMES  # noqa: PLC0415  imports torch
+    from vqcodec.inspect.bit_report import PART_NAMES  # noqa: PLC0415  imports torch
 
     def row(name: str, bits: float, note: str = "") -> str:
         return (
@@ -147,7 +147,7 @@ def _bits_table(report: BitReport) -> Iterator[str]:
         yield row("drawn layer", 8 * report.drawn_bytes, covered)
     for layer, (bits, size) in enumerate(report.layers):
         yield row(f"layer {layer}", bits, f"{spaced(size)} B")
-    for name, bits in zip(PASS_NAMES, report.passes, strict=True):
+    for name, bits in zip(PART_NAMES, report.parts, strict=True):
         yield row("hyper-latent z" if name == "z" else name.replace("_", " "), bits)
     for band in report.bands:
         note = f"perplexity {band.perplexity:.2f} of {band.codewords} codewords" if band.symbols else "unused"
