@@ -99,6 +99,9 @@ def _decompress(
     except Truncated as error:
         if options["allow_partial"]:
             raise
+        from vqcodec.probing import probe  # noqa: PLC0415  --help needs no more than click
+
+        probe(data, limits=options["limits"])  # raises it again where not even the front is whole
         raise Truncated(f"{error} (--allow-partial decodes what is whole)") from error
     write_output(job, picture, preserve)
     return info

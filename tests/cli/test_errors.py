@@ -244,6 +244,9 @@ def test_allow_partial_decodes_a_cut_file_and_exits_with_3(vqcodec, coded, tmp_p
     assert run.code == 3
     assert run.err.endswith(" (--allow-partial decodes what is whole)\n")
     assert not out.exists()
+    empty = tmp_path / "empty.vqc"
+    empty.touch()
+    assert vqcodec("decompress", empty, "-o", out).err == f"vqcodec: {empty}: the file is empty\n"
     run = vqcodec("decompress", coded, "-o", out, "--allow-partial")
     assert run.code == 3
     assert f"vqcodec: {coded}: note: the data ends early: 1 of 4 segments are missing\n" in run.err
