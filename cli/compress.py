@@ -15,7 +15,7 @@ from vqcodec_cli import options
 from vqcodec_cli.convert import Conversion
 from vqcodec_cli.ray_engine import convert_on_ray
 from vqcodec_cli.streams import read_input, write_output
-from vqcodec_cli.ui import Reporter, drawn_part, label_of, summary
+from vqcodec_cli.ui import Reporter, drawn_part, label_of, summary, tiles_of
 
 if TYPE_CHECKING:
     from vqcodec.loading import ModelCache
@@ -119,7 +119,7 @@ def compress(
         target = "(dry run)" if dry_run else label_of(result.output, "<stdout>")
         reporter.line(summary(info, label, target, "enc", _scores(info)))
         chunks = ", ".join(f"{kind} {size} B" for kind, size in info.metadata.items()) or "no chunks"
-        reporter.detail(label, f"level {info.level}, {info.tiles} tiles, {chunks}{drawn_part(info, ', ')}")
+        reporter.detail(label, f"level {info.level}, {tiles_of(info)}, {chunks}{drawn_part(info, ', ')}")
 
     if conversion.engine == "ray":
         comparison: Comparison = "all" if compare else ""

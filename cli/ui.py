@@ -188,6 +188,11 @@ def spaced(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def tiles_of(info: ImageInfo) -> str:
+    """The number of tiles, in words."""
+    return "1 tile" if info.tiles == 1 else f"{info.tiles} tiles"
+
+
 def drawn_part(info: ImageInfo, before: str = "") -> str:
     """What of a file is drawn, in words; nothing if nothing is."""
     if not info.drawn_bytes:

@@ -111,7 +111,7 @@ def test_dry_run_and_compare(vqcodec, photo, tmp_path):
 def test_quiet_and_verbose(vqcodec, photo):
     assert vqcodec("compress", photo, "--quiet").err == ""
     loud = vqcodec("compress", photo, "-f", "-v").err
-    assert f"level {library.probe(photo.with_suffix('.vqc')).level}" in loud
+    assert f"level {library.probe(photo.with_suffix('.vqc')).level}, 1 tile, " in loud
 
 
 def test_notes_are_lines(vqcodec, tmp_path, pixels):
