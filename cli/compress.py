@@ -15,7 +15,7 @@ from vqcodec_cli import options
 from vqcodec_cli.convert import Conversion
 from vqcodec_cli.ray_engine import convert_on_ray
 from vqcodec_cli.streams import read_input, write_output
-from vqcodec_cli.ui import Reporter, drawn_part, label_of, summary
+from vqcodec_cli.ui import Reporter, drawn_part, label_of, summary, tiles_of
 
 if TYPE_CHECKING:
     from vqcodec.loading import ModelCache
@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, EFFORT_MAX),
     default=1,
     show_default=True,
+    metavar="N",
     help="Search longer for a file that is better for its size; any decoder reads it. 2 to 4 are quick.",
 )
 @options.metadata
@@ -110,13 +111,15 @@ def compress(
         raise click.UsageError("-q, --bpp, --target-size, --psnr and --lossless exclude each other")
     if ext is not None and not conversion.recursive:
         raise click.UsageError("--ext needs -r")
+    if conversion.output is not None and conversion.output.lower().endswith(INPUT_SUFFIXES):
+        raise click.UsageError(f"-o {conversion.output}: a picture's suffix, but compress writes .vqc files")
 
     def tell(result: FileResult, info: ImageInfo) -> None:
         label = label_of(result.source)
         target = "(dry run)" if dry_run else label_of(result.output, "<stdout>")
         reporter.line(summary(info, label, target, "enc", _scores(info)))
         chunks = ", ".join(f"{kind} {size} B" for kind, size in info.metadata.items()) or "no chunks"
-        reporter.detail(label, f"level {info.level}, {info.tiles} tiles, {chunks}{drawn_part(info, ', ')}")
+        reporter.detail(label, f"level {info.level}, {tiles_of(info)}, {chunks}{drawn_part(info, ', ')}")
 
     if conversion.engine == "ray":
         comparison: Comparison = "all" if compare else ""

@@ -77,7 +77,8 @@ class Conversion:
 
         Raises:
             click.UsageError: a combination without meaning.
-            OSError: nothing was found in the folders, --output-dir is no folder, or stdout is a terminal.
+            OSError: nothing was found in the folders, --output-dir is no folder or -o is one, or stdout is a
+                terminal.
         """
         if self.engine != "ray" and (self.address is not None or self.manifest is not None):
             raise click.UsageError("--address and --manifest need --engine ray")
@@ -140,6 +141,8 @@ class Conversion:
         source = None if self.inputs[0] == STREAM else Path(self.inputs[0])
         if self.recursive and source is not None and source.is_dir():
             raise click.UsageError("-o cannot name the outputs of a folder, use --output-dir")
+        if self.output is not None and not self.to_stdout and Path(self.output).is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a directory (use --output-dir)", self.output)
         return Job(source, None if self.to_stdout or self.output is None else Path(self.output))
 
     def _plan_files(self, suffix: str, suffixes: Sequence[str]) -> list[Job]:

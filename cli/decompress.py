@@ -10,6 +10,7 @@ import click
 from vqcodec.batch.jobs import VQC_SUFFIX, FileResult, Job
 from vqcodec.batch.work import DecompressWork
 from vqcodec.bitstream.header import LAYERS
+from vqcodec.errors import Truncated
 from vqcodec.types import ImageInfo
 from vqcodec_cli import options
 from vqcodec_cli.convert import Conversion
@@ -72,9 +73,11 @@ def decompress(reporter: Reporter, /, picture_format: str | None, **options: Any
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
+    part = ["part {2}x{3}".format(*options["region"])] if options["region"] else []
+
     def tell(result: FileResult, info: ImageInfo) -> None:
         target = label_of(result.output, "<stdout>")
-        reporter.line(summary(info, label_of(result.source), target, "dec"))
+        reporter.line(summary(info, label_of(result.source), target, "dec", part))
 
     if conversion.engine == "ray":
         far = DecompressWork(conversion.far_models, kind, conversion.model, options)
@@ -91,6 +94,14 @@ def _decompress(
     """The work on one file; sent to worker processes."""
     # No more of a file is read than is needed; a pipe cannot be looked at twice.
     data = job.source if job.source is not None and job.source.is_file() else read_input(job)
-    picture, info = DecompressWork(models, kind, model, options)(data)
+    try:
+        picture, info = DecompressWork(models, kind, model, options)(data)
+    except Truncated as error:
+        if options["allow_partial"]:
+            raise
+        from vqcodec.probing import probe  # noqa: PLC0415  --help needs no more than click
+
+        probe(data, limits=options["limits"])  # raises it again where not even the front is whole
+        raise Truncated(f"{error} (--allow-partial decodes what is whole)") from error
     write_output(job, picture, preserve)
     return info

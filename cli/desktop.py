@@ -55,7 +55,7 @@ _DATABASES = {"update-mime-database": "mime", "update-desktop-database": "applic
 """Programs that read these folders again."""
 
 
-@click.group()
+@click.group(short_help="Let file managers of Linux and BSD know .vqc files.")
 @help_all
 def desktop() -> None:
     """Let file managers of Linux and BSD know .vqc files: type, thumbnails, and what a double click does."""

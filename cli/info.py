@@ -10,10 +10,10 @@ from vqcodec.files import Source
 from vqcodec.types import ImageInfo, Limits
 from vqcodec_cli import options
 from vqcodec_cli.streams import inspect_each, open_models
-from vqcodec_cli.ui import Reporter, drawn_part, info_object, spaced
+from vqcodec_cli.ui import Reporter, drawn_part, info_object, spaced, tiles_of
 
 
-@click.command()
+@click.command(short_help="Show what .vqc files say about themselves.")
 @options.inputs
 @options.as_json
 @options.max_pixels
@@ -37,7 +37,7 @@ def info(reporter: Reporter, inputs: tuple[str, ...], limits: Limits) -> int:
     return inspect_each(inputs, show, reporter)
 
 
-@click.command()
+@click.command(short_help="Check structure and all checksums of .vqc files.")
 @options.inputs
 @click.option("--decode", is_flag=True, help="Decode the picture as well; needs the model.")
 @options.as_json
@@ -70,13 +70,12 @@ def verify(
 
 
 def _line(name: str, found: ImageInfo) -> str:
-    tiles = "1 tile" if found.tiles == 1 else f"{found.tiles} tiles"
     parts = [
         f"{found.width}x{found.height} {found.mode}",
         f"q{found.quality:.0f}",
         f"{spaced(found.file_bytes)} B",
         f"{found.bpp:.3f} bpp",
-        tiles,
+        tiles_of(found),
         f"model {found.model or 'unknown'} ({found.bitstream_id})"
         if found.needs_model
         else "no model needed",

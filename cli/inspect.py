@@ -13,7 +13,7 @@ import click
 from vqcodec.batch.jobs import VQC_SUFFIX
 from vqcodec.bitstream.header import MAGIC
 from vqcodec.errors import CorruptData
-from vqcodec.files import Source, read_source, write_atomic
+from vqcodec.files import Source, exists_already, read_source, write_atomic
 from vqcodec.types import Limits
 from vqcodec.weights.zoo import SUFFIX
 from vqcodec_cli import options
@@ -58,7 +58,7 @@ def inspect(
     how much of each codebook is used.
 
     Of a FILE.vqc (or - for stdin): bits.png, a heat map of its bits over the picture; bits.json, the bits by
-    layer, pass, band and group.
+    layer, phase, band and group.
 
     The numbers also come as a table on stdout.
     """
@@ -125,7 +125,7 @@ def _check_free(folder: Path, names: Sequence[str], force: bool) -> None:
         raise NotADirectoryError(errno.ENOTDIR, "is not a directory", str(folder))
     for name in names:
         if not force and (folder / name).exists():
-            raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", str(folder / name))
+            raise exists_already(folder / name)
 
 
 def _json(value: dict[str, Any]) -> bytes:
@@ -133,7 +133,7 @@ def _json(value: dict[str, Any]) -> bytes:
 
 
 def _bits_table(report: BitReport) -> Iterator[str]:
-    from vqcodec.inspect.bit_report import PASS_NAMES  # noqa: PLC0415  imports torch
+    from vqcodec.inspect.bit_report import PART_NAMES  # noqa: PLC0415  imports torch
 
     def row(name: str, bits: float, note: str = "") -> str:
         return (
@@ -147,7 +147,7 @@ def _bits_table(report: BitReport) -> Iterator[str]:
         yield row("drawn layer", 8 * report.drawn_bytes, covered)
     for layer, (bits, size) in enumerate(report.layers):
         yield row(f"layer {layer}", bits, f"{spaced(size)} B")
-    for name, bits in zip(PASS_NAMES, report.passes, strict=True):
+    for name, bits in zip(PART_NAMES, report.parts, strict=True):
         yield row("hyper-latent z" if name == "z" else name.replace("_", " "), bits)
     for band in report.bands:
         note = f"perplexity {band.perplexity:.2f} of {band.codewords} codewords" if band.symbols else "unused"

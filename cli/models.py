@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 import click
 
-from vqcodec.files import write_atomic
+from vqcodec.files import exists_already, write_atomic
 from vqcodec.weights import zoo
 from vqcodec_cli.options import help_all
 from vqcodec_cli.ui import Reporter, spaced
@@ -47,9 +46,11 @@ def path(reporter: Reporter, model: str) -> None:
     reporter.show(str(zoo.find_model(model)))
 
 
-@models.command("import")
+@models.command("import", short_help="Check a weight FILE and install it.")
 @click.argument("file")
-@click.option("--name", help="What to call it: letters, digits, '.', '_', '-'.  [default: as FILE]")
+@click.option(
+    "--name", metavar="NAME", help="What to call it: letters, digits, '.', '_', '-'.  [default: as FILE]"
+)
 @click.option("-f", "--force", is_flag=True, help="Replace a model of that name.")
 @click.pass_obj
 def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> None:
@@ -61,7 +62,7 @@ def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> Non
     except ValueError as error:
         raise click.UsageError(f"{error} (use --name)") from error
     if target.exists() and not force:
-        raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", str(target))
+        raise exists_already(target)
     data = source.read_bytes()
     from vqcodec.weights.loaded import LoadedModel  # noqa: PLC0415  imports torch
 
@@ -75,10 +76,14 @@ def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> Non
         reporter.note(None, f"{name} still means {first}, which is searched first")
 
 
-@models.command("export-decoder")
+@models.command("export-decoder", short_help="Write what a browser needs of a model to FOLDER.")
 @click.argument("folder")
 @click.option(
-    "-m", "--model", default="default", show_default=True, help="Model, or path of its weight file."
+    *("-m", "--model"),
+    default="default",
+    show_default=True,
+    metavar="ID|PATH",
+    help="Model name or weight file.",
 )
 @click.pass_obj
 def export_decoder_(reporter: Reporter, folder: str, model: str) -> None:

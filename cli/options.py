@@ -42,6 +42,8 @@ def checked(convert: Callable[[Any], Any]) -> Callable[[click.Context, click.Par
 class Finite(click.FloatRange):
     """A range of numbers; nan is in none of them, and infinity is no number to ask for."""
 
+    name = "number"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """As click does, but for what is no finite number."""
         number = float(super().convert(value, param, ctx))
@@ -180,6 +182,7 @@ model = together(
         *("-d", "--device"),
         default="auto",
         show_default=True,
+        metavar="NAME",
         callback=checked(_device),
         help="Where the networks run: auto, cpu, cuda, cuda:N or mps.",
     ),

@@ -9,7 +9,7 @@ from vqcodec_cli.streams import inspect_each
 from vqcodec_cli.ui import Reporter
 
 
-@click.command()
+@click.command(short_help="Write a small PNG file of a .vqc file.")
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
 @click.argument("size", type=click.IntRange(1, 4096))

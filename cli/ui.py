@@ -20,6 +20,8 @@ from vqcodec.errors import FormatError, ModelError, UnsupportedImage
 from vqcodec.types import ImageInfo
 
 OPERATIONAL, BAD_DATA, BAD_MODEL, INTERRUPTED = 1, 3, 4, 130
+_HINTS = {"exists already": " (use -f to overwrite)", "is a directory": " (use -r to search it)"}
+"""What the command line adds to reasons of the library."""
 DELAY = 1.0
 """Seconds of work before the bar appears: what is over sooner needs none."""
 _WIDTH = 30
@@ -140,7 +142,7 @@ def explain(error: BaseException, label: str | None = None) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = error.filename
         prefix = f"{name}: " if name is not None and str(name) != label else ""
-        return prefix + error.strerror
+        return prefix + error.strerror + _HINTS.get(error.strerror, "")
     if isinstance(error, MemoryError):
         return "out of memory"
     return " ".join(str(error).split()) or type(error).__name__
@@ -184,6 +186,11 @@ def label_of(path: Path | str | None, stream: str = "<stdin>") -> str:
 def spaced(number: int) -> str:
     """Thousands apart: 18 433."""
     return f"{number:,}".replace(",", " ")
+
+
+def tiles_of(info: ImageInfo) -> str:
+    """The number of tiles, in words."""
+    return "1 tile" if info.tiles == 1 else f"{info.tiles} tiles"
 
 
 def drawn_part(info: ImageInfo, before: str = "") -> str:

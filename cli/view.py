@@ -12,9 +12,10 @@ from pathlib import Path
 
 import click
 
+from vqcodec.files import Source
 from vqcodec.types import Limits
 from vqcodec_cli import options
-from vqcodec_cli.streams import open_models
+from vqcodec_cli.streams import inspect_each, open_models
 from vqcodec_cli.ui import Reporter
 
 PREFIX = "vqcodec-view-"
@@ -30,21 +31,25 @@ KEPT_SECONDS = 24 * 3600
 @options.common
 def view(
     reporter: Reporter, file: str, model: str | None, device: str, realism: float, limits: Limits
-) -> None:
+) -> int:
     """Open the picture in a .vqc FILE in the system's viewer."""
     opener = viewer()
-    from vqcodec.probing import probe  # noqa: PLC0415  --help needs no more than click
 
-    codec = open_models(device, reporter).for_file(probe(file, limits=limits).bitstream_id, model)
-    clear_old()
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    try:
-        target = folder / (Path(file).stem + ".png")
-        codec.decompress_file(file, target, realism=realism, limits=limits)
-        show(opener, target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    def view_one(name: str, source: Source) -> None:
+        from vqcodec.probing import probe  # noqa: PLC0415  --help needs no more than click
+
+        codec = open_models(device, reporter).for_file(probe(source, limits=limits).bitstream_id, model)
+        clear_old()
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        try:
+            target = folder / (Path(name).stem + ".png")
+            codec.decompress_file(source, target, realism=realism, limits=limits)
+            show(opener, target)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    return inspect_each([file], view_one, reporter)
 
 
 def viewer() -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import types
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ from PIL import Image
 from tests.conftest import FakeModel, codec_of
 from vqcodec import codec as module
 from vqcodec.bitstream import parse
+from vqcodec.codec import Codec
 from vqcodec.compress.dial import busyness, level_from_quality
+from vqcodec.compress.options import CompressOptions
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.rate_distortion import psnr
 
@@ -87,6 +91,14 @@ def test_compress_has_its_defaults(watched, model, photo_with_place, pixels):
     assert {call["effort"] for call in model.encoded} == {1}
     assert watched.compress(photo_with_place, strip_gps=True) != data
     assert watched.compress(watched.prepare(photo_with_place, strip_gps=True)) != data
+
+
+def test_options_are_the_arguments_of_compress():
+    arguments = list(inspect.signature(Codec.compress).parameters.values())[2:]
+    fields = {field.name: field.default for field in dataclasses.fields(CompressOptions)}
+    assert {argument.name: argument.default for argument in arguments} == fields
+    with pytest.raises(TypeError, match="unexpected keyword argument 'qualty'"):
+        CompressOptions(qualty=50)  # type: ignore[call-arg]
 
 
 def test_effort_and_progress_reach_the_encoder(watched, model, pixels):

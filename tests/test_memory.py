@@ -15,8 +15,9 @@ from PIL import Image
 from benchmarks.codecs import VqCodec
 from tests.tiny import picture
 from vqcodec.decompress.tile_decoder import TileDecoder
+from vqcodec.image.assembling import to_pil
 from vqcodec.image.metadata import Metadata
-from vqcodec.image.picture import load_picture, pixels_of, to_pil
+from vqcodec.image.picture import load_picture, pixels_of
 from vqcodec.metrics.rate_distortion import mse
 
 

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from vqcodec.errors import CorruptData
-from vqcodec.shards import Sample, ShardWriter, members, samples, split_name
+from vqcodec.shards import Sample, ShardWriter, members, samples, split_name, whole_tar
 
 GIVEN = [
     Sample("a/1", {"vqc": b"one", "cls": b"7", "seg.png": b""}),
@@ -38,8 +38,15 @@ def test_the_same_samples_are_the_same_bytes():
 def test_members_tell_where_their_bytes_are():
     file = shard(GIVEN)
     data = file.getvalue()
-    found = [(each.key, each.suffix, data[each.offset : each.offset + each.size]) for each in members(file)]
+    found = [
+        (each.key, each.suffix, data[each.offset : each.offset + each.size]) for each, _ in members(file)
+    ]
     assert found == [(sample.key, name, part) for sample in GIVEN for name, part in sample.parts.items()]
+    file.seek(0)
+    assert [content.read() for _, content in members(file)] == [part for *_, part in found]
+    cut = io.BytesIO(data[:513])  # a header, and one of three bytes
+    with pytest.raises(CorruptData, match="not a whole tar file"), whole_tar():
+        next(members(cut))[1].read()
 
 
 def test_keys_end_at_the_first_dot_of_the_name():

@@ -17,6 +17,7 @@ from vqcodec._version import __version__
 from vqcodec.types import ImageInfo, Limits
 
 if TYPE_CHECKING:
+    from vqcodec import torch as torch
     from vqcodec.batch.jobs import FileResult
     from vqcodec.batch.run import BatchReport, compress_batch, decompress_batch
     from vqcodec.codec import Codec
@@ -66,13 +67,15 @@ _TENSORS = "torch"
 """The module `vqcodec.torch`, which needs no import of its own."""
 
 
-def __getattr__(name: str) -> Any:
-    """Import the module that holds a public name (PEP 562)."""
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    if name == _TENSORS:
-        return importlib.import_module(f"vqcodec.{name}")
-    raise AttributeError(f"module 'vqcodec' has no attribute {name!r}")
+if not TYPE_CHECKING:  # for which any name would exist
+
+    def __getattr__(name: str) -> Any:
+        """Import the module that holds a public name (PEP 562)."""
+        if name in _HOME:
+            return getattr(importlib.import_module(_HOME[name]), name)
+        if name == _TENSORS:
+            return importlib.import_module(f"vqcodec.{name}")
+        raise AttributeError(f"module 'vqcodec' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -23,12 +23,14 @@ from PIL import Image
 from vqcodec.bitstream import Written
 from vqcodec.bitstream.header import TILE_MAX
 from vqcodec.compress.aims import reaching, within
-from vqcodec.compress.dial import busyness, checked_quality, level_from_quality
+from vqcodec.compress.dial import busyness, level_from_quality
 from vqcodec.compress.encoded import Encoded
+from vqcodec.compress.options import DEFAULT_QUALITY, CompressOptions
 from vqcodec.compress.picture_encoder import PictureEncoder
 from vqcodec.compress.preparing import Prepared, labels, prepare
 from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, check_writable, same_file, write_atomic
+from vqcodec.image.picture import PictureSource
 from vqcodec.image.saving import encode_image, format_for
 from vqcodec.probing import describe, share_of
 from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, ImageInfo, Limits, Region, TileProgress, check_tune
@@ -39,10 +41,6 @@ if TYPE_CHECKING:
     from vqcodec.weights.loaded import LoadedModel
 
 __all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec", "Encoded", "Prepared"]
-
-DEFAULT_QUALITY = 50.0
-_UNBOUNDED = 2**62
-"""Bytes that no file has; larger numbers would not fit a float."""
 
 
 class Codec:
@@ -112,7 +110,7 @@ class Codec:
 
     def prepare(
         self,
-        image: Any,
+        image: PictureSource,
         *,
         metadata: str | Iterable[str] = "all",
         limits: Limits = DEFAULT_LIMITS,
@@ -144,7 +142,7 @@ class Codec:
 
     def compress(
         self,
-        image: Any,
+        image: PictureSource | Prepared,
         *,
         quality: float | None = None,
         bpp: float | None = None,
@@ -176,7 +174,6 @@ class Codec:
                 squared error. A model with two tunes, unlike the packaged one, has tables for each.
             tile: side of independently coded tiles, a multiple of 64 up to 65472; 0 codes the picture whole.
                 With the usual one, pictures that are drawn everywhere have tiles of 4096.
-            metadata, limits, strip_gps: as for `prepare`.
             metadata, limits, strip_gps, allow_partial: as for `prepare`.
             effort: 1 to 9; above 1 the encoder searches for a file that is better for its size: for 3 to 10
                 times as long up to 4, then for far longer.
@@ -195,8 +192,7 @@ class Codec:
             ValueError: an option out of range, more than one of quality, bpp, target_size, psnr and
                 lossless, or lossless with tiles too large for it.
         """
-        file, _ = self._compress(
-            image,
+        options = CompressOptions(
             quality=quality,
             bpp=bpp,
             target_size=target_size,
@@ -213,58 +209,42 @@ class Codec:
             allow_partial=allow_partial,
             progress=progress,
         )
-        return file.data
+        return self._compress(image, options)[0].data
 
     def _compress(
-        self,
-        image: Any,
-        *,
-        quality: float | None = None,
-        bpp: float | None = None,
-        target_size: int | None = None,
-        psnr: float | None = None,
-        tune: str | None = None,
-        tile: int = DEFAULT_TILE,
-        metadata: str | Iterable[str] = "all",
-        limits: Limits = DEFAULT_LIMITS,
-        label: bool = False,
-        effort: int = 1,
-        strip_gps: bool = False,
-        lossless: bool = False,
-        drawn: bool = True,
-        allow_partial: bool = False,
-        progress: TileProgress | None = None,
+        self, image: PictureSource | Prepared, options: CompressOptions
     ) -> tuple[Written, Prepared]:
-        if sum(option is not None for option in (quality, bpp, target_size, psnr, lossless or None)) > 1:
-            raise ValueError("give only one of quality, bpp, target_size, psnr and lossless")
-        quality = checked_quality(DEFAULT_QUALITY if quality is None else quality)
-        for option, value in (("bpp", bpp), ("target_size", target_size), ("psnr", psnr)):
-            if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{option} must be positive, not {value}")
-        ready = (
-            image
-            if isinstance(image, Prepared)
-            else prepare(image, metadata, limits, strip_gps, allow_partial)
-        )
+        """The file, and what was read of the picture."""
+        ready = image
+        if not isinstance(ready, Prepared):
+            ready = prepare(ready, options.metadata, options.limits, options.strip_gps, options.allow_partial)
         picture = ready.picture
-        if label:
+        if options.label:
             ready = replace(ready, chunks=(*labels(self.model), *ready.chunks))
-        tuned = self if tune is None else self.tuned(tune)
-        coding = PictureEncoder(tuned.encoder, tuned.decoder, ready, tile, effort, progress, drawn)
-        if lossless:
+        tuned = self if options.tune is None else self.tuned(options.tune)
+        coding = PictureEncoder(
+            tuned.encoder,
+            tuned.decoder,
+            ready,
+            options.tile,
+            options.effort,
+            options.progress,
+            options.drawn,
+        )
+        if options.lossless:
             return coding.file(coding.lossless()), ready
-        if bpp is not None:
-            target_size = int(min(bpp * picture.width * picture.height / 8, _UNBOUNDED))
-        if target_size is not None:
-            return within(coding, min(target_size, _UNBOUNDED)), ready
-        if psnr is not None:
-            return coding.file(reaching(coding, psnr)), ready
-        return coding.file(coding.encode(level_from_quality(quality, busyness(picture.pixels)))), ready
+        most = options.most_bytes(picture.width, picture.height)
+        if most is not None:
+            return within(coding, most), ready
+        if options.psnr is not None:
+            return coding.file(reaching(coding, options.psnr)), ready
+        level = level_from_quality(options.dial, busyness(picture.pixels))
+        return coding.file(coding.encode(level)), ready
 
-    def compress_with_info(self, image: Any, **options: Any) -> tuple[bytes, ImageInfo]:
+    def compress_with_info(self, image: PictureSource | Prepared, **options: Any) -> tuple[bytes, ImageInfo]:
         """As `compress`, with a description of the file beside its bytes."""
         start = time.perf_counter()
-        file, ready = self._compress(image, **options)
+        file, ready = self._compress(image, CompressOptions(**options))
         seconds = time.perf_counter() - start
         notes = ready.picture.notes
         share = share_of(file, file.drawn)
@@ -321,7 +301,9 @@ class Codec:
             progress=progress,
         ).image
 
-    def compress_file(self, src: Any, dst: PathLike, *, preserve: bool = False, **options: Any) -> ImageInfo:
+    def compress_file(
+        self, src: PictureSource | Prepared, dst: PathLike, *, preserve: bool = False, **options: Any
+    ) -> ImageInfo:
         """Compress `src` to the file `dst`, replacing it atomically.
 
         Args:

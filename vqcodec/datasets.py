@@ -13,6 +13,7 @@ decode on the CPU: on a graphics card forked workers could not.
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import random
@@ -31,6 +32,8 @@ from vqcodec.files import PathLike
 from vqcodec.loading import ModelCache
 from vqcodec.probing import probe
 from vqcodec.shards import members, samples
+
+__all__ = ["VqcDataset", "VqcShards", "to_tensor"]
 
 Transform = Callable[[Image.Image], Any]
 Sample = dict[str, Any]
@@ -232,17 +235,13 @@ def _places(path: Path) -> Iterator[_Place]:
             yield _Place(str(file), file.relative_to(path).with_suffix("").as_posix())
     elif path.suffix == ".tar":
         with path.open("rb") as shard:
-            parts = list(members(shard))
-        start = 0
-        while start < len(parts):
-            end = start
-            while end < len(parts) and parts[end].key == parts[start].key:
-                end += 1
-            own = [part for part in parts[start:end] if part.suffix == _SUFFIX]
-            beside = tuple((p.suffix, p.offset, p.size) for p in parts[start:end] if p.suffix != _SUFFIX)
-            for part in own:
-                yield _Place(str(path), part.key, part.offset, part.size, beside)
-            start = end
+            parts = [member for member, _ in members(shard)]
+        for key, neighbours in itertools.groupby(parts, key=lambda part: part.key):
+            sample = list(neighbours)
+            beside = tuple((part.suffix, part.offset, part.size) for part in sample if part.suffix != _SUFFIX)
+            for part in sample:
+                if part.suffix == _SUFFIX:
+                    yield _Place(str(path), key, part.offset, part.size, beside)
     else:
         yield _Place(str(path), path.stem)
 

@@ -87,6 +87,11 @@ def write_atomic(path: PathLike, data: bytes, like: os.stat_result | None = None
         raise
 
 
+def exists_already(path: PathLike) -> FileExistsError:
+    """The error for an output that is there and is not to be replaced."""
+    return FileExistsError(errno.EEXIST, "exists already", os.fspath(path))
+
+
 def check_writable(path: PathLike) -> None:
     """Find out before the work whether a file can be written there.
 

@@ -66,18 +66,17 @@ def register_pillow_plugin(*, model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
     vqc_complete (False for a file that is cut short).
 
     `Image.draft` has no effect, and `Image.thumbnail` decodes the whole picture before reducing it: the
-    coarse layer has only every fourth block of 16x16 pixels, which makes poor thumbnails. Better and quicker
-    ones are those of `vqcodec.Thumbnailer`.
-    `Codec.decompress(file, preview=1)` decodes that layer alone.
+    coarse layer (`Codec.decompress(file, preview=1)`) has only every fourth block of 16x16 pixels, which
+    makes poor thumbnails. Better and quicker ones are those of `vqcodec.Thumbnailer`.
 
     Files that are cut short raise OSError when their pixels are asked for, unless
     `ImageFile.LOAD_TRUNCATED_IMAGES` is set: then what is whole is decoded. A header that announces more than
     Pillow's MAX_IMAGE_PIXELS guard or the codec's own `Limits()` allow raises `Image.DecompressionBombError`.
 
-    Options of `Image.save`: those of `Codec.compress`; icc_profile, taken from `info`
-    unless given; exif (bytes or `Image.Exif`) and xmp (bytes or str), stored only if given.
-    Pixels are turned upright where the `exif` given says so. Options of other formats are ignored, as by
-    Pillow's own plugins, but for lossless and exact, which are refused where they cannot be kept.
+    Options of `Image.save`: those of `Codec.compress`; icc_profile, taken from `info` unless given; exif
+    (bytes or `Image.Exif`) and xmp (bytes or str), stored only if given. Pixels are turned upright where the
+    `exif` given says so. Options of other formats are ignored, as by Pillow's own plugins, but for lossless
+    and exact, which are refused where they cannot be kept.
 
     Args:
         model: saves pictures, a name or path as for `vqcodec.load`. Files of other models open if one that is

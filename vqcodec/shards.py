@@ -6,11 +6,12 @@ dot of the name.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Literal
 
 from vqcodec.errors import CorruptData
 
@@ -31,6 +32,7 @@ class Sample:
 class Member:
     """Where a part of a sample lies in a tar file: bytes `offset` to `offset + size`."""
 
+    name: str
     key: str
     suffix: str
     offset: int
@@ -52,37 +54,45 @@ def samples(file: IO[bytes]) -> Iterator[Sample]:
         OSError: it cannot be read.
     """
     sample = Sample("")
-    try:
-        with tarfile.open(fileobj=file, mode="r|") as tar:
-            for member in tar:
-                content = tar.extractfile(member) if member.isfile() else None
-                if content is None:
-                    continue
-                key, suffix = split_name(member.name)
-                if key != sample.key or suffix in sample.parts:
-                    if sample.parts:
-                        yield sample
-                    sample = Sample(key)
-                sample.parts[suffix] = content.read()
-    except tarfile.TarError as error:
-        raise CorruptData(f"not a whole tar file: {error}") from error
+    with whole_tar():
+        for member, content in _files(file, "r|"):
+            if member.key != sample.key or member.suffix in sample.parts:
+                if sample.parts:
+                    yield sample
+                sample = Sample(member.key)
+            sample.parts[member.suffix] = content.read()
     if sample.parts:
         yield sample
 
 
-def members(file: IO[bytes]) -> Iterator[Member]:
-    """Where the parts of a tar file's samples are, without reading them; the file can be sought in.
+def members(file: IO[bytes]) -> Iterator[tuple[Member, IO[bytes]]]:
+    """The parts of a tar file's samples, each with a file to read it from; nothing of them is read yet.
+
+    Args:
+        file: can be sought in.
 
     Raises:
-        CorruptData: it is no tar file, or ends early.
+        CorruptData: it is no tar file, or ends early. What reads a part does so within `whole_tar`.
     """
+    with whole_tar():
+        yield from _files(file, "r:")
+
+
+@contextlib.contextmanager
+def whole_tar() -> Iterator[None]:
+    """Turns what `tarfile` raises into `CorruptData`."""
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
-                if member.isfile():
-                    yield Member(*split_name(member.name), member.offset_data, member.size)
+        yield
     except tarfile.TarError as error:
         raise CorruptData(f"not a whole tar file: {error}") from error
+
+
+def _files(file: IO[bytes], mode: Literal["r|", "r:"]) -> Iterator[tuple[Member, IO[bytes]]]:
+    with tarfile.open(fileobj=file, mode=mode) as tar:
+        for found in tar:
+            content = tar.extractfile(found) if found.isfile() else None
+            if content is not None:
+                yield Member(found.name, *split_name(found.name), found.offset_data, found.size), content
 
 
 class ShardWriter:

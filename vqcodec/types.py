@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ LEVEL_MAX = 252
 """Highest quality level in a header: four steps for each of 63 quality intervals."""
 
 LAMBDA_MIN, LAMBDA_MAX = 0.0006, 0.15
-"""What a squared error of 1/255 is worth in bits at either end of the dial; geometric between."""
+"""Bits that a squared error of 1 is worth, of samples 0..255, at either end of the dial."""
 
 EFFORT_MAX = 9
 """The encoder's longest search; 1 is none."""
@@ -24,6 +25,11 @@ DEFAULT_TILE = 1024
 
 TUNES = ("eyes", "psnr")
 """What a picture is coded for: what people see (by SSIMULACRA2, in training), or squared error."""
+
+
+def lambda_at(level: float) -> float:
+    """Bits that a squared error of 1 is worth, of samples 0..255, at a level 0..252; geometric in between."""
+    return LAMBDA_MIN * math.exp(level / LEVEL_MAX * math.log(LAMBDA_MAX / LAMBDA_MIN))
 
 
 def check_tune(tune: str) -> None:

@@ -58,6 +58,7 @@ def test_existing_outputs_fail_or_are_skipped_or_overwritten(codec, tree):
     stamp = (tree / "a.vqc").read_bytes()
     failed = vqcodec.compress_batch([tree / "a.png"], codec=codec, quality=10)
     assert isinstance(failed.failed[0].error, FileExistsError)
+    assert failed.failed[0].error.strerror == "exists already"  # what to do about it, each interface tells
     skipped = vqcodec.compress_batch([tree / "a.png"], codec=codec, quality=10, skip_existing=True)
     assert len(skipped.skipped) == 1
     assert (tree / "a.vqc").read_bytes() == stamp

@@ -111,7 +111,7 @@ def test_dry_run_and_compare(vqcodec, photo, tmp_path):
 def test_quiet_and_verbose(vqcodec, photo):
     assert vqcodec("compress", photo, "--quiet").err == ""
     loud = vqcodec("compress", photo, "-f", "-v").err
-    assert f"level {library.probe(photo.with_suffix('.vqc')).level}" in loud
+    assert f"level {library.probe(photo.with_suffix('.vqc')).level}, 1 tile, " in loud
 
 
 def test_notes_are_lines(vqcodec, tmp_path, pixels):
@@ -200,6 +200,7 @@ def test_a_region_outside_of_one_picture_fails_that_one(vqcodec, codec, coded, t
     run = vqcodec("decompress", small, coded, "--region", "10,0,20,20", "--output-dir", tmp_path / "out")
     assert run.code == 1
     assert f"vqcodec: {small}: region 10,0,20,20 is not within 8x8\n" in run.err
+    assert "  part 20x20  " in run.err
     with Image.open(tmp_path / "out" / "photo.png") as part:
         assert part.size == (20, 20)
 

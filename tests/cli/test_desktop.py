@@ -188,5 +188,9 @@ def test_view_tells_that_there_is_no_viewer(vqcodec, file, programs, viewed):
     assert run.code == 1
     assert "could not open the picture (exit code 3)" in run.err
     programs("xdg-open")
-    assert vqcodec("view", "nowhere").code == 1
+    run = vqcodec("view", "nowhere")
+    assert (run.code, run.err) == (1, "vqcodec: nowhere: No such file or directory\n")
+    file.write_bytes(b"text")
+    run = vqcodec("view", file)
+    assert (run.code, run.err) == (3, f"vqcodec: {file}: this is not a .vqc file\n")
     assert list(viewed.iterdir()) == []

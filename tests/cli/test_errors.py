@@ -112,6 +112,7 @@ def test_existing_output(vqcodec, photo, coded):
 
 
 def test_a_source_is_never_overwritten(vqcodec, photo, coded):
+    photo = photo.rename(photo.with_suffix(""))  # -o of compress is no picture's name
     before = files(photo.parent)
     for command, path in (("compress", photo), ("decompress", coded)):
         run = vqcodec(
@@ -132,10 +133,12 @@ def test_unwritable_output(vqcodec, photo, tmp_path):
     for target, named, reason in (
         (blocker / "a.vqc", blocker, "Not a directory"),
         (tmp_path / "no" / "a.vqc", tmp_path / "no", "No such file or directory"),
-        (tmp_path / "models", tmp_path / "models", "Is a directory"),
     ):
         run = vqcodec("compress", photo, "-o", target)
         assert (run.code, run.err) == (1, f"vqcodec: {photo}: {named}: {reason}\n")
+    folder = tmp_path / "models"
+    run = vqcodec("compress", photo, "-o", folder)
+    assert (run.code, run.err) == (1, f"vqcodec: {folder}: is a directory (use --output-dir)\n")
     assert files(tmp_path) == before
 
 
@@ -165,6 +168,7 @@ def test_inputs_that_are_no_files(vqcodec, photo, tmp_path, monkeypatch):
         ["compress", "a.png", "-f", "--skip-existing"],
         ["compress", "a.png", "b.png", "-o", "x.vqc"],
         ["compress", "a.png", "-o", "x.vqc", "--output-dir", "d"],
+        ["compress", "a.png", "-o", "x.JPG"],
         *(
             ["compress", "a.png", option, number]
             for option in ("-q", "--bpp", "--psnr")
@@ -177,6 +181,7 @@ def test_inputs_that_are_no_files(vqcodec, photo, tmp_path, monkeypatch):
         ["decompress", "-"],
         ["decompress", "a.vqc", "-o", "-"],
         ["decompress", "a.vqc", "-o", "a.xyz"],
+        ["decompress", "a.vqc", "-o", "a"],
         ["decompress", "a.vqc", "--format", "xyz"],
         ["info", "a.vqc", "--max-pixels", "-1"],
         ["models", "import"],
@@ -235,8 +240,13 @@ def test_damage_that_only_decoding_finds(vqcodec, codec, coded, tmp_path):
 def test_allow_partial_decodes_a_cut_file_and_exits_with_3(vqcodec, coded, tmp_path):
     coded.write_bytes(coded.read_bytes()[:-1])
     out = tmp_path / "out.png"
-    assert vqcodec("decompress", coded, "-o", out).code == 3
+    run = vqcodec("decompress", coded, "-o", out)
+    assert run.code == 3
+    assert run.err.endswith(" (--allow-partial decodes what is whole)\n")
     assert not out.exists()
+    empty = tmp_path / "empty.vqc"
+    empty.touch()
+    assert vqcodec("decompress", empty, "-o", out).err == f"vqcodec: {empty}: the file is empty\n"
     run = vqcodec("decompress", coded, "-o", out, "--allow-partial")
     assert run.code == 3
     assert f"vqcodec: {coded}: note: the data ends early: 1 of 4 segments are missing\n" in run.err
@@ -422,4 +432,4 @@ def test_endless_files_are_refused_at_their_beginning(vqcodec, tmp_path, command
     path.touch()
     os.truncate(path, 1 << 40)
     run = vqcodec(*command, path)
-    assert (run.code, run.err) == (3, f"vqcodec: {path}: magic at offset 0: this is not a .vqc file\n")
+    assert (run.code, run.err) == (3, f"vqcodec: {path}: this is not a .vqc file\n")

@@ -112,6 +112,8 @@ def test_help_in_two_layers(vqcodec):
     everything = vqcodec("--help-all").out.decode()
     assert everything.startswith("Usage: vqcodec [OPTIONS]")
     assert "Usage: vqcodec models import" in everything
+    for group in ([], ["models"], ["desktop"]):  # what a command does is told in a line that is not cut
+        assert "..." not in vqcodec(*group, "--help").out.decode().replace("[ARGS]...", "")
     for command, names in advanced.items():
         brief = vqcodec(command, "-h").out.decode()
         full = vqcodec(command, "--help-all").out.decode()

@@ -71,7 +71,7 @@ def test_errors_are_told_in_a_line(file, tmp_path, capsys, models_folder):
     (tmp_path / "no.vqc").write_bytes(b"no picture")
     target = tmp_path / "x.png"
     assert main(["thumbnail", str(tmp_path / "no.vqc"), str(target), "50"]) == 3
-    assert "no.vqc: magic at offset 0" in capsys.readouterr().err
+    assert "no.vqc: this is not a .vqc file" in capsys.readouterr().err
     assert main(["thumbnail", "nowhere", str(target), "50"]) == 1
     assert main(["thumbnail", str(file), str(target), "0"]) == 2
     assert main(["thumbnail", str(file), str(tmp_path / "no" / "x.png"), "50"]) == 1

@@ -15,9 +15,8 @@ from tests.tiny import picture
 from vqcodec.bitstream import parse
 from vqcodec.compress import picture_encoder
 from vqcodec.compress.drawn_blocks import beside, drawn_mask
-from vqcodec.compress.tile_choice import Choice, WebpTile, price, squared_error
+from vqcodec.compress.tile_choice import Choice, WebpTile, squared_error
 from vqcodec.metrics.rate_distortion import psnr
-from vqcodec.model.dial import lambda_of_level
 from vqcodec.types import LEVEL_MAX
 
 
@@ -202,14 +201,6 @@ def test_a_psnr_may_end_exact(tiny_codec):
 
 
 # -- what the choice is made of ----------------------------------------------------------------
-def test_the_price_is_that_of_training():
-    import torch  # noqa: PLC0415
-
-    t = torch.tensor([0.0, 0.4, 1.0])
-    expected = lambda_of_level(t).tolist()
-    assert [price(round(LEVEL_MAX * float(x))) for x in t] == pytest.approx(expected, rel=0.01)
-
-
 def test_errors_and_costs():
     a = np.full((2, 3, 3), 100, np.uint8)
     b = a.copy()

@@ -10,9 +10,10 @@ import pytest
 
 from tests.conftest import FakeModel
 from tests.tiny import picture
-from vqcodec.compress.encoded import Encoded, out_of_reach
-from vqcodec.compress.picture_encoder import PATCH, SAMPLE, PictureEncoder, spread
+from vqcodec.compress.encoded import Encoded
+from vqcodec.compress.picture_encoder import PictureEncoder
 from vqcodec.compress.preparing import prepare
+from vqcodec.compress.reach import PATCH, SAMPLE, out_of_reach, spread
 
 
 class Reaching(FakeModel):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
+from vqcodec.image.assembling import to_pil
 from vqcodec.image.metadata import KINDS, Metadata
-from vqcodec.image.picture import to_pil
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -82,6 +82,7 @@ def test_without_littlecms_profiles_stay_unused_and_lab_is_refused(pixels, monke
         ImageCms.createProfile("LAB"),
         outputMode="LAB",
     )
+    assert lab is not None
     monkeypatch.delattr("PIL.ImageCms")
     monkeypatch.setitem(sys.modules, "PIL.ImageCms", None)  # its import fails
     for icc, notes in (

@@ -14,7 +14,7 @@ from tests.image.samples import as_pil, exif_with, saved
 from vqcodec.errors import UnsupportedImage
 from vqcodec.image.exif import clean_exif
 from vqcodec.image.metadata import Metadata
-from vqcodec.image.picture import load_picture
+from vqcodec.image.picture import PictureSource, load_picture
 from vqcodec.probing import probe
 
 
@@ -211,7 +211,8 @@ def test_what_was_made_of_an_image_is_not_turned_again(pixels, kind):
 def test_gray_in_three_channels_is_coded_as_gray_and_comes_back_as_rgb(codec, pixels, source):
     equal = np.repeat(pixels[:, :, :1], 3, axis=2)
     image = Image.fromarray(equal)
-    picture = load_picture({"array": equal, "image": image, "file": saved(image)}[source])
+    sources: dict[str, PictureSource] = {"array": equal, "image": image, "file": saved(image)}
+    picture = load_picture(sources[source])
     assert (picture.gray, picture.neutral, picture.mode) == (True, True, "RGB")
     file = codec.compress(equal, quality=20)
     assert probe(file).mode == "RGB"

@@ -59,7 +59,7 @@ def test_the_bits_add_up_to_the_segments(tiny, width, height, quality, tile):
         sum(group.bits for group in report.groups),
     )
     assert sums == pytest.approx((report.bits,) * 4)
-    assert report.layers[0][0] == pytest.approx(sum(report.passes[:3]))
+    assert report.layers[0][0] == pytest.approx(sum(report.parts[:3]))
     assert report.blocks.shape == (-(-height // 16), -(-width // 16))
     assert report.blocks.min() > 0
     assert decoded.tobytes() == tiny.decompress(data).tobytes()
@@ -119,15 +119,15 @@ def test_a_report_as_json(tiny):
     assert (found["width"], found["height"], found["file_bytes"]) == (90, 70, len(data))
     assert found["container"]["bytes"] == len(data) - found["segment_bytes"]
     assert found["container"]["chunks"].keys() >= {"ALPH"}
-    for key in ("layers", "passes", "bands"):
+    for key in ("layers", "parts", "bands"):
         assert sum(entry["share"] for entry in found[key]) == pytest.approx(1, abs=1e-4)
-    assert [entry["pass"] for entry in found["passes"]] == [
+    assert [entry["part"] for entry in found["parts"]] == [
         "z",
         "class_offsets",
-        "pass 0",
-        "pass 1",
-        "pass 2",
-        "pass 3",
+        "phase 0",
+        "phase 1",
+        "phase 2",
+        "phase 3",
     ]
     assert len(found["most_expensive_groups"]) == 10
     assert found["blocks"]["smallest"] <= found["blocks"]["mean"] <= found["blocks"]["largest"]
@@ -254,7 +254,7 @@ def test_inspect_a_file(run, coded, tiny, tmp_path):
     lines = table.splitlines()
     assert lines[0].endswith(f"B of segments, {report.overhead_bytes} B of container")
     assert len(lines) == 1 + 2 + 6 + 4 + 10
-    assert f"{100 * report.passes[2] / report.bits:.1f} %" in lines[5]
+    assert f"{100 * report.parts[2] / report.bits:.1f} %" in lines[5]
 
 
 def test_inspect_a_model(run, tiny, tiny_weights, tmp_path):

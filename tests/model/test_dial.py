@@ -13,6 +13,7 @@ from vqcodec.model.dial import (
     quality_of,
     tune_of,
 )
+from vqcodec.types import lambda_at
 
 T = torch.tensor([0.0, 0.3, 0.5, 1.0])
 
@@ -23,6 +24,7 @@ def test_quality_and_tune_are_told_apart(tune):
     assert tune_of(dial).tolist() == [tune] * 4
     assert torch.allclose(quality_of(dial), T, atol=1e-6)
     assert torch.allclose(lambda_of_level(dial), lambda_of_level(T), rtol=1e-5)
+    assert lambda_of_level(dial).tolist() == pytest.approx([lambda_at(252 * float(t)) for t in T], rel=1e-5)
     assert torch.allclose(at_quality(dial, T**2), T**2 + 2 * tune)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from tests.tiny import TINY, pictures, settings
 from tests.training.runs import log_of
 from vqcodec.training import __main__ as command
-from vqcodec.training import running
+from vqcodec.training import export, running
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
 from vqcodec.training.state import FILE, config_of_state, read_metadata
@@ -105,6 +106,39 @@ def test_the_command_says_what_it_cannot_start_from(tmp_path, monkeypatch, capsy
         with pytest.raises(SystemExit):
             command.main()
         assert f"{path}: neither a training state nor" in capsys.readouterr().err
+
+
+def test_mistakes_are_told_in_a_line(trained, tmp_path, monkeypatch, capsys):
+    state, nowhere = str(trained / "state.safetensors"), str(tmp_path / "nowhere")
+    small = ["--steps", "1", "--crop", "64", "--late-crop", "64", "--no-bf16", "--device", "cpu"]
+    words = tmp_path / "words.safetensors"
+    words.write_bytes(b"no tensors at all")
+    output = ["--data", nowhere, "-o", str(tmp_path / "x.safetensors")]
+    for run, arguments, told in (
+        (command.main, ["--from", state, "--data", nowhere, "--out", nowhere, *small], "no pictures found"),
+        (command.main, ["--model", '{"x": 1}'], "unexpected keyword argument 'x'"),
+        (command.main, ["--model", "[]"], "not a JSON object"),
+        (export.main, [nowhere, *output], f"{nowhere}: no such file"),
+        (export.main, [str(words), *output], f"{words}: not a training state"),
+        (export.main, [state, *output], f"{nowhere}: no pictures found"),
+        (export.main, [state, "--data", "x", "-o", nowhere + "/x"], "No such file or directory"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["x", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            run()
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert (caught.value.code, told in last) == (2, True), last
+
+
+def test_every_option_is_explained(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["x", "--help"])
+    for run in (command.main, export.main):
+        with pytest.raises(SystemExit):
+            run()
+        lines = capsys.readouterr().out.partition("\noptions:\n")[2].splitlines()
+        for line, after in itertools.pairwise([*lines, "  -"]):
+            unexplained = line.startswith("  -") and "  " not in line.strip() and after.startswith("  -")
+            assert not unexplained, line
 
 
 def test_the_rate_without_warm_up_is_full_at_the_first_step(folder, tmp_path):

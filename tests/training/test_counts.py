@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tests.tiny import TINY, pictures, random_prior_
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.training.coding_tables import count_symbols
 from vqcodec.training.data import Crops
-from vqcodec.training.export import count_symbols
 
 
 class AtOneLevel:

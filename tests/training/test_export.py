@@ -17,7 +17,7 @@ from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.codebook import SLOPE, VectorQuantizer, greedy_slope
 from vqcodec.model.dial import lambda_of_level
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.training import export
+from vqcodec.training import coding_tables, export
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.state import load_state
 from vqcodec.weights.writing import save_weights
@@ -78,7 +78,7 @@ def test_counts_make_coding_cheaper(trained, folder, tmp_path):
 def test_words_are_counted_as_files_have_them(trained, monkeypatch):
     model, _ = load_state(trained / "state.safetensors")
     slopes = []
-    count = export.count_symbols
+    count = coding_tables.count_symbols
 
     def watched(counted: VQVAE, *rest: Any) -> Any:
         slopes.append(list(counted.quantizer.slopes))
@@ -99,7 +99,7 @@ def test_tables_fit_what_was_counted(trained):
     classes = levels[0] * levels[1]
     random = torch.Generator().manual_seed(0)
     counts = torch.rand(band.groups, classes, band.codewords, generator=random).square() * 1000
-    rows = export.table_rows(quantizer, 0, counts, pseudo=1e-6)
+    rows = coding_tables.table_rows(quantizer, 0, counts, pseudo=1e-6)
     codes = combine_rows(rows, levels)
     fitted = counts.sum(-1, keepdim=True) * torch.from_numpy(
         counts_from_codes(codes, make_powers()) / 2.0**24

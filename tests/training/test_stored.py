@@ -109,7 +109,11 @@ def test_sources(shards, folder, tmp_path, capsys):
     (tmp_path / "broken.tar").write_bytes(b"no archive" * 100)
     with pytest.raises(FileNotFoundError, match="no picture has both sides >= 64"):
         open_pictures(str(tmp_path / "broken.tar"), 64)
-    assert "skipped" in capsys.readouterr().err
+    assert "broken.tar: not a whole tar file" in capsys.readouterr().err
+    (tmp_path / "cut.tar").write_bytes((shards / "train-0.tar").read_bytes()[:600])
+    with pytest.raises(FileNotFoundError, match="no picture has both sides >= 64"):
+        open_pictures(str(tmp_path / "cut.tar"), 64)
+    assert "cut.tar: not a whole tar file" in capsys.readouterr().err
 
 
 def test_a_run_and_its_export_read_shards(shards, tmp_path):

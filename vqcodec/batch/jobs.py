@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqcodec.errors import VQCodecError
-from vqcodec.files import PathLike, check_writable, same_file
+from vqcodec.files import PathLike, check_writable, exists_already, same_file
 from vqcodec.types import ImageInfo
 
 VQC_SUFFIX = ".vqc"
@@ -132,7 +132,7 @@ def is_wanted(job: Job, overwrite: bool, skip_existing: bool) -> bool:
     if job.problem is not None:
         raise job.problem
     if job.source is not None and job.source.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "is a directory (use -r to search it)", str(job.source))
+        raise IsADirectoryError(errno.EISDIR, "is a directory", str(job.source))
     if job.output is None:
         return True
     if job.source is not None and same_file(job.source, job.output):
@@ -141,7 +141,7 @@ def is_wanted(job: Job, overwrite: bool, skip_existing: bool) -> bool:
         if skip_existing:
             return False
         if not overwrite:
-            raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", str(job.output))
+            raise exists_already(job.output)
     if job.source is None or job.source.exists():
         if job.make_parents:
             job.output.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vqcodec.bitstream.fields import Cursor, encode_varint, where
-from vqcodec.errors import CorruptData, LimitExceeded, UnsupportedVersion
+from vqcodec.errors import CorruptData, LimitExceeded, Truncated, UnsupportedVersion
 from vqcodec.types import LEVEL_MAX, Header, Limits, check_tune
 
 MAGIC = b"\x89VQC"
@@ -106,8 +106,10 @@ def read_header(cursor: Cursor, limits: Limits) -> tuple[Header, bool]:
         Truncated: the data ends inside the header.
         UnsupportedVersion: another major version, or a flag, colour bit or coder this reader does not know.
     """
+    if not cursor.data:
+        raise Truncated("the file is empty")
     if not MAGIC.startswith(bytes(cursor.data[: len(MAGIC)])):  # shorter data may only be cut
-        raise CorruptData(where("magic", 0, "this is not a .vqc file"))
+        raise CorruptData("this is not a .vqc file")
     cursor.take(len(MAGIC), "magic")
     at = cursor.offset
     major = cursor.uint(1, "major version")

@@ -26,13 +26,17 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import the module that holds a public name; they need pyarrow."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'vqcodec.cluster' has no attribute {name!r}")
-    try:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "pyarrow":
-            raise
-        raise ModuleNotFoundError("pyarrow is missing: pip install 'vqcodec[ray]'", name="pyarrow") from error
+if not TYPE_CHECKING:  # for which any name would exist
+
+    def __getattr__(name: str) -> Any:
+        """Import the module that holds a public name; they need pyarrow."""
+        if name not in _HOME:
+            raise AttributeError(f"module 'vqcodec.cluster' has no attribute {name!r}")
+        try:
+            return getattr(importlib.import_module(_HOME[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] != "pyarrow":
+                raise
+            raise ModuleNotFoundError(
+                "pyarrow is missing: pip install 'vqcodec[ray]'", name="pyarrow"
+            ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,6 +25,7 @@ from vqcodec.cluster.containers import (
 from vqcodec.cluster.task import EXPECTED, Task
 from vqcodec.cluster.units import Picture, Unit
 from vqcodec.errors import UnsupportedImage
+from vqcodec.files import exists_already
 
 
 def convert_shard(unit: Unit, task: Task, tag: str) -> list[FileResult]:
@@ -41,7 +41,7 @@ def convert_shard(unit: Unit, task: Task, tag: str) -> list[FileResult]:
         if changed is not None and changed < task.started and not task.overwrite:
             if task.skip_existing:
                 return [whole]
-            raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", output)
+            raise exists_already(output)
         task.destination.make_parents(unit.output)
         with task.destination.writing(unit.output, tag) as file:
             writer = _open_writer(file, unit, task)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from vqcodec.batch.workers import limit_threads
 from vqcodec.cluster.sharding import convert_shard, pictures_in
 from vqcodec.cluster.task import EXPECTED, Task
 from vqcodec.cluster.units import Picture, Unit
+from vqcodec.files import exists_already
 from vqcodec.probing import probe
 from vqcodec.types import ImageInfo
 
@@ -122,8 +122,7 @@ class Worker:
         if not self._unmade(changed):
             if task.skip_existing:
                 return False
-            shown = task.destination.show(picture.output)
-            raise FileExistsError(errno.EEXIST, "exists already (use -f to overwrite)", shown)
+            raise exists_already(task.destination.show(picture.output))
         if picture.make_parents:
             task.destination.make_parents(picture.output)
         return True

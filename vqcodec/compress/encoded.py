@@ -1,13 +1,8 @@
-"""What coding a picture at one level gave, and whether the codebooks reach that far; imports no torch."""
+"""What coding a picture at one level gave; imports no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-ERROR_LIMIT, DOUBLES = 50.0, 81
-"""Quantisation error, in nats per position of the latent, beyond which a picture's latent lies outside its
-codebooks: at level 0; it doubles every so many levels. Photographs stay well below, stripes and
-single-pixel patterns do not."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +34,3 @@ class Encoded:
     def uses_networks(self) -> bool:
         """Whether a model is needed to decode it."""
         return any(layers[0] for layers in self.segments)
-
-
-def out_of_reach(encoded: Encoded) -> bool:
-    """Whether the picture's latent lies where no codeword is near.
-
-    There a higher level costs more bits for a worse picture. Half the limit (but not less than twice that of
-    level 0) is too much as well where the error is worth more than the rate.
-    """
-    limit = ERROR_LIMIT * 2 ** (encoded.level / DOUBLES)
-    return encoded.error > limit or encoded.error > max(2 * ERROR_LIMIT, limit / 2, encoded.rate)

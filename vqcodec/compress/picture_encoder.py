@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vqcodec.bitstream import Written, compose
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, NO_MODEL
@@ -21,9 +20,10 @@ from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
 from vqcodec.compress.drawn_blocks import LARGE_TILE, drawn_mask
 from vqcodec.compress.drawn_encoder import DrawnEncoder
 from vqcodec.compress.drawn_plan import Plan
-from vqcodec.compress.encoded import Encoded, out_of_reach
+from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.lossless_guess import LosslessGuess
 from vqcodec.compress.preparing import LABELS, Prepared
+from vqcodec.compress.reach import best_level, out_of_reach, sample_of
 from vqcodec.decompress.layering import layered
 from vqcodec.errors import UnsuitableOption
 from vqcodec.image.colour import mean_of_channels
@@ -46,11 +46,6 @@ from vqcodec.types import (
 if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
     from vqcodec.decompress.tile_decoder import TileDecoder
-
-REACH_STEP, REACH_STEPS = 36, (18, 9)
-"""Levels that are tried where codewords do not reach: by such steps down until it gets worse, then around."""
-SAMPLE, PATCH = 512, 128
-"""They are tried on a sample of at most so many pixels a side, of patches of so many pixels."""
 
 
 @dataclass
@@ -193,7 +188,7 @@ class PictureEncoder:
         encoded = encode(level)
         if not out_of_reach(encoded):
             return encoded
-        best = self._reached(level)
+        best = best_level(level, self._sample_psnr)
         return encoded if best == level else encode(best)
 
     def _plainly(self, level: int) -> Encoded:
@@ -223,22 +218,10 @@ class PictureEncoder:
         region = columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
         return self._shown(encoded, self._header_of(encoded), region)
 
-    def _reached(self, level: int) -> int:
-        """The level up to this one whose sample comes out best, from few of them."""
-        # The same levels whatever was asked for, so that asking for more never gives less.
-        best, below = level, (level - 1) // REACH_STEP * REACH_STEP
-        while below >= 0 and self._sample_psnr(below) > self._sample_psnr(best):
-            best, below = below, below - REACH_STEP
-        for step in REACH_STEPS:
-            near = [n for n in (best - step, best, best + step) if 0 <= n <= level]
-            best = max(near, key=self._sample_psnr)
-        return best
-
     def _sample_psnr(self, level: int) -> float:
         """PSNR of a sample at a level; effort moves both sides of a comparison alike."""
         if level not in self._sampled:
-            pixels = self.ready.picture.pixels
-            sample = pixels[np.ix_(*(spread(side) for side in pixels.shape[:2]))]
+            sample = sample_of(self.ready.picture.pixels)
             height, width = sample.shape[:2]
             header = replace(self._header, level=level, width=width, height=height, tile=0)
             self._sampled[level] = self._psnr(sample, self.encoder.encode(sample, level, 0), header)
@@ -264,11 +247,3 @@ class PictureEncoder:
 def _all_drawn(pixels: Pixels) -> bool:
     mask = drawn_mask(pixels)
     return mask is not None and bool(mask.all())
-
-
-def spread(side: int) -> NDArray[np.intp]:
-    """Rows or columns of a sample: all of a small picture, else evenly spread runs of them."""
-    if side <= SAMPLE:
-        return np.arange(side)
-    starts = np.linspace(0, side - PATCH, SAMPLE // PATCH).astype(np.intp)
-    return (starts[:, None] + np.arange(PATCH)).ravel()

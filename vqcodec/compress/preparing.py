@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vqcodec.bitstream import pack_metadata
 from vqcodec.image.alpha import alpha_chunk
 from vqcodec.image.metadata import CHUNK_TYPES, parse_kinds
-from vqcodec.image.picture import Picture, load_picture
+from vqcodec.image.picture import Picture, PictureSource, load_picture
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Limits
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Prepared:
 
 
 def prepare(
-    image: Any,
+    image: PictureSource,
     metadata: str | Iterable[str] = "all",
     limits: Limits = DEFAULT_LIMITS,
     strip_gps: bool = False,

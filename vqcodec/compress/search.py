@@ -33,7 +33,7 @@ class TileSearch:
 
         Args:
             hyper_latent: h_a, from a latent (h, w, M) to z (hz, wz, Z), both float32.
-            greedy: the latents come as g_a makes them, not from a search, see `GREEDY_SLOPES`.
+            greedy: the latents come as g_a makes them, not from a search, see `vqcodec.entropy.steps`.
         """
         self._coder, self._hyper_latent = coder, hyper_latent
         slopes = [greedy_slope(b.codewords.shape[2]) if greedy else SLOPE for b in coder.bands]

@@ -7,7 +7,6 @@ as in training, here summed over a tile's pixels.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,17 +15,12 @@ from numpy.typing import NDArray
 
 from vqcodec.image.colour import mean_of_channels
 from vqcodec.image.webp import Mask, Pixels, lossless_webp, lossy_webp, read_webp
-from vqcodec.types import LAMBDA_MAX, LAMBDA_MIN, LEVEL_MAX
+from vqcodec.types import LEVEL_MAX, lambda_at
 
 QUALITY_STEPS = (16, 6)
 """WebP's quality is searched by these steps."""
 CLEAR = 0.7
 """Another quality hardly lowers the cost of a lossy file to less than this share of it."""
-
-
-def price(level: int) -> float:
-    """Bits that a squared error of one pixel is worth, of samples 0..255."""
-    return LAMBDA_MIN * math.exp(level / LEVEL_MAX * math.log(LAMBDA_MAX / LAMBDA_MIN))
 
 
 def squared_error(original: Pixels, decoded: Pixels, gray: bool) -> float:
@@ -66,7 +60,7 @@ class Choice:
 
     def cost(self, level: int) -> float:
         """J summed, in bits."""
-        return 8 * self.size + price(level) * self.error
+        return 8 * self.size + lambda_at(level) * self.error
 
 
 @dataclass

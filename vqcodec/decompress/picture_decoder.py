@@ -20,8 +20,8 @@ from vqcodec.decompress.layering import layered
 from vqcodec.errors import ModelMismatch, UnsuitableOption
 from vqcodec.files import Source
 from vqcodec.image.alpha import alpha_plane
+from vqcodec.image.assembling import to_pil
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
-from vqcodec.image.picture import to_pil
 from vqcodec.types import DEFAULT_LIMITS, Limits, Region, TileProgress
 
 if TYPE_CHECKING:

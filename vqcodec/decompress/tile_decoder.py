@@ -75,10 +75,14 @@ class TileDecoder:
         progress: TileProgress | None = None,
     ) -> Iterator[tuple[Place, np.ndarray]]:
         """Rectangles of a picture, or of a region of it, as they are decoded, each with its pixels
-        (h, w, 3) uint8. None stands for a layer that is missing, or for all layers of a tile that is drawn
-        whole; pixels of windows with no other tiles are zero.
+        (h, w, 3) uint8.
 
         Args:
+            segments: [tile][layer]; None stands for a layer that is missing, or for all layers of a tile that
+                is drawn whole. Pixels of windows with no other tiles are zero.
+            width, height: of the picture, in pixels.
+            level: 0..252.
+            tile: side of the tiles in pixels; 0 = the whole picture.
             region: a part within the picture; only the tiles that it needs are decoded.
             realism: 0 is the fidelity decoder, 1 the perceptual one; between, their weights are mixed.
             progress: told after every rectangle.

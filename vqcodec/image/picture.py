@@ -1,37 +1,35 @@
-"""Between Pillow's images and what the codec codes: upright uint8 arrays, alpha and metadata.
+"""From pictures of any kind to what the codec codes: upright uint8 arrays, alpha and metadata.
 
     path, bytes, file, PIL image or array --load_picture--> Picture
-    rectangles of pixels --to_pil--> PIL image
 
-Gray pictures are coded as three equal channels and averaged to one after decoding.
+Gray pictures are coded as three equal channels. The way back is `vqcodec.image.assembling`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from vqcodec.errors import UnsupportedImage
-from vqcodec.files import read_source
+from vqcodec.files import Source, read_source
 from vqcodec.image.blocks import blocks_of
 from vqcodec.image.calibration import calibration_of
-from vqcodec.image.colour import Notes, in_mode, mean_of_channels, split_planes, to_srgb
+from vqcodec.image.colour import Notes, in_mode, split_planes, to_srgb
 from vqcodec.image.compact import compacted
-from vqcodec.image.exif import EXIF_PREFIX
 from vqcodec.image.facts import FileFacts
 from vqcodec.image.metadata import EXACT, KINDS, Metadata
 from vqcodec.image.opening import check_size, frames_left_out, load_cut, load_image, one_line, open_image
 from vqcodec.image.remarks import lost
 from vqcodec.image.transparency import fill_invisible
-from vqcodec.tiling import Place
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
+PictureSource: TypeAlias = "Source | Image.Image | NDArray[np.uint8]"
+"""A path, bytes, a binary file, a PIL image, or an array (H, W), (H, W, 3) or (H, W, 4)."""
 _STRIP = 512
 """Rows copied from Pillow at a time."""
 _TURNS = {
@@ -83,7 +81,7 @@ class Picture:
 
 
 def load_picture(
-    source: Any,
+    source: PictureSource,
     *,
     metadata: frozenset[str] = KINDS,
     limits: Limits = DEFAULT_LIMITS,
@@ -137,48 +135,6 @@ def load_picture(
             image, complete = again
             stack.enter_context(image)
         return replace(_from_pil(image, metadata, limits, notes, facts), complete=complete)
-
-
-def to_pil(
-    parts: Iterable[tuple[Place, NDArray[np.uint8]]],
-    size: tuple[int, int],
-    gray: bool,
-    alpha: NDArray[np.uint8] | None,
-    metadata: Metadata,
-    kinds: frozenset[str] = KINDS,
-    neutral: bool = False,
-) -> tuple[Image.Image, tuple[str, ...]]:
-    """Assemble the decoded picture, from rectangles: an array of all of it would need its memory once more.
-
-    Args:
-        parts: rectangles that fill the picture, each with its pixels uint8 (h, w, 3).
-        size: width and height.
-        gray: average the channels to one.
-        alpha: uint8 (H, W) or None.
-        metadata: the file's blocks.
-        kinds: those put in `info` under Pillow's keys icc_profile, exif and xmp. Without "icc", a profile is
-            applied instead: pixels become sRGB.
-        neutral: a gray picture comes as RGB.
-
-    Returns:
-        The picture, and notes for people.
-    """
-    notes: Notes = []
-    image = Image.new("L" if gray else "RGB", size)
-    for (rows, columns), pixels in parts:
-        shown = mean_of_channels(pixels) if gray else np.ascontiguousarray(pixels)
-        image.paste(Image.fromarray(shown), (columns.start, rows.start))
-    if neutral and gray:
-        image = Image.merge("RGB", (image, image, image))
-    if metadata.icc is not None and "icc" not in kinds:
-        image = to_srgb(image, metadata.icc, notes)
-    metadata = metadata.only(kinds)
-    if alpha is not None:
-        image.putalpha(Image.fromarray(alpha))
-    exif = None if metadata.exif is None else EXIF_PREFIX + metadata.exif
-    blocks = {"icc_profile": metadata.icc, "exif": exif, "xmp": metadata.xmp}
-    image.info.update({key: block for key, block in blocks.items() if block is not None})
-    return image, tuple(notes)
 
 
 def _from_pil(

@@ -53,6 +53,8 @@ def format_for(path: object | None, name: str | None = None) -> str:
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
     known = ", ".join(sorted(key[1:] for key in SUFFIXES))
+    if not suffix:
+        raise ValueError(f"{path}: no suffix that tells a picture format; known: {known}")
     raise ValueError(f"unknown picture format {suffix.lstrip('.')!r}; known: {known}")
 
 

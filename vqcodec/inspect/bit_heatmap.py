@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vqcodec.inspect.bit_report import PASS_NAMES, BitReport
+from vqcodec.inspect.bit_report import PART_NAMES, BitReport
 from vqcodec.inspect.page import FAINT, STRONG, TRACK, Page, heat
 from vqcodec.tiling import BLOCK
 
@@ -81,8 +81,8 @@ def _tables(page: Page, x: int, report: BitReport) -> None:
     layers = {f"drawn: {report.drawn_bytes} bytes": 8.0 * report.drawn_bytes} if report.drawn_bytes else {}
     layers |= {f"{n}: {size} bytes": bits for n, (bits, size) in enumerate(report.layers)}
     y = _bars(page, x, _HEAD, "By layer", layers, report.bits)
-    passes = {name.replace("_", " "): bits for name, bits in zip(PASS_NAMES, report.passes, strict=True)}
-    y = _bars(page, x, y, "By pass", passes, report.bits)
+    parts = {name.replace("_", " "): bits for name, bits in zip(PART_NAMES, report.parts, strict=True)}
+    y = _bars(page, x, y, "By phase", parts, report.bits)
     bands = {f"{b.name}: {b.groups} groups of {b.size}": b.bits for b in report.bands}
     notes = [f"perplexity {b.perplexity:.1f} of {b.codewords}" if b.symbols else "" for b in report.bands]
     y = _bars(page, x, y, "By band", bands, report.bits, notes)

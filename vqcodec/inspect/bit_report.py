@@ -1,4 +1,4 @@
-"""Where a file's bits went: decode it, and add up -log2(count / 2**24) of every index, by layer, pass, band,
+"""Where a file's bits went: decode it, and add up -log2(count / 2**24) of every index, by layer, phase, band,
 group, and 16x16 block of the picture.
 
 The sums are the ideal code length; a segment is longer by what the range coder rounds away and pads. Of the
@@ -27,7 +27,7 @@ from vqcodec.probing import share_of
 from vqcodec.tiling import BLOCK, tiles
 from vqcodec.types import DEFAULT_LIMITS, Header, Limits
 
-PASS_NAMES = ("z", "class_offsets", "pass 0", "pass 1", "pass 2", "pass 3")
+PART_NAMES = ("z", "class_offsets", "phase 0", "phase 1", "phase 2", "phase 3")
 _Z, _OFFSETS, _FIRST = range(3)
 _Z_SIDE = 4
 """Blocks along one side of what one position of the hyper-latent covers."""
@@ -40,7 +40,7 @@ class BitReport:
     Attributes:
         blocks: (h, w) bits of each 16x16 block; hyper-latent bits are spread over the blocks they cover,
             those of the drawn layer over the blocks that are drawn.
-        passes: bits of the hyper-latent, of class offsets and of the four phases, see PASS_NAMES. Class
+        parts: bits of the hyper-latent, of class offsets and of the four phases, see PART_NAMES. Class
             offsets count to their bands, and evenly to the blocks of their tile.
         layer_bytes: segment bytes of each layer.
         bands: of the hyper-latent, then of the latent, as in the file.
@@ -52,7 +52,7 @@ class BitReport:
     file_bytes: int
     segments: int
     blocks: NDArray[np.float64]
-    passes: NDArray[np.float64]
+    parts: NDArray[np.float64]
     layer_bytes: tuple[int, ...]
     bands: tuple[BandBits, ...]
     chunks: dict[str, int]
@@ -62,12 +62,12 @@ class BitReport:
     @property
     def bits(self) -> float:
         """Ideal code length of all indices, and the drawn layer."""
-        return float(self.passes.sum()) + 8 * self.drawn_bytes
+        return float(self.parts.sum()) + 8 * self.drawn_bytes
 
     @property
     def layers(self) -> list[tuple[float, int]]:
         """(bits, segment bytes) of each layer."""
-        bits = self.passes[: _FIRST + 1].sum(), self.passes[_FIRST + 1 :].sum()
+        bits = self.parts[: _FIRST + 1].sum(), self.parts[_FIRST + 1 :].sum()
         return list(zip(map(float, bits), self.layer_bytes, strict=True))
 
     @property
@@ -116,7 +116,7 @@ class BitReport:
             "layers": [
                 {"layer": n, "bytes": size, **share(bits)} for n, (bits, size) in enumerate(self.layers)
             ],
-            "passes": [{"pass": n, **share(bits)} for n, bits in zip(PASS_NAMES, self.passes, strict=True)],
+            "parts": [{"part": n, **share(bits)} for n, bits in zip(PART_NAMES, self.parts, strict=True)],
             "bands": [
                 {
                     "band": band.name,
@@ -166,7 +166,7 @@ def count_bits(
         file_bytes=container.file_bytes,
         segments=LAYERS * len(container.segments) + len(container.drawn),
         blocks=np.zeros(shape),
-        passes=np.zeros(len(PASS_NAMES)),
+        parts=np.zeros(len(PART_NAMES)),
         layer_bytes=tuple(sum(len(tile[n] or b"") for tile in container.segments) for n in range(LAYERS)),
         bands=tuple(BandBits(f"{kind}{n}", band) for kind in bands for n, band in enumerate(bands[kind])),
         chunks={chunk.type: len(chunk.data) for chunk in container.chunks},
@@ -193,11 +193,11 @@ def _add_tile(
     z_index, offsets = coder.read_side(readers[0], shape, level)
     for band, index in zip(report.bands[:hyper], z_index, strict=True):
         bits = band.add(index, hyper_classes(band.coded, index.shape[:2], level))
-        report.passes[_Z] += bits.sum()
+        report.parts[_Z] += bits.sum()
         blocks += _spread(bits, shape)
     for band, own in zip(report.bands[hyper:], offsets, strict=True):
         shares = coder.offsets.bits(own)
-        report.passes[_OFFSETS] += shares.sum()
+        report.parts[_OFFSETS] += shares.sum()
         band.group_bits += shares
         blocks += shares.sum() / blocks.size
     for part, _ in coder.walk(z_index, shape, level):
@@ -207,7 +207,7 @@ def _add_tile(
             index = coded.read(readers[part.place.layer], classes, moves)
             part.index.append(index)
             bits = band.add(index, classes, moves)
-            report.passes[_FIRST + part.place.phase] += bits.sum()
+            report.parts[_FIRST + part.place.phase] += bits.sum()
             blocks[part.place.places] += bits
 
 

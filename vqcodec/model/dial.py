@@ -37,7 +37,7 @@ def at_quality(dial: Tensor, t: Tensor) -> Tensor:
 
 
 def lambda_of_level(dial: Tensor) -> Tensor:
-    """Weight of the distortion in lambda * 255^2 * D + bpp, at either tune."""
+    """`vqcodec.types.lambda_at` of the dial (B,), at either tune."""
     return LAMBDA_MIN * torch.exp(quality_of(dial) * math.log(LAMBDA_MAX / LAMBDA_MIN))
 
 

@@ -31,16 +31,28 @@ from vqcodec.weights.zoo import install_path
 
 
 def model_sizes(text: str) -> dict[str, Any]:
-    """Some fields of `ModelConfig` from a JSON object; argparse reports its errors."""
-    values = json.loads(text)
-    if not isinstance(values, dict):
-        raise ValueError("not a JSON object")
-    config = ModelConfig.from_dict(values)
+    """Some fields of `ModelConfig` from a JSON object.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none, or has other fields.
+    """
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("not a JSON object")
+        config = ModelConfig.from_dict(values)
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
     return {name: getattr(config, name) for name in values}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m vqcodec.training", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m vqcodec.training",
+        usage="%(prog)s --data FOLDER (--minutes X | --steps N) [--out FOLDER] [OPTION ...]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_options(parser, TrainConfig, FILE)
     what = """sizes that differ from the default's, as '{"prior_width": 96}'"""
     parser.add_argument("--model", type=model_sizes, metavar="JSON", help=what)
@@ -90,7 +102,7 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
             if arguments.resume:
                 trainer.load(state)
             trainer.run(source)
-    except RanksError as error:
+    except (RanksError, FileNotFoundError) as error:
         parser.error(str(error))
     if target is not None and trainer.progress() >= 1 and ranks.main:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,74 +1,87 @@
-"""All settings of a training run, stored in its state."""
+"""All settings of a training run, stored in its state. What each is for is what the commands' --help says."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
 
 from vqcodec.model.config import ModelConfig
+
+T = TypeVar("T")
+_HELP = "help"
+
+
+def _setting(default: T, text: str) -> T:
+    """A field with a default, and what it is for."""
+    made: Any = field(default=default, metadata={_HELP: text})
+    return made
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What all runs have; one ends when `minutes` of training time or `steps` are used up, whichever is set.
+    """What all runs have; one ends when `minutes` of training or `steps` are used up, whichever is set."""
 
-    Attributes:
-        data, out: folders of the pictures (or tar shards), and of the run's state and log.
-        cache: GB of decoded pictures that a rank keeps, see `vqcodec.training.stored.open_pictures`.
-        batch, crop: pictures per step, of all ranks together, and their side in pixels (a multiple of 32).
-        accumulate: parts that a rank goes through its pictures of a step in.
-        learning_rate: peak rate of the networks (Adam, warm-up, cosine to zero).
-        slow: factor on it for the last layers.
-        bf16: transforms in bfloat16; None: where the machine is faster in it.
-    """
-
-    data: str = ""
-    out: str = "runs/default"
-    cache: float | None = None
-    minutes: float | None = None
-    steps: int | None = None
-    batch: int = 3
-    crop: int = 256
-    accumulate: int = 1
-    learning_rate: float = 5e-4
-    slow: float = 0.3
-    warmup: int = 200
-    log_every: int = 100
-    save_minutes: float = 5.0
-    seed: int = 0
-    threads: int = 0
-    device: str = "auto"
-    bf16: bool | None = None
+    data: str = _setting(
+        "", "pictures: a folder, searched through; a tar shard; or a path with * in its last part"
+    )
+    out: str = _setting("runs/default", "folder of the run's state and log")
+    cache: float | None = _setting(
+        None, "GB of decoded pictures that a rank keeps; unless given all of a folder, or 1 of tar shards"
+    )
+    minutes: float | None = _setting(None, "minutes of training")
+    steps: int | None = _setting(None, "steps of training")
+    batch: int = _setting(3, "pictures of a step, of all ranks together")
+    crop: int = _setting(256, "side of the crops in pixels, a multiple of 32; smaller pictures are left out")
+    accumulate: int = _setting(1, "parts that a rank goes through its pictures of a step in, to save memory")
+    learning_rate: float = _setting(5e-4, "peak rate of the networks (Adam, warm-up, cosine to zero)")
+    slow: float = _setting(
+        0.3, "factor on it for the last layers, and for the linear shortcut where it is trained"
+    )
+    warmup: int = _setting(200, "steps in which the rate rises to its peak")
+    log_every: int = _setting(100, "steps between two entries of the log")
+    save_minutes: float = _setting(5.0, "minutes between two states")
+    seed: int = _setting(0, "of crops and first weights")
+    threads: int = _setting(0, "threads of torch; 0 = its own choice")
+    device: str = _setting("auto", "where the run takes place: auto, cpu, cuda, cuda:N or mps")
+    bf16: bool | None = _setting(None, "transforms in bfloat16; unless given, if the machine is faster in it")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
 
+    @classmethod
+    def help_of(cls, name: str) -> str:
+        """What a setting is for, also where a subclass has another default; empty if nothing is said."""
+        kinds = [kind for kind in cls.__mro__ if issubclass(kind, RunConfig)]
+        texts = [item.metadata.get(_HELP, "") for kind in kinds for item in fields(kind) if item.name == name]
+        return next(filter(None, texts), "")
+
 
 @dataclass(frozen=True)
 class TrainConfig(RunConfig):
-    """Settings of the training of a model; a small `crop` leaves most positions of the prior without context.
+    """Settings of a model's training; a small `crop` leaves most positions of the prior without context."""
 
-    Attributes:
-        late_crop: crop of the last tenth of the run (the batch shrinks to keep the pixels).
-        fast: factor on the rate for codewords, bin logits and biases, which hardly move otherwise.
-        slow: also for the linear shortcut.
-        exact_from: share of the run after which prior and codewords are on their integer grids.
-        loss_balance: a picture's loss is weighted by lambda ** -loss_balance, which favours low rates.
-        mse_share: a of the mixed distortion (`vqcodec.training.losses`): 1 is squared error alone, less
-            mixes in SSIMULACRA2's weighted error.
-        decoder_only: train the networks of g_s alone: files stay readable, and a step takes half the time.
-            The shortcut stays, since the perceptual decoder shares it.
-        prior_only: train prior, hyper-latent and tables alone: latents and both decoders stay valid, and a
-            step takes less than half the time.
-    """
-
-    late_crop: int = 256
-    fast: float = 40.0
-    exact_from: float = 0.75
-    loss_balance: float = 0.4
-    mse_share: float = 1.0
-    decoder_only: bool = False
-    prior_only: bool = False
-    revive_every: int = 200
+    late_crop: int = _setting(256, "crop of the last tenth of the run; the batch shrinks to keep the pixels")
+    fast: float = _setting(
+        40.0, "factor on the rate for codewords, table logits and biases, which hardly move otherwise"
+    )
+    exact_from: float = _setting(
+        0.75, "share of the run after which prior and codewords are on their integer grids"
+    )
+    loss_balance: float = _setting(
+        0.4, "a picture's loss is weighted by lambda to the power of minus this, which favours low rates"
+    )
+    mse_share: float = _setting(
+        1.0, "of the distortion: 1 is squared error alone, less mixes in SSIMULACRA2's weighted error"
+    )
+    # The shortcut stays, since the perceptual decoder shares it.
+    decoder_only: bool = _setting(
+        False, "train the networks of g_s alone: files stay readable, a step takes half the time"
+    )
+    prior_only: bool = _setting(
+        False,
+        "train prior, hyper-latent and tables alone: latents and both decoders stay valid, a step takes less "
+        "than half the time",
+    )
+    revive_every: int = _setting(200, "steps after which codewords that nobody chose are moved")
     model: ModelConfig = field(default_factory=ModelConfig)

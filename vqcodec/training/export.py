@@ -1,44 +1,39 @@
 """From a training state to a weights file: `python -m vqcodec.training.export STATE --data DIR -o FILE`.
 
-Rounds transforms and prior to integers, and makes the tables: the model's probabilities in each context
-class, corrected by counts of indices in real pictures. After a run with `--decoder-only` nothing is counted:
-`--decoder-of MODEL` copies the model that it started from, with the new decoder.
+Rounds transforms and prior to integers, and makes the tables (`vqcodec.training.coding_tables`). After a run
+with `--decoder-only` nothing is counted: `--decoder-of MODEL` copies the model that it started from, with the
+new decoder.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vqcodec.entropy.class_offsets import offset_counts
 from vqcodec.entropy.integer_prior import LATENT_MAX
-from vqcodec.entropy.tables import encode_logits, encode_probabilities, make_powers
-from vqcodec.entropy.tile_coder import LEVELS_PER_CLASS
+from vqcodec.entropy.tables import make_powers
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.codebook import VectorQuantizer
-from vqcodec.model.dial import LEVEL_KNOTS, quality_of
+from vqcodec.files import check_writable
+from vqcodec.model.dial import LEVEL_KNOTS
 from vqcodec.model.integer_conv import BIAS_MAX, CONTEXT_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.training.coding_tables import count_symbols, hyper_rows, table_rows
 from vqcodec.training.data import Crops
 from vqcodec.training.quantise import quantise, quantise_decoder, some_batches
 from vqcodec.training.state import load_state
 from vqcodec.training.stored import open_pictures
-from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.checkpoint import read_tensors
-from vqcodec.weights.restore import hyper_class_basis
 from vqcodec.weights.writing import replace_decoder, save_weights
 from vqcodec.weights.zoo import find_model
 
 PSEUDO_COUNT = 60.0
 """Weight of the model's own distribution of a class, as a number of counted indices."""
-FITTING_ITERATIONS = 20
 SIDE = 256
 """Side of the crops on which indices are counted."""
 MULTIPLIER_BITS = 15
@@ -77,77 +72,6 @@ def export_prior(model: VQVAE) -> dict[str, np.ndarray]:
     steps = np.searchsorted(companded, np.arange(1, round(CONTEXT_MAX / CONTEXT_STEP) + 1))
     arrays["prior.compand"] = steps.astype(np.int32)
     return arrays
-
-
-@torch.no_grad()
-def table_rows(quantizer: VectorQuantizer, i: int, counts: Tensor, pseudo: float) -> np.ndarray:
-    """Table codes (G, sum of bins, K) uint8 of band i: the model's, fitted to counts (G, T, K).
-
-    Probabilities are products over the context numbers, p(k | u0, u1) ~ exp(row_0[u0, k] + row_1[u1, k]).
-    Iterative proportional fitting finds the maximum-likelihood rows: each row is scaled until the fitted
-    distribution at each u_i is the counted one. The model's own counts as `pseudo` indices per class.
-    """
-    levels = quantizer.context_levels
-    groups, _, words = counts.shape
-    rows = list(quantizer.table[i].double().split(levels, 1))
-    rows[0] = rows[0] + quantizer.bias[i].double()[:, None]
-
-    def probabilities() -> Tensor:
-        total = torch.zeros(groups, 1, words, dtype=torch.float64)
-        for row in rows:
-            total = (total[:, :, None] + row[:, None]).reshape(groups, -1, words)
-        return total.softmax(-1)
-
-    target = counts.double() + pseudo * probabilities()
-    seen = target.sum(-1, keepdim=True)
-    for _ in range(FITTING_ITERATIONS):
-        for j in range(len(levels)):
-            others = [1 + n for n in range(len(levels)) if n != j]
-            wanted = target.reshape(groups, *levels, words).sum(others)
-            fitted = (seen * probabilities()).reshape(groups, *levels, words).sum(others)
-            rows[j] = rows[j] + (wanted / fitted).log()
-    return np.concatenate([encode_logits(row.numpy()) for row in rows], 1)
-
-
-def _count(counts: Tensor, classes: Tensor, index: Tensor) -> None:
-    """Add indices (G, n) of these classes (G, n) to counts (G, T, K)."""
-    cell = classes * counts.shape[2] + index
-    counts.flatten(1).scatter_add_(1, cell, torch.ones_like(cell, dtype=counts.dtype))
-
-
-@torch.inference_mode()
-def count_symbols(model: VQVAE, crops: Crops, batches: int, side: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Counts of indices by group and class: (G, T, K) per band, and those of the hyper-latent.
-
-    They are counted as if none were certain: class offsets lead to the tables of certain classes, too.
-    """
-    quantizer, hyper = model.quantizer, model.hyper_quantizer
-    total, hyper_total = math.prod(quantizer.context_levels), LEVEL_MAX // LEVELS_PER_CLASS + 1
-    counts = [torch.zeros(b.groups, total, b.codewords) for b in quantizer.bands]
-    hyper_counts = [torch.zeros(b.groups, hyper_total, b.codewords) for b in hyper.bands]
-    for _ in range(batches):
-        x, t = crops.batch(4, side)
-        output = model(x, (t * LEVEL_MAX).round() / LEVEL_MAX)
-        level = (quality_of(t) * LEVEL_MAX).round()
-        for result in output.passes:
-            for i, index in enumerate(result.index):
-                classes = torch.zeros_like(index)
-                numbers = result.contexts[i].taken.round().long()
-                for levels, number in zip(quantizer.context_levels, numbers, strict=True):
-                    classes = classes * levels + number
-                _count(counts[i], classes, index)
-        for i, index in enumerate(output.hyper.index):
-            classes = (level.long() // LEVELS_PER_CLASS).repeat_interleave(index.shape[1] // len(level))
-            _count(hyper_counts[i], classes.expand_as(index), index)
-    return counts, hyper_counts
-
-
-def hyper_rows(quantizer: VectorQuantizer, i: int, counts: Tensor, pseudo: float) -> np.ndarray:
-    """Table codes (G, 16, K) uint8 of hyper band i in every class of levels; see `table_rows`."""
-    logits = torch.einsum("tf,gfk->gtk", hyper_class_basis(), quantizer.table[i])
-    model = (quantizer.bias[i][:, None] + logits).softmax(-1)
-    seen = counts.sum(-1, keepdim=True)
-    return encode_probabilities(((counts + pseudo * model) / (seen + pseudo)).double().numpy())
 
 
 @torch.inference_mode()
@@ -229,33 +153,39 @@ def export_decoder(state: Path, data: str, source: Path, output: Path, cache: fl
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m vqcodec.training.export", description=__doc__)
-    parser.add_argument("state", type=Path)
+    parser = argparse.ArgumentParser(
+        prog="python -m vqcodec.training.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("state", metavar="STATE", type=Path, help="state.safetensors of a run")
     what = "pictures to count symbols on, and to look at activations (the training set)"
-    parser.add_argument("--data", required=True, help=what)
+    parser.add_argument("--data", required=True, metavar="FOLDER", help=what)
     what = "GB of decoded pictures to keep; a whole folder by default, 1 GB of tar shards"
-    parser.add_argument("--cache", type=float, help=what)
+    parser.add_argument("--cache", type=float, metavar="X", help=what)
     what = "copy this model instead, with the decoder of a --decoder-only run"
     parser.add_argument("--decoder-of", metavar="MODEL", help=what)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--batches", type=int, default=250)
-    what = "weight of the model in its tables"
-    parser.add_argument("--pseudo", type=float, default=PSEUDO_COUNT, help=what)
-    parser.add_argument("--name", help="model name, default the output's stem")
+    what = "weights file to write"
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=what)
+    what = "batches of crops that indices are counted on  [default: %(default)s]"
+    parser.add_argument("--batches", type=int, default=250, metavar="N", help=what)
+    what = "weight of the model's own probabilities, as a number of indices  [default: %(default)s]"
+    parser.add_argument("--pseudo", type=float, default=PSEUDO_COUNT, metavar="X", help=what)
+    parser.add_argument("--name", help="of the model; the output's stem unless given")
     arguments = parser.parse_args()
     state, output = arguments.state, arguments.output
-    if arguments.decoder_of is not None:
-        try:
+    try:
+        check_writable(output)
+        if arguments.decoder_of is not None:
             source = find_model(arguments.decoder_of)
-            decoder_id = export_decoder(state, arguments.data, source, output, arguments.cache)
-        except ModelNotFound as error:
-            parser.error(str(error))
-        what = f"decoder {decoder_id.hex()}"
-    else:
-        name = arguments.name or output.stem
-        how = arguments.batches, arguments.pseudo, arguments.cache
-        ids = export_state(state, arguments.data, output, name, *how)
-        what = f"{ids[0].hex()} {ids[1].hex()}"
+            ids = [export_decoder(state, arguments.data, source, output, arguments.cache)]
+        else:
+            name = arguments.name or output.stem
+            how = arguments.batches, arguments.pseudo, arguments.cache
+            ids = [*export_state(state, arguments.data, output, name, *how)]
+    except (ModelNotFound, OSError) as error:
+        parser.error(str(error))
+    what = ("decoder " if len(ids) == 1 else "") + " ".join(each.hex() for each in ids)
     print(f"{output} {output.stat().st_size} bytes, {what}")
 
 

@@ -174,10 +174,14 @@ def add_options(parser: argparse.ArgumentParser, kind: type[RunConfig], state: s
     for item in dataclasses.fields(kind):
         name = "--" + item.name.replace("_", "-")
         if isinstance(item.default, bool) or item.type == "bool | None":
-            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None)
+            text = kind.help_of(item.name)
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=text)
         elif item.default is not dataclasses.MISSING:
             whole = item.name == "steps" or isinstance(item.default, int)
-            parser.add_argument(name, type=str if isinstance(item.default, str) else int if whole else float)
+            value = str if isinstance(item.default, str) else int if whole else float
+            usual = "" if item.default in (None, "") else f"  [default: {item.default}]"
+            sign = "N" if value is int else "X" if value is float else "TEXT"
+            parser.add_argument(name, type=value, metavar=sign, help=kind.help_of(item.name) + usual)
     parser.add_argument("--resume", action="store_true", help=f"go on from OUT/{state}")
 
 

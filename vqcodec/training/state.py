@@ -69,13 +69,22 @@ def config_of_state(path: Path) -> dict[str, Any]:
 def load_state(
     path: Path, weights: str = "ema", kind: type[VQVAE] = VQVAE
 ) -> tuple[VQVAE, dict[str, object]]:
-    """Model of class `kind` with the EMA (or "model") weights of a state, and the run's settings."""
-    config = config_of_state(path)
-    model = kind(config["model"])
-    tensors = load_file(path)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(tensors[f"{weights}.{name}"])
+    """Model of class `kind` with the EMA (or "model") weights of a state, and the run's settings.
+
+    Raises:
+        ModelNotFound: it cannot be read, or is no training state.
+    """
+    if not path.is_file():
+        raise ModelNotFound(f"{path}: no such file")
+    try:
+        config = config_of_state(path)
+        model = kind(config["model"])
+        tensors = load_file(path)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(tensors[f"{weights}.{name}"])
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        raise ModelNotFound(f"{path}: not a training state: {error}") from error
     return model.eval(), config | progress_of_state(path)
 
 
@@ -89,6 +98,6 @@ def load_start(source: str) -> VQVAE:
     try:
         if path.is_file() and read_metadata(path).get("format") != FORMAT:
             return load_state(path)[0]
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise ModelNotFound(f"{source}: neither a training state nor a weights file: {error}") from error
+    except (SafetensorError, ModelNotFound) as error:
+        raise ModelNotFound(f"{source}: neither a training state nor a weights file") from error
     return restore(load_weights(find_model(source)))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tarfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from vqcodec.errors import CorruptData
+from vqcodec.shards import members, whole_tar
 from vqcodec.training.data import SUFFIXES, UNREADABLE, load_images, read_picture
 from vqcodec.training.ranks import Ranks
 
@@ -145,14 +146,12 @@ def _look(path: str) -> Iterator[tuple[int, int, int, int]]:
             yield FILE, 0, *size
         return
     try:
-        with tarfile.open(path, "r:") as shard:
-            for member in shard:
-                if member.isreg() and member.name.lower().endswith(tuple(SUFFIXES)):
-                    file = shard.extractfile(member)
-                    assert file is not None  # of a regular member
-                    if size := _size(file, f"{path}: {member.name}"):
-                        yield member.offset_data, member.size, *size
-    except (tarfile.TarError, OSError) as error:
+        with Path(path).open("rb") as shard, whole_tar():
+            for member, content in members(shard):
+                known = member.name.lower().endswith(tuple(SUFFIXES))
+                if known and (size := _size(content, f"{path}: {member.name}")):
+                    yield member.offset, member.size, *size
+    except (CorruptData, OSError) as error:
         print(f"skipped {path}: {error}", file=sys.stderr)
 
 

@@ -1,5 +1,5 @@
 /** The fixed header of a file (FORMAT.md, "Fixed header"); limits come before anything is allocated. */
-import { CorruptData, LimitExceeded, UnsupportedVersion } from "../errors.js";
+import { CorruptData, LimitExceeded, Truncated, UnsupportedVersion } from "../errors.js";
 import { where } from "./cursor.js";
 
 /**
@@ -65,8 +65,8 @@ export const isVqc = (data) => data.length >= 4 && MAGIC.every((byte, i) => data
  */
 export function readHeader(cursor, limits) {
   const given = cursor.data.subarray(0, MAGIC.length);
-  if (given.some((byte, i) => byte !== MAGIC[i]))
-    throw new CorruptData(where("magic", 0, "this is not a .vqc file"));
+  if (!given.length) throw new Truncated("the file is empty");
+  if (given.some((byte, i) => byte !== MAGIC[i])) throw new CorruptData("this is not a .vqc file");
   cursor.take(MAGIC.length, "magic");
   const major = cursor.byte("major version");
   if (major !== MAJOR) {
