@@ -232,6 +232,6 @@ def test_all_levels_cost_less_for_less(tiny_codec):
 
 
 def test_nothing_searches_levels_for_a_checkerboard(tiny_codec, monkeypatch):
-    monkeypatch.setattr(picture_encoder.PictureEncoder, "_reached", None)
+    monkeypatch.setattr(picture_encoder, "best_level", None)
     data = tiny_codec.compress(checkerboard(1), quality=100)
     assert len(data) < 300

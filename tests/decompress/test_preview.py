@@ -173,7 +173,7 @@ def test_batch(codec, photo, tmp_path):
 def coded(photo, models, codec, tmp_path):
     """photo.vqc, and the coarse picture that is in it."""
     path = photo.with_suffix(".vqc")
-    codec.compress_file(photo, path, quality=100)
+    codec.compress_file(photo, path, quality=100, drawn=False)
     return path, codec.decompress(path, preview=1)
 
 
