@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.robustness import samples
-from tests.web.browsing import SAMPLE, chromium, served
+from tests.web.browsing import BROWSERS, SAMPLE, running, served
 from vqcodec.codec import Codec
 from vqcodec.weights.decoder_file import export_decoder
 
@@ -77,10 +77,10 @@ def site(web_build, two_faced, codec, tmp_path_factory) -> Path:
     return Path(folder)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
+@pytest.fixture(scope="module", params=BROWSERS)
+def browser(request) -> Iterator[Any]:
+    with running(request.param) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

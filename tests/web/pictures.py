@@ -27,3 +27,13 @@ def expected(codec: Codec, data: bytes, **options: Any) -> dict[str, Any]:
 def random_files(codec: Codec, count: int = 50) -> dict[str, bytes]:
     """Pictures of many sizes, modes, qualities, tile settings and both tunes, some with a drawn layer."""
     return {sample.name: sample.compress(codec) for sample in samples.fresh(count, seed=29)}
+
+
+def same_on_canvas(pixels: np.ndarray, image: Image.Image) -> bool:
+    """Whether a canvas (H, W, 4) shows a picture: its alpha, and its colours where they are opaque.
+
+    A canvas multiplies colours by their alpha, and so loses some of the others.
+    """
+    wanted = np.asarray(image.convert("RGBA"))
+    opaque = wanted[:, :, 3] == 255
+    return np.array_equal(pixels[opaque], wanted[opaque]) and np.array_equal(pixels[:, :, 3], wanted[:, :, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 
 import numpy as np
@@ -9,12 +10,20 @@ import pytest
 from PIL import Image
 
 from benchmarks.robustness import samples
-from tests.web.browsing import PATIENCE, SAMPLE
+from tests.web.browsing import PATIENCE, SAMPLE, saved
+from tests.web.pictures import random_files, same_on_canvas
 
 AXE = "axe-core@4.14.1"
 AXE_INTEGRITY = (
     "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 )
+CANVAS = """() => {
+    const canvas = document.querySelector("#stage canvas"), { width, height } = canvas;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+    let text = "";
+    for (let i = 0; i < data.length; i += 8192) text += String.fromCharCode(...data.subarray(i, i + 8192));
+    return [width, height, btoa(text)];
+}"""
 DONE = "document.getElementById('status').textContent.startsWith('Decoded')"
 WIDTH, HEIGHT = SAMPLE
 
@@ -89,7 +98,7 @@ def test_it_fits_and_is_accessible(opened, axe, width, scheme):
     assert (light[0] > light[1]) == (scheme == "dark")
 
 
-def test_a_file_is_opened_told_and_saved(opened, codec):
+def test_a_file_is_opened_told_and_saved(browser, opened, codec):
     page = opened()
     data = codec.compress(samples.picture(50, 70, "RGBA", np.random.default_rng(3)), quality=80)
     page.set_input_files("#open", [upload("photo.vqc", data)])
@@ -97,11 +106,25 @@ def test_a_file_is_opened_told_and_saved(opened, codec):
     said = page.inner_text("#info")
     assert "70 \u00d7 50, with alpha" in said
     assert codec.model.bitstream_id.hex() in said
-    with page.expect_download() as download:
-        page.click("#save")
-    assert download.value.suggested_filename == "photo.png"
-    with Image.open(download.value.path()) as saved:
-        assert np.array_equal(np.asarray(saved), np.asarray(codec.decompress(data)))
+    name, file = saved(browser, page, "#save")
+    assert name == "photo.png"
+    with Image.open(io.BytesIO(file)) as image:
+        assert np.array_equal(np.asarray(image), np.asarray(codec.decompress(data)))
+
+
+def test_what_is_shown_is_what_python_decodes(opened, codec):
+    page, tiny = opened(), samples.load()
+    files = [(tiny, data) for data in samples.golden().values()]
+    files += [(codec, data) for data in random_files(codec, 6).values()]
+    for decoder, data in files:
+        page.evaluate("document.getElementById('status').textContent = ''")
+        page.set_input_files("#open", [upload("photo.vqc", data)])
+        page.wait_for_function(DONE)
+        width, height, found = page.evaluate(CANVAS)
+        wanted = decoder.decompress(data)
+        pixels = np.frombuffer(base64.b64decode(found), np.uint8).reshape(height, width, 4)
+        assert (width, height) == wanted.size
+        assert same_on_canvas(pixels, wanted)
 
 
 def test_a_picture_is_opened_by_its_address(opened, address):

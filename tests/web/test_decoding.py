@@ -1,6 +1,6 @@
-"""The browser's decoder in a real headless Chromium.
+"""The browser's decoder in real headless browsers, Chromium and Firefox.
 
-pip install '.[web,browser]' && apt-get install chromium nodejs npm
+pip install '.[web,browser]' && apt-get install chromium firefox-esr nodejs npm
 pytest tests/web
 """
 
@@ -21,7 +21,7 @@ from benchmarks.robustness.corruption import outcome
 from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
 from tests.web.browsing import PATIENCE, page_megabytes
-from tests.web.pictures import expected, random_files, rgba
+from tests.web.pictures import expected, random_files, rgba, same_on_canvas
 from vqcodec.bitstream import probe
 from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.types import DEFAULT_LIMITS
@@ -186,6 +186,15 @@ def test_the_element_shows_and_behaves_like_img(page, site, codec):
     assert (natural["wide"], natural["tall"], natural["role"]) == (90, 60, "presentation")
     sized = page.evaluate(ELEMENT, {"src": name, "sizes": "(max-width: 10px) 5px, 180px"})
     assert (sized["wide"], sized["tall"]) == (180, 120)
+
+
+def test_the_element_shows_what_python_decodes(page, site):
+    golden, tiny = samples.golden(), samples.load()
+    for name, data in zip(put(site, golden), golden.values(), strict=True):
+        found, wanted = page.evaluate(ELEMENT, {"src": name}), tiny.decompress(data)
+        assert found["told"] == "load"
+        pixels = np.array(found["pixels"], np.uint8).reshape(wanted.height, wanted.width, 4)
+        assert same_on_canvas(pixels, wanted), name
 
 
 def test_the_element_tells_errors(page, site):
