@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.robustness import samples
-from tests.web.browsing import BROWSERS, SAMPLE, running, served
+from tests.web.browsing import BROWSERS, PATIENCE, SAMPLE, running, served
 from vqcodec.codec import Codec
 from vqcodec.weights.decoder_file import export_decoder
 
@@ -108,3 +108,26 @@ def run_node(node, site, tmp_path_factory) -> Any:
         return dict(json.loads(done.stdout))
 
     return run
+
+
+@pytest.fixture
+def opened(browser, address):
+    """Makes pages of a width and colour scheme; whatever they complain of fails the test."""
+    contexts, trouble = [], []
+
+    def make(width=1400, scheme="light", workers="block"):
+        context = browser.new_context(
+            viewport={"width": width, "height": 850}, color_scheme=scheme, service_workers=workers
+        )
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+        page.goto(f"{address}/")
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert trouble == []
