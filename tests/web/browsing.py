@@ -127,8 +127,8 @@ def page_megabytes() -> float:
     most = 0.0
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            words = path.read_bytes().split(b"\0")
-            if b"--type=renderer" in words or (b"-contentproc" in words and b"tab" in words):
+            words = path.read_bytes()
+            if b"--type=renderer" in words or b"-isForBrowser" in words:
                 lines = path.with_name("smaps_rollup").read_text().splitlines()
                 most = max(
                     most, sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000

@@ -131,3 +131,16 @@ def opened(browser, address):
     for context in contexts:
         context.close()
     assert trouble == []
+
+
+@pytest.fixture
+def page(browser, address):
+    """A page of the site that has nothing of its own, and whose errors fail the test."""
+    context = browser.new_context(service_workers="block")
+    context.set_default_timeout(PATIENCE)
+    opened, trouble = context.new_page(), []
+    opened.on("pageerror", lambda error: trouble.append(str(error)))
+    opened.goto(f"{address}/files.json")
+    yield opened
+    context.close()
+    assert trouble == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,3 +38,10 @@ def same_on_canvas(pixels: np.ndarray, image: Image.Image) -> bool:
     wanted = np.asarray(image.convert("RGBA"))
     opaque = wanted[:, :, 3] == 255
     return np.array_equal(pixels[opaque], wanted[opaque]) and np.array_equal(pixels[:, :, 3], wanted[:, :, 3])
+
+
+def put(site: Path, files: dict[str, bytes]) -> list[str]:
+    """Files where the page can fetch them; their names."""
+    for name, data in files.items():
+        (site / f"{name}.vqc").write_bytes(data)
+    return [f"/{name}.vqc" for name in files]
