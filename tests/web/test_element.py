@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from benchmarks.robustness import samples
-from tests.web.pictures import put, rgba, same_on_canvas
+from tests.web.demo_page import DONE
+from tests.web.pictures import put, rgba, same_on_canvas, table_profile
 from vqcodec.bitstream.profiles import profile_bytes
 
 ELEMENT = """async (attributes) => {
@@ -107,3 +108,34 @@ def test_colour_profiles_are_converted(page, site, codec):
     assert wanted is not None
     assert np.abs(found[:, :, :3] - np.asarray(wanted, np.int64)).max() <= 2
     assert np.abs(found[:, :, :3] - np.asarray(plain, np.int64)).max() > 10
+
+
+def red_and_blue() -> Image.Image:
+    """Red beside blue, which a profile turns round."""
+    x = np.zeros((48, 64, 3), np.uint8)
+    x[:, :32, 0] = x[:, 32:, 2] = 220
+    image = Image.fromarray(x)
+    image.info["icc_profile"] = table_profile()
+    return image
+
+
+def is_turned(pixels: np.ndarray) -> bool:
+    left, right = pixels[:, 4:28].mean((0, 1)), pixels[:, 36:60].mean((0, 1))
+    return bool(left[2] > left[0] + 60 and right[0] > right[2] + 60)
+
+
+def test_profiles_of_tables_are_left_to_the_browser(page, site, codec):
+    (name,) = put(site, {"tables": codec.compress(red_and_blue(), quality=90)})
+    found = page.evaluate(ELEMENT, {"src": name})
+    assert found["told"] == "load"
+    assert is_turned(np.array(found["pixels"], np.int64).reshape(48, 64, 4))
+
+
+def test_the_page_shows_such_colours_as_well(opened, site, address, codec):
+    put(site, {"tables": codec.compress(red_and_blue(), quality=90)})
+    page = opened()
+    page.goto(f"{address}/?src=tables.vqc")
+    page.wait_for_function(DONE)
+    box = page.locator("#stage canvas").screenshot()
+    shown = Image.open(io.BytesIO(box)).convert("RGB").resize((64, 48))
+    assert is_turned(np.asarray(shown, np.int64))

@@ -1,5 +1,6 @@
 /** Decoding onto the stage. */
 import { decode, metadataOf, probe, toDisplay } from "./src/index.js";
+import { paintConverted } from "./src/picture/surface.js";
 import { progress, realism, say, viewer } from "./page.js";
 
 const QUICK_ABOVE = 1e6;
@@ -36,10 +37,12 @@ export async function show(side, bytes, signal, fresh = true) {
       onProgress: (done, count) => (progress.value = done / count),
       onPart: ({ x, y, width, height, data }) => {
         const part = new ImageData(data, width, height, { colorSpace: space });
-        toDisplay(part, icc, space);
-        canvas()?.putImageData(part, x, y);
+        if (toDisplay(part, icc, space).converted) canvas()?.putImageData(part, x, y);
       },
     });
+    const whole = canvas();
+    if (icc && whole && !toDisplay(new ImageData(1, 1), icc, space).converted)
+      await paintConverted(whole, image, icc, () => !signal.aborted);
     if (info.alpha) viewer.canvas(side)?.classList.add("clear");
     say(
       `Decoded in ${((performance.now() - start) / 1000).toFixed(2)} s${value ? ` with realism ${value}` : ""}.`,

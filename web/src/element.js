@@ -8,7 +8,7 @@ import { ATTRIBUTES, ReflectingElement } from "./element_attributes.js";
 import { fixedRules, sizeRules } from "./element_style.js";
 import { VQCodecError, decode, metadataOf, probe, receive } from "./index.js";
 import { toDisplay } from "./picture/colour.js";
-import { Surface } from "./picture/surface.js";
+import { Surface, paintConverted } from "./picture/surface.js";
 
 const NEAR = "256px",
   LARGE = 1e6;
@@ -210,7 +210,7 @@ export class VqcImage extends ReflectingElement {
         ),
     });
     if (icc && !toDisplay(new ImageData(1, 1), icc, space).converted)
-      await surface.paintConverted(context, image, icc, () => !signal.aborted);
+      await paintConverted(context, image, icc, () => !signal.aborted);
   }
 
   /** @param {number} width @param {number} height */

@@ -52,18 +52,18 @@ export class Surface {
     context.imageSmoothingQuality = "high";
     context.drawImage(bitmap, 0, 0, 32 * small.width, 32 * small.height);
   }
+}
 
-  /**
-   * A profile of look-up tables is left to the browser.
-   * @param {CanvasRenderingContext2D} context
-   * @param {ImageData} image
-   * @param {Uint8Array} icc
-   * @param {() => boolean} wanted
-   */
-  async paintConverted(context, image, icc, wanted) {
-    const bitmap = await createImageBitmap(await encodePng(image, { icc }));
-    if (!wanted()) return;
-    context.clearRect(0, 0, image.width, image.height);
-    context.drawImage(bitmap, 0, 0);
-  }
+/**
+ * A profile of look-up tables is left to the browser.
+ * @param {CanvasRenderingContext2D} context
+ * @param {ImageData} image
+ * @param {Uint8Array} icc
+ * @param {() => boolean} wanted
+ */
+export async function paintConverted(context, image, icc, wanted) {
+  const bitmap = await createImageBitmap(await encodePng(image, { icc }));
+  if (!wanted()) return;
+  context.clearRect(0, 0, image.width, image.height);
+  context.drawImage(bitmap, 0, 0);
 }
