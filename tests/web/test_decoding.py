@@ -2,6 +2,8 @@
 
 pip install '.[web,browser]' && apt-get install chromium firefox-esr nodejs npm
 pytest tests/web
+
+`.ci/run` installs no Firefox, whose tests take minutes: they are to be run by hand after a change in web/.
 """
 
 from __future__ import annotations
