@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.robustness import samples
-from tests.web.browsing import SAMPLE, chromium, served
+from tests.web.browsing import BROWSERS, PATIENCE, SAMPLE, running, served
 from vqcodec.codec import Codec
 from vqcodec.weights.decoder_file import export_decoder
 
@@ -77,10 +77,10 @@ def site(web_build, two_faced, codec, tmp_path_factory) -> Path:
     return Path(folder)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
+@pytest.fixture(scope="module", params=BROWSERS)
+def browser(request) -> Iterator[Any]:
+    with running(request.param) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +108,39 @@ def run_node(node, site, tmp_path_factory) -> Any:
         return dict(json.loads(done.stdout))
 
     return run
+
+
+@pytest.fixture
+def opened(browser, address):
+    """Makes pages of a width and colour scheme; whatever they complain of fails the test."""
+    contexts, trouble = [], []
+
+    def make(width=1400, scheme="light", workers="block"):
+        context = browser.new_context(
+            viewport={"width": width, "height": 850}, color_scheme=scheme, service_workers=workers
+        )
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+        page.goto(f"{address}/")
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+@pytest.fixture
+def page(browser, address):
+    """A page of the site that has nothing of its own, and whose errors fail the test."""
+    context = browser.new_context(service_workers="block")
+    context.set_default_timeout(PATIENCE)
+    opened, trouble = context.new_page(), []
+    opened.on("pageerror", lambda error: trouble.append(str(error)))
+    opened.goto(f"{address}/files.json")
+    yield opened
+    context.close()
+    assert trouble == []

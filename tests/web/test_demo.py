@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
-from benchmarks.robustness import samples
-from tests.web.browsing import PATIENCE, SAMPLE
+from tests.web.demo_page import DONE, HEIGHT, WIDTH, png, show_sample, stage, upload
 
 AXE = "axe-core@4.14.1"
 AXE_INTEGRITY = (
     "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 )
-DONE = "document.getElementById('status').textContent.startsWith('Decoded')"
-WIDTH, HEIGHT = SAMPLE
 
 
 @pytest.fixture(scope="module")
@@ -29,48 +23,6 @@ def axe(web_build, tmp_path_factory):
     return folder / "axe.js"
 
 
-@pytest.fixture
-def opened(browser, address):
-    """Makes pages of a width and colour scheme; whatever they complain of fails the test."""
-    contexts, trouble = [], []
-
-    def make(width=1400, scheme="light", workers="block"):
-        context = browser.new_context(
-            viewport={"width": width, "height": 850}, color_scheme=scheme, service_workers=workers
-        )
-        context.set_default_timeout(PATIENCE)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
-        page.goto(f"{address}/")
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert trouble == []
-
-
-def show_sample(page):
-    page.click("#sample")
-    page.wait_for_function(DONE)
-
-
-def upload(name: str, data: bytes) -> dict[str, object]:
-    return {"name": name, "mimeType": "application/octet-stream", "buffer": data}
-
-
-def png(x) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(x).save(file, "PNG")
-    return file.getvalue()
-
-
-def stage(page) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(page.locator("#stage").screenshot())).convert("RGB"), np.int64)
-
-
 @pytest.mark.parametrize(
     ("width", "scheme"), [(390, "dark"), (390, "light"), (1400, "dark"), (1400, "light")]
 )
@@ -79,6 +31,8 @@ def test_it_fits_and_is_accessible(opened, axe, width, scheme):
     for step in (lambda: None, lambda: show_sample(page)):
         step()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        rows = "[...document.querySelectorAll('#zooming > *')].map((at) => at.getBoundingClientRect().bottom)"
+        assert len({round(row / 30) for row in page.evaluate(rows)}) == 1
         page.add_script_tag(path=axe)
         found = page.evaluate("axe.run()")["violations"]
         assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
@@ -87,29 +41,6 @@ def test_it_fits_and_is_accessible(opened, axe, width, scheme):
     )
     light = [sum(map(int, colour[4:-1].split(","))) for colour in (ink, paper)]
     assert (light[0] > light[1]) == (scheme == "dark")
-
-
-def test_a_file_is_opened_told_and_saved(opened, codec):
-    page = opened()
-    data = codec.compress(samples.picture(50, 70, "RGBA", np.random.default_rng(3)), quality=80)
-    page.set_input_files("#open", [upload("photo.vqc", data)])
-    page.wait_for_function(DONE)
-    said = page.inner_text("#info")
-    assert "70 \u00d7 50, with alpha" in said
-    assert codec.model.bitstream_id.hex() in said
-    with page.expect_download() as download:
-        page.click("#save")
-    assert download.value.suggested_filename == "photo.png"
-    with Image.open(download.value.path()) as saved:
-        assert np.array_equal(np.asarray(saved), np.asarray(codec.decompress(data)))
-
-
-def test_a_picture_is_opened_by_its_address(opened, address):
-    page = opened()
-    page.goto(f"{address}/?src=dist/sample.vqc")
-    page.wait_for_function(DONE)
-    assert page.title().startswith("sample.vqc")
-    assert f"{WIDTH} \u00d7 {HEIGHT}" in page.inner_text("#info")
 
 
 def test_realism_decodes_anew(opened):
@@ -163,31 +94,32 @@ def test_zoom_move_and_divider_by_keyboard_and_mouse(opened):
     assert abs(int(divider.get_attribute("aria-valuenow")) - 25) <= 1
 
 
-def test_what_is_wrong_is_said(opened, codec):
+def test_what_needs_a_picture_waits_for_one_and_keyboards_go_on_from_it(opened):
     page = opened()
-    page.set_input_files("#open", [upload("broken.vqc", b"not a picture")])
-    page.wait_for_function("document.getElementById('status').classList.contains('bad')")
-    assert page.inner_text("#status") == "broken.vqc: this is not a .vqc file"
+    for name in ("#compare", "#save", "#in", "#out", "#fit", "#real", "#realism"):
+        assert page.locator(name).is_disabled(), name
+    page.locator("#sample").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function(DONE)
+    assert page.evaluate("document.activeElement.id") == "stage"
+    page.locator("#real").wait_for()
+    assert page.locator("#real").is_enabled()
+
+
+def test_at_one_to_one_every_pixel_is_one_of_the_screen(opened, site, codec):
+    page = opened(1001)  # an odd width has no pixel in its middle
     show_sample(page)
-    page.set_input_files("#compare", [upload("b.png", b"not one either")])
-    page.wait_for_function("document.getElementById('status').classList.contains('bad')")
-
-
-def test_dropped_files_are_opened_and_compared(opened, codec):
-    page = opened()
-    data = codec.compress(samples.picture(HEIGHT, WIDTH, "RGB", np.random.default_rng(9)), quality=50)
-    page.evaluate(
-        """([bytes, png]) => {
-            const files = new DataTransfer();
-            files.items.add(new File([new Uint8Array(bytes)], "dropped.vqc"));
-            files.items.add(new File([new Uint8Array(png)], "other.png", { type: "image/png" }));
-            window.dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
-        }""",
-        [list(data), list(png(np.zeros((HEIGHT, WIDTH, 3), np.uint8)))],
-    )
-    page.locator("#divider").wait_for()
-    assert page.inner_text("#left-name") == "dropped.vqc"
-    assert page.inner_text("#right-name").startswith("other.png")
+    page.click("#real")
+    page.mouse.move(5, 5)
+    shown = stage(page)
+    wanted = np.asarray(codec.decompress((site / "dist" / "sample.vqc").read_bytes()), np.int64)
+    top, left = (shown.shape[0] - HEIGHT) // 2, (shown.shape[1] - WIDTH) // 2
+    errors = [
+        np.abs(shown[top + y : top + y + HEIGHT, left + x : left + x + WIDTH] - wanted).max()
+        for y in (0, 1)
+        for x in (0, 1)
+    ]
+    assert min(errors) == 0
 
 
 def test_once_loaded_it_works_offline(opened):
@@ -197,4 +129,4 @@ def test_once_loaded_it_works_offline(opened):
     page.context.set_offline(True)
     page.reload()
     show_sample(page)
-    assert f"{WIDTH} \u00d7 {HEIGHT}" in page.inner_text("#info")
+    assert f"{WIDTH}\u00a0\u00d7\u00a0{HEIGHT}" in page.inner_text("#info")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,24 @@ def test_options(run_node, codec):
     assert found[: len(asked)] == wanted
     assert found[-3] == expected(codec, cut, allow_partial=True)
     assert [result["error"] for result in found[-2:]] == ["UnsuitableOption"] * 2
+
+
+def test_an_aborted_decode_ends_and_so_does_the_program(node, site, codec, tmp_path):
+    data = codec.compress(samples.picture(250, 300, "RGB", np.random.default_rng(1)), quality=60, tile=64)
+    (tmp_path / "some.vqc").write_bytes(data)
+    script = f"""
+        import {{ readFileSync }} from "node:fs";
+        const {{ decode }} = await import({(site / "src" / "index.js").as_uri()!r});
+        const bytes = readFileSync("some.vqc"), stop = new AbortController(), ends = [];
+        const onProgress = (done) => done && stop.abort();
+        for (const options of [{{ signal: stop.signal, onProgress }}, {{ signal: stop.signal }}, {{}}]) {{
+            ends.push(await decode(bytes, options).then(({{ width }}) => width, ({{ name }}) => name));
+        }}
+        console.log(ends.join());
+    """
+    command = [node, "--input-type=module", "-e", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "AbortError,AbortError,300\n", "")
 
 
 def test_alpha_deflated_and_by_webp(run_node, codec):

@@ -1,180 +1,70 @@
 /** The page: opens files, decodes them in its threads, shows what they say of themselves. */
-import {
-  VQCodecError,
-  decode,
-  encodePng,
-  isVqc,
-  metadataOf,
-  probe,
-  receive,
-  toDisplay,
-} from "./src/index.js";
-import { Viewer } from "./viewer.js";
-
-/** @template {HTMLElement} [T=HTMLElement] @param {string} id @returns {T} */
-const byId = (id) => /** @type {T} */ (document.getElementById(id));
-
-const stage = byId("stage"),
-  status = byId("status"),
-  progress = /** @type {HTMLProgressElement} */ (byId("progress"));
-const realism = /** @type {HTMLInputElement} */ (byId("realism")),
-  save = /** @type {HTMLButtonElement} */ (byId("save"));
-const viewer = new Viewer(
-  stage,
-  byId("divider"),
-  (scale) => (byId("zoom").textContent = `${Math.round(100 * scale)} %`),
-);
-const QUICK_ABOVE = 1e6,
-  KB = 1000;
+import { VQCodecError, encodePng, isVqc, metadataOf, probe, receive } from "./src/index.js";
+import { byId, invite, progress, realism, save, say, stage, tell, viewer } from "./page.js";
+import { show, showQuick, spaceOf } from "./show.js";
+import { labelOf, sizeOf, spaced } from "./words.js";
 
 /** What is open on the left. @type {{name: string, bytes: Uint8Array, image: ImageData | null} | null} */
 let opened = null;
-let work = new AbortController();
+let work = new AbortController(),
+  compared = new AbortController();
 
-/** @param {string} text @param {boolean} [bad] */
-function say(text, bad = false) {
-  status.textContent = text;
-  status.classList.toggle("bad", bad);
-}
-
-/** @param {number} n */
-const spaced = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
-
-/** @param {import("./src/index.js").Info} info */
-function tell(info) {
-  const metadata = Object.entries(info.metadata).map(([type, bytes]) => `${type} ${spaced(bytes)} B`);
-  const rows = [
-    [
-      "Size",
-      `${info.width} \u00d7 ${info.height}${info.gray ? ", gray" : ""}${info.alpha ? ", with alpha" : ""}`,
-    ],
-    ["File", `${spaced(info.fileBytes)} bytes`],
-    ["Rate", `${info.bpp.toFixed(3)} bits a pixel`],
-    [
-      "Quality",
-      `${info.quality.toFixed(1)} (level ${info.level}), for ${info.tune === "eyes" ? "eyes" : "squared error"}`,
-    ],
-    ["Tiles", info.tile ? `${info.tiles} of ${info.tile} pixels` : "1"],
-    ["Preview", `first ${spaced(info.previewBytes)} bytes`],
-    ["Drawn", info.drawnBytes ? `${spaced(info.drawnBytes)} bytes, exact` : ""],
-    ["Colours", info.profile ?? (info.metadata.iCCP ? "profile in the file" : "sRGB")],
-    ["Model", info.needsModel ? `${info.model ? `${info.model}, ` : ""}${info.bitstreamId}` : "none needed"],
-    ["Chunks", metadata.join(", ")],
-    ["Format", info.version],
-  ];
-  byId("no-info").hidden = true;
-  byId("info").replaceChildren(
-    ...rows
-      .filter(([, value]) => value)
-      .flatMap(([name, value]) => {
-        const [term, definition] = [document.createElement("dt"), document.createElement("dd")];
-        term.textContent = name;
-        definition.textContent = value;
-        return [term, definition];
-      }),
-  );
-}
-
-/** @param {Uint8Array | undefined} icc @returns {"srgb" | "display-p3"} */
-const spaceOf = (icc) => (icc && matchMedia("(color-gamut: p3)").matches ? "display-p3" : "srgb");
-
-/**
- * Decode onto a side of the stage.
- * @param {0 | 1} side
- * @param {Uint8Array} bytes
- * @param {AbortSignal} signal
- * @param {boolean} [fresh] nothing of it is shown yet
- */
-async function show(side, bytes, signal, fresh = true) {
-  const info = probe(bytes),
-    { icc } = await metadataOf(bytes),
-    space = spaceOf(icc),
-    start = performance.now();
-  const value = side === 0 ? Number(realism.value) : 0;
-  /** @type {CanvasRenderingContext2D | null} */
-  let context = null;
-  const canvas = () =>
-    (context ??= fresh ? viewer.prepare(side, info.width, info.height, space) : contextOf(side, info, space));
-  progress.hidden = false;
-  progress.removeAttribute("value");
-  say("Decoding\u2026");
-  try {
-    if (fresh && info.needsModel && info.width * info.height > QUICK_ABOVE)
-      await showQuick(canvas(), bytes, signal);
-    const image = await decode(bytes, {
-      signal,
-      realism: value,
-      onProgress: (done, count) => (progress.value = done / count),
-      onPart: ({ x, y, width, height, data }) => {
-        const part = new ImageData(data, width, height, { colorSpace: space });
-        toDisplay(part, icc, space);
-        canvas()?.putImageData(part, x, y);
-      },
-    });
-    if (info.alpha) viewer.canvas(side)?.classList.add("clear");
-    say(
-      `Decoded in ${((performance.now() - start) / 1000).toFixed(2)} s${value ? ` with realism ${value}` : ""}.`,
-    );
-    return image;
-  } finally {
-    if (!signal.aborted) progress.hidden = true;
-  }
-}
-
-/**
- * The canvas that shows a picture of this size already.
- * @param {0 | 1} side
- * @param {import("./src/index.js").Info} info
- * @param {"srgb" | "display-p3"} space
- */
-function contextOf(side, info, space) {
-  const canvas = viewer.canvas(side);
-  if (canvas && canvas.width === info.width && canvas.height === info.height) return canvas.getContext("2d");
-  return viewer.prepare(side, info.width, info.height, space);
-}
-
-/** @param {CanvasRenderingContext2D | null} context @param {Uint8Array} bytes @param {AbortSignal} signal */
-async function showQuick(context, bytes, signal) {
-  const small = await decode(bytes, { preview: "quick", partial: true, signal }),
-    bitmap = await createImageBitmap(small);
-  if (!context || signal.aborted) return;
-  context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, 32 * small.width, 32 * small.height);
-  performance.mark("quick preview");
-  say("A first look; decoding all of it\u2026");
+/** A new picture comes on the left; what it was compared with goes. */
+function clear() {
+  compared.abort();
+  viewer.remove(1);
+  byId("names").hidden = true;
+  invite(false);
+  opened = null;
 }
 
 /** @param {string} name @param {ReadableStream<Uint8Array>} stream */
 async function open(name, stream) {
   work.abort();
   work = new AbortController();
-  const { signal } = work;
+  const { signal } = work,
+    before = viewer.canvas(0);
+  /** @type {typeof opened} */
+  let own = null;
   say(`Reading ${name}\u2026`);
   realism.disabled = save.disabled = true;
   try {
     let seen = false;
     const bytes = await receive(stream, {
-      onFront: tell,
+      onFront: (info) => (opened || signal.aborted ? undefined : tell(info)),
       onLayer: async (_, prefix) => {
         const info = probe(prefix);
-        if (info.complete || !info.needsModel) return;
-        byId("empty").hidden = true;
+        if (signal.aborted || info.complete || !info.needsModel) return;
+        clear();
+        tell(info);
         seen = true;
         const { icc } = await metadataOf(prefix),
           context = viewer.prepare(0, info.width, info.height, spaceOf(icc));
         await showQuick(context, prefix, signal).catch(() => {}); // the whole file tells what is wrong
       },
     });
-    byId("empty").hidden = true;
-    opened = { name, bytes, image: null };
+    if (signal.aborted) return;
+    const info = probe(bytes);
+    if (!seen) clear();
+    tell(info);
+    opened = own = { name, bytes, image: null };
     document.title = `${name} \u2013 vqcodec`;
-    byId("left-name").textContent = name;
-    opened.image = await show(0, bytes, signal, !seen);
-    realism.disabled = !probe(bytes).needsModel;
-    save.disabled = false;
+    byId("left-name").textContent = labelOf(name, bytes.length);
+    own.image = await show(0, bytes, signal, !seen);
   } catch (error) {
+    if (signal.aborted) return;
     fail(name, error);
+    if (own && viewer.canvas(0) === before) viewer.remove(0); // it is another's
+    invite(!viewer.canvas(0));
+  } finally {
+    if (!signal.aborted) settle();
   }
+}
+
+/** What can be done with what is open, which is what was, if a file said nothing of itself. */
+function settle() {
+  realism.disabled = !opened || !probe(opened.bytes).needsModel;
+  save.disabled = !opened?.image;
 }
 
 /** @param {string} name @param {unknown} error */
@@ -187,22 +77,26 @@ function fail(name, error) {
 
 /** A second picture, of any kind that the browser knows. @param {File} file */
 async function compare(file) {
+  compared.abort();
+  compared = new AbortController();
+  const { signal } = compared;
   try {
     const bytes = new Uint8Array(await file.arrayBuffer());
     if (!viewer.canvas(0)) throw new VQCodecError("open a picture first");
     if (isVqc(bytes)) {
-      await show(1, bytes, new AbortController().signal);
+      await show(1, bytes, signal);
     } else {
       const bitmap = await createImageBitmap(file).catch(() => {
         throw new VQCodecError("this is no picture that the browser knows");
       });
+      if (signal.aborted) return;
       viewer.prepare(1, bitmap.width, bitmap.height)?.drawImage(bitmap, 0, 0);
-      say(`${file.name}: ${spaced(file.size)} bytes, ${bitmap.width} \u00d7 ${bitmap.height}.`);
+      say(`${file.name}: ${spaced(file.size)} bytes, ${sizeOf(bitmap)}.`);
     }
-    byId("right-name").textContent = `${file.name}, ${spaced(Math.round(file.size / KB))} kB`;
+    byId("right-name").textContent = labelOf(file.name, file.size);
     byId("names").hidden = false;
   } catch (error) {
-    fail(file.name, error);
+    if (!signal.aborted) fail(file.name, error);
   }
 }
 
@@ -215,8 +109,6 @@ async function take(files) {
     own = list.find((file) => file.name.endsWith(".vqc")) ?? list[0];
   if (!own) return;
   if (!own.name.endsWith(".vqc") && opened) return compare(own);
-  viewer.remove(1);
-  byId("names").hidden = true;
   await open(own.name, own.stream());
   const other = list.find((file) => file !== own);
   if (other) await compare(other);
@@ -256,6 +148,7 @@ realism.addEventListener("change", async () => {
   } catch (error) {
     fail(own.name, error);
   }
+  if (own === opened) settle();
 });
 byId("in").addEventListener("click", () => viewer.zoom(1.25));
 byId("out").addEventListener("click", () => viewer.zoom(0.8));

@@ -19,7 +19,7 @@ export class Viewer {
   /** @type {Map<number, {x: number, y: number}>} */
   #fingers = new Map();
 
-  /** @param {HTMLElement} stage @param {HTMLElement} divider @param {(scale: number) => void} onZoom */
+  /** @param {HTMLElement} stage @param {HTMLElement} divider @param {(scale: number | null) => void} onZoom */
   constructor(stage, divider, onZoom) {
     this.stage = stage;
     this.divider = divider;
@@ -120,6 +120,8 @@ export class Viewer {
   #show() {
     const [left, right] = this.#layers,
       at = this.#share * this.stage.clientWidth;
+    // On whole pixels of the screen: at 1:1 nothing is blurred.
+    const [x, y] = [this.#x, this.#y].map((value) => Math.round(value * devicePixelRatio) / devicePixelRatio);
     this.divider.hidden = !right;
     this.divider.style.left = `${at}px`;
     this.divider.setAttribute("aria-valuenow", String(Math.round(100 * this.#share)));
@@ -127,11 +129,11 @@ export class Viewer {
       if (!layer || !left) return;
       // The second picture takes the size of the first.
       const [a, b] = [(this.#scale * left.width) / layer.width, (this.#scale * left.height) / layer.height];
-      layer.canvas.style.transform = `translate(${this.#x}px, ${this.#y}px) scale(${a}, ${b})`;
+      layer.canvas.style.transform = `translate(${x}px, ${y}px) scale(${a}, ${b})`;
       layer.canvas.classList.toggle("near", this.#scale * devicePixelRatio >= NEAR);
-      layer.canvas.style.clipPath = side ? `inset(0 0 0 ${Math.max(0, (at - this.#x) / a)}px)` : "";
+      layer.canvas.style.clipPath = side ? `inset(0 0 0 ${Math.max(0, (at - x) / a)}px)` : "";
     });
-    this.onZoom(left ? this.#scale * devicePixelRatio : 1);
+    this.onZoom(left ? this.#scale * devicePixelRatio : null);
   }
 
   /** @param {PointerEvent} event */

@@ -78,9 +78,10 @@ export class Pool {
         });
   }
 
-  /** End all threads, and with them what is still decoded. */
+  /** End all threads, and with them what is still decoded: its promises fail. */
   end() {
-    for (const thread of this.#threads) if (thread instanceof WorkerThread) thread.end();
+    const error = new DOMException("the decoder was configured anew", "AbortError");
+    for (const thread of this.#threads) if (thread instanceof WorkerThread) thread.end(error);
     this.#threads = [];
   }
 }
@@ -129,8 +130,7 @@ class WorkerThread {
     this.worker.addEventListener("error", (event) => {
       event.preventDefault();
       const error = new Error(`the decoder's thread died: ${event.message ?? "it could not be loaded"}`);
-      for (const job of this.#jobs.values()) job.reject(error);
-      this.end();
+      this.end(error);
       died(this);
     });
   }
@@ -177,8 +177,10 @@ class WorkerThread {
     });
   }
 
-  end() {
+  /** @param {Error} error what jobs fail by that are not done */
+  end(error) {
     this.worker.terminate();
+    for (const job of this.#jobs.values()) job.reject(error);
     this.#jobs.clear();
   }
 }

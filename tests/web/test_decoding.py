@@ -1,29 +1,28 @@
-"""The browser's decoder in a real headless Chromium.
+"""The browser's decoder in real headless browsers, Chromium and Firefox.
 
-pip install '.[web,browser]' && apt-get install chromium nodejs npm
+pip install '.[web,browser]' && apt-get install chromium firefox-esr nodejs npm
 pytest tests/web
+
+`.ci/run` installs no Firefox, whose tests take minutes: they are to be run by hand after a change in web/.
 """
 
 from __future__ import annotations
 
-import io
 import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
 
 from benchmarks.robustness import samples
 from benchmarks.robustness.bombs import bombs
 from benchmarks.robustness.corruption import outcome
 from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
-from tests.web.browsing import PATIENCE, page_megabytes
-from tests.web.pictures import expected, random_files, rgba
+from tests.web.browsing import page_megabytes
+from tests.web.pictures import expected, put, random_files
 from vqcodec.bitstream import probe
-from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.types import DEFAULT_LIMITS
 
 DECODE = """async (jobs) => {
@@ -42,43 +41,6 @@ DECODE = """async (jobs) => {
     }
     return results;
 }"""
-ELEMENT = """async (attributes) => {
-    await import("/src/element.js");
-    const image = document.createElement("vqc-image");
-    for (const [name, value] of Object.entries(attributes)) image.setAttribute(name, value);
-    document.body.append(image);
-    const told = await new Promise((resolve) => {
-        image.addEventListener("load", () => resolve("load"));
-        image.addEventListener("error", (event) => resolve(`${event.error.name}: ${event.message}`));
-    });
-    const canvas = image.shadowRoot.querySelector("canvas");
-    const { width, height } = canvas, context = width && canvas.getContext("2d");
-    const pixels = width ? context.getImageData(0, 0, width, height).data : [];
-    const box = image.getBoundingClientRect(), { naturalWidth, naturalHeight, complete } = image;
-    return { told, naturalWidth, naturalHeight, complete, wide: box.width, tall: box.height,
-        pixels: Array.from(pixels), role: canvas.role, label: canvas.ariaLabel,
-        words: image.shadowRoot.querySelector("span").checkVisibility() && image.shadowRoot.textContent };
-}"""
-
-
-@pytest.fixture
-def page(browser, address):
-    """A page of the site that has nothing of its own, and whose errors fail the test."""
-    context = browser.new_context(service_workers="block")
-    context.set_default_timeout(PATIENCE)
-    opened, trouble = context.new_page(), []
-    opened.on("pageerror", lambda error: trouble.append(str(error)))
-    opened.goto(f"{address}/files.json")
-    yield opened
-    context.close()
-    assert trouble == []
-
-
-def put(site: Path, files: dict[str, bytes]) -> list[str]:
-    """Files where the page can fetch them; their names."""
-    for name, data in files.items():
-        (site / f"{name}.vqc").write_bytes(data)
-    return [f"/{name}.vqc" for name in files]
 
 
 def test_golden_files_and_random_pictures(page, site, codec):
@@ -119,6 +81,52 @@ def test_options_progress_and_abort(page, site, codec):
     )
     assert told["told"][-1][0] == told["told"][-1][1] > 0
     assert (told["error"], told["again"], told["after"]) == ("AbortError", "AbortError", 300)
+
+
+def test_nothing_waits_for_ever_for_a_decoder_that_was_given_up(page, site, codec):
+    (name,) = put(
+        site, {"given-up": codec.compress(samples.picture(250, 300, "RGB", np.random.default_rng(1)))}
+    )
+    found = page.evaluate(
+        """async (name) => {
+            const vqcodec = await import("/src/index.js");
+            const bytes = await (await fetch(name)).arrayBuffer(), waiting = vqcodec.decode(bytes);
+            vqcodec.configure({});
+            const late = new Promise((resolve) => setTimeout(resolve, 20000, "nothing came"));
+            const error = await Promise.race([waiting.catch(({ name }) => name), late]);
+            const after = (await vqcodec.decode(bytes)).width;
+            vqcodec.configure({ module: "/nowhere.wasm" });
+            const missing = await vqcodec.decode(bytes).catch(({ name }) => name);
+            vqcodec.configure({});
+            return [error, after, missing];
+        }""",
+        name,
+    )
+    assert found == ["AbortError", 300, "ModelNotFound"]
+
+
+@pytest.mark.slow
+def test_many_decodes_and_aborts_leave_memory_as_it_was(page, site, codec):
+    data = codec.compress(samples.picture(250, 300, "RGB", np.random.default_rng(1)), quality=60, tile=64)
+    (name,) = put(site, {"many": data})
+    decodes = """async ([name, count]) => {
+        const vqcodec = await import("/src/index.js"), ends = {};
+        const bytes = await (await fetch(name)).arrayBuffer();
+        for (let n = 0; n < count; n++) {
+            const stop = new AbortController();
+            const job = vqcodec.decode(bytes, { signal: stop.signal });
+            if (n % 4 === 3) setTimeout(() => stop.abort(), n % 40);
+            const end = await job.then(() => "picture", ({ name }) => name);
+            ends[end] = 1 + (ends[end] ?? 0);
+        }
+        return ends;
+    }"""
+    page.evaluate(decodes, [name, 40])
+    before = page_megabytes()
+    ends = page.evaluate(decodes, [name, 200])
+    assert set(ends) <= {"picture", "AbortError"}
+    assert ends["picture"] >= 150
+    assert page_megabytes() < before + 150  # browsers collect late; an engine for each abort would be more
 
 
 def test_a_large_picture_by_two_threads(page, site, codec):
@@ -168,76 +176,6 @@ def test_a_file_is_told_of_as_it_arrives(page, site, codec):
     assert bytes(told["digest"]).hex() == expected(codec, data, preview=1)["sha256"]
 
 
-def test_the_element_shows_and_behaves_like_img(page, site, codec):
-    x = samples.picture(60, 90, "RGBA", np.random.default_rng(4))
-    x[:30, :, 3] = 255
-    x[30:, :, 3] = 0
-    data = codec.compress(Image.fromarray(x), quality=70)
-    (name,) = put(site, {"element": data})
-    found = page.evaluate(ELEMENT, {"src": name, "alt": "Slopes", "width": "45"})
-    pixels = np.frombuffer(rgba(codec.decompress(data)), np.uint8).reshape(60, 90, 4)
-    shown = np.array(found["pixels"], np.uint8).reshape(60, 90, 4)
-    assert np.array_equal(shown[:30], pixels[:30])
-    assert not shown[30:].any()  # a canvas keeps no colours under an alpha of 0
-    assert (found["told"], found["complete"], found["wide"], found["tall"]) == ("load", True, 45, 30)
-    assert (found["naturalWidth"], found["naturalHeight"]) == (90, 60)
-    assert (found["role"], found["label"], found["words"]) == ("img", "Slopes", False)
-    natural = page.evaluate(ELEMENT, {"src": name, "alt": ""})
-    assert (natural["wide"], natural["tall"], natural["role"]) == (90, 60, "presentation")
-    sized = page.evaluate(ELEMENT, {"src": name, "sizes": "(max-width: 10px) 5px, 180px"})
-    assert (sized["wide"], sized["tall"]) == (180, 120)
-
-
-def test_the_element_tells_errors(page, site):
-    (name,) = put(site, {"broken": b"GIF89a"})
-    found = page.evaluate(ELEMENT, {"src": name, "alt": "Nothing"})
-    assert found["told"] == "CorruptData: this is not a .vqc file"
-    assert found["complete"]
-    assert found["words"].strip().endswith("Nothing")
-    missing = page.evaluate(ELEMENT, {"src": "/nowhere.vqc"})
-    assert missing["told"].startswith("VQCodecError: ")
-    assert "404" in missing["told"]
-
-
-def test_lazy_loading_waits_for_the_picture_to_come_near(page, site):
-    (name,) = put(site, {"lazy": samples.golden()["text"]})
-    seen = page.evaluate(
-        """async (name) => {
-            await import("/src/element.js");
-            const image = document.createElement("vqc-image"), space = document.createElement("div");
-            space.style.height = "5000px";
-            document.body.append(space, image);
-            Object.assign(image, { src: name });
-            image.setAttribute("loading", "lazy");
-            await new Promise((resolve) => setTimeout(resolve, 400));
-            const before = image.naturalWidth;
-            image.scrollIntoView();
-            await new Promise((resolve) => image.addEventListener("load", resolve));
-            return [before, image.naturalWidth];
-        }""",
-        name,
-    )
-    assert seen == [0, 96]
-
-
-def test_colour_profiles_are_converted(page, site, codec):
-    """As by LittleCMS."""
-    x = samples.picture(40, 60, "RGB", np.random.default_rng(6))
-    image = Image.fromarray(x)
-    image.info["icc_profile"] = profile_bytes(3)  # Adobe RGB (1998)
-    data = codec.compress(image, quality=90)
-    (name,) = put(site, {"colour": data})
-    found = np.array(page.evaluate(ELEMENT, {"src": name})["pixels"], np.int64).reshape(40, 60, 4)
-    plain = codec.decompress(data)
-    source = ImageCms.ImageCmsProfile(io.BytesIO(plain.info["icc_profile"]))
-    wanted = ImageCms.profileToProfile(
-        plain, source, ImageCms.createProfile("sRGB"), renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC
-    )
-    assert wanted is not None
-    assert np.abs(found[:, :, :3] - np.asarray(wanted, np.int64)).max() <= 2
-    assert np.abs(found[:, :, :3] - np.asarray(plain, np.int64)).max() > 10
-
-
 def test_hostile_files_leave_the_page_alive(page, site, codec):
     source, seeds = random.Random(12), list(samples.seeds(codec).values())
     hurt = [damaged(source.choice(seeds), source, kind) for kind in DAMAGES for _ in range(12)]
@@ -257,5 +195,5 @@ def test_hostile_files_leave_the_page_alive(page, site, codec):
     ]
     for name, result in zip(every, page.evaluate(DECODE, jobs), strict=True):
         assert result.get("known"), (name, result)
-    assert page_megabytes() < 600
+    assert 0 < page_megabytes() < 600 or not Path("/proc/self/smaps_rollup").exists()
     assert page.evaluate("1 + 1") == 2

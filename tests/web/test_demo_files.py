@@ -1,0 +1,143 @@
+"""The page opens, shows, compares and saves files, and says what is wrong with them."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.robustness import samples
+from benchmarks.robustness.damages import repaired
+from tests.web.browsing import saved
+from tests.web.demo_page import DONE, HEIGHT, WIDTH, png, said_size, show_sample, upload
+from tests.web.pictures import random_files, same_on_canvas
+
+CANVAS = """() => {
+    const canvas = document.querySelector("#stage canvas"), { width, height } = canvas;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+    let text = "";
+    for (let i = 0; i < data.length; i += 8192) text += String.fromCharCode(...data.subarray(i, i + 8192));
+    return [width, height, btoa(text)];
+}"""
+
+
+def test_a_file_is_opened_told_and_saved(browser, opened, codec):
+    page = opened()
+    data = codec.compress(samples.picture(50, 70, "RGBA", np.random.default_rng(3)), quality=80)
+    page.set_input_files("#open", [upload("photo.vqc", data)])
+    page.wait_for_function(DONE)
+    said = page.inner_text("#info")
+    assert "70\u00a0\u00d7\u00a050, with alpha" in said
+    assert codec.model.bitstream_id.hex() in said
+    name, file = saved(browser, page, "#save")
+    assert name == "photo.png"
+    with Image.open(io.BytesIO(file)) as image:
+        assert np.array_equal(np.asarray(image), np.asarray(codec.decompress(data)))
+
+
+def test_what_is_shown_is_what_python_decodes(opened, codec):
+    page, tiny = opened(), samples.load()
+    files = [(tiny, data) for data in samples.golden().values()]
+    files += [(codec, data) for data in random_files(codec, 6).values()]
+    for decoder, data in files:
+        page.evaluate("document.getElementById('status').textContent = ''")
+        page.set_input_files("#open", [upload("photo.vqc", data)])
+        page.wait_for_function(DONE)
+        width, height, found = page.evaluate(CANVAS)
+        wanted = decoder.decompress(data)
+        pixels = np.frombuffer(base64.b64decode(found), np.uint8).reshape(height, width, 4)
+        assert (width, height) == wanted.size
+        assert same_on_canvas(pixels, wanted)
+
+
+def test_a_picture_is_opened_by_its_address(opened, address):
+    page = opened()
+    page.goto(f"{address}/?src=dist/sample.vqc")
+    page.wait_for_function(DONE)
+    assert page.title().startswith("sample.vqc")
+    assert f"{WIDTH}\u00a0\u00d7\u00a0{HEIGHT}" in page.inner_text("#info")
+
+
+def test_what_is_wrong_is_said(opened, codec):
+    page = opened()
+    page.set_input_files("#open", [upload("broken.vqc", b"not a picture")])
+    page.wait_for_function("document.getElementById('status').classList.contains('bad')")
+    assert page.inner_text("#status") == "broken.vqc: this is not a .vqc file"
+    show_sample(page)
+    page.set_input_files("#compare", [upload("b.png", b"not one either")])
+    page.wait_for_function("document.getElementById('status').classList.contains('bad')")
+
+
+def test_a_broken_file_leaves_what_was_open(opened):
+    page = opened()
+    show_sample(page)
+    page.set_input_files("#open", [upload("broken.vqc", b"not a picture")])
+    page.wait_for_function("document.getElementById('status').classList.contains('bad')")
+    assert page.locator("#save").is_enabled()
+    assert f"{WIDTH}\u00a0\u00d7\u00a0{HEIGHT}" in page.inner_text("#info")
+    page.locator("#realism").focus()
+    page.keyboard.press("End")
+    page.wait_for_function(DONE)
+    assert page.locator("#stage canvas").is_visible()
+
+
+def test_a_file_that_cannot_be_decoded_is_not_shown_as_the_one_before(opened, codec):
+    page = opened()
+    show_sample(page)
+    data = bytearray(codec.compress(samples.picture(50, 70, "RGB", np.random.default_rng(3)), quality=80))
+    data[8] ^= 1  # for a model that is not here
+    page.set_input_files("#open", [upload("other.vqc", repaired(bytes(data)))])
+    page.wait_for_function("document.getElementById('status').classList.contains('bad')")
+    assert page.locator("#stage canvas").count() == 0
+    assert page.locator("#sample").is_visible()
+    assert page.locator("#save").is_disabled()
+
+
+def test_of_two_files_the_one_opened_last_is_shown(opened, codec):
+    """Also where the first comes slowly."""
+    page = opened()
+    one, two = (samples.picture(50, width, "RGB", np.random.default_rng(3)) for width in (40, 60))
+    names = [["slow.vqc", list(codec.compress(one, quality=80))], ["fast.vqc", list(codec.compress(two))]]
+    page.evaluate(
+        """(names) => {
+            const drop = ([name, bytes], stream) => {
+                const files = new DataTransfer(), file = new File([new Uint8Array(bytes)], name);
+                if (stream) File.prototype.stream = () => stream(new Uint8Array(bytes));
+                files.items.add(file);
+                window.dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
+            };
+            const whole = File.prototype.stream;
+            drop(names[0], (bytes) => new ReadableStream({ async start(to) {
+                await new Promise((resolve) => window.goOn = resolve);
+                to.enqueue(bytes);
+                to.close();
+            } }));
+            File.prototype.stream = whole;
+            drop(names[1]);
+        }""",
+        names,
+    )
+    page.wait_for_function(DONE)
+    page.evaluate("window.goOn()")
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.querySelector('#stage canvas').width") == 60
+    assert page.title().startswith("fast.vqc")
+
+
+def test_dropped_files_are_opened_and_compared(opened, codec):
+    page = opened()
+    data = codec.compress(samples.picture(HEIGHT, WIDTH, "RGB", np.random.default_rng(9)), quality=50)
+    page.evaluate(
+        """([bytes, png]) => {
+            const files = new DataTransfer();
+            files.items.add(new File([new Uint8Array(bytes)], "dropped.vqc"));
+            files.items.add(new File([new Uint8Array(png)], "other.png", { type: "image/png" }));
+            window.dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
+        }""",
+        [list(data), list(png(np.zeros((HEIGHT, WIDTH, 3), np.uint8)))],
+    )
+    page.locator("#divider").wait_for()
+    assert page.inner_text("#left-name") == f"dropped.vqc, {said_size(data)}"
+    assert page.inner_text("#right-name").startswith("other.png, ")
