@@ -128,6 +128,7 @@ def test_mistakes_are_told_in_a_line(trained, tmp_path, monkeypatch, capsys):
             run()
         last = capsys.readouterr().err.splitlines()[-1]
         assert (caught.value.code, told in last) == (2, True), last
+        assert not (tmp_path / "nowhere").exists()
 
 
 def test_every_option_is_explained(monkeypatch, capsys):

@@ -131,6 +131,7 @@ def _blur(x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)  # kept, and so for those who want gradients, too
 def _band(size: int) -> Tensor:
     """Symmetric matrix (size, size) that blurs a column."""
     distance = (torch.arange(size)[:, None] - torch.arange(size)).abs()

@@ -69,8 +69,7 @@ class Run(Generic[C]):
         return min(1.0, (self.step + 1) / max(self.config.warmup, 1))
 
     def open(self, workers: int, *sides: int, tunes: int = 1) -> Crops:
-        """Make the output folder, and read the pictures that crops of these sides are cut from."""
-        self.out.mkdir(parents=True, exist_ok=True)
+        """Read the pictures that crops of these sides are cut from, and make the output folder."""
         # The shortcut needs float32: TensorFloat-32 keeps 10 bits, of means of hundreds of steps.
         torch.backends.cudnn.allow_tf32 = False
         # A run has few shapes, so trying algorithms for each pays.
@@ -80,6 +79,7 @@ class Run(Generic[C]):
         crops = Crops(pictures, self.config.seed, self.step, workers, tunes)
         for side in sides:
             crops.reach(side)
+        self.out.mkdir(parents=True, exist_ok=True)
         return crops
 
     def repeat(
