@@ -7,7 +7,8 @@ import torch.nn.functional as F
 
 from tests.tiny import pictures
 from vqcodec.metrics.perceptual import Distance
-from vqcodec.training.perceptual.players import PerceptualConfig, Players
+from vqcodec.training.perceptual.config import PerceptualConfig
+from vqcodec.training.perceptual.players import Players
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.restore import restore
 

@@ -20,6 +20,7 @@ from vqcodec.training import __main__ as command
 from vqcodec.training import export, running
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
+from vqcodec.training.perceptual import __main__ as perceptual
 from vqcodec.training.state import FILE, config_of_state, read_metadata
 from vqcodec.training.trainer import Trainer
 
@@ -133,7 +134,7 @@ def test_mistakes_are_told_in_a_line(trained, tmp_path, monkeypatch, capsys):
 
 def test_every_option_is_explained(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["x", "--help"])
-    for run in (command.main, export.main):
+    for run in (command.main, export.main, perceptual.main):
         with pytest.raises(SystemExit):
             run()
         lines = capsys.readouterr().out.partition("\noptions:\n")[2].splitlines()

@@ -19,7 +19,8 @@ from tests.tiny import TINY
 from vqcodec.metrics.perceptual import DISTS, LPIPS
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.cuda_graphs import WARM_UP, Graphs, without_history
-from vqcodec.training.perceptual.players import PerceptualConfig, Players
+from vqcodec.training.perceptual.config import PerceptualConfig
+from vqcodec.training.perceptual.players import Players
 
 
 class FromTheProcessor(TorchDispatchMode):

@@ -26,7 +26,8 @@ from vqcodec.metrics.perceptual import DISTS, LPIPS
 from vqcodec.model.dial import at_quality, quality_of
 from vqcodec.training.grow import adds
 from vqcodec.training.perceptual.coded import CodedLatents
-from vqcodec.training.perceptual.players import PerceptualConfig, Players
+from vqcodec.training.perceptual.config import PerceptualConfig
+from vqcodec.training.perceptual.players import Players
 from vqcodec.training.quantise import SIDE, quantise_decoder, some_batches
 from vqcodec.training.ranks import Ranks, RanksError, joined
 from vqcodec.training.running import add_options, given_settings, make_config

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +24,9 @@ from torch import Tensor, nn
 from vqcodec.metrics.perceptual import Distance
 from vqcodec.metrics.ssimulacra2 import weighted_error
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.training.config import RunConfig
 from vqcodec.training.cuda_graphs import Graphs, tensorwise
 from vqcodec.training.perceptual.coded import CodedLatents, on_levels
+from vqcodec.training.perceptual.config import PerceptualConfig
 from vqcodec.training.perceptual.discriminator import Discriminator
 from vqcodec.training.perceptual.losses import (
     adaptive_weight,
@@ -44,46 +43,6 @@ from vqcodec.training.running import Run
 
 FROZEN = ("shortcut", "lapping")
 """Parts of g_s that stay: the linear half is the same for both decoders."""
-
-
-@dataclass(frozen=True)
-class PerceptualConfig(RunConfig):
-    """Settings of a run.
-
-    Attributes:
-        discriminator_rate: rate of the discriminator, not annealed.
-        error, colour, repeats, ssimulacra2, lpips, dists, patches, wasserstein, matching, adversarial:
-            weights of the losses; the last is the factor on the adaptive weight.
-        stretch: of `patch_loss`.
-        begin: share of the run before the adversarial losses begin.
-        level_power: levels t are uniform numbers to this power; above 1, most are low.
-        network: of LPIPS, "alexnet" or "vgg16".
-        coded: latents as the codec makes them (`CodedLatents`), not as the training model does; faster on a
-            CPU, slower on a graphics card.
-    """
-
-    out: str = "runs/perceptual"
-    batch: int = 4
-    crop: int = 128
-    learning_rate: float = 1e-4
-    warmup: int = 50
-    log_every: int = 50
-    discriminator_rate: float = 2e-4
-    error: float = 0.2
-    colour: float = 0.0
-    repeats: float = 0.0
-    ssimulacra2: float = 0.0
-    lpips: float = 1.0
-    dists: float = 5.0
-    patches: float = 0.0
-    stretch: float = 1.0
-    wasserstein: float = 0.0
-    adversarial: float = 0.3
-    matching: float = 0.5
-    begin: float = 0.05
-    level_power: float = 2.0
-    network: str = "alexnet"
-    coded: bool = False
 
 
 class Players(Run[PerceptualConfig]):
