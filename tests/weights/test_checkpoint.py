@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from tests.tiny import TINY, load_codec
 from vqcodec.errors import ModelNotFound
-from vqcodec.model.config import RETIRED, ModelConfig
+from vqcodec.model.config import ModelConfig
 from vqcodec.weights.checkpoint import fingerprint, identities, load_weights
 from vqcodec.weights.writing import save_weights
 from vqcodec.weights.zoo import describe_model
@@ -93,12 +93,9 @@ def test_the_zoo_reads_the_same_ids(tiny_weights):
     assert (info.bitstream_id, info.decoder_id) == (weights.bitstream_id.hex(), weights.decoder_id.hex())
 
 
-def test_a_retired_field_is_accepted_with_its_only_value():
-    values = TINY.to_dict()
-    assert ModelConfig.from_dict(values | RETIRED) == TINY
-    for name in RETIRED:
-        with pytest.raises(TypeError, match=name):
-            ModelConfig.from_dict(values | {name: "other"})
+def test_an_unknown_size_is_refused_by_name():
+    with pytest.raises(TypeError, match="depth"):
+        ModelConfig.from_dict(TINY.to_dict() | {"depth": 3})
 
 
 def test_the_configuration_survives_json():

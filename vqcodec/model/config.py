@@ -5,16 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-RETIRED = {
-    "context_passes": 4,
-    "first_passes": 4,
-    "guided": True,
-    "lapped": True,
-    "quantizer": "vector",
-    "shortcut": True,
-}
-"""Fields of weights files and states written before these were fixed, with the only value left."""
-
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -69,7 +59,7 @@ class ModelConfig:
         Raises:
             TypeError: a field is unknown.
         """
-        return cls(**{k: _tuples(v) for k, v in values.items() if (k, v) not in RETIRED.items()})
+        return cls(**{name: _tuples(value) for name, value in values.items()})
 
 
 def _tuples(value: Any) -> Any:

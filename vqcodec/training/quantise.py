@@ -1,4 +1,4 @@
-"""Float transforms -> integers, without training: `python -m vqcodec.training.quantise IN -o OUT --data DIR`.
+"""Float transforms -> integers, without training.
 
 Weights are rounded with a scale for each output. Activations get a step for each channel, from what the float
 model does with crops of training pictures at qualities all over the dial.
@@ -6,36 +6,26 @@ model does with crops of training pictures at qualities all over the dial.
 
 from __future__ import annotations
 
-import argparse
-import copy
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vqcodec.engine.operations import WORD_MAX
-from vqcodec.errors import ModelNotFound
-from vqcodec.model.config import ModelConfig
 from vqcodec.model.decoder import SynthesisTransform
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.training.data import Crops, load_images
+from vqcodec.training.data import Crops
 from vqcodec.training.ranges import HEADROOM, Ranges, Steps
-from vqcodec.weights.checkpoint import CODING, REALISM, Arrays
+from vqcodec.weights.checkpoint import Arrays
 from vqcodec.weights.integers import to_integers
 from vqcodec.weights.layout import to_layers
-from vqcodec.weights.restore import restore_coding
-from vqcodec.weights.writing import add_realism, save_weights
 
 Array = NDArray[np.float32]
 TRANSFORMS = ("g_a.", "h_a.", "g_s.")
-SIDE, BATCHES, PICTURES = 256, 12, 128
-"""Side and number of the batches of four crops that are looked at, and pictures that they are cut from."""
+SIDE, BATCHES = 256, 12
+"""Side and number of the batches of four crops that are looked at."""
 SAMPLE_MAX = 8.0
 """Bound of samples in opponent colour, which are within .9 in pictures."""
 STRANGEST = 0.7
@@ -144,62 +134,3 @@ def _analysis_steps(ranges: Ranges) -> Steps:
 
 def _hyper_steps(ranges: Ranges) -> Steps:
     return {"h_a.mix.step": ranges.rectified("mix"), "h_a.last.step": ranges.rectified("tail", 2)}
-
-
-def read_float(path: Path) -> tuple[VQVAE, SynthesisTransform | None, Arrays, dict[str, str]]:
-    """A weights file as they were in floating point: model, perceptual decoder, coding arrays and string map.
-
-    Raises:
-        ModelNotFound: it is none.
-    """
-    try:
-        with safe_open(path, framework="np") as file:
-            notes = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        model = VQVAE(ModelConfig.from_dict(json.loads(notes["config"])))
-        real = {name: torch.from_numpy(_unpacked(tensors, name)) for name in tensors if ".scale" not in name}
-        parts = {name: t for name, t in real.items() if name.startswith((*TRANSFORMS, "log_gain"))}
-        model.load_state_dict(parts, strict=False)
-        tuned = {name.removeprefix(REALISM): t for name, t in real.items() if name.startswith(REALISM)}
-        decoder = copy.deepcopy(model.g_s) if tuned else None
-        if decoder:
-            decoder.load_state_dict({**model.g_s.state_dict(), **tuned})
-        coding = {n.removeprefix(CODING): a for n, a in tensors.items() if n.startswith(CODING)}
-        restore_coding(model, coding)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelNotFound(f"{path}: no weights file in floating point: {error}") from error
-    model.set_exact(True)
-    return model.eval().requires_grad_(False), decoder, coding, notes
-
-
-def _unpacked(tensors: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
-    scale = tensors.get(f"{name}.scale")
-    real = tensors[name].astype(np.float32)
-    return real if scale is None else real * scale[:, None, None, None]
-
-
-def main() -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m vqcodec.training.quantise", description=__doc__)
-    parser.add_argument("source", metavar="IN", type=Path, help="a weights file in floating point")
-    parser.add_argument("--data", required=True, help="pictures to look at (the training set)")
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True)
-    arguments = parser.parse_args()
-    try:
-        model, decoder, coding, notes = read_float(arguments.source)
-        pictures = load_images(arguments.data, SIDE, most=PICTURES)
-    except (ModelNotFound, FileNotFoundError) as error:
-        parser.error(str(error))
-    transforms = quantise(model, some_batches(pictures, SIDE, model.config.tunes))
-    kept = {key: note for key, note in notes.items() if key in ("name", "training")}
-    ids = save_weights(arguments.output, model.config, transforms, coding, kept)
-    if decoder:
-        step = transforms["g_s.latent.step"]
-        tuned = quantise_decoder(model, decoder, some_batches(pictures, SIDE, model.config.tunes), step)
-        add_realism(arguments.output, tuned, arguments.output)
-    size = arguments.output.stat().st_size
-    print(f"{arguments.output} {size} bytes, {ids[0].hex()} {ids[1].hex()}")
-
-
-if __name__ == "__main__":
-    main()

@@ -26,8 +26,6 @@ from vqcodec.weights.restore import restore
 from vqcodec.weights.zoo import find_model
 
 FILE = "state.safetensors"
-RETIRED = {"cell_noise": False, "energy_weight": 1.0, "level": None}
-"""Settings of states written before these were fixed, with the only value left."""
 
 
 def write_state(
@@ -60,8 +58,7 @@ def config_of_state(path: Path) -> dict[str, Any]:
     Raises:
         TypeError: the model has a size or setting that is unknown.
     """
-    stored: dict[str, Any] = json.loads(read_metadata(path)["config"])
-    values = {k: v for k, v in stored.items() if (k, v) not in RETIRED.items()}
+    values: dict[str, Any] = json.loads(read_metadata(path)["config"])
     values["model"] = ModelConfig.from_dict(values["model"])
     return values
 
