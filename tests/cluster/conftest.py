@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,3 +68,16 @@ def s3() -> Iterator[Callable[[str], str]]:
         yield bucket
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def gs() -> Iterator[str]:
+    """A server that speaks Google Cloud Storage, on this machine: a URI in its bucket, with {}."""
+    emulator = pytest.importorskip(
+        "gcp_storage_emulator.server", reason="gcp-storage-emulator is missing, of the extra dev"
+    )
+    pytest.importorskip("pyarrow.fs", reason="pyarrow is missing, of the extra vqcodec[ray]")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket"):
+        yield f"gs://anonymous@bucket/{{}}?endpoint_override=127.0.0.1:{port}&scheme=http"

@@ -1,4 +1,4 @@
-"""Reading and writing here, on a server that speaks S3, and through fsspec: whole files or none."""
+"""Reading and writing here, on servers that speak S3 and GCS, and through fsspec: whole files or none."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from vqcodec.cluster.locations import locate
 from vqcodec.cluster.storage import Storage
 
 
-@pytest.fixture(params=["local", "s3", "memory"])
+@pytest.fixture(params=["local", "s3", "gs", "memory"])
 def place(request, tmp_path) -> tuple[Storage, str]:
     """A storage, and an empty folder in it."""
     if request.param == "local":
         uri = str(tmp_path)
     elif request.param == "s3":
         uri = request.getfixturevalue("s3")("storage-test").format(tmp_path.name)
+    elif request.param == "gs":
+        uri = request.getfixturevalue("gs").format(tmp_path.name)
     else:
         pytest.importorskip("fsspec", reason="fsspec is missing, of the extra vqcodec[ray]")
         uri = f"memory://{tmp_path.name}"
