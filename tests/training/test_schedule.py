@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.tiny import TINY, settings
+from tests.tiny import TINY, pictures, settings
 from tests.training.runs import log_of, vectors
 from vqcodec.model.codebook import SLOPE, greedy_slope
+from vqcodec.model.dial import LEVEL_KNOTS
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.training.data import Crops
 from vqcodec.training.learning_rates import parameter_groups, rate_factor
 from vqcodec.training.state import FILE, read_metadata
 from vqcodec.training.trainer import Trainer
@@ -170,6 +172,24 @@ def test_a_decoder_is_trained_alone_on_the_latents_that_files_have(alone):
     trainer = Trainer(settings(decoder_only=alone))
     greedy = [greedy_slope(size) for size, _, _ in TINY.bands]
     assert list(vectors(trainer).slopes) == (greedy if alone else [SLOPE] * len(greedy))
+
+
+def test_tables_are_trained_alone_and_each_tune_has_its_own():
+    config = replace(TINY, tunes=2)
+    trainer = Trainer(settings(tables_only=True, model=config, revive_every=0))
+    crops = Crops(pictures(), seed=0, tunes=2)
+    trainer.start(crops)
+    trainer._set_rate(0.2)
+    before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+    for _ in range(2):
+        x, _ = crops.batch(2, 64)
+        trainer.train_step(x, torch.tensor([0.3, 0.7]))  # of the first tune
+    changed = {n for n, p in trainer.model.named_parameters() if not torch.equal(p, before[n])}
+    assert {"log_gain", "g_a.blocks_wide.0.modulation.table", "prior.enter.0.level_bias"} <= changed
+    for name in changed:
+        value = trainer.model.get_parameter(name)
+        assert len(value) == 2 * LEVEL_KNOTS
+        assert torch.equal(value[LEVEL_KNOTS:], before[name][LEVEL_KNOTS:])
 
 
 FACTORS = {

@@ -94,8 +94,8 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
     config = make_config(parser, TrainConfig, given)
     if config.decoder_only and target is not None:
         parser.error("--install makes new tables; after --decoder-only, export with --decoder-of")
-    if config.decoder_only and config.prior_only:
-        parser.error("--decoder-only and --prior-only exclude each other")
+    if config.decoder_only + config.prior_only + config.tables_only > 1:
+        parser.error("--decoder-only, --prior-only and --tables-only exclude each other")
     try:
         with joined(config.device) as ranks:
             trainer = kind(config, ranks)

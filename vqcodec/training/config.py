@@ -83,5 +83,9 @@ class TrainConfig(RunConfig):
         "train prior, hyper-latent and tables alone: latents and both decoders stay valid, a step takes less "
         "than half the time",
     )
+    tables_only: bool = setting(
+        False,
+        "train what depends on the level alone: gains, modulation, biases; of two tunes each gets its own",
+    )
     revive_every: int = setting(200, "steps after which codewords that nobody chose are moved")
     model: ModelConfig = field(default_factory=ModelConfig)

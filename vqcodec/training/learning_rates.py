@@ -12,6 +12,8 @@ from vqcodec.training.config import TrainConfig
 FAST = ("quantizer.",)
 PRIOR = ("prior.", "h_a.", "hyper_quantizer.", "quantizer.table.", "quantizer.bias.")
 """Parameters that change the bits of a latent and not what it decodes to."""
+TABLES = ("log_gain", "modulation.table", "level_bias")
+"""Parameters with a row for each knot of the dial, and of each tune."""
 MEDIUM, MEDIUM_FACTOR = ("level_bias", "modulation", "prior.linear"), 4.0
 RESTORATION, RESTORATION_FACTOR = "g_s.restoration.", 10.0
 GUIDES = (RESTORATION + "guide.", RESTORATION + "see.")
@@ -27,6 +29,8 @@ def trains(name: str, config: TrainConfig) -> bool:
     """Whether the run changes the parameter of this name."""
     if config.decoder_only:
         return name.startswith("g_s.") and not any(part in name for part in LINEAR)
+    if config.tables_only:
+        return name.endswith(TABLES)
     return not config.prior_only or name.startswith(PRIOR)
 
 

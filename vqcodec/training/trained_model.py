@@ -47,7 +47,7 @@ class TrainedModel(Run[TrainConfig]):
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.bf16:
             self.model.quantizer.gradient_dtype = torch.bfloat16
-        self.partial = config.decoder_only or config.prior_only
+        self.partial = config.decoder_only or config.prior_only or config.tables_only
         if config.decoder_only:
             self.model.quantizer.use_greedy_slopes()  # the latents that files have
         for name, parameter in self.model.named_parameters():
