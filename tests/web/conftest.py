@@ -6,7 +6,7 @@ import importlib.util
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -64,7 +64,7 @@ def site(web_build, two_faced, codec, tmp_path_factory) -> Path:
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("no zig: pip install '.[web]'")
     dist, folder = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site")
-    web_build.build_module(dist / web_build.MODULE)
+    web_build.build_modules(dist)
     try:
         web_build.fetch_npm(web_build.WEBP, web_build.WEBP_INTEGRITY, web_build.WEBP_FILES, dist)
     except web_build.BuildError as error:
@@ -94,7 +94,9 @@ def address(site) -> Iterator[str]:
 def run_node(node, site, tmp_path_factory) -> Any:
     """Decode files in one process of Node: jobs {data, options} -> {sha256, width, height} or {error}."""
 
-    def run(jobs: list[dict[str, Any]], *, setup: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(
+        jobs: list[dict[str, Any]], *, setup: dict[str, Any] | None = None, flags: Sequence[str] = ()
+    ) -> dict[str, Any]:
         work = tmp_path_factory.mktemp("jobs")
         for number, job in enumerate(jobs):
             path = work / f"{number}.vqc"
@@ -102,12 +104,25 @@ def run_node(node, site, tmp_path_factory) -> Any:
             job["file"] = str(path)
         listing = work / "jobs.json"
         listing.write_text(json.dumps({"jobs": jobs, **(setup or {})}))
-        command = [node, str(RUNNER), str(site / "src" / "index.js"), str(listing)]
+        command = [node, *flags, str(RUNNER), str(site / "src" / "index.js"), str(listing)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
         assert done.returncode == 0, done.stderr[-2000:]
         return dict(json.loads(done.stdout))
 
     return run
+
+
+@pytest.fixture
+def flags(request, node, site) -> tuple[str, ...]:
+    """What Node needs for `vectors`: 20 has relaxed ones as an option, with errors in its first compiler."""
+    if request.getfixturevalue("vectors") == "plain":
+        return ()
+    module = str(site / "dist" / "vqcodec-relaxed.wasm")
+    script = f"process.exitCode = WebAssembly.validate(fs.readFileSync({json.dumps(module)})) ? 0 : 1"
+    for words in ((), ("--experimental-wasm-relaxed-simd", "--no-liftoff")):
+        if subprocess.run([node, *words, "-e", script], capture_output=True, check=False).returncode == 0:
+            return words
+    pytest.skip("no relaxed vectors in this Node: 20 has them")
 
 
 @pytest.fixture

@@ -41,9 +41,17 @@ DECODE = """async (jobs) => {
     }
     return results;
 }"""
+CONFIGURE = "(settings) => import('/src/index.js').then((vqcodec) => vqcodec.configure(settings))"
+VALID = """async () => {
+    return WebAssembly.validate(await (await fetch("/dist/vqcodec-relaxed.wasm")).arrayBuffer());
+}"""
 
 
-def test_golden_files_and_random_pictures(page, site, codec):
+@pytest.mark.parametrize("vectors", ["plain", "relaxed"])
+def test_golden_files_and_random_pictures(page, site, codec, vectors):
+    if vectors == "relaxed" and not page.evaluate(VALID):
+        pytest.skip("no relaxed vectors in this browser: Chromium has them")
+    page.evaluate(CONFIGURE, {"vectors": vectors})
     golden, tiny, files = samples.golden(), samples.load(), random_files(codec)
     every = {f"f{number}": data for number, data in enumerate((*golden.values(), *files.values()))}
     found = page.evaluate(DECODE, [[name, {}] for name in put(site, every)])
