@@ -14,7 +14,7 @@ MACHINES = {
     "smull": "2 * ((2 * a * b) << 16 >> 16)",
     "none": "",
 }
-"""Instructions that engines make the dot product of, the first two of one alone; "none": they do not know it."""
+"""What engines make the dot product of, the first two of one instruction; "none": they do not know it."""
 CHOOSE = """
 const { surroundings } = await import("./src/picture/surroundings.js"), asked = [];
 globalThis.fetch = (address) => { asked.push(address); return Promise.resolve({ ok: false }); };
