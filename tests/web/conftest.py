@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ import pytest
 
 from benchmarks.robustness import samples
 from tests.web.browsing import BROWSERS, PATIENCE, SAMPLE, running, served
+from tests.web.once import made_once
 from vqcodec.codec import Codec
 from vqcodec.weights.decoder_file import export_decoder
 
@@ -59,16 +61,27 @@ def codec(two_faced) -> Codec:
 
 
 @pytest.fixture(scope="session")
-def site(web_build, two_faced, codec, tmp_path_factory) -> Path:
-    """The demo page with decoder, and the weights of the tiny models."""
+def programs(web_build, tmp_path_factory) -> Path:
+    """A folder of the decoder's modules and libwebp, built once for all workers of a run."""
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("no zig: pip install '.[web]'")
+
+    def build(folder: Path) -> None:
+        web_build.build_modules(folder)
+        try:
+            web_build.fetch_npm(web_build.WEBP, web_build.WEBP_INTEGRITY, web_build.WEBP_FILES, folder)
+        except web_build.BuildError as error:
+            pytest.skip(f"no WebP decoder: {error}")
+
+    base = tmp_path_factory.getbasetemp()
+    return made_once((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "programs", build)
+
+
+@pytest.fixture(scope="session")
+def site(web_build, programs, two_faced, codec, tmp_path_factory) -> Path:
+    """The demo page with decoder, and the weights of the tiny models."""
     dist, folder = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site")
-    web_build.build_modules(dist)
-    try:
-        web_build.fetch_npm(web_build.WEBP, web_build.WEBP_INTEGRITY, web_build.WEBP_FILES, dist)
-    except web_build.BuildError as error:
-        pytest.skip(f"no WebP decoder: {error}")
+    shutil.copytree(programs, dist, dirs_exist_ok=True)
     export_decoder(samples.TINY, dist / "models")
     export_decoder(two_faced, dist / "models")
     sample = samples.picture(*SAMPLE[::-1], "RGB", np.random.default_rng(8))

@@ -123,17 +123,18 @@ def test_many_decodes_and_aborts_leave_memory_as_it_was(page, site, codec):
         for (let n = 0; n < count; n++) {
             const stop = new AbortController();
             const job = vqcodec.decode(bytes, { signal: stop.signal });
-            if (n % 4 === 3) setTimeout(() => stop.abort(), n % 40);
+            if (n % 2) setTimeout(() => stop.abort(), n % 40);
             const end = await job.then(() => "picture", ({ name }) => name);
             ends[end] = 1 + (ends[end] ?? 0);
         }
         return ends;
     }"""
-    page.evaluate(decodes, [name, 40])
+    page.evaluate(decodes, [name, 20])
     before = page_megabytes()
-    ends = page.evaluate(decodes, [name, 200])
+    ends = page.evaluate(decodes, [name, 100])
     assert set(ends) <= {"picture", "AbortError"}
-    assert ends["picture"] >= 150
+    assert ends["picture"] >= 50
+    assert ends["AbortError"] >= 10
     assert page_megabytes() < before + 150  # browsers collect late; an engine for each abort would be more
 
 
