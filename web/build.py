@@ -103,7 +103,7 @@ def npm_archive(package: str, integrity: str, folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise BuildError(f"npm is needed for {package} (Debian: apt-get install npm)")
-    command = [npm, "pack", package, "--silent", "--pack-destination", str(folder)]
+    command = [npm, "pack", package, "--silent", "--prefer-offline", "--pack-destination", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     archives = list(folder.glob("*.tgz"))
     if done.returncode or len(archives) != 1:
