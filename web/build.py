@@ -1,6 +1,7 @@
 """Builds what the browser's decoder is made of: `python web/build.py`, in a checkout with the extra `web`.
 
     web/dist/vqcodec.wasm       the engine's C, by zig's clang
+    web/dist/vqcodec-relaxed.wasm   the same with relaxed vectors, for processors that multiply bytes at once
     web/dist/webp_dec.{js,wasm} libwebp for drawn layers, from npm's package @jsquash/webp
     web/dist/models/            decoder's weights of the default model
     web/dist/sample.vqc         an example for the demo page
@@ -25,8 +26,10 @@ from pathlib import Path
 WEB = Path(__file__).resolve().parent
 NATIVE = WEB.parent / "vqcodec" / "native"
 DIST = WEB / "dist"
-MODULE, SAMPLE = "vqcodec.wasm", "sample.vqc"
-MODULE_MOST = 250_000
+SAMPLE = "sample.vqc"
+MODULES = {"vqcodec.wasm": (), "vqcodec-relaxed.wasm": ("-mrelaxed-simd",)}
+"""The modules, and what their compilations differ in."""
+MODULES_MOST = 250_000
 SOURCES = (
     *(
         "conv",
@@ -34,6 +37,7 @@ SOURCES = (
         "conv_layer",
         "block",
         "convolve",
+        "dot7",
         "winograd",
         "mend",
         "picture",
@@ -72,19 +76,22 @@ class BuildError(Exception):
     """Something that the build needs is missing, or is not what it should be."""
 
 
-def build_module(out: Path) -> None:
+def build_modules(folder: Path) -> None:
     """Compile the engine.
 
     Raises:
-        BuildError: zig is missing, the C does not compile, or the module is too large.
+        BuildError: zig is missing, the C does not compile, or the modules are too large.
     """
     files = [*sorted((WEB / "native").glob("*.c")), *(NATIVE / f"{name}.c" for name in SOURCES)]
-    command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, f"-I{NATIVE}", "-o", str(out)]
-    done = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BuildError(done.stderr.strip() or "no compiler: pip install '.[web]'")
-    if out.stat().st_size > MODULE_MOST:
-        raise BuildError(f"{out} has {out.stat().st_size} bytes, at most {MODULE_MOST} are meant")
+    for name, flags in MODULES.items():
+        command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *flags, f"-I{NATIVE}"]
+        command += [*map(str, files), "-o", str(folder / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BuildError(done.stderr.strip() or "no compiler: pip install '.[web]'")
+    size = sum((folder / name).stat().st_size for name in MODULES)
+    if size > MODULES_MOST:
+        raise BuildError(f"the modules have {size} bytes, at most {MODULES_MOST} are meant")
 
 
 def npm_archive(package: str, integrity: str, folder: Path) -> Path:
@@ -96,7 +103,7 @@ def npm_archive(package: str, integrity: str, folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise BuildError(f"npm is needed for {package} (Debian: apt-get install npm)")
-    command = [npm, "pack", package, "--silent", "--pack-destination", str(folder)]
+    command = [npm, "pack", package, "--silent", "--prefer-offline", "--pack-destination", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     archives = list(folder.glob("*.tgz"))
     if done.returncode or len(archives) != 1:
@@ -151,7 +158,7 @@ def main() -> int:
     DIST.mkdir(exist_ok=True)
     try:
         if arguments.only in (None, "module"):
-            build_module(DIST / MODULE)
+            build_modules(DIST)
         if arguments.only in (None, "webp"):
             fetch_npm(WEBP, WEBP_INTEGRITY, WEBP_FILES, DIST)
         if arguments.only in (None, "model"):

@@ -33,6 +33,7 @@ DECODE = """async ([name, options]) => {
     window.image = await vqcodec.decode(bytes, options);
     return [(performance.now() - start) / 1000, window.image.width, window.image.height];
 }"""
+CONFIGURE = "async (settings) => (await import('/src/index.js')).configure(settings)"
 HASH = """async () => {
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", window.image.data));
     return Array.from(digest, (n) => n.toString(16).padStart(2, "0")).join("");
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("site", type=Path)
     parser.add_argument("--large", type=Path, help="a .vqc file of some 12 megapixels")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--vectors", choices=("plain", "relaxed"), help="instead of what is faster here")
     options = parser.parse_args()
     with Image.open(SAMPLE) as dog:
         picture = dog.convert("RGB").resize((768, 512), Image.Resampling.LANCZOS)
@@ -126,6 +128,8 @@ def main() -> None:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{server.server_address[1]}/files.json")
+        if options.vectors:
+            page.evaluate(CONFIGURE, {"vectors": options.vectors})
         results["768x512, cold"] = decode(page, "/measure-small.vqc")
         results["768x512, warm"] = [decode(page, "/measure-small.vqc") for _ in range(options.runs)]
         if options.large:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from benchmarks.robustness import samples
 from tests.web.browsing import BROWSERS, PATIENCE, SAMPLE, running, served
+from tests.web.once import made_once
 from vqcodec.codec import Codec
 from vqcodec.weights.decoder_file import export_decoder
 
@@ -59,16 +61,27 @@ def codec(two_faced) -> Codec:
 
 
 @pytest.fixture(scope="session")
-def site(web_build, two_faced, codec, tmp_path_factory) -> Path:
-    """The demo page with decoder, and the weights of the tiny models."""
+def programs(web_build, tmp_path_factory) -> Path:
+    """A folder of the decoder's modules and libwebp, built once for all workers of a run."""
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("no zig: pip install '.[web]'")
+
+    def build(folder: Path) -> None:
+        web_build.build_modules(folder)
+        try:
+            web_build.fetch_npm(web_build.WEBP, web_build.WEBP_INTEGRITY, web_build.WEBP_FILES, folder)
+        except web_build.BuildError as error:
+            pytest.skip(f"no WebP decoder: {error}")
+
+    base = tmp_path_factory.getbasetemp()
+    return made_once((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "programs", build)
+
+
+@pytest.fixture(scope="session")
+def site(web_build, programs, two_faced, codec, tmp_path_factory) -> Path:
+    """The demo page with decoder, and the weights of the tiny models."""
     dist, folder = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site")
-    web_build.build_module(dist / web_build.MODULE)
-    try:
-        web_build.fetch_npm(web_build.WEBP, web_build.WEBP_INTEGRITY, web_build.WEBP_FILES, dist)
-    except web_build.BuildError as error:
-        pytest.skip(f"no WebP decoder: {error}")
+    shutil.copytree(programs, dist, dirs_exist_ok=True)
     export_decoder(samples.TINY, dist / "models")
     export_decoder(two_faced, dist / "models")
     sample = samples.picture(*SAMPLE[::-1], "RGB", np.random.default_rng(8))
@@ -94,7 +107,9 @@ def address(site) -> Iterator[str]:
 def run_node(node, site, tmp_path_factory) -> Any:
     """Decode files in one process of Node: jobs {data, options} -> {sha256, width, height} or {error}."""
 
-    def run(jobs: list[dict[str, Any]], *, setup: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(
+        jobs: list[dict[str, Any]], *, setup: dict[str, Any] | None = None, flags: Sequence[str] = ()
+    ) -> dict[str, Any]:
         work = tmp_path_factory.mktemp("jobs")
         for number, job in enumerate(jobs):
             path = work / f"{number}.vqc"
@@ -102,12 +117,25 @@ def run_node(node, site, tmp_path_factory) -> Any:
             job["file"] = str(path)
         listing = work / "jobs.json"
         listing.write_text(json.dumps({"jobs": jobs, **(setup or {})}))
-        command = [node, str(RUNNER), str(site / "src" / "index.js"), str(listing)]
+        command = [node, *flags, str(RUNNER), str(site / "src" / "index.js"), str(listing)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
         assert done.returncode == 0, done.stderr[-2000:]
         return dict(json.loads(done.stdout))
 
     return run
+
+
+@pytest.fixture
+def flags(request, node, site) -> tuple[str, ...]:
+    """What Node needs for `vectors`: 20 has relaxed ones as an option, with errors in its first compiler."""
+    if request.getfixturevalue("vectors") == "plain":
+        return ()
+    module = str(site / "dist" / "vqcodec-relaxed.wasm")
+    script = f"process.exitCode = WebAssembly.validate(fs.readFileSync({json.dumps(module)})) ? 0 : 1"
+    for words in ((), ("--experimental-wasm-relaxed-simd", "--no-liftoff")):
+        if subprocess.run([node, *words, "-e", script], capture_output=True, check=False).returncode == 0:
+            return words
+    pytest.skip("no relaxed vectors in this Node: 20 has them")
 
 
 @pytest.fixture

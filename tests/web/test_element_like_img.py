@@ -212,19 +212,23 @@ def test_properties_set_before_the_element_is_defined_count(page, names):
     assert found == ["Early", 90]
 
 
-def test_a_first_look_that_comes_late_is_not_painted(page):
+def test_a_first_look_that_comes_late_is_not_painted(page, site, codec):
+    (name,) = put(site, {"late": codec.compress(samples.picture(64, 64, "RGB", np.random.default_rng(1)))})
     found = page.evaluate(
-        """async () => {
-            const { Surface } = await import("/src/picture/surface.js"), surface = new Surface(() => {});
-            surface.prepare(64, 64);
-            const first = surface.context("srgb"), small = new ImageData(2, 2);
-            small.data.fill(255);
-            const alphas = [];
-            for (const wanted of [false, true]) {
-                await surface.paintSmall(small, () => wanted);
-                alphas.push(first.getImageData(9, 9, 1, 1).data[3]);
+        """async (name) => {
+            const { paintQuick } = await import("/src/picture/paint.js");
+            const bytes = new Uint8Array(await (await fetch(name)).arrayBuffer());
+            const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
+            const found = [], stop = new AbortController(), bitmapOf = createImageBitmap;
+            for (const wanted of [() => null, () => context, () => context]) {
+                context.clearRect(0, 0, 64, 64);
+                const painted = await paintQuick(bytes, stop.signal, wanted);
+                found.push(painted, context.getImageData(9, 9, 1, 1).data[3]);
+                if (painted)
+                    window.createImageBitmap = (image) => (stop.abort(), bitmapOf(image));
             }
-            return alphas;
-        }"""
+            return found;
+        }""",
+        name,
     )
-    assert found == [0, 255]
+    assert found == [False, 0, True, 255, False, 0]

@@ -21,12 +21,15 @@ from vqcodec.bitstream import parse, probe
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
 REALISMS = (0.0, 0.37, 1.0)
+VECTORS = ("plain", "relaxed")
 
 
-def test_golden_files_and_random_pictures(run_node, codec):
+@pytest.mark.parametrize("vectors", VECTORS)
+def test_golden_files_and_random_pictures(run_node, codec, vectors, flags):
     golden, tiny = samples.golden(), samples.load()
     files = random_files(codec)
-    found = run_node([{"data": data} for data in (*golden.values(), *files.values())])["results"]
+    jobs = [{"data": data} for data in (*golden.values(), *files.values())]
+    found = run_node(jobs, setup={"vectors": vectors}, flags=flags)["results"]
     wanted = [expected(tiny, data) for data in golden.values()]
     wanted += [expected(codec, data) for data in files.values()]
     assert dict(zip((*golden, *files), found, strict=True)) == dict(
@@ -82,14 +85,17 @@ def test_alpha_deflated_and_by_webp(run_node, codec):
     assert found == [expected(codec, data) for data in files]
 
 
-def test_the_packaged_model_by_both_decoders(run_node, tmp_path):
+@pytest.mark.parametrize("vectors", VECTORS)
+def test_the_packaged_model_by_both_decoders(run_node, tmp_path, vectors, flags):
+    """Its layers have outputs with weights of 64 and of -64, which relaxed vectors hold in another way."""
     codec = samples.load("default")
     image = Image.open(samples.ROOT / "vqcodec" / "samples" / "sumac_256x192.png")
     data = codec.compress(image, quality=45)
     weights = tmp_path / "default.safetensors"
     shutil.copy(samples.ROOT / "vqcodec" / "weights" / "default.safetensors", weights)
     jobs = [{"data": data, "options": {"realism": realism}} for realism in REALISMS]
-    found = run_node(jobs, setup={"weights": [str(weights)]})["results"]
+    setup = {"weights": [str(weights)], "vectors": vectors}
+    found = run_node(jobs, setup=setup, flags=flags)["results"]
     assert found == [expected(codec, data, realism=realism) for realism in REALISMS]
 
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dot7.h"
 #include "winograd.h"
 
 enum {
@@ -35,20 +36,26 @@ static int check8(const int8_t *weights, int outputs, size_t each)
 
 static int fill(vq_conv_layer *layer, const void *weights)
 {
-    size_t packed = vq_packed_size(layer->dot, layer->outputs, layer->kernel, layer->inputs);
     const size_t padded = vq_padded(layer->outputs);
-    size_t transformed = 0;
+    size_t transformed = 0, excess = 0;
+    layer->block = vq_packed_size(layer->dot, VQ_OUTPUTS, layer->kernel, layer->inputs);
 #ifdef VQ_WINOGRAD
     transformed = vq_winograd_size(layer);
-    packed = transformed ? 0 : packed; /* one of them is enough */
 #endif
-    layer->packed = vq_aligned(packed + transformed + padded * sizeof *layer->offset, &layer->memory);
+#ifdef VQ_DOT7
+    if (layer->dot == VQ_DOT8) {
+        layer->block = vq_dot7_block(layer);
+        excess = vq_dot7_excess(layer, weights) * sizeof *layer->excess;
+    }
+#endif
+    const size_t packed = transformed ? 0 : padded / VQ_OUTPUTS * layer->block; /* one of them is enough */
+    const size_t offsets = padded * sizeof *layer->offset;
+    layer->packed = vq_aligned(packed + transformed + offsets + excess, &layer->memory);
     if (!layer->packed)
         return -1;
-    if (packed)
-        vq_pack(layer->dot, weights, layer->outputs, layer->kernel, layer->inputs, layer->packed);
     layer->offset = (int32_t *)((char *)layer->packed + packed + transformed);
-    memset(layer->offset, 0, padded * sizeof *layer->offset);
+    layer->excess = (vq_excess *)((char *)layer->offset + offsets);
+    memset(layer->offset, 0, offsets);
     if (layer->zero) {
         const size_t each = (size_t)layer->kernel * layer->kernel * layer->inputs;
         for (int o = 0; o < layer->outputs; o++)
@@ -60,6 +67,13 @@ static int fill(vq_conv_layer *layer, const void *weights)
     if (transformed)
         return vq_winograd_pack(layer, weights, layer->transformed);
 #endif
+#ifdef VQ_DOT7
+    if (layer->dot == VQ_DOT8) {
+        vq_dot7_pack(layer, weights);
+        return 0;
+    }
+#endif
+    vq_pack(layer->dot, weights, layer->outputs, layer->kernel, layer->inputs, layer->packed);
     return 0;
 }
 

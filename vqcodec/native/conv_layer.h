@@ -7,12 +7,18 @@
 #include "conv.h"
 
 typedef struct {
+    int output, tap, input;
+} vq_excess; /* a weight that dot7.h must take off: its output among 16 */
+
+typedef struct {
     vq_dot dot;
     int zero; /* the input that stands for 0 */
     int outputs, kernel, inputs, groups;
     int32_t *offset; /* outputs, padded: `zero` times the sum of an output's weights, modulo 2^32 */
     void *packed;
+    size_t block;      /* bytes of the packed weights of 16 outputs */
     void *transformed; /* weights for winograd.h instead, or null */
+    vq_excess *excess; /* of dot7.h */
     void *memory;
 } vq_conv_layer;
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dot7.h"
 #include "pool.h"
 #include "rows.h"
 #include "winograd.h"
@@ -120,7 +121,12 @@ static void part(void *context, int number)
     const size_t row = work->copied ? (size_t)around * layer->groups * 4 : task->in.row;
     const size_t sums_bytes = (size_t)width * SLAB * sizeof(int32_t);
     void *memory;
-    char *sums = vq_aligned(sums_bytes + (work->copied ? (rows + 2 * reach) * row : 0), &memory);
+    const size_t copied_bytes = work->copied ? (rows + 2 * reach) * row : 0;
+    size_t room = 0;
+#ifdef VQ_DOT7
+    room = layer->dot == VQ_DOT8 ? vq_dot7_room(layer, rows, width) : 0;
+#endif
+    char *sums = vq_aligned(sums_bytes + room + copied_bytes, &memory);
     if (!sums) {
         atomic_store(&work->failed, 1);
         return;
@@ -128,8 +134,8 @@ static void part(void *context, int number)
     const char *in =
         task->in.first + (y0 - reach) * (ptrdiff_t)row + (x0 - reach) * (ptrdiff_t)task->in.pixel;
     if (work->copied) {
-        copy(task, y0 - reach, x0 - reach, rows + 2 * reach, around, sums + sums_bytes);
-        in = sums + sums_bytes;
+        copy(task, y0 - reach, x0 - reach, rows + 2 * reach, around, sums + sums_bytes + room);
+        in = sums + sums_bytes + room;
     }
 #ifdef VQ_WINOGRAD
     if (layer->transformed) {
@@ -139,15 +145,25 @@ static void part(void *context, int number)
         return;
     }
 #endif
-    const size_t output_bytes = (size_t)kernel * kernel * layer->groups * 4;
+#ifdef VQ_DOT7
+    vq_lowered lowered;
+    if (layer->dot == VQ_DOT8)
+        lowered = vq_dot7_enter(layer, in, row, rows, width, sums + sums_bytes);
+#endif
     for (int o = 0; o < layer->outputs; o += SLAB) {
         const int outputs = layer->outputs - o < SLAB ? layer->outputs - o : SLAB;
         for (int y = 0; y < rows; y++) {
             const void *pointers[MOST_KERNEL];
             for (int r = 0; r < kernel; r++)
                 pointers[r] = in + (y + r) * row;
-            vq_conv_row(layer->dot, pointers, layer->groups, kernel, 1, width,
-                        (const char *)layer->packed + o * output_bytes, vq_padded(outputs), (int32_t *)sums);
+#ifdef VQ_DOT7
+            if (layer->dot == VQ_DOT8)
+                vq_dot7_row(layer, &lowered, y, o, vq_padded(outputs), (int32_t *)sums);
+            else
+#endif
+                vq_conv_row(layer->dot, pointers, layer->groups, kernel, 1, width,
+                            (const char *)layer->packed + o / VQ_OUTPUTS * layer->block, vq_padded(outputs),
+                            (int32_t *)sums);
             finish(work, (const int32_t *)sums, vq_padded(outputs), y0 + y, x0, width, o, outputs);
         }
     }

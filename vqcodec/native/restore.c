@@ -54,13 +54,12 @@ static void lead(vq_strip *strip, int row)
 {
     const vq_scaled *whole = &strip->task->lead;
     const int features = whole->layer->outputs / (LED * LED), wide = strip->half / LED;
-    const size_t block = vq_packed_size(VQ_DOT8, features, 1, whole->layer->inputs);
     const uint8_t *guide = strip->task->guide + (size_t)row * wide * whole->layer->inputs;
     for (int place = 0; place < LED * LED; place++) {
         vq_conv_layer layer = *whole->layer;
         layer.outputs = features;
         layer.offset += place * features;
-        layer.packed = (char *)layer.packed + place * block;
+        layer.packed = (char *)layer.packed + place * features / VQ_OUTPUTS * layer.block;
         const vq_scaled part = {&layer, whole->scale + place * features, whole->bias + place * features};
         float *out = strip->led + ((size_t)(place / LED) * strip->half + place % LED) * features;
         vq_convolution task = convolution(&part, 1, wide, (void *)guide, out, VQ_FLOATS);

@@ -8,7 +8,7 @@
 
 #include "conv_layer.h"
 
-#ifdef __wasm_simd128__
+#if defined(__wasm_simd128__) && !defined(__wasm_relaxed_simd__)
 #define VQ_WINOGRAD 1
 #endif
 

@@ -1,7 +1,8 @@
 /** The page: opens files, decodes them in its threads, shows what they say of themselves. */
 import { VQCodecError, encodePng, isVqc, metadataOf, probe, receive } from "./src/index.js";
 import { byId, invite, progress, realism, save, say, stage, tell, viewer } from "./page.js";
-import { show, showQuick, spaceOf } from "./show.js";
+import { spaceOf } from "./src/picture/paint.js";
+import { show, showQuick } from "./show.js";
 import { labelOf, sizeOf, spaced } from "./words.js";
 
 /** What is open on the left. @type {{name: string, bytes: Uint8Array, image: ImageData | null} | null} */

@@ -1,12 +1,9 @@
 /** Decoding onto the stage. */
-import { decode, metadataOf, probe, toDisplay } from "./src/index.js";
-import { paintConverted } from "./src/picture/surface.js";
+import { metadataOf, probe } from "./src/index.js";
+import { paint, paintQuick, spaceOf } from "./src/picture/paint.js";
 import { progress, realism, say, viewer } from "./page.js";
 
 const QUICK_ABOVE = 1e6;
-
-/** @param {Uint8Array | undefined} icc @returns {"srgb" | "display-p3"} */
-export const spaceOf = (icc) => (icc && matchMedia("(color-gamut: p3)").matches ? "display-p3" : "srgb");
 
 /**
  * Decode onto a side of the stage.
@@ -31,18 +28,9 @@ export async function show(side, bytes, signal, fresh = true) {
   try {
     if (fresh && info.needsModel && info.width * info.height > QUICK_ABOVE)
       await showQuick(canvas(), bytes, signal);
-    const image = await decode(bytes, {
-      signal,
-      realism: value,
-      onProgress: (done, count) => (progress.value = done / count),
-      onPart: ({ x, y, width, height, data }) => {
-        const part = new ImageData(data, width, height, { colorSpace: space });
-        if (toDisplay(part, icc, space).converted) canvas()?.putImageData(part, x, y);
-      },
-    });
-    const whole = canvas();
-    if (icc && whole && !toDisplay(new ImageData(1, 1), icc, space).converted)
-      await paintConverted(whole, image, icc, () => !signal.aborted);
+    const onProgress = (/** @type {number} */ done, /** @type {number} */ count) =>
+      (progress.value = done / count);
+    const image = await paint(bytes, { context: canvas, icc, space, signal, realism: value, onProgress });
     if (info.alpha) viewer.canvas(side)?.classList.add("clear");
     say(
       `Decoded in ${((performance.now() - start) / 1000).toFixed(2)} s${value ? ` with realism ${value}` : ""}.`,
@@ -67,11 +55,7 @@ function contextOf(side, info, space) {
 
 /** @param {CanvasRenderingContext2D | null} context @param {Uint8Array} bytes @param {AbortSignal} signal */
 export async function showQuick(context, bytes, signal) {
-  const small = await decode(bytes, { preview: "quick", partial: true, signal }),
-    bitmap = await createImageBitmap(small);
-  if (!context || signal.aborted) return;
-  context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, 32 * small.width, 32 * small.height);
+  if (!(await paintQuick(bytes, signal, () => context))) return;
   performance.mark("quick preview");
   say("A first look; decoding all of it\u2026");
 }

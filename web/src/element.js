@@ -6,16 +6,12 @@
  */
 import { ATTRIBUTES, ReflectingElement } from "./element_attributes.js";
 import { fixedRules, sizeRules } from "./element_style.js";
-import { VQCodecError, decode, metadataOf, probe, receive } from "./index.js";
-import { toDisplay } from "./picture/colour.js";
-import { Surface, paintConverted } from "./picture/surface.js";
+import { VQCodecError, metadataOf, probe, receive } from "./index.js";
+import { paint, paintQuick, spaceOf } from "./picture/paint.js";
+import { Surface } from "./picture/surface.js";
 
 const NEAR = "256px",
   LARGE = 1e6;
-
-/** Pictures that the screen can show more colours of. @returns {"srgb" | "display-p3"} */
-const spaceOf = (/** @type {Uint8Array | undefined} */ icc) =>
-  icc && matchMedia("(color-gamut: p3)").matches ? "display-p3" : "srgb";
 
 export class VqcImage extends ReflectingElement {
   static observedAttributes = ATTRIBUTES;
@@ -186,31 +182,26 @@ export class VqcImage extends ReflectingElement {
       onLayer: (_, prefix) => {
         const { width, height, needsModel } = probe(prefix);
         if (!needsModel || width * height < LARGE) return;
-        decode(prefix, { preview: "quick", partial: true, signal })
-          .then((small) => surface.paintSmall(small, () => !parts && !signal.aborted))
-          .catch(() => {}); // the picture tells
+        const context = () => (parts ? null : surface.canvas.getContext("2d"));
+        paintQuick(prefix, signal, context).catch(() => {}); // the picture tells
       },
     });
     const { icc } = await metadataOf(bytes),
       space = spaceOf(icc);
     signal.throwIfAborted();
     const context = surface.context(space);
-    const image = await decode(bytes, {
+    await paint(bytes, {
+      context: () => context,
+      icc,
+      space,
       realism: this.realism,
       signal,
-      onPart: ({ x, y, width, height, data }) => {
-        if (signal.aborted) return;
-        parts++;
-        const part = new ImageData(data, width, height, { colorSpace: space });
-        if (toDisplay(part, icc, space).converted) context.putImageData(part, x, y);
-      },
+      onPart: () => parts++,
       onProgress: (done, count) =>
         this.dispatchEvent(
           new ProgressEvent("progress", { lengthComputable: true, loaded: done, total: count }),
         ),
     });
-    if (icc && !toDisplay(new ImageData(1, 1), icc, space).converted)
-      await paintConverted(context, image, icc, () => !signal.aborted);
   }
 
   /** @param {number} width @param {number} height */

@@ -12,6 +12,10 @@ export interface Limits {
 export interface Settings {
   /** Address of vqcodec.wasm. */
   module?: string;
+  /** Address of vqcodec-relaxed.wasm; without it, `module` is taken where that is given. */
+  relaxed?: string;
+  /** Which of both decodes, if not the one that is faster on this processor: pixels are the same. */
+  vectors?: "plain" | "relaxed";
   /** Address of a folder that `vqcodec models export-decoder` wrote. */
   models?: string;
   /** Address of webp_dec.js, for files with a drawn layer. */

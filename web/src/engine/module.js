@@ -15,7 +15,7 @@ export class Engine {
     this.c._initialize?.();
   }
 
-  /** @param {BufferSource | WebAssembly.Module} code bytes of vqcodec.wasm, or what was compiled of them */
+  /** @param {BufferSource | WebAssembly.Module} code bytes of one of the modules, or what was compiled of them */
   static async start(code) {
     const module = code instanceof WebAssembly.Module ? code : await WebAssembly.compile(code);
     return new Engine(new WebAssembly.Instance(module, {}));

@@ -32,7 +32,7 @@ import { quickLook } from "./quick.js";
 
 /**
  * @typedef {object} Surroundings what a decoder asks for when it first needs it
- * @property {() => Promise<BufferSource | WebAssembly.Module>} module vqcodec.wasm
+ * @property {() => Promise<BufferSource | WebAssembly.Module>} module vqcodec.wasm or vqcodec-relaxed.wasm
  * @property {(bitstreamId: string) => Promise<Uint8Array>} weights
  * @property {() => Promise<import("./drawn_grid.js").Webp>} webp
  */

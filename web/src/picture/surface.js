@@ -1,6 +1,5 @@
 /** A canvas that a picture is painted on, made anew where its size or colour space is another. */
 import { VQCodecError } from "../errors.js";
-import { encodePng } from "./png.js";
 
 export class Surface {
   canvas = document.createElement("canvas");
@@ -39,31 +38,4 @@ export class Surface {
     if (!context) throw new VQCodecError("the browser has no canvas for a picture of this size");
     return context;
   }
-
-  /**
-   * A first look, if it is still wanted.
-   * @param {ImageData} small one pixel for 32x32
-   * @param {() => boolean} wanted
-   */
-  async paintSmall(small, wanted) {
-    const bitmap = await createImageBitmap(small);
-    const context = wanted() ? this.canvas.getContext("2d") : null;
-    if (!context) return;
-    context.imageSmoothingQuality = "high";
-    context.drawImage(bitmap, 0, 0, 32 * small.width, 32 * small.height);
-  }
-}
-
-/**
- * A profile of look-up tables is left to the browser.
- * @param {CanvasRenderingContext2D} context
- * @param {ImageData} image
- * @param {Uint8Array} icc
- * @param {() => boolean} wanted
- */
-export async function paintConverted(context, image, icc, wanted) {
-  const bitmap = await createImageBitmap(await encodePng(image, { icc }));
-  if (!wanted()) return;
-  context.clearRect(0, 0, image.width, image.height);
-  context.drawImage(bitmap, 0, 0);
 }

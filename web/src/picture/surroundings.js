@@ -1,5 +1,6 @@
 /** Where a decoder's files come from: beside this package, over HTTP or from a disk. */
 import { ModelMismatch, ModelNotFound } from "../errors.js";
+import { hasByteDots } from "../engine/relaxed.js";
 import { readMetadata } from "../model/safetensors.js";
 
 const DIST = new URL("../../dist/", import.meta.url).href;
@@ -9,6 +10,8 @@ const CACHE = "vqcodec-models",
 /**
  * @typedef {object} Settings
  * @property {string} [module] address of vqcodec.wasm
+ * @property {string} [relaxed] address of vqcodec-relaxed.wasm; none where only `module` is given
+ * @property {"plain" | "relaxed"} [vectors] which of both, if not the faster one
  * @property {string} [models] address of a folder of `vqcodec models export-decoder`
  * @property {string} [webp] address of webp_dec.js, beside its webp_dec.wasm
  * @property {Uint8Array[]} [weights] weights files that are there already, searched first
@@ -16,18 +19,22 @@ const CACHE = "vqcodec-models",
 
 /** @param {Settings} [settings] @returns {import("./decoder.js").Surroundings} */
 export function surroundings({
-  module = `${DIST}vqcodec.wasm`,
+  module,
+  vectors,
+  relaxed = module ?? `${DIST}vqcodec-relaxed.wasm`,
   models = `${DIST}models/`,
   webp = `${DIST}webp_dec.js`,
   weights = [],
 } = {}) {
   /** @type {Promise<WebAssembly.Module> | null} */
   let compiled = null;
+  const plain = module ?? `${DIST}vqcodec.wasm`;
   /** @type {Promise<import("./drawn_grid.js").Webp> | null} */
   let decoder = null;
   return {
     module() {
-      compiled ??= load(module).then((bytes) => WebAssembly.compile(bytes));
+      const dots = vectors ? vectors === "relaxed" : hasByteDots();
+      compiled ??= load(dots ? relaxed : plain).then((bytes) => WebAssembly.compile(bytes));
       compiled.catch(() => (compiled = null));
       return compiled;
     },
