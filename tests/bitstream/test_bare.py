@@ -110,6 +110,7 @@ def test_cut_at_every_offset() -> None:
             continue
         part = parse(SAMPLE[:size], allow_partial=True)
         assert (part.drawn, part.complete, part.drawn_whole) == ((None,), False, [True])
+        assert part.warnings == ("the data ends early: 1 of 1 segments are missing",)
         assert part.header == front.header
 
 

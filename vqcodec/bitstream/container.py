@@ -122,7 +122,7 @@ def parse(
     segments = _read_segments(Cursor(view, front.data_offset), front)
     first = tiles if header.drawn else 0
     by_tile = tuple(tuple(segments[first + tile :: tiles]) for tile in range(tiles))
-    asked = segments[: first + wanted * tiles]
+    asked = segments[: min(first + wanted * tiles, entry_count(header))]
     missing = asked.count(None)
     warnings = (f"the data ends early: {missing} of {len(asked)} segments are missing",) if missing else ()
     return Container(
