@@ -118,8 +118,10 @@ def test_every_flipped_bit_is_found(room, tiny, seeds):
     assert counts["a picture"] == 0
 
 
-def test_every_end_is_found_and_gives_its_part(room, tiny, seeds):
-    data = seeds["RGB4"]
+@pytest.mark.parametrize("name", ["RGB4", "text", "lossy", "beside"])
+def test_every_end_is_found_and_gives_its_part(room, tiny, seeds, name):
+    """Of the networks alone, bare, of a lossy tile alone, and of both coders."""
+    data = seeds[name]
     counts = room("corruption").ends(tiny, [data])
     front = parse(data).data_offset
     assert counts == {"Truncated": len(data), "no part": front, "its part": len(data) - front}
