@@ -93,7 +93,8 @@ def _listing(name: str, found: ImageInfo) -> Iterator[str]:
     yield f"  size            {found.width}x{found.height}"
     yield f"  mode            {found.mode}"
     yield f"  quality         {found.quality:.2f} (level {found.level})"
-    yield f"  tune            {found.tune}"
+    if found.needs_model:
+        yield f"  tune            {found.tune}"
     yield f"  file            {spaced(found.file_bytes)} B, {found.bpp:.4f} bpp"
     yield f"  complete        {'yes' if found.complete else 'no, the file is cut short'}"
     yield f"  tiles           {found.tiles} ({tile})"

@@ -63,7 +63,12 @@ NEAR = 4
 
 @dataclass(frozen=True)
 class Header:
-    """What a .vqc file says about its picture before any payload is read."""
+    """What a .vqc file says about its picture before any payload is read.
+
+    Attributes:
+        drawn: there is a drawn layer.
+        bare: the file is nothing but one lossless tile of it, see `vqcodec.bitstream.header.BARE`.
+    """
 
     width: int
     height: int
@@ -79,6 +84,7 @@ class Header:
     ignorable: int = 0
     tune: str = TUNES[0]
     drawn: bool = False
+    bare: bool = False
 
     @property
     def neutral(self) -> bool:

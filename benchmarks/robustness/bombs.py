@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 from vqcodec.bitstream.fields import encode_varint
+from vqcodec.bitstream.header import FLAG_BARE, FLAG_DRAWN
 from vqcodec.types import Limits
 
 FLAT = "4096x4096 pixels, one word"
@@ -29,17 +30,23 @@ def bombs(bitstream_id: bytes) -> dict[str, tuple[bytes, Limits]]:
         toc: bytes = b"\1\0",
         body: bytes = b"AAAA" + zlib.crc32(b"AAAA").to_bytes(4, "little") + bytes(4),
     ) -> bytes:
-        critical = bool(chunks) or count is not None
-        front = b"\x89VQC" + bytes((1, 0, critical, 0)) + bitstream_id
+        listed = bool(chunks) or count is not None
+        front = b"\x89VQC" + bytes((1, 0, listed, 0)) + bitstream_id
         front += encode_varint(width) + encode_varint(height) + bytes((126, colour))
         front += encode_varint(tile) + b"\1"
-        if critical:
+        if listed:
             front += encode_varint(len(chunks) if count is None else count)
         middle = b"".join(
             kind + encode_varint(len(data)) + data + zlib.crc32(kind + data).to_bytes(4, "little")
             for kind, data in chunks
         )
         return front + middle + toc + zlib.crc32(front + toc).to_bytes(4, "little") + body
+
+    def bare(width: int, height: int, toc: bytes) -> bytes:
+        """A bare file whose image data is not there, but for its first byte."""
+        front = b"\x89VQC" + bytes((1, 0, FLAG_DRAWN | FLAG_BARE, 0)) + encode_varint(width)
+        front += encode_varint(height) + b"\0" + toc
+        return front + zlib.crc32(front).to_bytes(4, "little") + b"\x2f"
 
     return {
         "2^31 pixels": (file(65_535, 32_769), Limits()),
@@ -50,6 +57,8 @@ def bombs(bitstream_id: bytes) -> dict[str, tuple[bytes, Limits]]:
         "65 535 tiles, no segments": (file(*endless, toc=b"\1" * 131_070, body=b""), Limits()),
         "a million tiles": (file(65_535, 65_535, 1), OPEN),
         "a segment of 4 GiB": (file(toc=b"\1\xff\xff\xff\xff\3"), Limits()),
+        "bare, 4 GiB": (bare(64, 64, b"\xff\xff\xff\xff\x0f"), Limits()),
+        "bare, 2^32 pixels": (bare(65_535, 65_535, b"\xff\xff\xff\xff\x0f"), OPEN),
         "a chunk of 4 GiB": (
             file(chunks=((b"eXIF", b"\0x"),)).replace(b"eXIF\2", b"eXIF\xff\xff\xff\xff\x0f"),
             OPEN,

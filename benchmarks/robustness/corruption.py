@@ -21,9 +21,12 @@ import numpy as np
 
 from benchmarks.robustness import samples
 from benchmarks.robustness.damages import DAMAGES, damaged
-from vqcodec.bitstream import parse, probe
+from vqcodec.bitstream import Container, parse, probe
 from vqcodec.codec import Codec
 from vqcodec.errors import FormatError, ModelMismatch, Truncated
+from vqcodec.image.extremes import snapped
+from vqcodec.image.webp import read_webp
+from vqcodec.tiling import pixel_tiles
 
 Counts = collections.Counter[str]
 
@@ -63,22 +66,33 @@ def ends(codec: Codec, files: Iterable[bytes]) -> Counts:
             except Truncated:
                 counts["no part" if length < front else "wrong part"] += 1
                 continue
-            segments = parse(part, allow_partial=True).segments
-            arrived = sum(s is not None for layers in segments for s in layers)
+            found = parse(part, allow_partial=True)
+            arrived = sum(s is not None for layers in (found.drawn, *found.segments) for s in layers)
             pixels = np.asarray(image)
             if arrived != previous[0]:
-                previous = arrived, _expected(codec, data, segments)
+                previous = arrived, _expected(codec, found)
             same = np.array_equal(pixels, previous[1]) and image.info["vqc_complete"] is False
             counts["its part" if same and length >= front else "wrong part"] += 1
     return counts
 
 
-def _expected(codec: Codec, data: bytes, segments: Sequence[Sequence[bytes | None]]) -> samples.Pixels:
+def _expected(codec: Codec, found: Container) -> samples.Pixels:
     """Pixels of the segments that arrived, in a file without alpha."""
-    header = parse(data).header
-    place = {"width": header.width, "height": header.height, "level": header.level, "tile": header.tile}
-    pixels = codec.tuned(header.tune).decode(segments, **place)
-    return ((pixels.astype(int).sum(2) + 1) // 3).astype(np.uint8) if header.gray else pixels
+    header, pixels = found.header, np.zeros((found.header.height, found.header.width, 3), np.uint8)
+    if not all(found.drawn_whole):
+        place = {"width": header.width, "height": header.height, "level": header.level, "tile": header.tile}
+        alone = zip(found.drawn_whole, found.segments, strict=True)
+        segments = [(None, None) if whole else layers for whole, layers in alone]
+        pixels = snapped(codec.tuned(header.tune).decode(segments, **place), header.ignorable).copy()
+    places = pixel_tiles(header.width, header.height, header.tile)
+    for place_, segment, whole in zip(places, found.drawn, found.drawn_whole, strict=False):
+        if segment:
+            drawn, mask = read_webp(segment)
+            pixels[place_] = drawn if mask is None else np.where(mask[:, :, None], drawn, pixels[place_])
+        elif whole:
+            pixels[place_] = 128
+    gray = header.gray and not header.neutral
+    return ((pixels.astype(int).sum(2) + 1) // 3).astype(np.uint8) if gray else pixels
 
 
 def damages(codec: Codec, files: Sequence[bytes], count: int, seed: int) -> dict[str, Counts]:

@@ -8,13 +8,14 @@ import zlib
 from collections.abc import Callable
 
 from vqcodec.bitstream.chunks import CRC_BYTES, MIN_CHUNK_BYTES, TYPE_BYTES, read_count
+from vqcodec.bitstream.contents import entry_count, unit_bytes
 from vqcodec.bitstream.fields import Cursor
-from vqcodec.bitstream.header import CODER_WORD_BYTES, ID_BYTES, read_header, tile_count
+from vqcodec.bitstream.header import FLAG_BARE, ID_BYTES, read_header
 from vqcodec.errors import FormatError
 from vqcodec.types import Limits
 
-ID_AT = 8
-"""Where a file names the model that it needs."""
+FLAGS_AT, ID_AT = 6, 8
+"""Where a file has its critical flags, and names the model that it needs; a bare one names none."""
 BLOCK_MAX = 64
 MOST_TILES = 4096
 
@@ -93,7 +94,8 @@ def repaired(data: bytes, bitstream_id: bytes | None = None) -> bytes:
         bitstream_id: put into the header, too.
     """
     result = bytearray(data)
-    if bitstream_id is not None and len(result) >= ID_AT + ID_BYTES:
+    bare = len(result) > FLAGS_AT and result[FLAGS_AT] & FLAG_BARE
+    if bitstream_id is not None and not bare and len(result) >= ID_AT + ID_BYTES:
         result[ID_AT : ID_AT + ID_BYTES] = bitstream_id
     cursor = Cursor(memoryview(bytes(result)))
     with contextlib.suppress(FormatError):  # what comes behind cannot be told
@@ -111,9 +113,8 @@ def _repair(cursor: Cursor, result: bytearray) -> None:
         payload = cursor.take(cursor.varint("chunk"), "chunk")
         _put(cursor, result, zlib.crc32(payload, zlib.crc32(kind)))
     start = cursor.offset
-    entries = tile_count(header) * (header.layers + header.drawn)
-    word = CODER_WORD_BYTES[header.coder_id]
-    lengths = [cursor.varint("table of contents") * word for _ in range(entries)]
+    unit = unit_bytes(header)
+    lengths = [cursor.varint("table of contents") * unit for _ in range(entry_count(header))]
     crc = zlib.crc32(result[start : cursor.offset], zlib.crc32(result[:front]))
     _put(cursor, result, crc)
     for length in filter(None, lengths):

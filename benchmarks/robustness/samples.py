@@ -114,6 +114,8 @@ def seeds(codec: Codec) -> dict[str, bytes]:
         options: dict[str, Any] = {"quality": 25.0 * number, "tile": tile}
         options["tune"] = ("eyes", "psnr")[number % 2]
         found[f"{kind}{number}"] = codec.compress(image, label=number % 2 == 0, **options)
+    # One lossless tile, whose alpha is a chunk.
+    found["bare"] = codec.compress(Image.fromarray(drawing(17, 33, "RGBA", random)), lossless=True)
     found["stored"] = _stored(found["RGB0"], {"iCCP": profile, "eXIF": EXIF})
     return found
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vqcodec.bitstream import compose, pack_alpha, pack_metadata, parse, probe, tile_count, write
+from vqcodec.bitstream.header import bare_header
 from vqcodec.errors import CorruptData, FormatError, Truncated
 from vqcodec.types import LEVEL_MAX, Chunk, Header, Limits
 
@@ -48,9 +49,33 @@ def headers(draw: st.DrawFn) -> Header:
 
 
 @st.composite
-def contents(draw: st.DrawFn) -> tuple[Header, list[list[bytes]], list[Chunk]]:
-    header = draw(headers())
-    segments = [[draw(full_words), draw(words)] for _ in range(tile_count(header))]
+def bare_pictures(draw: st.DrawFn) -> tuple[Header, bytes]:
+    """A bare header, and what begins as image data of its size; containers do not look further."""
+    width, height = (draw(st.sampled_from([1, 127, 128, 16_383]) | st.integers(1, 16_383)) for _ in "wh")
+    plain = Header(width, height, 0, ID, minor=draw(st.sampled_from([0, 255])))
+    header = dataclasses.replace(
+        bare_header(plain),
+        gray=draw(st.booleans()),
+        alpha=draw(st.booleans()),
+        ignorable=draw(st.integers(0, 255)),
+    )
+    start = b"\x2f" + (width - 1 | height - 1 << 14).to_bytes(4, "little")
+    return header, start + draw(st.binary(min_size=6, max_size=200))
+
+
+Content = tuple[Header, list[list[bytes]], list[Chunk], list[bytes]]
+
+
+@st.composite
+def contents(draw: st.DrawFn) -> Content:
+    """All there is to a file: of the networks alone, or bare."""
+    drawn: list[bytes] = []
+    if draw(st.booleans()):
+        header, image = draw(bare_pictures())
+        segments, drawn = [[b"", b""]], [image]
+    else:
+        header = draw(headers())
+        segments = [[draw(full_words), draw(words)] for _ in range(tile_count(header))]
     chunks = draw(st.lists(unknown, max_size=3))
     for kind in draw(st.sets(st.sampled_from(["iCCP", "eXIF", "xMPd"]))):
         chunks.append(pack_metadata(kind, draw(st.binary(min_size=1, max_size=99))))
@@ -60,7 +85,7 @@ def contents(draw: st.DrawFn) -> tuple[Header, list[list[bytes]], list[Chunk]]:
         chunks.append(Chunk("dECD", draw(st.binary(min_size=8, max_size=8))))
     if header.alpha:
         chunks.append(Chunk("ALPH", b"\x00" + draw(st.binary(min_size=1, max_size=60))))
-    return header, segments, draw(st.permutations(chunks))
+    return header, segments, draw(st.permutations(chunks)), drawn
 
 
 def sample() -> bytes:
@@ -78,20 +103,21 @@ SAMPLE = sample()
 
 
 @given(contents())
-def test_round_trip_both_ways(content: tuple[Header, list[list[bytes]], list[Chunk]]) -> None:
-    header, segments, chunks = content
-    data = write(header, segments, chunks)
+def test_round_trip_both_ways(content: Content) -> None:
+    header, segments, chunks, drawn = content
+    data = write(header, segments, chunks, drawn)
     parsed = parse(data, OPEN)
     assert parsed.header == header
     assert parsed.chunks == tuple(chunks)
     assert parsed.segments == tuple(map(tuple, segments))
+    assert parsed.drawn == tuple(drawn)
     assert (parsed.file_bytes, parsed.complete, parsed.warnings) == (len(data), True, ())
-    assert write(parsed.header, parsed.segments, parsed.chunks) == data
+    assert write(parsed.header, parsed.segments, parsed.chunks, parsed.drawn) == data
     front = probe(data, OPEN)
     assert (front.header, front.chunks, front.file_bytes) == (header, tuple(chunks), len(data))
     assert probe(data[: front.data_offset], OPEN) == front
-    file = compose(header, segments, chunks)
-    assert (len(file), file.data) == (len(data), data)
+    file = compose(header, segments, chunks, drawn)
+    assert (len(file), file.data, file.drawn) == (len(data), data, drawn)
     assert all(getattr(file, f.name) == getattr(front, f.name) for f in dataclasses.fields(front))
 
 

@@ -50,6 +50,8 @@ def drawn_file(
 
 
 HEADER = Header(64, 64, 126, NO_MODEL, drawn=True)
+LOSSY = segment(lossless=False)
+"""Stands for the whole picture: a lossless one would be a bare file."""
 SAMPLE_SIZES = [(64, 64), (36, 64), (64, 6), (36, 6)]
 SAMPLE = write(
     Header(100, 70, 200, ID, tile=64, drawn=True),
@@ -82,9 +84,9 @@ def test_a_file_without_a_drawn_layer_is_as_before() -> None:
 
 
 def test_the_crafted_file_is_right_when_nothing_is_changed() -> None:
-    assert drawn_file(segment()) == write(HEADER, [[b"", b""]], [], [segment()])
-    lossy = segment(lossless=False)
-    assert drawn_file(lossy) == write(HEADER, [[b"", b""]], [], [lossy])
+    assert drawn_file(LOSSY) == write(HEADER, [[b"", b""]], [], [LOSSY])
+    over = replace(HEADER, bitstream_id=ID)
+    assert drawn_file(segment(), b"AAAA", identity=ID) == write(over, [[b"AAAA", b""]], [], [segment()])
 
 
 def test_the_stranger_reads_a_drawn_layer() -> None:
@@ -96,7 +98,7 @@ def test_the_stranger_reads_a_drawn_layer() -> None:
         for tile in range(4)
         for layer in (-1, 0, 1)
     }
-    psnr = write(replace(HEADER, tune="psnr"), [[b"", b""]], [], [segment()])
+    psnr = write(replace(HEADER, tune="psnr"), [[b"", b""]], [], [LOSSY])
     assert Stranger(psnr).read()[0]["tune"] == "psnr"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import zlib
@@ -11,10 +12,11 @@ from importlib.resources import files
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from vqcodec import errors
 from vqcodec.bitstream import chunks, fields, header, parse, probe, tile_count, write
-from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX
+from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, with_frame
 from vqcodec.types import LEVEL_MAX, Chunk, Header, Limits
 
 PAGE = files("vqcodec.bitstream").joinpath("FORMAT.md").read_text(encoding="utf-8")
@@ -28,12 +30,17 @@ def tables(section: str) -> list[list[list[str]]]:
     return [[[c.strip() for c in line.strip("|").split("|")] for line in b.splitlines()[2:]] for b in blocks]
 
 
-def dump() -> list[tuple[int, bytes, str, str]]:
-    (rows,) = tables("Example")
+Dump = list[tuple[int, bytes, str, str]]
+
+
+def dump(section: str = "Example") -> Dump:
+    """Offset, bytes, field and value of each row of a section's hex dump, its last table."""
+    rows = tables(section)[-1]
     return [(int(o), bytes.fromhex(b.strip("`")), name, value) for o, b, name, value in rows]
 
 
 EXAMPLE = b"".join(row[1] for row in dump())
+BARE_EXAMPLE = b"".join(row[1] for row in dump("Bare files"))
 
 
 def test_the_example_is_what_the_code_writes() -> None:
@@ -46,18 +53,39 @@ def test_the_example_is_what_the_code_writes() -> None:
     assert probe(EXAMPLE[:44]).data_offset == 44
 
 
-def test_offsets_and_checksums_of_the_dump_hold() -> None:
+@pytest.mark.parametrize(
+    ("section", "file"), [("Example", EXAMPLE), ("Bare files", BARE_EXAMPLE)], ids=["usual", "bare"]
+)
+def test_offsets_and_checksums_of_the_dumps_hold(section: str, file: bytes) -> None:
     position = 0
-    for offset, data, name, value in dump():
+    for offset, data, name, value in dump(section):
         assert offset == position, name
         position += len(data)
         covered = [(int(a), int(b) + 1) for a, b in re.findall(r"(\d+) to (\d+)", value)]
         if name.endswith("CRC"):
             assert covered or value == "of no bytes"
-            assert zlib.crc32(b"".join(EXAMPLE[a:b] for a, b in covered)) == int.from_bytes(data, "little"), (
-                name
-            )
-    assert f"A file of {position} bytes" in PAGE
+            assert zlib.crc32(b"".join(file[a:b] for a, b in covered)) == int.from_bytes(data, "little"), name
+    assert f"A file of {len(EXAMPLE)} bytes" in PAGE
+
+
+def test_the_bare_example_is_what_the_code_writes_and_a_picture() -> None:
+    parsed = parse(BARE_EXAMPLE)
+    assert parsed.header == header.bare_header(Header(16, 16, 0, bytes(8)))
+    assert write(parsed.header, parsed.segments, parsed.chunks, parsed.drawn) == BARE_EXAMPLE
+    assert Image.open(io.BytesIO(with_frame(parsed.drawn[0] or b""))).size == (16, 16)
+
+
+def test_the_table_of_what_a_bare_file_leaves_out_matches() -> None:
+    rows = dict(tables("Bare files")[0])
+    told = {name: re.search(r"^left out: (\w+ zero bytes|\d+)", text) for name, text in rows.items()}
+    left_out = {name: match[1] for name, match in told.items() if match}
+    id_ = "eight zero bytes" if header.BARE["bitstream_id"] == bytes(8) else ""
+    plain = {name: str(header.BARE[name]) for name in ("level", "tile", "coder_id")}
+    assert left_out == {"bitstream_id": id_, **plain}
+    # Its fixed header is that of other files without these, in the same order.
+    (fixed,) = tables("Fixed header")
+    names = [row[0] for row in fixed if row[0] not in left_out]
+    assert [row[2] for row in dump("Bare files")][: len(names) + 1] == [*names, "table of contents"]
 
 
 def test_the_field_tables_are_in_the_order_of_the_example() -> None:
@@ -101,7 +129,7 @@ def test_the_limits_table_matches() -> None:
         "most chunks": str(chunks.CHUNKS_MAX),
         "longest model name, bytes": str(chunks.KNOWN["mODL"].largest),
         "longest varint, bytes": str(fields.VARINT_BYTES),
-        "longest side of a drawn tile": str(DRAWN_SIDE_MAX),
+        "longest side of a drawn tile, and of a bare file": str(DRAWN_SIDE_MAX),
         "longest side, default": str(Limits().side),
         "most pixels, default": str(Limits().pixels),
         "most tiles, default": str(Limits().tiles),
@@ -151,11 +179,14 @@ class Stranger:
     def read(self) -> tuple[dict[str, object], list[tuple[str, bytes]], dict[tuple[int, int], bytes]]:
         assert self.some(5) == b"\x89VQC\x01"
         minor, critical, ignorable = self.some(3)
-        found: dict[str, object] = {"minor": minor, "ignorable": ignorable, "bitstream_id": self.some(8)}
+        bare = critical // 8
+        found: dict[str, object] = {"minor": minor, "ignorable": ignorable}
+        found["bitstream_id"] = bytes(8) if bare else self.some(8)
         width, height = self.varint(), self.varint()
-        level, colour = self.some(2)
-        tile = 64 * self.varint()
-        assert self.some(1) == b"\x01"
+        level = 252 if bare else self.some(1)[0]
+        (colour,) = self.some(1)
+        tile = 0 if bare else 64 * self.varint()
+        assert bare or self.some(1) == b"\x01"
         found.update(width=width, height=height, level=level, tile=tile)
         found.update(gray=colour % 2 == 1, alpha=colour >= 2, tune=["eyes", "psnr"][critical // 2 % 2])
         extras = []
@@ -168,8 +199,12 @@ class Stranger:
             extras.append((kind.decode(), payload))
         tiles = math.ceil(width / tile) * math.ceil(height / tile) if tile else 1
         start = self.at
-        drawn = critical // 4
-        lengths = [4 * self.varint() for _ in range((drawn + 2) * tiles)]
+        drawn = critical // 4 % 2
+        if bare:
+            assert (drawn, critical // 2 % 2) == (1, 0)
+            lengths = [self.varint(), 0, 0]
+        else:
+            lengths = [4 * self.varint() for _ in range((drawn + 2) * tiles)]
         self.crc(front, self.data[start : self.at])
         segments = {}
         for index, length in enumerate(lengths):

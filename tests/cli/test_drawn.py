@@ -32,6 +32,9 @@ def test_text_comes_back_exactly_without_a_model(vqcodec, text, tmp_path):
     listing = vqcodec("info", "-v", coded).out.decode()
     assert "  model           none needed\n" in listing
     assert "  drawn           " in listing
+    # It is exact, and made by no tune.
+    assert "  quality         100.00 (level 252)\n" in listing
+    assert "  tune " not in listing
     found = json.loads(vqcodec("info", "--json", coded).out)
     assert (found["drawn_bytes"], found["drawn_share"], found["model"]) == (size, 1.0, None)
     assert vqcodec("verify", "--decode", coded).code == 0

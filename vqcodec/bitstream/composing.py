@@ -11,9 +11,16 @@ from dataclasses import dataclass
 
 from vqcodec.bitstream.chunks import CRC_BYTES, write_chunks
 from vqcodec.bitstream.container import Probe
-from vqcodec.bitstream.contents import check_lengths, check_tile, layer_ends, stored_bytes
+from vqcodec.bitstream.contents import (
+    check_lengths,
+    check_tile,
+    entry_count,
+    layer_ends,
+    stored_bytes,
+    unit_bytes,
+)
 from vqcodec.bitstream.fields import encode_varint
-from vqcodec.bitstream.header import CODER_WORD_BYTES, tile_count, tile_sizes, write_header
+from vqcodec.bitstream.header import tile_count, tile_sizes, write_header
 from vqcodec.errors import CorruptData
 from vqcodec.types import Chunk, Header
 
@@ -49,7 +56,8 @@ def compose(
         segments: [tile][layer], tiles row by row; each whole coder words, and not empty in layer 0 unless
             nothing but the drawn segment of the tile is coded.
         chunks: metadata in the order it is to be stored; ALPH exactly when `header.alpha`.
-        drawn: a segment of the drawn layer for each tile, exactly when `header.drawn`.
+        drawn: a segment of the drawn layer for each tile, exactly when `header.drawn`; whole words, unless
+            `header.bare` is set, which it must be for files that are so, and no others.
 
     Raises:
         ValueError: an argument breaks a rule of the format.
@@ -61,8 +69,7 @@ def compose(
         raise ValueError(f"expected {tiles} tiles of {header.layers} segments")
     if len(drawn) != (tiles if header.drawn else 0):
         raise ValueError(f"expected {tiles if header.drawn else 0} drawn segments, not {len(drawn)}")
-    word = CODER_WORD_BYTES[header.coder_id]
-    toc = bytearray()
+    unit = unit_bytes(header)
     body: list[bytes] = []
     lengths: list[int] = []
     named = [(f"the drawn segment of tile {tile}", drawn[tile]) for tile in range(len(drawn))]
@@ -72,12 +79,12 @@ def compose(
         for tile in range(tiles)
     ]
     for name, segment in named:
-        if segment is None or len(segment) % word:
+        if segment is None or len(segment) % unit:
             raise ValueError(f"{name} is missing or not in whole words")
-        toc += encode_varint(len(segment) // word)
         if segment:
             body += (segment, zlib.crc32(segment).to_bytes(CRC_BYTES, "little"))
         lengths.append(len(segment))
+    toc = b"".join(encode_varint(length // unit) for length in lengths[: entry_count(header)])
     front = fixed + count
     crc = zlib.crc32(toc, zlib.crc32(front))
     start = b"".join((front, chunk_bytes, toc, crc.to_bytes(CRC_BYTES, "little")))

@@ -6,7 +6,8 @@
 
 A segment is what the entropy coder made of one layer of one tile. All tiles of layer 0 come first, then all
 of layer 1, so that a prefix of a file is a coarser version of the whole picture. Before them comes the drawn
-layer of files that have one, image data of WebP or nothing for each tile. `bitstream.composing` writes files;
+layer of files that have one, image data of WebP or nothing for each tile. Where that is all, one tile and
+lossless, the file is bare: fields that mean nothing there are left out. `bitstream.composing` writes files;
 the form is canonical: no two files hold the same header, chunks and segments.
 """
 
@@ -16,7 +17,15 @@ import zlib
 from dataclasses import dataclass
 
 from vqcodec.bitstream.chunks import CRC_BYTES, read_chunks, read_count
-from vqcodec.bitstream.contents import check_lengths, check_tile, layer_ends, stored_bytes
+from vqcodec.bitstream.contents import (
+    check_lengths,
+    check_tile,
+    entry_count,
+    layer_ends,
+    segment_count,
+    stored_bytes,
+    unit_bytes,
+)
 from vqcodec.bitstream.fields import VARINT_MAX, Cursor, where
 from vqcodec.bitstream.header import CODER_WORD_BYTES, read_header, tile_count, tile_sizes
 from vqcodec.errors import CorruptData, Truncated
@@ -69,8 +78,8 @@ class Container(Probe):
         segments: [tile][layer]; None for a segment that the data does not (wholly) contain.
         complete: no segment that was asked for is missing.
         warnings: remarks for people, one line each.
-        drawn: each tile's segment of the drawn layer, empty or padded image data of WebP, None where it is
-            missing; nothing if there is no such layer.
+        drawn: each tile's segment of the drawn layer, empty or image data of WebP, which is padded unless the
+            file is bare, None where it is missing; nothing if there is no such layer.
     """
 
     segments: tuple[tuple[bytes | None, ...], ...]
@@ -113,7 +122,7 @@ def parse(
     segments = _read_segments(Cursor(view, front.data_offset), front)
     first = tiles if header.drawn else 0
     by_tile = tuple(tuple(segments[first + tile :: tiles]) for tile in range(tiles))
-    asked = segments[: first + wanted * tiles]
+    asked = segments[: min(first + wanted * tiles, entry_count(header))]
     missing = asked.count(None)
     warnings = (f"the data ends early: {missing} of {len(asked)} segments are missing",) if missing else ()
     return Container(
@@ -143,7 +152,7 @@ def probe(prefix: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, coded: bo
     chunks = read_chunks(cursor, count, header, limits)
 
     tiles = tile_count(header)
-    entries = tiles * (header.layers + int(header.drawn))
+    entries, unit = entry_count(header), unit_bytes(header)
     word = CODER_WORD_BYTES[header.coder_id]
     # A few header bytes may announce a million tiles. Nothing is built per tile until the data proves long
     # enough to hold them: a length byte for each segment, and a word with a checksum for each tile.
@@ -155,10 +164,12 @@ def probe(prefix: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, coded: bo
     for _ in range(entries):
         at = cursor.offset
         offsets.append(at)
-        coder_words = cursor.varint("table of contents")
-        if coder_words > VARINT_MAX // word:
-            raise CorruptData(where("table of contents", at, f"a segment of {coder_words} words is too long"))
-        lengths.append(coder_words * word)
+        units = cursor.varint("table of contents")
+        if units > VARINT_MAX // unit:
+            raise CorruptData(where("table of contents", at, f"a segment of {units} words is too long"))
+        lengths.append(units * unit)
+    lengths += [0] * (segment_count(header) - entries)
+    offsets += offsets[-1:] * (segment_count(header) - entries)
     crc = zlib.crc32(view[start : cursor.offset], crc)
     at = cursor.offset
     if cursor.uint(CRC_BYTES, "header CRC") != crc:

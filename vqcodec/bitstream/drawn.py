@@ -6,6 +6,8 @@ decodes it: a decoder of WebP believes what it says of its size. Here that is co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vqcodec.bitstream.fields import where
 from vqcodec.errors import CorruptData
 
@@ -34,6 +36,16 @@ def with_frame(data: bytes) -> bytes:
 def pad_drawn(data: bytes, word: int = 4) -> bytes:
     """Image data as a segment: zeros follow to a whole number of words."""
     return data + bytes(-len(data) % word)
+
+
+def is_bare(drawn: Sequence[bytes], networks: bool) -> bool:
+    """Whether a picture is a bare file: one tile of lossless image data.
+
+    Args:
+        drawn: image data by tile, padded or not.
+        networks: they have a part in the picture.
+    """
+    return len(drawn) == 1 and not networks and drawn[0][:1] == bytes((LOSSLESS,))
 
 
 def check_drawn(segment: bytes, name: str, at: int, size: tuple[int, int], whole: bool) -> None:

@@ -15,8 +15,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, pad_drawn
-from vqcodec.compress.drawn_plan import Plan
+from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX
+from vqcodec.compress.drawn_plan import Plan, drawn_segments
 from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.filling import filled
 from vqcodec.compress.lossless_guess import LosslessGuess
@@ -192,7 +192,7 @@ class DrawnEncoder:
             self._tile(number).lossy(level) if other and choice.kind == "lossy" else choice
             for number, choice in enumerate(plan.tiles)
         ]
-        drawn = [pad_drawn(choice.webp) for choice in chosen]
+        drawn = drawn_segments(chosen)
         networks = [choice.mask is not None for choice in chosen]
         if not any(networks):
             return Encoded(level, [[b"", b""] for _ in chosen], 0.0, 0.0, drawn, self._other_tile)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vqcodec.bitstream.drawn import pad_drawn
+from vqcodec.bitstream.drawn import is_bare, pad_drawn
 from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.tile_choice import Choice
 
@@ -39,4 +39,11 @@ class Plan:
     @property
     def fixed(self) -> int:
         """Bytes that are the same at every level."""
-        return sum(len(pad_drawn(c.webp)) for c in self.tiles if c.kind in ("mixed", "exact"))
+        drawn = zip(self.tiles, drawn_segments(self.tiles), strict=True)
+        return sum(len(segment) for choice, segment in drawn if choice.kind in ("mixed", "exact"))
+
+
+def drawn_segments(tiles: Sequence[Choice]) -> list[bytes]:
+    """The segments of the drawn layer: image data in whole words, but as it is where the file is bare."""
+    data = [choice.webp for choice in tiles]
+    return data if is_bare(data, any(c.mask is not None for c in tiles)) else list(map(pad_drawn, data))

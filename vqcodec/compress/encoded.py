@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from vqcodec.bitstream.drawn import is_bare
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -14,7 +16,7 @@ class Encoded:
         segments: [tile][layer]; both layers are empty where a tile is drawn and nothing else.
         error: w |y - y_hat|^2 of the quantiser, in nats per position of the latent.
         rate: size of the segments, alike.
-        drawn: each tile's segment of the drawn layer; nothing if no tile has one.
+        drawn: each tile's segment of the drawn layer, padded unless it is bare; nothing if no tile has one.
         tile: side of the tiles if it is another than was asked for.
     """
 
@@ -34,3 +36,8 @@ class Encoded:
     def uses_networks(self) -> bool:
         """Whether a model is needed to decode it."""
         return any(layers[0] for layers in self.segments)
+
+    @property
+    def bare(self) -> bool:
+        """Whether its file is bare: one lossless tile."""
+        return is_bare(self.drawn, self.uses_networks)

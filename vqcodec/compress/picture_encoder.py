@@ -16,7 +16,7 @@ import numpy as np
 
 from vqcodec.bitstream import Written, compose
 from vqcodec.bitstream.drawn import DRAWN_SIDE_MAX, NO_MODEL
-from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, tile_count
+from vqcodec.bitstream.header import TILE_MAX, TILE_UNIT, bare_header, tile_count
 from vqcodec.compress.drawn_blocks import LARGE_TILE, drawn_mask
 from vqcodec.compress.drawn_encoder import DrawnEncoder
 from vqcodec.compress.drawn_plan import Plan
@@ -176,13 +176,14 @@ class PictureEncoder:
         """The .vqc file."""
         header, chunks = self._header_of(encoded), self.ready.chunks
         if not encoded.uses_networks:
-            header = replace(header, bitstream_id=NO_MODEL)
+            header = replace(header, bitstream_id=NO_MODEL, ignorable=header.ignorable & NEUTRAL)
             chunks = tuple(chunk for chunk in chunks if chunk.type not in LABELS)
         return compose(header, encoded.segments, chunks, encoded.drawn)
 
     def _header_of(self, encoded: Encoded) -> Header:
         tile = self.tile if encoded.tile is None else encoded.tile
-        return replace(self._header, level=encoded.level, drawn=bool(encoded.drawn), tile=tile)
+        header = replace(self._header, level=encoded.level, drawn=bool(encoded.drawn), tile=tile)
+        return bare_header(header) if encoded.bare else header
 
     def _within_reach(self, encode: Callable[[int], Encoded], level: int) -> Encoded:
         encoded = encode(level)

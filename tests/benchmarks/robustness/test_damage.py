@@ -86,15 +86,20 @@ def test_repaired_files_have_the_checksums_of_the_writer(room, seeds):
     for data in seeds.values():
         assert room("damages").repaired(data) == data
         container = parse(data)
-        model = OTHER if any(container.header.bitstream_id) else bytes(len(OTHER))  # all is drawn
+        header = container.header
+        model = OTHER if any(header.bitstream_id) else bytes(len(OTHER))  # all is drawn
+        change: dict[str, Any] = {"ignorable": 9} if header.bare else {"bitstream_id": model, "level": 9}
         other = write(
-            replace(container.header, bitstream_id=model, level=9),
+            replace(header, **change),
             [[s for s in layers if s is not None] for layers in container.segments],
             container.chunks,
             [s for s in container.drawn if s is not None],
         )
         spoilt = bytearray(data)
-        spoilt[other.index(model) + 10 :] = other[other.index(model) + 10 :]
+        if header.bare:  # it has neither
+            spoilt[7] = 9
+        else:
+            spoilt[other.index(model) + 10 :] = other[other.index(model) + 10 :]
         assert room("damages").repaired(bytes(spoilt), model) == other
     valid = 0
     for _ in range(300):
@@ -113,8 +118,10 @@ def test_every_flipped_bit_is_found(room, tiny, seeds):
     assert counts["a picture"] == 0
 
 
-def test_every_end_is_found_and_gives_its_part(room, tiny, seeds):
-    data = seeds["RGB4"]
+@pytest.mark.parametrize("name", ["RGB4", "text", "lossy", "beside"])
+def test_every_end_is_found_and_gives_its_part(room, tiny, seeds, name):
+    """Of the networks alone, bare, of a lossy tile alone, and of both coders."""
+    data = seeds[name]
     counts = room("corruption").ends(tiny, [data])
     front = parse(data).data_offset
     assert counts == {"Truncated": len(data), "no part": front, "its part": len(data) - front}

@@ -3,7 +3,7 @@ import { CorruptData, Truncated } from "../errors.js";
 import { readChunks, readCount } from "./chunks.js";
 import { crc32 } from "./crc32.js";
 import { Cursor, VARINT_MAX, where } from "./cursor.js";
-import { checkDrawn } from "./drawn.js";
+import { LOSSLESS, checkDrawn } from "./drawn.js";
 import { DEFAULT_LIMITS, LAYERS, NO_MODEL, readHeader, tileCount, tileSizes } from "./header.js";
 
 const WORD = 4,
@@ -43,7 +43,9 @@ export function probe(data, limits = DEFAULT_LIMITS, coded = false) {
   let crc = crc32(data.subarray(0, cursor.offset));
   const chunks = readChunks(cursor, count, header, limits);
   const tiles = tileCount(header),
-    entries = tiles * (LAYERS + (header.drawn ? 1 : 0));
+    segments = tiles * (LAYERS + (header.drawn ? 1 : 0));
+  // A bare file tells the bytes of its one segment that is not empty, others the words of all.
+  const [entries, unit] = header.bare ? [1, 1] : [segments, WORD];
   // Nothing is built per tile until the data proves long enough.
   const least = entries + CRC + (coded ? tiles * stored(WORD) : 0);
   cursor.require(least, `table of contents and segments of ${tiles} tiles`);
@@ -52,13 +54,17 @@ export function probe(data, limits = DEFAULT_LIMITS, coded = false) {
     offsets = [];
   for (let entry = 0; entry < entries; entry++) {
     offsets.push(cursor.offset);
-    const words = cursor.varint("table of contents");
-    if (words > Math.floor(VARINT_MAX / WORD)) {
+    const units = cursor.varint("table of contents");
+    if (units > Math.floor(VARINT_MAX / unit)) {
       throw new CorruptData(
-        where("table of contents", offsets[entry], `a segment of ${words} words is too long`),
+        where("table of contents", offsets[entry], `a segment of ${units} words is too long`),
       );
     }
-    lengths.push(words * WORD);
+    lengths.push(units * unit);
+  }
+  for (let entry = entries; entry < segments; entry++) {
+    offsets.push(start);
+    lengths.push(0);
   }
   crc = crc32(data.subarray(start, cursor.offset), crc);
   const at = cursor.offset;
@@ -128,12 +134,28 @@ function readSegments(cursor, { header, lengths }) {
     if (segment.length && cursor.u32(`${name} CRC`) !== crc32(segment))
       throw new CorruptData(where(name, at, "wrong checksum"));
     if (layer < 0) {
-      const size = sizes.next().value ?? [];
-      if (segment.length) checkDrawn(segment, name, at, size, lengths[tiles + tile] === 0);
+      const size = sizes.next().value ?? [],
+        whole = lengths[tiles + tile] === 0;
+      if (segment.length) {
+        checkDrawn(segment, name, at, size, whole);
+        checkForm(header, name, at, whole && tiles === 1 && segment[0] === LOSSLESS);
+      }
     }
     segments[entry] = segment;
   }
   return segments;
+}
+
+/**
+ * Check that a file is bare if its picture is one lossless tile, and only then.
+ * @param {import("./header.js").Header} header @param {string} name @param {number} at @param {boolean} all
+ */
+function checkForm({ bare }, name, at, all) {
+  if (bare && !all) throw new CorruptData(where(name, at, "a bare file's image data is not lossless"));
+  if (all && !bare) {
+    const what = "one lossless tile is all of the picture, but the file is not bare";
+    throw new CorruptData(where(name, at, what));
+  }
 }
 
 /** Bytes of a segment of this length with its checksum, which an empty one has not. @param {number} length */
@@ -162,8 +184,10 @@ function checkLengths(header, lengths, offsets) {
   const tiles = tileCount(header),
     first = header.drawn ? tiles : 0,
     toc = "table of contents";
-  let anyDrawn = false,
-    anyCoarse = false;
+  if (header.drawn && !lengths.slice(0, tiles).some(Boolean)) {
+    throw new CorruptData(where(toc, offsets[0], "a drawn layer without a segment"));
+  }
+  let anyCoarse = false;
   for (let tile = 0; tile < tiles; tile++) {
     const drawn = header.drawn ? lengths[tile] : 0,
       coarse = lengths[first + tile];
@@ -172,12 +196,9 @@ function checkLengths(header, lengths, offsets) {
         where(toc, offsets[first + tile], `the layer 0 segment of tile ${tile} is empty`),
       );
     }
-    anyDrawn ||= drawn > 0;
     anyCoarse ||= coarse > 0;
   }
-  if (!header.drawn) return;
-  if (!anyDrawn) throw new CorruptData(where(toc, offsets[0], "a drawn layer without a segment"));
-  if ((header.bitstreamId === NO_MODEL) === anyCoarse) {
+  if (header.drawn && (header.bitstreamId === NO_MODEL) === anyCoarse) {
     const what = "the id of no model contradicts the segments: it is for files that are drawn everywhere";
     throw new CorruptData(where("bitstream_id", ID_OFFSET, what));
   }

@@ -2,8 +2,9 @@
 import { CorruptData } from "../errors.js";
 import { readU32, where } from "./cursor.js";
 
-const SIDE_MAX = 16383,
-  FRAME = 20;
+const FRAME = 20;
+/** Longest side of a WebP file. */
+export const DRAWN_SIDE_MAX = 16383;
 /** First byte of VP8L; that of a key frame of VP8 is even. */
 export const LOSSLESS = 0x2f;
 
@@ -49,7 +50,7 @@ export function checkDrawn(segment, name, at, size, whole) {
     demand(key, "no image data of WebP");
     canvas = [segment[6] | (segment[7] << 8), segment[8] | (segment[9] << 8)];
   }
-  demand(Math.max(...size) <= SIDE_MAX, `the tile is longer than ${SIDE_MAX}`);
+  demand(Math.max(...size) <= DRAWN_SIDE_MAX, `the tile is longer than ${DRAWN_SIDE_MAX}`);
   const said = `the image data is of ${canvas[0]}x${canvas[1]} pixels, the tile ${size[0]}x${size[1]}`;
   demand(canvas[0] === size[0] && canvas[1] === size[1], said);
   demand(!(transparent && whole), "transparent pixels, but nothing else is coded of the tile");

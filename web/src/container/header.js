@@ -1,6 +1,7 @@
 /** The fixed header of a file (FORMAT.md, "Fixed header"); limits come before anything is allocated. */
 import { CorruptData, LimitExceeded, Truncated, UnsupportedVersion } from "../errors.js";
 import { where } from "./cursor.js";
+import { DRAWN_SIDE_MAX } from "./drawn.js";
 
 /**
  * @typedef {object} Limits upper bounds of header values; 0 turns one off
@@ -32,6 +33,7 @@ const MAGIC = [0x89, 0x56, 0x51, 0x43],
 const CHUNKS = 1,
   PSNR = 2,
   DRAWN = 4,
+  BARE = 8,
   GRAY = 1,
   ALPHA = 2,
   CODER_ID = 1;
@@ -49,6 +51,7 @@ const CHUNKS = 1,
  * @property {number} ignorable flags
  * @property {"eyes" | "psnr"} tune
  * @property {boolean} drawn has a drawn layer
+ * @property {boolean} bare is nothing but one lossless tile of it
  * @property {boolean} chunks has chunks
  */
 
@@ -73,22 +76,30 @@ export function readHeader(cursor, limits) {
     throw new UnsupportedVersion(where("major version", 4, `${major} is not supported, only ${MAJOR}`));
   }
   const minor = cursor.byte("minor version");
-  const critical = knownBits(cursor, "critical flags", CHUNKS | PSNR | DRAWN);
+  const critical = knownBits(cursor, "critical flags", CHUNKS | PSNR | DRAWN | BARE);
+  const bare = Boolean(critical & BARE);
+  if (bare && (critical & (DRAWN | PSNR)) !== DRAWN) {
+    throw new CorruptData(where("critical flags", 6, "a bare file without a drawn layer, or with a tune"));
+  }
   const ignorable = cursor.byte("ignorable flags");
-  const bitstreamId = hex(cursor.take(8, "bitstream_id"));
+  // What a bare file leaves out has one value each.
+  const bitstreamId = bare ? NO_MODEL : hex(cursor.take(8, "bitstream_id"));
   let at = cursor.offset;
   const width = cursor.varint("width"),
     height = cursor.varint("height");
   checkSize(width, height, at, limits);
+  if (bare && Math.max(width, height) > DRAWN_SIDE_MAX) {
+    throw new CorruptData(where("width, height", at, `a bare file is at most ${DRAWN_SIDE_MAX} a side`));
+  }
   at = cursor.offset;
-  const level = cursor.byte("level");
+  const level = bare ? LEVEL_MAX : cursor.byte("level");
   if (level > LEVEL_MAX) throw new CorruptData(where("level", at, `${level} is above ${LEVEL_MAX}`));
   const colour = knownBits(cursor, "colour", GRAY | ALPHA);
   at = cursor.offset;
-  const units = cursor.varint("tile");
+  const units = bare ? 0 : cursor.varint("tile");
   if (units > TILE_UNITS_MAX) throw new CorruptData(where("tile", at, `${units} is above ${TILE_UNITS_MAX}`));
   const coderAt = cursor.offset,
-    coder = cursor.byte("coder_id");
+    coder = bare ? CODER_ID : cursor.byte("coder_id");
   if (coder !== CODER_ID) {
     throw new UnsupportedVersion(where("coder_id", coderAt, `entropy coder ${coder} is not supported`));
   }
@@ -105,6 +116,7 @@ export function readHeader(cursor, limits) {
     tile: units * TILE_UNIT,
     tune: critical & PSNR ? "psnr" : "eyes",
     drawn: Boolean(critical & DRAWN),
+    bare,
     chunks: Boolean(critical & CHUNKS),
   };
   const tiles = tileCount(header);
