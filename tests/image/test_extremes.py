@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from vqcodec.bitstream import parse
+from tests.tiny import picture
+from vqcodec.bitstream import parse, write
 from vqcodec.image.extremes import extremes_of, snapped
 from vqcodec.types import BLACK, NEAR, WHITE
 
@@ -46,13 +49,27 @@ def test_snapping_goes_as_far_as_it_says_and_takes_all_channels():
     assert pixels.tolist() == row.tolist()
 
 
-@pytest.mark.parametrize("background", [255, 0])
-def test_a_background_is_decoded_as_it_was(tiny_codec, background):
-    pixels = shot(background)
+@pytest.mark.parametrize(("background", "flag"), [(255, WHITE), (0, BLACK)])
+def test_files_of_pictures_on_a_pure_background_say_so(tiny_codec, background, flag):
+    pixels = np.full((160, 240, 3), background, np.uint8)
+    pixels[30:140, 30:220] = picture(110, 190, 3)
+    assert parse(tiny_codec.compress(pixels, quality=60)).header.ignorable == flag
+
+
+@pytest.mark.parametrize(("background", "flag"), [(255, WHITE), (0, BLACK)])
+def test_a_background_that_networks_decode_is_as_it_was(tiny_codec, background, flag):
+    rows, columns = np.mgrid[0:160, 0:240]
+    share = np.clip(1.3 - np.hypot((rows - 80) / 60, (columns - 120) / 95), 0, 1)[..., None]
+    pixels = (background + (picture(160, 240, 3) - float(background)) * share).astype(np.uint8)
     file = tiny_codec.compress(pixels, quality=60)
-    assert parse(file).header.ignorable in (WHITE, BLACK)
-    found = np.asarray(tiny_codec.decompress(file))
-    part = np.asarray(tiny_codec.decompress(file, region=(0, 0, 50, 20)))
-    assert np.array_equal(part, found[:20, :50])
-    near = np.abs(found.astype(int) - background)
-    assert not ((near.max(2) > 0) & (near.max(2) <= NEAR)).any()
+    stored = parse(file)
+    assert not stored.header.drawn
+    found = np.asarray(tiny_codec.decompress(file)).astype(int)
+    told = write(replace(stored.header, ignorable=flag), stored.segments, stored.chunks)
+    pure = np.asarray(tiny_codec.decompress(told))
+    near = (np.abs(found - background) <= NEAR).all(2)
+    assert (found[near] != background).any()
+    assert (pure[near] == background).all()
+    assert np.array_equal(pure[~near], found[~near])
+    part = np.asarray(tiny_codec.decompress(told, region=(0, 0, 50, 20)))
+    assert np.array_equal(part, pure[:20, :50])
