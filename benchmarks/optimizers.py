@@ -175,7 +175,10 @@ def main() -> None:
         mse_share=given.mse_share, exact_from=0.0, revive_every=0, threads=given.threads, model=source.config,
         log_every=10,
     )  # fmt: skip
-    figures = compare(config, source, middles(given.judge), given.minutes, given.frequency)
+    try:
+        figures = compare(config, source, middles(given.judge), given.minutes, given.frequency)
+    except ImportError as error:
+        parser.error(f"{error}: pip install pytorch_optimizer")
     settings = {name: str(value) for name, value in vars(given).items() if name not in ("out", "folder")}
     text = dump({"machine": machine(given.threads), "settings": settings, "levels": LEVELS, "runs": figures})
     if given.out:
