@@ -35,6 +35,8 @@ from vqcodec.training.trainer import Trainer
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 SIDE = 512
 """Pictures are judged by their middle, of this side at most."""
+PATHS = ("data", "judge", "folder", "out")
+"""Options that say nothing outside of one machine."""
 TURN = 60.0
 """Processor seconds that a run goes on before the other has its turn."""
 
@@ -179,7 +181,7 @@ def main() -> None:
         figures = compare(config, source, middles(given.judge), given.minutes, given.frequency)
     except ImportError as error:
         parser.error(f"{error}: pip install pytorch_optimizer")
-    settings = {name: str(value) for name, value in vars(given).items() if name not in ("out", "folder")}
+    settings = {name: str(value) for name, value in vars(given).items() if name not in PATHS}
     text = dump({"machine": machine(given.threads), "settings": settings, "levels": LEVELS, "runs": figures})
     if given.out:
         given.out.write_text(text)
