@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import vqcodec
+from tests.counting import Counting
 from tests.tiny import load_codec, picture
 from vqcodec import Codec, errors
 from vqcodec.bitstream import parse, probe
@@ -80,17 +81,6 @@ def test_damage_behind_it_is_not_seen(tiny_codec, file):
     damaged[end - 1] ^= 1
     with pytest.raises(errors.CorruptData, match="layer 0"):
         codec.decompress(damaged, preview=1)
-
-
-class Counting(io.BytesIO):
-    """A file that knows how much was read."""
-
-    count = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self.count += len(data)
-        return data
 
 
 def test_no_more_is_read(codec, tmp_path, monkeypatch):

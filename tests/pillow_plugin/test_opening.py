@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageFile
 
 import vqcodec
+from tests.counting import Counting
 from tests.pillow_plugin.samples import XMP, exif_with, picture, saved
 from vqcodec import loading
 from vqcodec.bitstream import parse
@@ -57,14 +58,6 @@ def test_opening_decodes_nothing(plugin, codec, pixels, monkeypatch):
 
 
 def test_opening_reads_the_front_only(plugin, codec):
-    class Counting(io.BytesIO):
-        count = 0
-
-        def read(self, size: int | None = -1, /) -> bytes:
-            data = super().read(size)
-            self.count += len(data)
-            return data
-
     noise = np.random.default_rng(3).integers(0, 256, (200, 200, 3)).astype(np.uint8)
     data = codec.compress(noise, quality=100)
     file = Counting(data)
