@@ -28,13 +28,13 @@ export function surroundings({
 } = {}) {
   /** @type {Promise<WebAssembly.Module> | null} */
   let compiled = null;
-  const plain = module ?? `${DIST}vqcodec.wasm`;
+  const plain = module ?? `${DIST}vqcodec.wasm`,
+    address = () => ((vectors ? vectors === "relaxed" : hasByteDots()) ? relaxed : plain);
   /** @type {Promise<import("./drawn_grid.js").Webp> | null} */
   let decoder = null;
   return {
     module() {
-      const dots = vectors ? vectors === "relaxed" : hasByteDots();
-      compiled ??= load(dots ? relaxed : plain).then((bytes) => WebAssembly.compile(bytes));
+      compiled ??= load(address()).then((bytes) => WebAssembly.compile(bytes));
       compiled.catch(() => (compiled = null));
       return compiled;
     },
