@@ -4,8 +4,7 @@
 
 Both start from the same model, see the same crops in the same order, and end with a rate of zero. They take
 turns of a minute, so that a busy machine slows both alike. Judged is the loss on other pictures, estimated,
-with averaged weights, relative to that of the model at the start: less is better. SOAP is that of the package
-`pytorch_optimizer`; codewords, table logits and biases, which have rates of their own, get Adam's update.
+with averaged weights, relative to that of the model at the start: less is better.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.data import find_images
 from vqcodec.training.losses import MixReference, mixed_distortion, rate_distortion
+from vqcodec.training.optimizers import OPTIMIZERS
 from vqcodec.training.running import tiny_floats_as_zero
 from vqcodec.training.state import load_start
 from vqcodec.training.trainer import Trainer
@@ -41,19 +42,6 @@ TURN = 60.0
 """Processor seconds that a run goes on before the other has its turn."""
 
 
-def soap(groups: list[dict[str, Any]], frequency: int) -> torch.optim.Optimizer:
-    """SOAP for the networks' weights, Adam's update for groups with more than the common rate.
-
-    Raises:
-        ImportError: the package is not installed.
-    """
-    from pytorch_optimizer import SOAP  # noqa: PLC0415  nothing else needs it
-
-    for group in groups:
-        group["max_precondition_dim"] = 1024 if group["factor"] <= 1 else 0
-    return SOAP(groups, weight_decay=0.0, precondition_frequency=frequency)
-
-
 class Contest(Trainer):
     """A run that is measured by the processor time that it used.
 
@@ -61,12 +49,10 @@ class Contest(Trainer):
         used: processor seconds of its steps.
     """
 
-    def __init__(self, config: TrainConfig, budget: float, frequency: int | None) -> None:
-        """`budget` is in processor seconds; SOAP finds its bases anew every `frequency` steps; None: Adam."""
+    def __init__(self, config: TrainConfig, budget: float) -> None:
+        """`budget` is in processor seconds."""
         super().__init__(config)
         self.budget, self.used = budget, 0.0
-        if frequency is not None:
-            self.optimizer = soap(self.optimizer.param_groups, frequency)  # type: ignore[assignment]
         self.crops = self.open(0, config.crop, config.late_crop)
 
     def progress(self) -> float:
@@ -83,7 +69,13 @@ class Contest(Trainer):
             if self.step % self.config.log_every == 0:
                 self.write(
                     "log.jsonl",
-                    {"step": self.step, "used": self.used, "progress": self.progress()} | figures,
+                    {
+                        "optimizer": self.config.optimizer,
+                        "step": self.step,
+                        "used": self.used,
+                        "progress": self.progress(),
+                    }
+                    | figures,
                     "",
                 )
 
@@ -130,11 +122,9 @@ def judge(
 
 
 @tiny_floats_as_zero()
-def compare(
-    config: TrainConfig, source: VQVAE, pictures: list[Tensor], minutes: float, frequency: int
-) -> dict[str, Any]:
+def compare(config: TrainConfig, source: VQVAE, pictures: list[Tensor], minutes: float) -> dict[str, Any]:
     """Train with both and judge: steps, processor seconds, loss relative to the start's at each level."""
-    runs = {name: Contest(config, 60 * minutes, f) for name, f in (("adam", None), ("soap", frequency))}
+    runs = {name: Contest(replace(config, optimizer=name), 60 * minutes) for name in OPTIMIZERS}
     for run in runs.values():
         run.start_from(source, run.crops)
         run.start_mixing(run.crops)
@@ -164,9 +154,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--mse-share", type=float, default=0.5)
-    parser.add_argument(
-        "--frequency", type=int, default=10, help="steps between two of SOAP's decompositions"
-    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--folder", default="runs/optimizers", help="for the logs")
     parser.add_argument("--out", type=Path, metavar="JSON", help="write the figures here as well")
@@ -178,9 +165,9 @@ def main() -> None:
         log_every=10,
     )  # fmt: skip
     try:
-        figures = compare(config, source, middles(given.judge), given.minutes, given.frequency)
+        figures = compare(config, source, middles(given.judge), given.minutes)
     except ImportError as error:
-        parser.error(f"{error}: pip install pytorch_optimizer")
+        parser.error(str(error))
     settings = {name: str(value) for name, value in vars(given).items() if name not in PATHS}
     text = dump({"machine": machine(given.threads), "settings": settings, "levels": LEVELS, "runs": figures})
     if given.out:

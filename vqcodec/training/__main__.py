@@ -23,6 +23,7 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.model.config import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
+from vqcodec.training.optimizers import OPTIMIZERS
 from vqcodec.training.ranks import RanksError, joined
 from vqcodec.training.running import add_options, given_settings, make_config
 from vqcodec.training.state import FILE, config_of_state, load_start
@@ -94,6 +95,8 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
     config = make_config(parser, TrainConfig, given)
     if config.decoder_only and target is not None:
         parser.error("--install makes new tables; after --decoder-only, export with --decoder-of")
+    if config.optimizer not in OPTIMIZERS:
+        parser.error(f"--optimizer is one of {', '.join(OPTIMIZERS)}, not {config.optimizer}")
     if config.decoder_only + config.prior_only + config.tables_only > 1:
         parser.error("--decoder-only, --prior-only and --tables-only exclude each other")
     try:
@@ -102,7 +105,7 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
             if arguments.resume:
                 trainer.load(state)
             trainer.run(source)
-    except (RanksError, FileNotFoundError) as error:
+    except (RanksError, FileNotFoundError, ImportError) as error:
         parser.error(str(error))
     if target is not None and trainer.progress() >= 1 and ranks.main:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ class RunConfig:
     batch: int = setting(3, "pictures of a step, of all ranks together")
     crop: int = setting(256, "side of the crops in pixels, a multiple of 32; smaller pictures are left out")
     accumulate: int = setting(1, "parts that a rank goes through its pictures of a step in, to save memory")
-    learning_rate: float = setting(5e-4, "peak rate of the networks (Adam, warm-up, cosine to zero)")
+    learning_rate: float = setting(5e-4, "peak rate of the networks (warm-up, cosine to zero)")
     slow: float = setting(
         0.3, "factor on it for the last layers, and for the linear shortcut where it is trained"
     )
@@ -61,6 +61,9 @@ class RunConfig:
 class TrainConfig(RunConfig):
     """Settings of a model's training; a small `crop` leaves most positions of the prior without context."""
 
+    optimizer: str = setting(
+        "adam", "adam, or soap, which gains more in the same time and needs the extra `train`"
+    )
     late_crop: int = setting(256, "crop of the last tenth of the run; the batch shrinks to keep the pixels")
     fast: float = setting(
         40.0, "factor on the rate for codewords, table logits and biases, which hardly move otherwise"

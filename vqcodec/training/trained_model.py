@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -21,12 +22,11 @@ from vqcodec.training.data import Crops
 from vqcodec.training.grow import take_over
 from vqcodec.training.learning_rates import parameter_groups, trains
 from vqcodec.training.losses import MixReference, measure_reference
+from vqcodec.training.optimizers import make_optimizer, optimizer_parts, restore_optimizer
 from vqcodec.training.ranks import Ranks
 from vqcodec.training.running import Run
 from vqcodec.training.state import FILE, progress_of_state, write_state
 
-ADAM = ("step", "exp_avg", "exp_avg_sq")
-"""What the optimiser keeps of every parameter: a count of steps and two moments."""
 START_BATCH = 64
 """Most crops that go through the model at once when a run starts: that is not shared or done in parts."""
 
@@ -52,7 +52,7 @@ class TrainedModel(Run[TrainConfig]):
             self.model.quantizer.use_greedy_slopes()  # the latents that files have
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(trains(name, config))
-        self.optimizer = torch.optim.Adam(parameter_groups(self.model, config), betas=(0.9, 0.99), fused=True)
+        self.optimizer = make_optimizer(config.optimizer, parameter_groups(self.model, config))
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.gradient_norm = 0.0
         self.started = False
@@ -63,11 +63,14 @@ class TrainedModel(Run[TrainConfig]):
         """Write the state to `out` atomically."""
         progress = {"step": self.step, "seconds": self.seconds, "gradient_norm": self.gradient_norm}
         reference = {"reference": dataclasses.asdict(self.reference)} if self.reference else {}
-        parameters: dict[str, Tensor] = dict(self.model.named_parameters())
-        parts, adam = {"model": parameters, "ema": self.ema}, self.optimizer.state
-        for key in ADAM:
-            parts[f"optim.{key}"] = {n: adam[p][key] for n, p in parameters.items() if p in adam}
-        write_state(self.out / FILE, self.config, progress | reference, parts)
+        parameters = dict(self.model.named_parameters())
+        parts: dict[str, Mapping[str, Tensor]] = {"model": parameters, "ema": self.ema}
+        write_state(
+            self.out / FILE,
+            self.config,
+            progress | reference,
+            parts | optimizer_parts(self.optimizer, parameters),
+        )
 
     @torch.no_grad()
     def load(self, path: Path) -> None:
@@ -76,12 +79,7 @@ class TrainedModel(Run[TrainConfig]):
         for name, parameter in self.model.named_parameters():
             parameter.copy_(tensors[f"model.{name}"])
             self.ema[name].copy_(tensors[f"ema.{name}"])
-            if f"optim.step.{name}" in tensors:
-                state = {key: tensors[f"optim.{key}.{name}"] for key in ADAM}
-                for key in ADAM[1:]:
-                    # The fused optimiser walks memory, not indices: the moments need the parameter's layout.
-                    state[key] = torch.empty_like(parameter).copy_(state[key])
-                self.optimizer.state[parameter] = state
+        restore_optimizer(self.optimizer, dict(self.model.named_parameters()), tensors)
         progress = progress_of_state(path)
         self.step, self.seconds = int(progress["step"]), progress["seconds"]
         self.gradient_norm = progress["gradient_norm"]
