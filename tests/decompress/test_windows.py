@@ -187,5 +187,23 @@ def test_tiles_are_kept_in_16_bits_where_they_fit(largest, kind):
             return np.full((*size, 2), largest, np.int32)
 
     grid = LatentGrid(Coder(), [(b"", b"")], (4, 4), 80, 64)  # type: ignore[arg-type]
-    assert (grid.window((slice(0, 4), slice(0, 4))) == largest).all()
+    assert (grid.window((slice(0, 4), slice(0, 3))) == largest).all()
     assert grid._decoded[0][1].dtype == kind
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64])
+def test_a_tile_that_is_the_whole_latent_is_not_kept(kind):
+    latent = np.arange(4 * 4 * 2, dtype=np.int32).reshape(4, 4, 2) - 2**17
+
+    class Coder:
+        channels = 2
+
+        def decode(self, layers, size, level):
+            return latent
+
+    grid = LatentGrid(Coder(), [(b"", b"")], (4, 4), 80, 0)  # type: ignore[arg-type]
+    window = grid.window((slice(0, 4), slice(0, 4)), kind)
+    assert window.dtype == kind
+    assert (window == latent).all()
+    assert not grid._decoded
+    assert (grid.window((slice(1, 4), slice(0, 4)), kind) == latent[1:]).all()

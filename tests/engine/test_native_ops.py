@@ -74,6 +74,27 @@ def test_convolutions_of_bytes(
             same(stream, expected)
 
 
+@pytest.mark.parametrize(("n", "channels"), [(2, 7), (2, 64), (8, 3), (16, 1)])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_outputs_of_several_pixels_go_to_their_places(
+    ops: NativeOps, rng: np.random.Generator, n: int, channels: int, kernel: int
+) -> None:
+    outputs = n * n * channels
+    weight = rng.integers(-64, 65, (outputs, kernel, kernel, 6))
+    scale, bias = vectors(rng, outputs, 0.03)
+    eight, sixteen = ops.pack8(weight.astype(np.int8), 128), ops.pack16(weight.astype(np.int16))
+    for h, w in SIDES:
+        x = rng.integers(0, 256, (h, w, 6)).astype(np.uint8)
+        stream = rng.normal(0, 100, (n * h, n * w, channels)).astype(F)
+        expected = stream + ops.shuffle(ops.conv8(x, eight, scale, bias), n)
+        ops.conv8_add(x, eight, scale, bias, stream, n)
+        same(stream, expected)
+        wide = x.astype(np.int16)
+        same(
+            ops.conv16(wide, sixteen, scale, bias, n), ops.shuffle(ops.conv16(wide, sixteen, scale, bias), n)
+        )
+
+
 @pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (3, 17), (24, 32), (33, 130)])
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_convolutions_of_words(
@@ -89,6 +110,9 @@ def test_convolutions_of_words(
         same(ops.conv16_relu(x, layer, scale, bias), plain.rounded(value, 0, 255, np.uint8))
         add = rng.normal(0, 100, value.shape).astype(F)
         same(ops.conv16_relu(x, layer, scale, bias, add), plain.rounded(value + add, 0, 255, np.uint8))
+        expected = add + value
+        ops.conv16_add(x, layer, scale, bias, add)
+        same(add, expected)
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
@@ -157,7 +181,8 @@ def test_shuffling_and_back(ops: NativeOps, rng: np.random.Generator, kind: Any,
 @pytest.mark.parametrize(("h", "w", "channels"), [(16, 16, 3), (16, 48, 3), (64, 32, 3), (32, 32, 1)])
 def test_lapping(ops: NativeOps, rng: np.random.Generator, h: int, w: int, channels: int) -> None:
     x, matrix = rng.normal(size=(h, w, channels)).astype(F), rng.normal(size=(16, 16)).astype(F)
-    same(ops.lap(x, matrix), plain.lap(x, matrix))
+    expected = plain.lap(x, matrix)
+    same(ops.lap(x, matrix), expected)
 
 
 @pytest.mark.parametrize(("h", "w", "count"), [(2, 2, 1), (2, 10, 6), (8, 2, 4), (34, 26, 5)])
@@ -225,6 +250,11 @@ def test_wrong_arguments_are_refused(rng: np.random.Generator) -> None:
         lambda: ops.conv8(x, layer, vector, vector.astype(np.float64)),
         lambda: ops.conv8_add(x, layer, vector, vector, np.zeros((4, 5, 7), F)),
         lambda: ops.conv8_add(x, layer, vector, vector, np.zeros((4, 10, 8), F)[:, ::2]),
+        lambda: ops.conv8_add(x, layer, vector, vector, np.zeros((8, 10, 3), F), 2),
+        lambda: ops.conv8_add(x, layer, vector, vector, np.zeros((8, 10, 2), F), 1),
+        lambda: ops.conv8_add(x, layer, vector, vector, np.zeros((12, 15, 1), F), 3),
+        lambda: ops.conv8_add(x, layer, vector, vector, np.zeros((4, 5, 8), F), 0),
+        lambda: ops.conv8_add(x, layer, vector, vector, np.zeros((4, 5, 8), F), -1),
         lambda: ops.block(
             np.zeros((4, 5, 4), F), np.zeros(4, F), layer, vector, vector, layer, vector, vector
         ),
@@ -238,8 +268,9 @@ def test_wrong_arguments_are_refused(rng: np.random.Generator) -> None:
         lambda: ops.pack8(weight[:, :2], 0),
         lambda: ops.pack16(weight),  # type: ignore[arg-type]
         lambda: NativeOps(0),
-        lambda: kernels.convolve(x, layer, vector, vector, None, np.zeros((4, 5, 8), np.int32), 1),
-        lambda: kernels.convolve(x, layer, vector, vector, None, np.zeros((4, 5, 8), F), 0),
+        lambda: kernels.convolve(x, layer, vector, vector, None, np.zeros((4, 5, 8), np.int32), 1, 1),
+        lambda: kernels.convolve(x, layer, vector, vector, None, np.zeros((4, 5, 8), F), 1, 0),
+        lambda: kernels.convolve(x, layer, vector, vector, None, np.zeros((4, 5, 8), F), 1 << 16, 1),
         lambda: kernels.choose_isa("abacus"),
     ]
     for number, call in enumerate(wrong):

@@ -101,6 +101,9 @@ def test_convolutions_of_words_wrap(shape, kernel):
     add = random.normal(0, 9, real.shape).astype(np.float32)
     both = OPS.conv16_relu(x, layer, scale, bias, add.copy())
     assert np.array_equal(both, np.clip(np.rint(real + add), 0, 255))
+    wanted = add + real
+    OPS.conv16_add(x, layer, scale, bias, add)
+    assert np.array_equal(add, wanted)
 
 
 def test_weights_out_of_bounds_are_refused():
@@ -136,6 +139,21 @@ def test_shuffles():
     for y, i, j in np.ndindex(2, 2, 2):
         assert np.array_equal(large[2 * y + i, j::2], x[y, :, (2 * i + j) * 5 : (2 * i + j) * 5 + 5])
     assert np.array_equal(OPS.unshuffle(large, 2), x)
+
+
+def test_outputs_of_several_pixels_go_to_their_places():
+    random = np.random.default_rng(8)
+    x = random.integers(0, 256, (5, 7, 20), dtype=np.uint8)
+    weight = random.integers(-64, 65, (12, 3, 3, 20), dtype=np.int8)
+    scale, bias = vectors(random, 12)
+    shuffled = OPS.shuffle(OPS.conv8(x, OPS.pack8(weight, 128), scale, bias), 2)
+    u = random.normal(0, 1, (10, 14, 3)).astype(np.float32)
+    wanted = u + shuffled
+    OPS.conv8_add(x, OPS.pack8(weight, 128), scale, bias, u, 2)
+    assert np.array_equal(u, wanted)
+    words, layer = x.astype(np.int16), OPS.pack16(weight.astype(np.int16))
+    wanted = OPS.shuffle(OPS.conv16(words, layer, scale, bias), 2)
+    assert np.array_equal(OPS.conv16(words, layer, scale, bias, 2), wanted)
 
 
 def test_lapping_is_the_float_models():
@@ -211,7 +229,8 @@ def test_lapping_and_restoration_are_those_written_plainly():
     matrix, colour = (random.normal(0, 1, (side, side)).astype(np.float32) for side in (16, 3))
     kernels = random.integers(-2600, 2601, (3, 4, 5, 5), dtype=np.int16)
     f[:, :, 12:] /= 2**26
-    assert np.array_equal(OPS.lap(u, matrix), plain_ops.lap(u, matrix))
+    lapped = plain_ops.lap(u, matrix)
+    assert np.array_equal(OPS.lap(u.copy(), matrix), lapped)
     cells = plain_ops.cells(u)
     assert np.array_equal(OPS.cells(u), cells)
     pixels = OPS.mend(u, cells, f, kernels, colour)

@@ -79,7 +79,8 @@ class TileEncoder:
             else:
                 segments, y_hat = code(target, y)
             coded |= segments
-            error += float(np.square(y - y_hat).sum())
+            np.subtract(y, y_hat, out=y_hat)
+            error += float(np.square(y_hat, out=y_hat).sum())
         positions = math.prod(source.shape)
         return Encoded(
             level,
@@ -133,7 +134,7 @@ class TileEncoder:
         for here in tiles(*size(place), tile):
             segments, latent = search.encode(target[here], y[here], level)
             coded[place[0].start + here[0].start, place[1].start + here[1].start] = segments
-            y_hat[here] = latent / np.float32(SCALE)
+            np.divide(latent, np.float32(SCALE), out=y_hat[here], casting="unsafe")
             report()
         return coded, y_hat
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vqcodec.entropy.tile_coder import LAYERS, LatentCoder
 from vqcodec.errors import CorruptData
-from vqcodec.tiling import Place, overlap, size, tiles, within
+from vqcodec.tiling import Place, overlap, size, tiles, whole, within
 
 Segments = Sequence[Sequence[bytes | None] | None]
 """[tile][layer]; None for a layer that is missing, or for all of a tile that is drawn whole."""
@@ -60,6 +60,8 @@ class LatentGrid:
         for tile, layers in self._left:
             if overlap(tile, place):
                 latent = self._coder.decode(layers or [None] * LAYERS, size(tile), self._level)
+                if tile == place == whole(self.shape):  # there is nothing else to keep it for
+                    return latent.astype(kind)
                 # Half the memory of rows of tiles, for nearly all pictures.
                 fits = max(latent.max(), -latent.min()) <= _MOST16
                 self._decoded.append((tile, latent.astype(np.int16 if fits else np.int32)))

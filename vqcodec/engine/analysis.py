@@ -12,7 +12,7 @@ import numpy as np
 
 from vqcodec.engine.layers import Arrays, Convolution, inverse, read_blocks
 from vqcodec.engine.levels import between_knots, exp
-from vqcodec.engine.operations import SIGNED_ZERO, Bytes, Floats, Operations
+from vqcodec.engine.operations import SIGNED_ZERO, ByteMap, Bytes, Floats, Operations, WordMap
 from vqcodec.tiling import BLOCK, Window, scaled, within
 
 PIXEL_STEP = 1 / 255
@@ -55,6 +55,7 @@ class Analysis:
         place = window or Window.of([side // BLOCK for side in pixels.shape[:2]])
         coarse, linear = place.narrowed(COARSE_REACH), place.narrowed(LINEAR_REACH)
         x = ops.enter(pixels)
+        units = self._units(x[scaled(within(linear.outer, place.outer), BLOCK)])
         h = ops.conv8(ops.unshuffle(x, BLOCK // 2), *self._first.at(level))
         ops.relu(h)
         for block in self._fine:
@@ -65,11 +66,16 @@ class Analysis:
             block(h, level)
         h = ops.quantise16(h, self._last_inverse)[within(place.inner, coarse.outer)]
         y = ops.conv16(h, *self._last.at(level))
-        doubled = ops.to_floats(x[scaled(within(linear.outer, place.outer), BLOCK)])
+        ops.conv16_add(units[within(place.inner, linear.outer)], *self._linear.at(level), y)
+        latent: Floats = ops.leave(y)
+        latent *= exp(between_knots(self._log_gain, level)).astype(np.float32)
+        return latent
+
+    def _units(self, pixels: ByteMap) -> WordMap:
+        """Pixels (16h, 16w, 3), lapped, in steps of the linear half's inputs, by blocks (h, w, 768)."""
+        ops, doubled = self._ops, self._ops.to_floats(pixels)
         doubled *= 2
         doubled -= 255
         units = ops.quantise16(ops.lap(doubled, self._lapping), self._lapped_scale)
-        units = ops.unshuffle(units, BLOCK)[within(place.inner, linear.outer)]
-        y = y + ops.conv16(units, *self._linear.at(level))
-        latent: Floats = ops.leave(y) * exp(between_knots(self._log_gain, level)).astype(np.float32)
-        return latent
+        del doubled  # the largest map of an encode
+        return ops.unshuffle(units, BLOCK)

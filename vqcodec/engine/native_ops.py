@@ -64,13 +64,17 @@ class NativeOps:
         """sum * S + B."""
         return self._floats(x, layer, scale, bias)
 
-    def conv8_add(self, x: Bytes, layer: Layer, scale: Floats, bias: Floats, h: Floats) -> None:
-        """h + (sum * S + B), in place; h is contiguous."""
-        _kernels.convolve(np.ascontiguousarray(x), layer, scale, bias, h, h, self.threads)
+    def conv8_add(self, x: Bytes, layer: Layer, scale: Floats, bias: Floats, h: Floats, n: int = 1) -> None:
+        """h + (sum * S + B), the latter shuffled by n, in place; h is contiguous."""
+        _kernels.convolve(np.ascontiguousarray(x), layer, scale, bias, h, h, n, self.threads)
 
-    def conv16(self, x: Words, layer: Layer, scale: Floats, bias: Floats) -> Floats:
-        """sum * S + B; sums are modulo 2^32."""
-        return self._floats(x, layer, scale, bias)
+    def conv16(self, x: Words, layer: Layer, scale: Floats, bias: Floats, n: int = 1) -> Floats:
+        """sum * S + B, shuffled by n; sums are modulo 2^32."""
+        return self._floats(x, layer, scale, bias, n)
+
+    def conv16_add(self, x: Words, layer: Layer, scale: Floats, bias: Floats, h: Floats) -> None:
+        """h + (sum * S + B), in place; h is contiguous."""
+        _kernels.convolve(np.ascontiguousarray(x), layer, scale, bias, h, h, 1, self.threads)
 
     def conv16_relu(
         self, x: Words, layer: Layer, scale: Floats, bias: Floats, add: Floats | None = None
@@ -107,10 +111,10 @@ class NativeOps:
         return out
 
     def lap(self, x: Floats, matrix: Floats) -> Floats:
-        """Mix the 16 samples around every inner boundary of blocks, along columns, then along rows."""
-        out = np.empty(x.shape, np.float32)
-        _kernels.lap(np.ascontiguousarray(x), np.ascontiguousarray(matrix), out, self.threads)
-        return out
+        """Mix the 16 samples around every inner boundary of blocks in place, along columns, then rows."""
+        x = np.ascontiguousarray(x)
+        _kernels.lap(x, np.ascontiguousarray(matrix), self.threads)
+        return x
 
     def cells(self, u: Floats) -> Words:
         """What the restoration sees: (H/2, W/2, 24)."""
@@ -175,14 +179,15 @@ class NativeOps:
         """Rows of a map, one part below the other."""
         return np.concatenate(parts)
 
-    def _floats(self, x: NDArray[Any], layer: Layer, scale: Floats, bias: Floats) -> Floats:
-        out = np.empty((*x.shape[:2], len(scale)), np.float32)
-        _kernels.convolve(np.ascontiguousarray(x), layer, scale, bias, None, out, self.threads)
+    def _floats(self, x: NDArray[Any], layer: Layer, scale: Floats, bias: Floats, n: int = 1) -> Floats:
+        h, w = x.shape[:2]
+        out = np.empty((n * h, n * w, len(scale) // (n * n)), np.float32)
+        _kernels.convolve(np.ascontiguousarray(x), layer, scale, bias, None, out, n, self.threads)
         return out
 
     def _bytes(self, x: NDArray[Any], layer: Layer, scale: Floats, bias: Floats, add: Floats | None) -> Bytes:
         out = np.empty((*x.shape[:2], len(scale)), np.uint8)
-        _kernels.convolve(np.ascontiguousarray(x), layer, scale, bias, add, out, self.threads)
+        _kernels.convolve(np.ascontiguousarray(x), layer, scale, bias, add, out, 1, self.threads)
         return out
 
 

@@ -70,11 +70,16 @@ class Operations(Protocol):
     def conv8(self, x: ByteMap, layer: Layer, scale: Vector, bias: Vector) -> FloatMap:
         """sum * S + B."""
 
-    def conv8_add(self, x: ByteMap, layer: Layer, scale: Vector, bias: Vector, h: FloatMap) -> None:
-        """h + (sum * S + B), in place."""
+    def conv8_add(
+        self, x: ByteMap, layer: Layer, scale: Vector, bias: Vector, h: FloatMap, n: int = 1
+    ) -> None:
+        """h + (sum * S + B), the latter shuffled by n, in place."""
 
-    def conv16(self, x: WordMap, layer: Layer, scale: Vector, bias: Vector) -> FloatMap:
-        """sum * S + B; sums are modulo 2^32."""
+    def conv16(self, x: WordMap, layer: Layer, scale: Vector, bias: Vector, n: int = 1) -> FloatMap:
+        """sum * S + B, shuffled by n; sums are modulo 2^32."""
+
+    def conv16_add(self, x: WordMap, layer: Layer, scale: Vector, bias: Vector, h: FloatMap) -> None:
+        """h + (sum * S + B), in place; sums are modulo 2^32."""
 
     def conv16_relu(
         self, x: WordMap, layer: Layer, scale: Vector, bias: Vector, add: FloatMap | None = None
@@ -103,7 +108,8 @@ class Operations(Protocol):
     def lap(self, x: FloatMap, matrix: FloatMap) -> FloatMap:
         """Mix the 16 samples around every inner boundary of 16x16 blocks of x (H, W, C) by `matrix` (16, 16).
 
-        Along columns, then along rows; sums in ascending order, a product and a sum at a time.
+        Along columns, then along rows; sums in ascending order, a product and a sum at a time. x may be
+        overwritten.
         """
 
     def cells(self, u: FloatMap) -> WordMap:

@@ -56,27 +56,30 @@ class Synthesis:
         """
         ops, place = self._ops, window or Window.of(y_hat.shape)
         fine, picture = place.narrowed(FINE_REACH), place.narrowed(PICTURE_REACH)
-        latent = ops.quantise16(ops.enter(y_hat.astype(np.float32)), ops.enter(self.inverse(level)))
+        latent = ops.quantise16(
+            ops.enter(y_hat.astype(np.float32, copy=False)), ops.enter(self.inverse(level))
+        )
         h = ops.conv16(latent, *self._first.at(level))
         for block in self._coarse:
             block(h, level)
         h = ops.quantise16(h, self._expand_inverse)[within(fine.outer, place.outer)]
-        h = ops.shuffle(ops.conv16(h, *self._expand.at(level)), 2)
+        h = ops.conv16(h, *self._expand.at(level), n=2)
         for block in self._fine:
             block(h, level)
         latent = latent[within(picture.outer, place.outer)]
         features = ops.quantise8(h, self._last_inverse)[scaled(within(picture.outer, fine.outer), 2)]
-        # No names for what is as large as the picture: it would be kept to the end.
-        u = ops.lap(ops.shuffle(ops.conv16(latent, *self._linear.at(level)), BLOCK), self._lapping)
-        u += ops.shuffle(ops.conv8(features, *self._last.at(level)), BLOCK // 2)
+        u = ops.lap(ops.conv16(latent, *self._linear.at(level), n=BLOCK), self._lapping)
+        ops.conv8_add(features, *self._last.at(level), u, n=BLOCK // 2)
         pixels = self._restoration(u, features, level)
         return pixels[scaled(within(place.inner, picture.outer), BLOCK)]
 
     def shortcut(self, y_hat: NDArray[Any], level: int) -> NDArray[np.float32]:
         """The linear half alone: the same latent -> (16h, 16w, 3) around 0, in opponent colour."""
         ops = self._ops
-        latent = ops.quantise16(ops.enter(y_hat.astype(np.float32)), ops.enter(self.inverse(level)))
-        u = ops.lap(ops.shuffle(ops.conv16(latent, *self._linear.at(level)), BLOCK), self._lapping)
+        latent = ops.quantise16(
+            ops.enter(y_hat.astype(np.float32, copy=False)), ops.enter(self.inverse(level))
+        )
+        u = ops.lap(ops.conv16(latent, *self._linear.at(level), n=BLOCK), self._lapping)
         shown: NDArray[np.float32] = ops.leave(u)
         return shown
 

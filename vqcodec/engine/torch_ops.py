@@ -98,13 +98,19 @@ class TorchOps:
         """sum * S + B."""
         return _affine(self._sums(x, layer), scale, bias)
 
-    def conv8_add(self, x: Tensor, layer: TorchLayer, scale: Tensor, bias: Tensor, h: Tensor) -> None:
-        """h + (sum * S + B), in place."""
-        h.add_(_affine(self._sums(x, layer), scale, bias))
+    def conv8_add(
+        self, x: Tensor, layer: TorchLayer, scale: Tensor, bias: Tensor, h: Tensor, n: int = 1
+    ) -> None:
+        """h + (sum * S + B), the latter shuffled by n, in place."""
+        h.add_(elementwise.shuffle(_affine(self._sums(x, layer), scale, bias), n))
 
-    def conv16(self, x: Tensor, layer: TorchLayer, scale: Tensor, bias: Tensor) -> Tensor:
-        """sum * S + B; sums are modulo 2^32."""
-        return _affine(_wrapped(self._sums(x, layer)), scale, bias)
+    def conv16(self, x: Tensor, layer: TorchLayer, scale: Tensor, bias: Tensor, n: int = 1) -> Tensor:
+        """sum * S + B, shuffled by n; sums are modulo 2^32."""
+        return elementwise.shuffle(_affine(_wrapped(self._sums(x, layer)), scale, bias), n)
+
+    def conv16_add(self, x: Tensor, layer: TorchLayer, scale: Tensor, bias: Tensor, h: Tensor) -> None:
+        """h + (sum * S + B), in place; sums are modulo 2^32."""
+        h.add_(self.conv16(x, layer, scale, bias))
 
     def conv16_relu(
         self, x: Tensor, layer: TorchLayer, scale: Tensor, bias: Tensor, add: Tensor | None = None

@@ -33,11 +33,12 @@ def convolve(
     bias: Floats,
     add: Floats | None,
     out: Bytes | Floats,
+    n: int,
     threads: int,
 ) -> None:
     """Sums * scale + bias (+ add) as float32, or as uint8 by clamp(rint()).
 
-    With float32, `add` is None or `out` itself.
+    With float32, `add` is None or `out` itself, and `out` is shuffled by n; otherwise n is 1.
     """
 
 def block(
@@ -56,8 +57,8 @@ def block(
 def shuffle(x: NDArray[Any], out: NDArray[Any], n: int, back: bool, threads: int) -> None:
     """(H, W, n*n*C) to (n*H, n*W, C), or back, of uint8, int16 or float32."""
 
-def lap(x: Floats, matrix: Floats, out: Floats, threads: int) -> None:
-    """x (H, W, C) with samples around block boundaries mixed by `matrix` (16, 16)."""
+def lap(x: Floats, matrix: Floats, threads: int) -> None:
+    """Mix samples of x (H, W, C) around block boundaries by `matrix` (16, 16), in place."""
 
 def cells(u: Floats, out: Words, threads: int) -> None:
     """u (H, W, 3) to (H/2, W/2, 24)."""

@@ -61,6 +61,23 @@ static void copy(const vq_convolution *task, int y0, int x0, int rows, int colum
     }
 }
 
+/* `finish` for float32 whose outputs are those of n x n pixels: a run for each row of these. */
+static void shuffled(const vq_work *work, const int32_t *sums, size_t stride, int y, int x, int width, int o,
+                     int outputs)
+{
+    const vq_convolution *task = work->task;
+    const int n = task->shuffle, each = task->layer->outputs / n; /* outputs of n pixels of a row */
+    const size_t pixel = task->out.pixel / sizeof(float);
+    for (int first = o, count; first < o + outputs; first += count) {
+        const int i = first / each, within = first % each;
+        count = each - within < o + outputs - first ? each - within : o + outputs - first;
+        const vq_affine affine = {task->layer->offset + first, task->scale + first, task->bias + first};
+        float *out = (float *)(task->out.first + ((size_t)y * n + i) * task->out.row) + x * n * pixel + within;
+        work->rows->sums_to_floats(sums + first - o, stride, width, count, &affine, task->result == VQ_ADDED, out,
+                                   n * pixel);
+    }
+}
+
 /* Sums of one run for a slab of outputs, and what becomes of them. */
 static void finish(const vq_work *work, const int32_t *sums, size_t stride, int y, int x, int width, int o,
                    int outputs)
@@ -68,6 +85,10 @@ static void finish(const vq_work *work, const int32_t *sums, size_t stride, int 
     const vq_convolution *task = work->task;
     const vq_affine affine = {task->layer->offset + o, task->scale + o, task->bias + o};
     const size_t all = task->layer->outputs;
+    if (task->shuffle > 1) {
+        shuffled(work, sums, stride, y, x, width, o, outputs);
+        return;
+    }
     char *out = task->out.first + y * task->out.row + x * task->out.pixel;
     if (task->result == VQ_BYTES) {
         const float *add = (const float *)task->add;
@@ -186,7 +207,7 @@ int vq_convolve(int threads, const vq_convolution *convolution)
 {
     vq_convolution task = *convolution;
     const vq_map in = task.in, out = task.out;
-    const int dense = in.row == in.pixel * task.width && out.row == out.pixel * task.width;
+    const int dense = task.shuffle < 2 && in.row == in.pixel * task.width && out.row == out.pixel * task.width;
     if (task.layer->kernel > 1 || !dense)
         return on_grid(threads, &task);
     /* Rows do not matter: cut all pixels into runs, and what is left. */

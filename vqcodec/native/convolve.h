@@ -20,6 +20,7 @@ typedef struct {
     int above, below; /* rows of the input that lie there beyond its first and last, instead of zeros */
     const float *scale, *bias;
     vq_result result; /* sums * scale + bias as float32, the same added to out, or in 8 bits without a sign */
+    int shuffle; /* n: the outputs of a pixel are those of n x n pixels of `out`, rows first; 1, or 0: of one */
     const char *add;  /* with VQ_BYTES: float32 laid out as (height, width, outputs), added first; or null */
     vq_map out;
 } vq_convolution;

@@ -30,9 +30,9 @@ PyObject *vq_py_convolve(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *x_object, *capsule, *scale_object, *bias_object, *add_object, *out_object;
-    int threads, status = 0;
-    if (!PyArg_ParseTuple(args, "OOOOOOi:convolve", &x_object, &capsule, &scale_object, &bias_object,
-                          &add_object, &out_object, &threads))
+    int n, threads, status = 0;
+    if (!PyArg_ParseTuple(args, "OOOOOOii:convolve", &x_object, &capsule, &scale_object, &bias_object,
+                          &add_object, &out_object, &n, &threads))
         return NULL;
     const vq_conv_layer *layer = vq_layer_in(capsule);
     if (!layer)
@@ -42,6 +42,8 @@ PyObject *vq_py_convolve(PyObject *module, PyObject *args)
     vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     vq_require(&held, !floats || add_object == Py_None || add_object == out_object,
                "add must be out, or None");
+    vq_require(&held, n == 1 || (floats && n > 1 && n <= 64 && layer->outputs % (n * n) == 0),
+               "outputs are not those of n x n pixels in float32");
     const Py_buffer *x = vq_hold_map(&held, x_object, eight ? VQ_U8 : VQ_S16, layer->inputs, "x");
     const float *scale = vq_hold_vector(&held, scale_object, layer->outputs, "scale");
     const float *bias = vq_hold_vector(&held, bias_object, layer->outputs, "bias");
@@ -50,7 +52,9 @@ PyObject *vq_py_convolve(PyObject *module, PyObject *args)
     const Py_ssize_t shape[] = {x->shape[0], x->shape[1], layer->outputs};
     const int apart = add_object != Py_None && !floats;
     const Py_buffer *add = apart ? vq_hold(&held, add_object, VQ_F32, 3, shape, 0, "add") : NULL;
-    const Py_buffer *out = vq_hold(&held, out_object, floats ? VQ_F32 : VQ_U8, 3, shape, 1, "out");
+    n = held.failed ? 1 : n;
+    const Py_ssize_t shuffled[] = {n * shape[0], n * shape[1], layer->outputs / (n * n)};
+    const Py_buffer *out = vq_hold(&held, out_object, floats ? VQ_F32 : VQ_U8, 3, shuffled, 1, "out");
     if (out) {
         const int height = (int)shape[0], width = (int)shape[1];
         const vq_convolution task = {
@@ -63,8 +67,9 @@ PyObject *vq_py_convolve(PyObject *module, PyObject *args)
             .result = !floats                 ? VQ_BYTES
                       : add_object == Py_None ? VQ_FLOATS
                                               : VQ_ADDED,
+            .shuffle = n,
             .add = add ? add->buf : NULL,
-            .out = vq_dense(out->buf, (size_t)layer->outputs * out->itemsize, width),
+            .out = vq_dense(out->buf, (size_t)shuffled[2] * out->itemsize, n * width),
         };
         Py_BEGIN_ALLOW_THREADS
         status = vq_convolve(threads, &task);

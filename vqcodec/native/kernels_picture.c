@@ -37,23 +37,21 @@ PyObject *vq_py_shuffle(PyObject *module, PyObject *args)
 PyObject *vq_py_lap(PyObject *module, PyObject *args)
 {
     (void)module;
-    PyObject *x_object, *matrix_object, *out_object;
+    PyObject *x_object, *matrix_object;
     int threads;
-    if (!PyArg_ParseTuple(args, "OOOi:lap", &x_object, &matrix_object, &out_object, &threads))
+    if (!PyArg_ParseTuple(args, "OOi:lap", &x_object, &matrix_object, &threads))
         return NULL;
     const Py_ssize_t square[] = {16, 16};
     vq_held held = {.count = 0};
     vq_require(&held, threads >= 1 && threads <= VQ_MOST_THREADS, "no such number of threads");
     const Py_buffer *x = vq_hold_map(&held, x_object, VQ_F32, -1, "x");
+    x = x ? vq_hold(&held, x_object, VQ_F32, 3, x->shape, 1, "x") : NULL;
     const Py_buffer *matrix = vq_hold(&held, matrix_object, VQ_F32, 2, square, 0, "matrix");
-    const Py_buffer *out = x ? vq_hold(&held, out_object, VQ_F32, 3, x->shape, 1, "out") : NULL;
-    vq_require(&held, !out || (x->shape[0] % 16 == 0 && x->shape[1] % 16 == 0),
-               "sides are no multiples of 16");
-    vq_require(&held, !out || x->shape[2] <= 1 << 16, "too many channels");
-    vq_require(&held, !out || x->buf != out->buf, "x must not be out");
+    vq_require(&held, !x || (x->shape[0] % 16 == 0 && x->shape[1] % 16 == 0), "sides are no multiples of 16");
+    vq_require(&held, !x || x->shape[2] <= 1 << 16, "too many channels");
     if (!held.failed) {
         Py_BEGIN_ALLOW_THREADS
-        vq_lap(threads, x->buf, (int)x->shape[0], (int)x->shape[1], (int)x->shape[2], matrix->buf, out->buf);
+        vq_lap(threads, x->buf, (int)x->shape[0], (int)x->shape[1], (int)x->shape[2], matrix->buf);
         Py_END_ALLOW_THREADS
     }
     return vq_end(&held, 0);

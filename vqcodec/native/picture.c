@@ -10,16 +10,16 @@
 enum { BLOCK = 16, HALF = BLOCK / 2, CELL_WORDS = 24 };
 
 typedef struct {
-    const float *x, *matrix;
+    const float *matrix;
     float by_column[BLOCK * BLOCK];
     int height, width, channels;
-    float *out;
+    float *x;
     const vq_rows *rows;
 } vq_lapping;
 
 static void along(const vq_lapping *task, int y)
 {
-    float *row = task->out + (size_t)y * task->width * task->channels;
+    float *row = task->x + (size_t)y * task->width * task->channels;
     for (int x = HALF; x + BLOCK <= task->width - HALF; x += BLOCK)
         task->rows->lap_along(row + (size_t)x * task->channels, task->channels, task->by_column);
 }
@@ -32,25 +32,20 @@ static void lap_band(void *context, int band)
     const int top = band ? band * BLOCK - HALF : 0;
     const int bottom =
         top + (band ? BLOCK : HALF) < task->height ? top + (band ? BLOCK : HALF) : task->height;
-    const float *from = task->x + top * count;
     if (bottom - top == BLOCK)
-        task->rows->lap_down(from, count, count, task->matrix, task->out + top * count);
-    else
-        memcpy(task->out + top * count, from, (bottom - top) * count * sizeof(float));
+        task->rows->lap_down(task->x + top * count, count, count, task->matrix);
     for (int y = top; y < bottom; y++)
         along(task, y);
 }
 
-int vq_lap(int threads, const float *x, int height, int width, int channels, const float *matrix, float *out)
+void vq_lap(int threads, float *x, int height, int width, int channels, const float *matrix)
 {
     vq_lapping task = {.x = x, .matrix = matrix, .height = height, .width = width, .channels = channels};
-    task.out = out;
     task.rows = vq_rows_now();
     for (int i = 0; i < BLOCK; i++)
         for (int k = 0; k < BLOCK; k++)
             task.by_column[k * BLOCK + i] = matrix[i * BLOCK + k];
     vq_pool_run(threads, height / BLOCK + 1, lap_band, &task);
-    return 0;
 }
 
 typedef struct {

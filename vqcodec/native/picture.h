@@ -5,11 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* x (height, width, channels) to out, with the 16 samples around every inner boundary of 16x16 blocks mixed
-   by `matrix` (16, 16): along columns, then along rows. 0, or -1 where memory ran out, as below. */
-int vq_lap(int threads, const float *x, int height, int width, int channels, const float *matrix, float *out);
+/* Mixes the 16 samples around every inner boundary of 16x16 blocks of x (height, width, channels) by `matrix`
+   (16, 16), in place: along columns, then along rows. */
+void vq_lap(int threads, float *x, int height, int width, int channels, const float *matrix);
 
-/* u (height, width, 3) to cells (height / 2, width / 2, 24); the sides are even. */
+/* u (height, width, 3) to cells (height / 2, width / 2, 24); the sides are even. 0, or -1 where memory ran out, as
+   below. */
 int vq_cells(int threads, const float *u, int height, int width, int16_t *out);
 
 /* Pixels (height, width, 3) of u + draw + sum over k of gate k times the pixels in `cells`, filtered by

@@ -27,9 +27,10 @@ typedef struct {
     void (*sums_to_bytes)(const int32_t *sums, size_t stride, int pixels, int outputs,
                           const vq_affine *affine, const float *add, size_t add_step, uint8_t *out,
                           size_t step);
-    /* 16 rows of `count` numbers, `stride` apart: rows out[i] = sum over k of matrix[i][k] * in[k]. */
-    void (*lap_down)(const float *in, size_t stride, size_t count, const float *matrix, float *out);
-    /* The same along a row, in place, of 16 pixels with `channels` each; by_column is the matrix transposed.
+    /* 16 rows of `count` numbers, a multiple of 16, `stride` apart, in place: row i = sum over k of matrix[i][k] *
+       row k. */
+    void (*lap_down)(float *rows, size_t stride, size_t count, const float *matrix);
+    /* The same along a row of 16 pixels with `channels` each; by_column is the matrix transposed.
      */
     void (*lap_along)(float *row, int channels, const float *by_column);
     /* One row of cells, 24 words each, from two rows of `width` pixels in 3 colours and the row below, which

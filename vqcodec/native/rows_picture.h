@@ -6,18 +6,17 @@ typedef float vq_floats16 __attribute__((vector_size(64)));
 typedef float vq_floats4 __attribute__((vector_size(16)));
 typedef int32_t vq_sums4 __attribute__((vector_size(16)));
 
-VQ_TARGET static void lap_down(const float *in, size_t stride, size_t count, const float *matrix, float *out)
+VQ_TARGET static void lap_down(float *rows, size_t stride, size_t count, const float *matrix)
 {
     for (size_t x = 0; x < count; x += LAP) {
+        vq_floats16 in[LAP];
+        for (int k = 0; k < LAP; k++)
+            memcpy(&in[k], rows + k * stride + x, sizeof in[k]);
         for (int i = 0; i < LAP; i++) {
-            vq_floats16 sum, next;
-            memcpy(&next, in + x, sizeof next);
-            sum = next * matrix[i * LAP];
-            for (int k = 1; k < LAP; k++) {
-                memcpy(&next, in + k * stride + x, sizeof next);
-                sum += next * matrix[i * LAP + k];
-            }
-            memcpy(out + i * stride + x, &sum, sizeof sum);
+            vq_floats16 sum = in[0] * matrix[i * LAP];
+            for (int k = 1; k < LAP; k++)
+                sum += in[k] * matrix[i * LAP + k];
+            memcpy(rows + i * stride + x, &sum, sizeof sum);
         }
     }
 }

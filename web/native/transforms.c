@@ -60,6 +60,26 @@ int VQ_EXPORT(convolve)(const vq_conv_layer *layer, char *x, int height, int wid
     return done(vq_convolve(1, &task));
 }
 
+/* x (height, width, inputs) by a layer whose outputs are those of n x n pixels, to float32 `out` (n * height, n * width,
+   outputs / n / n), or added to it. */
+int VQ_EXPORT(convolve_shuffled)(const vq_conv_layer *layer, char *x, int height, int width, const float *scale,
+                                 const float *bias, int n, int added, char *out)
+{
+    const size_t each = layer->dot == VQ_DOT8 ? 1 : 2;
+    const vq_convolution task = {
+        .layer = layer,
+        .height = height,
+        .width = width,
+        .in = vq_dense(x, layer->inputs * each, width),
+        .scale = scale,
+        .bias = bias,
+        .result = added ? VQ_ADDED : VQ_FLOATS,
+        .shuffle = n,
+        .out = vq_dense(out, layer->outputs / (n * n) * sizeof(float), n * width),
+    };
+    return done(vq_convolve(1, &task));
+}
+
 int VQ_EXPORT(block)(float *h, int height, int width, const float *inverse, const vq_conv_layer *layer1,
                      const float *scale1, const float *bias1, const vq_conv_layer *layer2, const float *scale2,
                      const float *bias2)
@@ -72,22 +92,9 @@ void VQ_EXPORT(shuffle)(const char *x, int height, int width, int n, size_t byte
     vq_shuffle(1, x, height, width, n, bytes, 0, out);
 }
 
-int VQ_EXPORT(lap)(const float *x, int height, int width, const float *matrix, float *out)
+void VQ_EXPORT(lap)(float *x, int height, int width, const float *matrix)
 {
-    return done(vq_lap(1, x, height, width, 3, matrix, out));
-}
-
-/* Adds x (height, width, n * n * channels), shuffled, to u (n * height, n * width, channels). */
-void VQ_EXPORT(add_shuffled)(const float *x, int height, int width, int n, int channels, float *u)
-{
-    const size_t piece = (size_t)n * channels;
-    for (int y = 0; y < height; y++)
-        for (int i = 0; i < n; i++)
-            for (int column = 0; column < width; column++) {
-                const float *from = x + (((size_t)y * width + column) * n + i) * piece;
-                for (size_t k = 0; k < piece; k++)
-                    *u++ += from[k];
-            }
+    vq_lap(1, x, height, width, 3, matrix);
 }
 
 int VQ_EXPORT(cells)(const float *u, int height, int width, int16_t *out)

@@ -67,15 +67,14 @@ export class Synthesis {
     const count = height(outer) * width(outer),
       latent = this.#latent(scope, fill, level, outer);
 
-    let h = this.#convolve(scope, this.first, latent, height(outer), width(outer), level);
+    let h = this.#convolve(scope, this.first, latent, height(outer), width(outer), level, 1);
     for (const block of this.coarse) block.run(h, height(outer), width(outer), level);
     const words = scope.allocate(count * this.first.outputs * WORD);
     engine.check(engine.c.quantise(h, count, this.first.outputs, this.expandInverse, 1, words));
     scope.free(h);
     crop(engine, words, this.first.outputs * WORD, width(outer), within(fine, outer));
-    const expanded = this.#convolve(scope, this.expand, words, height(fine), width(fine), level);
+    h = this.#convolve(scope, this.expand, words, height(fine), width(fine), level, 2);
     scope.free(words);
-    h = this.#shuffled(scope, expanded, height(fine), width(fine), 2, this.expand.outputs);
 
     const [tall, wide] = [2 * height(fine), 2 * width(fine)],
       features = this.expand.outputs / 4;
@@ -86,11 +85,10 @@ export class Synthesis {
     crop(engine, guide, features, wide, scaled(within(picture, fine), 2));
 
     crop(engine, latent, channels * WORD, width(outer), within(picture, outer));
-    const u = this.#lapped(scope, latent, picture, level);
+    const u = this.#convolve(scope, this.linear, latent, height(picture), width(picture), level, BLOCK);
+    engine.c.lap(u, BLOCK * height(picture), BLOCK * width(picture), this.lapping);
     scope.free(latent);
-    const last = this.#convolve(scope, this.last, guide, 2 * height(picture), 2 * width(picture), level);
-    engine.c.add_shuffled(last, 2 * height(picture), 2 * width(picture), BLOCK / 2, 3, u);
-    scope.free(last);
+    this.#add(this.last, guide, 2 * height(picture), 2 * width(picture), level, BLOCK / 2, u);
 
     const pixels = this.restoration.run(scope, u, guide, 2 * height(picture), 2 * width(picture), level);
     const inner = scaled(within(window.inner, picture), BLOCK);
@@ -123,54 +121,36 @@ export class Synthesis {
   }
 
   /**
-   * The linear half of a picture.
-   * @param {Scope} scope
-   * @param {number} latent
-   * @param {Place} picture
-   * @param {number} level
-   */
-  #lapped(scope, latent, picture, level) {
-    const { engine } = this,
-      [tall, wide] = [height(picture), width(picture)];
-    const filtered = this.#convolve(scope, this.linear, latent, tall, wide, level);
-    const blocks = this.#shuffled(scope, filtered, tall, wide, BLOCK, this.linear.outputs);
-    const u = scope.allocate(BLOCK * BLOCK * 3 * tall * wide * FLOAT);
-    engine.check(engine.c.lap(blocks, BLOCK * tall, BLOCK * wide, this.lapping, u));
-    scope.free(blocks);
-    return u;
-  }
-
-  /**
-   * Float32 (tall, wide, outputs) of a layer.
+   * Float32 (n tall, n wide, outputs / n / n) of a layer.
    * @param {Scope} scope
    * @param {Convolution} layer
    * @param {number} x
    * @param {number} tall
    * @param {number} wide
    * @param {number} level
+   * @param {number} n
    */
-  #convolve(scope, layer, x, tall, wide, level) {
+  #convolve(scope, layer, x, tall, wide, level, n) {
     const { engine } = this,
       { layer: at, scale, bias } = layer.at(level),
       out = scope.allocate(tall * wide * layer.outputs * FLOAT);
-    engine.check(engine.c.convolve(at, x, tall, wide, scale, bias, 0, 0, out));
+    engine.check(engine.c.convolve_shuffled(at, x, tall, wide, scale, bias, n, 0, out));
     return out;
   }
 
   /**
-   * (tall, wide, n n C) to (n tall, n wide, C) float32, which takes the place of x.
-   * @param {Scope} scope
+   * Add the same to float32 `out`.
+   * @param {Convolution} layer
    * @param {number} x
    * @param {number} tall
    * @param {number} wide
+   * @param {number} level
    * @param {number} n
-   * @param {number} channels
+   * @param {number} out
    */
-  #shuffled(scope, x, tall, wide, n, channels) {
-    const out = scope.allocate(tall * wide * channels * FLOAT);
-    this.engine.c.shuffle(x, tall, wide, n, (channels / (n * n)) * FLOAT, out);
-    scope.free(x);
-    return out;
+  #add(layer, x, tall, wide, level, n, out) {
+    const { layer: at, scale, bias } = layer.at(level);
+    this.engine.check(this.engine.c.convolve_shuffled(at, x, tall, wide, scale, bias, n, 1, out));
   }
 
   /** Give back all memory. */
