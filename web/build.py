@@ -27,8 +27,8 @@ WEB = Path(__file__).resolve().parent
 NATIVE = WEB.parent / "vqcodec" / "native"
 DIST = WEB / "dist"
 SAMPLE = "sample.vqc"
-MODULES = {"vqcodec.wasm": (), "vqcodec-relaxed.wasm": ("-mrelaxed-simd",)}
-"""The modules, and what their compilations differ in."""
+MODULES = {"vqcodec.wasm": (), "vqcodec-relaxed.wasm": ("-DVQ_DOT7",)}
+"""The modules, and what their compilations differ in: no instructions for all of C, or libc is compiled for each."""
 MODULES_MOST = 250_000
 SOURCES = (
     *(

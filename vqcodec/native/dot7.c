@@ -6,6 +6,8 @@
 
 #include "isa.h"
 
+#pragma clang attribute push(__attribute__((target("relaxed-simd"))), apply_to = function)
+
 /* A tile of 16 outputs by 2 pixels leaves registers for what the product needs of its own. */
 enum { RAISE = 64, LOWER = 128, VECTORS = 4, PIXELS = 2, LANES = 4, WORD = 4 };
 
@@ -184,4 +186,6 @@ void vq_dot7_row(const vq_conv_layer *layer, const vq_lowered *lowered, int y, i
         take_off(layer, lowered, y, head, outputs, sums);
     }
 }
+
+#pragma clang attribute pop
 #endif

@@ -1,14 +1,10 @@
 /* Convolutions of bytes by WebAssembly's relaxed dot products. They multiply signed bytes by bytes that must lie
    in 0 to 127: only then do all processors give the same. So inputs are lowered by 128 and weights are raised by
-   64, which sums of inputs and of weights make up for. */
+   64, which sums of inputs and of weights make up for. Compiled with VQ_DOT7 defined. */
 #ifndef VQ_DOT7_H
 #define VQ_DOT7_H
 
 #include "conv_layer.h"
-
-#ifdef __wasm_relaxed_simd__
-#define VQ_DOT7 1
-#endif
 
 /* Inputs of some rows of outputs, lowered. */
 typedef struct {

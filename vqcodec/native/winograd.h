@@ -8,7 +8,7 @@
 
 #include "conv_layer.h"
 
-#if defined(__wasm_simd128__) && !defined(__wasm_relaxed_simd__)
+#if defined(__wasm_simd128__) && !defined(VQ_DOT7)
 #define VQ_WINOGRAD 1
 #endif
 
