@@ -28,7 +28,7 @@ NATIVE = WEB.parent / "vqcodec" / "native"
 DIST = WEB / "dist"
 SAMPLE = "sample.vqc"
 MODULES = {"vqcodec.wasm": (), "vqcodec-relaxed.wasm": ("-DVQ_DOT7",)}
-"""The modules, and what their compilations differ in: no instructions for all of C, or libc is compiled for each."""
+"""The modules, and what their compilations differ in: with other instructions libc would be compiled anew."""
 MODULES_MOST = 250_000
 SOURCES = (
     *(
