@@ -23,7 +23,7 @@ from benchmarks.cluster import faults, speed
 from benchmarks.processes import ROOT, figures_of, installed, machine
 from benchmarks.report.results import dump
 
-SCHEMA = 1
+SCHEMA = 2
 NONE_OF = (
     *("missing", "unexpected", "different"),
     *("rows_twice", "of_these_written_again", "half_written_left"),
@@ -36,15 +36,12 @@ PARTS = ("killed", "full_disk", "interrupted", "speed", "dispatch")
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """The parts that were asked for, each told and written when it is done, beside those of earlier runs."""
     held = json.loads(args.out.read_text(encoding="utf-8")) if args.out and args.out.exists() else {}
-    result: dict[str, Any] = {
-        **held,
-        "schema": SCHEMA,
-        "machine": machine(args.cores) | {"ray": installed("ray")},
-    }
+    result: dict[str, Any] = {**held, "schema": SCHEMA}
+    here = {"machine": machine(args.cores) | {"ray": installed("ray")}}
 
     def keep(part: str, figures: dict[str, Any]) -> None:
-        settings = {"count": args.count, "side": args.side}
-        result[part] = figures if part == "dispatch" else {**settings, **figures}
+        settings = {} if part == "dispatch" else {"count": args.count, "side": args.side}
+        result[part] = here | settings | figures
         print(part, json.dumps(result[part], indent=1), flush=True)
         if args.out:
             args.out.write_text(dump(result), encoding="utf-8")
