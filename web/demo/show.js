@@ -3,7 +3,7 @@ import { metadataOf, probe } from "./src/index.js";
 import { paint, paintQuick, spaceOf } from "./src/picture/paint.js";
 import { progress, realism, say, viewer } from "./page.js";
 
-const QUICK_ABOVE = 1e6;
+const QUICK_FROM = 1e6;
 
 /**
  * Decode onto a side of the stage.
@@ -26,7 +26,7 @@ export async function show(side, bytes, signal, fresh = true) {
   progress.removeAttribute("value");
   say("Decoding\u2026");
   try {
-    if (fresh && info.needsModel && info.width * info.height > QUICK_ABOVE)
+    if (fresh && info.needsModel && info.width * info.height >= QUICK_FROM)
       await showQuick(canvas(), bytes, signal);
     const onProgress = (/** @type {number} */ done, /** @type {number} */ count) =>
       (progress.value = done / count);
