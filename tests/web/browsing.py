@@ -6,8 +6,10 @@ import contextlib
 import functools
 import http.server
 import os
+import re
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -21,6 +23,8 @@ import pytest
 BROWSERS = ("chromium", "firefox")
 SCHEME = "layout.css.prefers-color-scheme.content-override"
 """The preference of Firefox that says what pages are told: 0 dark, 1 light."""
+OLDEST_FIREFOX = 153
+"""The first that was tried: 140 lacks commands of WebDriver BiDi that Playwright cannot do without."""
 PATIENCE = 120_000
 """Milliseconds that a page may take: other tests are at work beside it."""
 SAMPLE = (120, 90)
@@ -81,6 +85,10 @@ class Firefox:
         path = shutil.which("firefox-esr") or shutil.which("firefox")
         if path is None or os.name != "posix":  # what starts it is a shell script
             pytest.skip("no Firefox: apt-get install firefox-esr")
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+        version = re.search(r"\d+", said)
+        if version is None or int(version[0]) < OLDEST_FIREFOX:
+            pytest.skip(f"{said.strip()}: Playwright drives Firefox from {OLDEST_FIREFOX} on")
         self.kind, self.started = kind, dict[str, Any]()
         self.folder = tempfile.TemporaryDirectory(prefix="firefox-")
         self.program, self.downloads = (Path(self.folder.name, name) for name in ("firefox", "downloads"))
