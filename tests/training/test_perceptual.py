@@ -119,6 +119,25 @@ def test_a_run_can_go_on_with_another_models_decoder(tmp_path, tiny_weights, rea
         start_from(going_on, str(find_model("default")))
 
 
+def test_a_decoder_for_other_latents_moves_as_the_fidelity_decoder_did(tmp_path, tiny_weights, real_weights):
+    weights = load_weights(real_weights)
+    model = restore(weights)
+    with torch.no_grad():
+        for parameter in model.g_s.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.01)
+    now = {name: p.detach().clone() for name, p in model.g_s.named_parameters()}
+    going_on = Players(perceptual_config(), model, (Difference(), Difference()))
+    start_from(going_on, str(real_weights), moved=True)
+    tuned, before = restore_realism(weights), restore(weights).g_s.state_dict()
+    for name, parameter in going_on.tuned.items():
+        assert torch.allclose(parameter - tuned[name], now[name] - before[name], atol=1e-6), name
+        assert torch.equal(going_on.ema[name], parameter), name
+
+    save(make_players(tiny_weights, out=str(tmp_path)))
+    with pytest.raises(errors.ModelNotFound, match="no g_s to compare with"):
+        start_from(going_on, str(tmp_path / STATE), moved=True)
+
+
 def test_a_run_can_go_on_with_the_decoder_and_discriminator_of_a_state(tmp_path, tiny_weights):
     first = make_players(tiny_weights, out=str(tmp_path))
     for _ in range(2):

@@ -34,7 +34,7 @@ from vqcodec.training.running import add_options, given_settings, make_config
 from vqcodec.training.state import load_start, progress_of_state, read_metadata, write_state
 from vqcodec.training.stored import open_pictures
 from vqcodec.weights.checkpoint import load_weights
-from vqcodec.weights.restore import restore, restore_realism
+from vqcodec.weights.restore import restore, restore_realism, restore_transforms
 from vqcodec.weights.writing import add_realism
 from vqcodec.weights.zoo import find_model
 
@@ -77,10 +77,13 @@ def load(players: Players) -> None:
 
 
 @torch.no_grad()
-def start_from(players: Players, model: str) -> None:
+def start_from(players: Players, model: str, moved: bool = False) -> None:
     """Go on with the perceptual decoder of another model, or with that of a state and its discriminator.
 
     Residual blocks that it lacks add nothing at first.
+
+    Args:
+        moved: what this model's g_s differs from the other's is added: that has learnt to read other latents.
 
     Raises:
         ModelNotFound: there is no such model, or it has no perceptual decoder, or one of other sizes.
@@ -90,16 +93,21 @@ def start_from(players: Players, model: str) -> None:
         tensors = load_file(path)
     except SafetensorError as error:
         raise ModelNotFound(f"{path} is not a safetensors file: {error}") from error
+    base: dict[str, Tensor] = {}
     if discriminator := under("discriminator.", tensors):
+        if moved:
+            raise ModelNotFound(f"{path} is a state, which has no g_s to compare with")
         players.discriminator.load_state_dict(discriminator)
         tuned = under("ema.", tensors)
     else:
-        tuned = restore_realism(load_weights(path))
+        weights = load_weights(path)
+        tuned = restore_realism(weights)
+        base = restore_transforms(weights).g_s.state_dict() if moved else base
     if not tuned:
         raise ModelNotFound(f"{path} has no perceptual decoder")
     for name, parameter in players.tuned.items():
         if name in tuned and tuned[name].shape == parameter.shape:
-            parameter.copy_(tuned[name])
+            parameter.copy_(tuned[name] + (parameter - base[name] if moved else 0))
         elif name in tuned or not name.startswith("blocks_"):
             raise ModelNotFound(f"{path}: its perceptual decoder has no parameter like {name}")
         elif adds("g_s." + name):
@@ -163,6 +171,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     what = "go on with this model's perceptual decoder, or that of a state and its discriminator"
     parser.add_argument("--tuned", metavar="MODEL", help=what)
+    what = "add to --tuned MODEL what --from's fidelity decoder differs from MODEL's: a start for new latents"
+    parser.add_argument("--moved", action="store_true", help=what)
     what = "weights file to write, with both decoders"
     parser.add_argument("--add-to", type=Path, metavar="FILE", help=what)
     parser.add_argument("--only-add", action="store_true", help="no training: add what OUT's state holds")
@@ -173,6 +183,8 @@ def main() -> int:
     """Entry point; returns the exit status."""
     parser = _parser()
     arguments = parser.parse_args()
+    if arguments.moved and arguments.tuned is None:
+        parser.error("--moved needs --tuned MODEL")
     given = given_settings(arguments, PerceptualConfig)
     state = Path(given.get("out", PerceptualConfig.out)) / STATE
     ranks = Ranks()
@@ -187,7 +199,7 @@ def main() -> int:
                 coded = CodedLatents(source) if config.coded else None
                 players = Players(config, load_start(str(source)), distances, ranks, coded)
                 if arguments.tuned is not None:
-                    start_from(players, arguments.tuned)
+                    start_from(players, arguments.tuned, arguments.moved)
                 if arguments.resume:
                     load(players)
                 run(players)
