@@ -13,10 +13,8 @@ from typing import Any, Protocol, TypeVar
 
 BLOCK = 16
 """Pixels of the picture along one side of a position of the latent."""
-TRANSFORM_SIDE = 96
-"""Largest side, in blocks, of a window that passes through g_a or g_s.
-
-Colours of it take less than the 32 MiB from which on glibc gives arrays back to the system."""
+TRANSFORM_SIDE = 136
+"""Largest side, in blocks, of a window that passes through g_a or g_s: a camera's 12 megapixels are four."""
 TRANSFORM_HALO = 12
 """Blocks that g_a and g_s of the default size see around one."""
 

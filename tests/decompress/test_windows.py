@@ -13,11 +13,10 @@ from vqcodec.compress.source import PaddedPixels
 from vqcodec.decompress import tile_decoder
 from vqcodec.decompress.latent_grid import LatentGrid
 from vqcodec.engine.analysis import Analysis
-from vqcodec.engine.synthesis import PICTURE_REACH
 from vqcodec.errors import CorruptData
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
-from vqcodec.tiling import BLOCK, TRANSFORM_HALO, TRANSFORM_SIDE, Window, overlap, scaled, tiles, windows
+from vqcodec.tiling import BLOCK, TRANSFORM_HALO, Window, overlap, scaled, tiles, windows
 
 
 @pytest.mark.parametrize(
@@ -54,11 +53,6 @@ def test_windows_of_a_span_reach_beyond_it():
     ]  # fmt: skip
     assert found[-1].outer == (slice(4, 11), slice(0, 6))
     assert found[-1].clipped((slice(0, 8), slice(0, 99))).inner == (slice(6, 8), slice(2, 4))
-
-
-def test_a_window_is_small_enough_to_be_reused():
-    """From 32 MiB on, glibc gives an array's memory back when it is freed, and gets it zeroed again."""
-    assert 3 * 4 * (BLOCK * (TRANSFORM_SIDE + 2 * PICTURE_REACH)) ** 2 < 2**25
 
 
 def test_narrowed_windows_keep_their_inner_part_and_end_where_the_wider_end():
