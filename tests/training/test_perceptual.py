@@ -129,9 +129,9 @@ def test_a_decoder_for_other_latents_moves_as_the_fidelity_decoder_did(tmp_path,
     going_on = Players(perceptual_config(), model, (Difference(), Difference()))
     start_from(going_on, str(real_weights), moved=True)
     tuned, before = restore_realism(weights), restore(weights).g_s.state_dict()
-    for name, parameter in going_on.tuned.items():
-        assert torch.allclose(parameter - tuned[name], now[name] - before[name], atol=1e-6), name
-        assert torch.equal(going_on.ema[name], parameter), name
+    for name, moved in going_on.tuned.items():
+        assert torch.allclose(moved - tuned[name], now[name] - before[name], atol=1e-6), name
+        assert torch.equal(going_on.ema[name], moved), name
 
     save(make_players(tiny_weights, out=str(tmp_path)))
     with pytest.raises(errors.ModelNotFound, match="no g_s to compare with"):
