@@ -26,7 +26,7 @@ from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.coding_tables import count_symbols, hyper_rows, table_rows
 from vqcodec.training.data import Crops
 from vqcodec.training.quantise import quantise, quantise_decoder, some_batches
-from vqcodec.training.state import load_state
+from vqcodec.training.state import load_start, load_state
 from vqcodec.training.stored import open_pictures
 from vqcodec.weights.checkpoint import read_tensors
 from vqcodec.weights.writing import replace_decoder, save_weights
@@ -111,16 +111,21 @@ def export_state(
     batches: int = 250,
     pseudo: float = PSEUDO_COUNT,
     cache: float | None = None,
+    mixed: tuple[str, float] | None = None,
 ) -> tuple[bytes, bytes]:
     """Write the weights file of a training state; looks at the pictures of `data`.
 
     Args:
         data, cache: see `vqcodec.training.stored.open_pictures`.
+        mixed: a model that the run started from, and how far from it to the state the file's parameters lie.
 
     Returns:
         bitstream_id and decoder_id.
     """
     model, settings = load_state(state)
+    if mixed is not None:
+        mix(model, load_start(mixed[0]), mixed[1])
+        settings = settings | {"share": mixed[1]}
     side = min(SIDE, int(str(settings["crop"])))  # pictures that were large enough for training are for this
     pictures = open_pictures(data, side, cache)
     tunes = model.config.tunes
@@ -129,6 +134,20 @@ def export_state(
     kept = {k: v for k, v in settings.items() if k not in ("model", "data", "out", "cache")}
     notes = {"name": name, "training": json.dumps(kept)}
     return save_weights(output, model.config, transforms, coding, notes)
+
+
+@torch.no_grad()
+def mix(model: VQVAE, start: VQVAE, share: float) -> None:
+    """Move every parameter of a model to this share of its way from where it started.
+
+    Raises:
+        ModelNotFound: the other model has other parameters.
+    """
+    before = dict(start.named_parameters())
+    for name, parameter in model.named_parameters():
+        if name not in before or before[name].shape != parameter.shape:
+            raise ModelNotFound(f"the model to start from has no parameter like {name}")
+        parameter.copy_(torch.lerp(before[name], parameter, share))
 
 
 def export_decoder(state: Path, data: str, source: Path, output: Path, cache: float | None = None) -> bytes:
@@ -171,6 +190,10 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=250, metavar="N", help=what)
     what = "weight of the model's own probabilities, as a number of indices  [default: %(default)s]"
     parser.add_argument("--pseudo", type=float, default=PSEUDO_COUNT, metavar="X", help=what)
+    what = "of the way from --start to the state that the parameters lie at  [default: 1]"
+    parser.add_argument("--share", type=float, metavar="X", help=what)
+    what = "with --share: the model that the run started from  [default: %(default)s]"
+    parser.add_argument("--start", default="default", metavar="SOURCE", help=what)
     parser.add_argument("--name", help="of the model; the output's stem unless given")
     arguments = parser.parse_args()
     state, output = arguments.state, arguments.output
@@ -181,7 +204,8 @@ def main() -> None:
             ids = [export_decoder(state, arguments.data, source, output, arguments.cache)]
         else:
             name = arguments.name or output.stem
-            how = arguments.batches, arguments.pseudo, arguments.cache
+            mixed = None if arguments.share is None else (arguments.start, arguments.share)
+            how = arguments.batches, arguments.pseudo, arguments.cache, mixed
             ids = [*export_state(state, arguments.data, output, name, *how)]
     except (ModelNotFound, OSError) as error:
         parser.error(str(error))
