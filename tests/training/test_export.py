@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from typing import Any
@@ -13,13 +14,16 @@ from PIL import Image
 from tests.entropy.plain_tables import combine_rows
 from tests.tiny import TINY, load_codec, picture, pictures, tiny_integers
 from vqcodec.entropy.tables import counts_from_codes, make_powers
+from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.rate_distortion import mse, psnr
 from vqcodec.model.codebook import SLOPE, VectorQuantizer, greedy_slope
 from vqcodec.model.dial import lambda_of_level
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training import coding_tables, export
 from vqcodec.training.data import Crops, load_images
-from vqcodec.training.state import load_state
+from vqcodec.training.state import load_state, read_metadata
+from vqcodec.weights.checkpoint import load_weights
+from vqcodec.weights.restore import restore
 from vqcodec.weights.writing import save_weights
 
 
@@ -30,6 +34,26 @@ def test_an_export_codes_pictures(exported):
     segments = codec.encode(x, 252, 64).segments
     decoded = codec.decode(segments, width=170, height=150, level=252, tile=64)
     assert psnr(x, decoded) > 24
+
+
+def test_parameters_may_lie_on_the_way_to_the_state(trained, exported, folder, tmp_path, monkeypatch):
+    """Of the model that a run started from: at the start, in the middle, and another model's are refused."""
+    model, _ = load_state(trained / "state.safetensors")
+    start = VQVAE(TINY)
+    ends = [{n: p.detach().clone() for n, p in m.named_parameters()} for m in (start, model)]
+    export.mix(model, start, 0.25)
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(parameter, 0.75 * ends[0][name] + 0.25 * ends[1][name], atol=1e-6), name
+    with pytest.raises(ModelNotFound, match="no parameter like"):
+        export.mix(model, VQVAE(dataclasses.replace(TINY, prior_width=24)), 0.25)
+
+    state, output = trained / "state.safetensors", tmp_path / "mixed.safetensors"
+    words = [str(state), "--data", str(folder), "--batches", "1", "--share", "0", "--start", str(exported)]
+    monkeypatch.setattr(sys, "argv", ["export", *words, "-o", str(output)])
+    export.main()
+    assert json.loads(read_metadata(output)["training"])["share"] == 0
+    same, other = (restore(load_weights(path)).g_a.tail.weight.detach() for path in (output, exported))
+    assert torch.allclose(same, other, atol=0.01 * float(other.abs().max()))
 
 
 def test_the_estimated_rate_is_what_files_take(trained, folder, tmp_path, without_offsets, bench):
