@@ -32,14 +32,14 @@ def cost(codec: Codec, x: np.ndarray, level: int, effort: int, tile: int = 0) ->
 def test_effort_lowers_the_cost(tiny_codec):
     pictures = [picture(150, 170, seed=seed) for seed in (3, 4)]
     for level in (100, 200):
-        greedy, searched = (sum(cost(tiny_codec, x, level, e) for x in pictures) for e in (1, 6))
+        greedy, searched = (sum(cost(tiny_codec, x, level, e) for x in pictures) for e in (1, 5))
         assert searched < 0.99 * greedy
 
 
 @pytest.mark.slow
 def test_the_greedy_choice_prices_errors_higher(tiny_weights, monkeypatch):
     """Other words and less error at effort 1; a search prices errors as training does."""
-    pictures = [picture(200, 250, seed=seed) for seed in (3, 4, 5)]
+    pictures = [picture(200, 250, seed=seed) for seed in (3, 4)]
 
     def coded(effort: int) -> tuple[bytes, float]:
         # At a level that the tiny model's words reach: beyond, no price changes the error.
@@ -97,10 +97,10 @@ def test_any_size_and_tile(tiny_codec, size):
 @pytest.mark.slow
 def test_effort_lowers_the_cost_of_pictures_in_pieces(tiny_codec, monkeypatch):
     """Blocks overlap: at the edge of a piece the error means nothing without the neighbours."""
-    x = picture(200, 210, seed=3)
-    greedy, whole = (cost(tiny_codec, x, 200, e) for e in (1, 6))
+    x = picture(136, 144, seed=3)
+    greedy, whole = (cost(tiny_codec, x, 200, e) for e in (1, 5))
     monkeypatch.setattr(refine, "REFINE_SIDE", 4)
-    pieces = cost(tiny_codec, x, 200, 6)
+    pieces = cost(tiny_codec, x, 200, 5)
     assert whole < 0.99 * greedy
     assert pieces - whole < 0.3 * (greedy - whole)
 
