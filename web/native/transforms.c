@@ -41,11 +41,11 @@ int VQ_EXPORT(quantise)(const float *h, size_t pixels, size_t channels, const fl
     return done(vq_quantise(1, h, pixels, channels, inverse, words, out));
 }
 
-/* x (height, width, inputs) by a layer to float32, or to u8 with `add` (height, width, outputs), which may be null. */
-int VQ_EXPORT(convolve)(const vq_conv_layer *layer, char *x, int height, int width, const float *scale,
-                        const float *bias, const char *add, int bytes, char *out)
+/* x (height, width, inputs) by a layer whose outputs are those of n x n pixels, as `result` says. */
+static int run(const vq_conv_layer *layer, char *x, int height, int width, const float *scale, const float *bias,
+               vq_result result, const char *add, int n, char *out)
 {
-    const size_t each = layer->dot == VQ_DOT8 ? 1 : 2;
+    const size_t each = layer->dot == VQ_DOT8 ? 1 : 2, made = result == VQ_BYTES ? 1 : sizeof(float);
     const vq_convolution task = {
         .layer = layer,
         .height = height,
@@ -53,31 +53,26 @@ int VQ_EXPORT(convolve)(const vq_conv_layer *layer, char *x, int height, int wid
         .in = vq_dense(x, layer->inputs * each, width),
         .scale = scale,
         .bias = bias,
-        .result = bytes ? VQ_BYTES : VQ_FLOATS,
+        .result = result,
+        .shuffle = n,
         .add = add,
-        .out = vq_dense(out, layer->outputs * (bytes ? 1 : sizeof(float)), width),
+        .out = vq_dense(out, layer->outputs / (n * n) * made, n * width),
     };
     return done(vq_convolve(1, &task));
 }
 
-/* x (height, width, inputs) by a layer whose outputs are those of n x n pixels, to float32 `out` (n * height, n * width,
-   outputs / n / n), or added to it. */
+/* To float32, or to u8 with `add` (height, width, outputs), which may be null. */
+int VQ_EXPORT(convolve)(const vq_conv_layer *layer, char *x, int height, int width, const float *scale,
+                        const float *bias, const char *add, int bytes, char *out)
+{
+    return run(layer, x, height, width, scale, bias, bytes ? VQ_BYTES : VQ_FLOATS, add, 1, out);
+}
+
+/* To float32 `out` (n * height, n * width, outputs / n / n), or added to it. */
 int VQ_EXPORT(convolve_shuffled)(const vq_conv_layer *layer, char *x, int height, int width, const float *scale,
                                  const float *bias, int n, int added, char *out)
 {
-    const size_t each = layer->dot == VQ_DOT8 ? 1 : 2;
-    const vq_convolution task = {
-        .layer = layer,
-        .height = height,
-        .width = width,
-        .in = vq_dense(x, layer->inputs * each, width),
-        .scale = scale,
-        .bias = bias,
-        .result = added ? VQ_ADDED : VQ_FLOATS,
-        .shuffle = n,
-        .out = vq_dense(out, layer->outputs / (n * n) * sizeof(float), n * width),
-    };
-    return done(vq_convolve(1, &task));
+    return run(layer, x, height, width, scale, bias, added ? VQ_ADDED : VQ_FLOATS, NULL, n, out);
 }
 
 int VQ_EXPORT(block)(float *h, int height, int width, const float *inverse, const vq_conv_layer *layer1,
