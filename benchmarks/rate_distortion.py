@@ -39,6 +39,9 @@ SUFFIXES = {".png", ".ppm", ".bmp", ".tif", ".tiff"}
 
 SAVE_SECONDS = 5.0
 
+Wanted = dict[float, list[str]]
+"""Of one picture: at which qualities it is to be measured, and by which figures."""
+
 
 def find_pictures(folder: Path) -> dict[str, Path]:
     """The lossless pictures of a folder (not of its sub-folders) by file name.
@@ -82,12 +85,10 @@ def measure(
     return Sample(len(data), rate, round(psnr, 5) if math.isfinite(psnr) else None, **more)
 
 
-def measure_picture(
-    codec: codecs.Codec, path: Path, qualities: Sequence[float], figures: Sequence[str]
-) -> Iterator[tuple[float, Sample]]:
-    """Read one picture and measure it at each quality."""
+def measure_picture(codec: codecs.Codec, path: Path, wanted: Wanted) -> Iterator[tuple[float, Sample]]:
+    """Read one picture and measure it at each quality by the figures that are wanted there."""
     pixels = read_pixels(path)
-    for quality in qualities:
+    for quality, figures in wanted.items():
         yield quality, measure(codec, pixels, quality, figures)
 
 
@@ -102,43 +103,45 @@ def run(
 ) -> Iterator[tuple[int, int]]:
     """Fill `results` with what is missing of one codec; yields (done, all) after each step.
 
-    Points of other settings or versions of this codec are dropped. The workers of a `pool` make the codec
-    themselves, from its name and `model`.
+    Figures that a sample has already are kept. Points of other settings or versions of this codec are
+    dropped. The workers of a `pool` make the codec themselves, from its name and `model`.
+
+    Raises:
+        ResultError: a file has other bytes than when its first figures were measured.
     """
     entry = results.codecs.get(codec.name)
     if entry is None or (entry.settings, entry.versions) != (codec.settings, codec.versions):
         entry = results.codecs[codec.name] = CodecResult(codec.settings, codec.versions)
     points = [entry.points.setdefault(quality, Point(quality)) for quality in qualities]
-    more = [figure for figure in figures if figure != "psnr"]
+    wanted: dict[str, Wanted] = {name: {} for name in paths}
     for point in points:
-        point.images = {n: s for n, s in point.images.items() if all(getattr(s, f) is not None for f in more)}
-    done, total = sum(len(point.images) for point in points), len(points) * len(paths)
+        for name in paths:
+            if missing := point.images[name].lacks(figures) if name in point.images else [*figures]:
+                wanted[name][point.quality] = missing
+    total = len(points) * len(paths)
+    done = total - sum(len(qualities) for qualities in wanted.values())
     yield done, total
-    wanted = {name: [p.quality for p in points if name not in p.images] for name in paths}
     for name, quality, sample in _samples(
-        codec, {n: (paths[n], q) for n, q in wanted.items() if q}, figures, pool, model
+        codec, {n: (paths[n], more) for n, more in wanted.items() if more}, pool, model
     ):
-        entry.points[quality].images[name] = sample
+        images = entry.points[quality].images
+        images[name] = images[name].joined(sample) if name in images else sample
         done += 1
         yield done, total
 
 
 def _samples(
-    codec: codecs.Codec,
-    wanted: dict[str, tuple[Path, list[float]]],
-    figures: Sequence[str],
-    pool: Executor | None,
-    model: str,
+    codec: codecs.Codec, wanted: dict[str, tuple[Path, Wanted]], pool: Executor | None, model: str
 ) -> Iterator[tuple[str, float, Sample]]:
     """(name, quality, sample) of whatever is wanted, as it comes."""
     if pool is None:
-        for name, (path, qualities) in wanted.items():
-            for quality, sample in measure_picture(codec, path, qualities, figures):
+        for name, (path, more) in wanted.items():
+            for quality, sample in measure_picture(codec, path, more):
                 yield name, quality, sample
         return
     waiting = {
-        pool.submit(_measure_apart, codec.name, model, path, qualities, figures): name
-        for name, (path, qualities) in wanted.items()
+        pool.submit(_measure_apart, codec.name, model, path, more): name
+        for name, (path, more) in wanted.items()
     }
     for finished in as_completed(waiting):
         for quality, sample in finished.result():
@@ -150,11 +153,9 @@ def _made(name: str, model: str) -> codecs.Codec:
     return codecs.make(name, model=model)
 
 
-def _measure_apart(
-    name: str, model: str, path: Path, qualities: Sequence[float], figures: Sequence[str]
-) -> list[tuple[float, Sample]]:
+def _measure_apart(name: str, model: str, path: Path, wanted: Wanted) -> list[tuple[float, Sample]]:
     """`measure_picture` in a worker process."""
-    return list(measure_picture(_made(name, model), path, qualities, figures))
+    return list(measure_picture(_made(name, model), path, wanted))
 
 
 def _share_cores(jobs: int) -> None:

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from vqcodec.compress.tile_encoder import TileEncoder
     from vqcodec.decompress.tile_decoder import TileDecoder
 
+# Under `pytest -n` a thread for each worker. Here, since conftests of folders that are named import torch.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    assert "torch" not in sys.modules  # it reads this when it is first imported
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 # `benchmarks` is not installed; last, so that the checkout does not hide the installed vqcodec.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
@@ -40,11 +45,8 @@ Pixels = NDArray[np.uint8]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Under `pytest -n`, a thread for each worker: torch reads this when a test first imports it."""
-    if hasattr(config, "workerinput"):
-        assert "torch" not in sys.modules
-        os.environ["OMP_NUM_THREADS"] = "1"
-    elif hasattr(config.option, "loadscopereorder"):
+    """Under `pytest -n`, files are handed out in our order."""
+    if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # it would keep files of a few slow tests for the end
 
 

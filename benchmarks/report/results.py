@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,23 @@ class Sample:
     cvvdp: float | None = None
     lpips: float | None = None
     dists: float | None = None
+
+    def lacks(self, figures: Iterable[str]) -> list[str]:
+        """Those of the figures that were not measured; PSNR always was."""
+        return [figure for figure in figures if figure != "psnr" and getattr(self, figure) is None]
+
+    def joined(self, other: Sample) -> Sample:
+        """The figures of both, of one file that was measured twice.
+
+        Raises:
+            ResultError: they are of different files.
+        """
+        if self.bytes != other.bytes:
+            raise ResultError(
+                f"a file has {other.bytes} bytes where the results have one of {self.bytes}; "
+                "--force measures all anew"
+            )
+        return replace(self, **{f: v for f, v in other.to_json().items() if v is not None})
 
     def to_json(self) -> dict[str, Any]:
         """Without the figures that were not measured."""

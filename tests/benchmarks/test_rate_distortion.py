@@ -1,5 +1,6 @@
 """The benchmark scripts on tiny generated pictures; vqcodec itself is left out, so no weights are needed."""
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -131,6 +132,41 @@ def test_further_figures_are_measured_where_they_are_missing(
     command = ["--data", str(pictures), "--out", str(out), "--force", "--codecs", "jpeg"]
     assert benchmarks.main([*command, "--figures", "ms_ssim"]) == 1
     assert "176 pixels" in capsys.readouterr().err
+
+
+def test_figures_that_are_there_stay_when_others_are_asked_for(
+    benchmarks: ModuleType,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out.json"
+    run(benchmarks, pictures, out, "--figures", "ssimulacra2")
+    first = json.loads(out.read_text())
+    asked: list[list[str]] = []
+    measure = benchmarks.measure
+
+    def judged(codec: Any, pixels: Any, quality: float, figures: list[str]) -> Any:
+        asked.append(figures)
+        sample = measure(codec, pixels, quality)
+        return dataclasses.replace(sample, lpips=0.25)  # LPIPS has weights that a test does not have
+
+    monkeypatch.setattr(benchmarks, "measure", judged)
+    monkeypatch.setattr(benchmarks, "_ready", {**first["definition"], "lpips": "a constant"}.get)
+    both = run(benchmarks, pictures, out, "--resume", "--figures", "ssimulacra2", "lpips")
+    assert asked == [["lpips"]] * 12
+    assert both["definition"].pop("lpips") == "a constant"
+    for codec in both["codecs"].values():
+        for point in codec["points"]:
+            assert [part.pop("lpips") for part in (point, *point["images"].values())] == [0.25] * 3
+    assert both == first
+
+    first["codecs"]["webp"]["points"][0]["images"]["a.png"]["bytes"] += 1
+    out.write_text(json.dumps(first))
+    command = ["--data", str(pictures), "--out", str(out), "--resume", "--codecs", "webp"]
+    assert benchmarks.main([*command, "--qualities", "10", "--figures", "lpips"]) == 1
+    assert "--force measures all anew" in capsys.readouterr().err
 
 
 def test_figures_of_another_definition_are_measured_again(
