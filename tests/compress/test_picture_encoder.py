@@ -13,7 +13,7 @@ from tests.tiny import picture
 from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.picture_encoder import PictureEncoder
 from vqcodec.compress.preparing import prepare
-from vqcodec.compress.reach import PATCH, SAMPLE, out_of_reach, spread
+from vqcodec.compress.reach import ALIKE, PATCH, SAMPLE, STEP, best_level, out_of_reach, spread
 
 
 class Reaching(FakeModel):
@@ -43,10 +43,18 @@ def test_the_level_that_comes_out_best_is_taken(height, width):
     assert encoder.encode(240).level == 135
     if height > SAMPLE:
         tried = {level for *shape, level in model.encoded if shape == [SAMPLE, SAMPLE]}
-        assert tried == {200, 240, 216, 180, 144, 108, 126, 162, 135, 153}
+        assert tried == {200, 240, 216, 180, 144, 108, 126, 162, 135, 153, 99}
         assert [level for *shape, level in model.encoded if shape == [height, width]] == [
             130, 200, 135, 240, 135
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gain", "best"),
+    [(0, 0), (ALIKE / 252, 0), (ALIKE / STEP * 1.1, 252), (-0.1, 0)],
+)
+def test_of_levels_that_are_equally_good_the_lowest_is_taken(gain, best):
+    assert best_level(252, lambda level: 5 + gain * level) == best
 
 
 @pytest.mark.parametrize(

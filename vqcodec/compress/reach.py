@@ -18,6 +18,8 @@ codebooks: at level 0; it doubles every so many levels. Photographs stay well be
 single-pixel patterns do not."""
 STEP, LAST_STEPS = 36, (18, 9)
 """Levels that are tried: by such steps down until it gets worse, then around."""
+ALIKE = 0.05
+"""Levels whose quality differs by at most so many dB are equally good: then the lowest, which costs least."""
 SAMPLE, PATCH = 512, 128
 """They are tried on a sample of at most so many pixels a side, of patches of so many pixels."""
 
@@ -33,10 +35,10 @@ def out_of_reach(encoded: Encoded) -> bool:
 
 
 def best_level(level: int, quality: Callable[[int], float]) -> int:
-    """The level up to this one whose quality is highest, of few that are tried.
+    """The lowest level up to this one that is as good as the best of the few that are tried.
 
     Args:
-        quality: of a level; asked for several times for some.
+        quality: of a level, in dB; asked for several times for some.
     """
     # The same levels whatever was asked for, so that asking for more never gives less.
     best, below = level, (level - 1) // STEP * STEP
@@ -45,6 +47,9 @@ def best_level(level: int, quality: Callable[[int], float]) -> int:
     for step in LAST_STEPS:
         near = [n for n in (best - step, best, best + step) if 0 <= n <= level]
         best = max(near, key=quality)
+    enough = quality(best) - ALIKE
+    while best > 0 and quality(max(best - STEP, 0)) >= enough:
+        best = max(best - STEP, 0)
     return best
 
 
