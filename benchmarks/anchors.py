@@ -146,6 +146,11 @@ def jxl_distance(quality: float) -> float:
 
 
 _AVIF: dict[str, Any] = {"subsampling": "4:4:4", "speed": 6, "codec": "aom", "max_threads": 1}
+_SLOW_AVIF: dict[str, Any] = {**_AVIF, "speed": 2}
+_FOR_PSNR: dict[str, Any] = {"advanced": {"tune": "psnr"}}
+_FOR_SSIMULACRA2: dict[str, Any] = {"advanced": {"tune": "ssimulacra2"}}
+# libavif spreads qualities for its default tune; these reach the same rates with the others.
+_OTHER_QUALITIES = (2, 10, 20, 32, 45, 60, 74, 84)
 
 PILLOW_CODECS = (
     PillowCodec(
@@ -157,9 +162,7 @@ PILLOW_CODECS = (
     ),
     PillowCodec("webp", "WEBP", "webp", {"method": 6}, (0, 2, 5, 12, 25, 40, 55, 70, 80, 87, 92, 95)),
     # libavif >= 1.4 tunes for perceived quality by default; tune=psnr is the fair anchor for PSNR.
-    PillowCodec(
-        "avif-psnr", "AVIF", "avif", {**_AVIF, "advanced": {"tune": "psnr"}}, (2, 10, 20, 32, 45, 60, 74, 84)
-    ),
+    PillowCodec("avif-psnr", "AVIF", "avif", {**_AVIF, **_FOR_PSNR}, _OTHER_QUALITIES),
     PillowCodec("avif", "AVIF", "avif", _AVIF, (2, 10, 22, 36, 50, 64, 77, 87)),
 )
 
@@ -172,12 +175,9 @@ _JPEG2000 = Jpeg2000(
 )
 ANCHORS = (*PILLOW_CODECS, _JPEG2000, JpegXl())
 
-_SLOW_AVIF: dict[str, Any] = {**_AVIF, "speed": 2}
-_FOR_SSIMULACRA2: dict[str, Any] = {"advanced": {"tune": "ssimulacra2"}}
-# libavif spreads qualities for its default tune; these reach the same rates with the other one.
-_OTHER_QUALITIES = (2, 10, 20, 32, 45, 60, 74, 84)
 MORE_ANCHORS = (
     PillowCodec("avif-s2", "AVIF", "avif", _SLOW_AVIF, (2, 10, 22, 36, 50, 64, 77, 87)),
+    PillowCodec("avif-psnr-s2", "AVIF", "avif", {**_SLOW_AVIF, **_FOR_PSNR}, _OTHER_QUALITIES),
     PillowCodec("avif-ssim2", "AVIF", "avif", {**_AVIF, **_FOR_SSIMULACRA2}, _OTHER_QUALITIES),
     PillowCodec("avif-ssim2-s2", "AVIF", "avif", {**_SLOW_AVIF, **_FOR_SSIMULACRA2}, _OTHER_QUALITIES),
     JpegXl("jxl-e9", 9),

@@ -93,7 +93,11 @@ if TYPE_CHECKING:
 )
 @options.max_pixels
 @options.model
-@click.option("--dry-run", is_flag=True, help="Write nothing, only report sizes.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Write nothing, only report sizes; with --skip-existing, of what is not there yet.",
+)
 @click.option("--compare", is_flag=True, hidden=True, help="Decode again and report PSNR and MS-SSIM.")
 @options.common
 def compress(

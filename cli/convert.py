@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vqcodec.batch.jobs import INPUT_SUFFIXES, FileResult, Job, plan
+from vqcodec.batch.jobs import INPUT_SUFFIXES, LINKS, FileResult, Job, plan
 from vqcodec.batch.run import run_jobs
 from vqcodec.batch.workers import worker_count
 from vqcodec.types import ImageInfo
@@ -25,6 +26,7 @@ from vqcodec_cli.ui import Bar, Reporter, failed_object, finish, info_object, la
 if TYPE_CHECKING:
     from vqcodec.loading import ModelCache
 
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 Tell = Callable[[FileResult, ImageInfo], None]
 
 
@@ -73,7 +75,9 @@ class Conversion:
         return None if given is ParameterSource.DEFAULT else self.jobs or None
 
     def plan(self, suffix: str, suffixes: Sequence[str], *, dry_run: bool = False) -> list[Job]:
-        """Jobs for INPUT..., -o and --output-dir, in this order; those of a dry run write nothing.
+        """Jobs for INPUT..., -o and --output-dir, in this order.
+
+        Those of a dry run have no output, but where it is there and to be skipped.
 
         Raises:
             click.UsageError: a combination without meaning.
@@ -91,7 +95,7 @@ class Conversion:
         else:
             jobs = self._plan_files(suffix, suffixes)
         if dry_run:
-            return [Job(job.source, None, problem=job.problem) for job in jobs]
+            return [job if self._skipped(job) else Job(job.source, None, problem=job.problem) for job in jobs]
         if self.to_stdout and self.reporter.as_json:
             raise click.UsageError("--json and a result on stdout exclude each other")
         if self.to_stdout and not self.force and sys.stdout is not None and sys.stdout.isatty():
@@ -133,6 +137,9 @@ class Conversion:
             reporter.bar.clear()
             reporter.bar = Bar(0)
 
+    def _skipped(self, job: Job) -> bool:
+        return self.skip_existing and job.output is not None and job.output.is_file()
+
     def _single_job(self) -> Job:
         if len(self.inputs) > 1:
             raise click.UsageError("-o and - need exactly one input")
@@ -141,7 +148,8 @@ class Conversion:
         source = None if self.inputs[0] == STREAM else Path(self.inputs[0])
         if self.recursive and source is not None and source.is_dir():
             raise click.UsageError("-o cannot name the outputs of a folder, use --output-dir")
-        if self.output is not None and not self.to_stdout and Path(self.output).is_dir():
+        folder = self.output is not None and (Path(self.output).is_dir() or self.output.endswith(_SEPARATORS))
+        if folder and not self.to_stdout:
             raise IsADirectoryError(errno.EISDIR, "is a directory (use --output-dir)", self.output)
         return Job(source, None if self.to_stdout or self.output is None else Path(self.output))
 
@@ -160,7 +168,9 @@ class Conversion:
         return jobs
 
     def note_left_out(self, suffixes: Sequence[str], left_out: Counter[str]) -> None:
-        """Tell which files of folders are not taken for pictures."""
+        """Tell which files of folders are not taken for pictures, and which folders are not searched."""
+        if links := left_out.pop(LINKS, 0):
+            self.reporter.note(None, f"links to folders left out: {links}")
         if suffixes is INPUT_SUFFIXES and left_out:
             listed = ", ".join(f"{name or 'none'} ({count})" for name, count in sorted(left_out.items()))
             self.reporter.note(None, f"files with other suffixes left out: {listed}")

@@ -10,10 +10,21 @@ import sys
 
 _COMMAND = "thumbnail"
 _URI = "--uri"
+_INTERRUPTED = 130
+"""As in `vqcodec_cli.ui`, which it may have been the import of."""
 
 
 def main() -> int:
     """Run the command line and return the exit code."""
+    try:
+        return _run()
+    except KeyboardInterrupt:  # before `vqcodec_cli.main` is there to meet it
+        if sys.stderr is not None:
+            sys.stderr.write("vqcodec: interrupted\n")
+        return _INTERRUPTED
+
+
+def _run() -> int:
     words = sys.argv[1:]
     if words[:1] == [_COMMAND]:
         rest = words[1:]

@@ -30,8 +30,14 @@ _QUALITY = 50.0
 
 
 @click.command()
-@click.argument("target", metavar="MODEL|FILE.vqc")
-@click.option("-o", "--output", required=True, metavar="DIR", help="Folder to write to; made if missing.")
+@click.argument("target", metavar="MODEL|FILE.vqc", shell_complete=options.files)
+@click.option(
+    *("-o", "--output"),
+    required=True,
+    metavar="DIR",
+    shell_complete=options.folders,
+    help="Folder to write to; made if missing.",
+)
 @click.option("-f", "--force", is_flag=True, help="Overwrite files.")
 @click.option(
     "-q",
@@ -112,9 +118,9 @@ def inspect(
 
 
 def _is_vqc(target: str) -> bool:
-    """Whether it is a .vqc file by another name."""
+    """Whether it is a .vqc file by another name, or a pipe, which no weight file is."""
     if not Path(target).is_file():
-        return False
+        return Path(target).exists() and not Path(target).is_dir()
     with Path(target).open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 

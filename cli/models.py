@@ -8,7 +8,7 @@ import click
 
 from vqcodec.files import exists_already, write_atomic
 from vqcodec.weights import zoo
-from vqcodec_cli.options import help_all
+from vqcodec_cli.options import files, folders, help_all
 from vqcodec_cli.ui import Reporter, spaced
 
 
@@ -47,7 +47,7 @@ def path(reporter: Reporter, model: str) -> None:
 
 
 @models.command("import", short_help="Check a weight FILE and install it.")
-@click.argument("file")
+@click.argument("file", shell_complete=files)
 @click.option(
     "--name", metavar="NAME", help="What to call it: letters, digits, '.', '_', '-'.  [default: as FILE]"
 )
@@ -77,12 +77,13 @@ def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> Non
 
 
 @models.command("export-decoder", short_help="Write what a browser needs of a model to FOLDER.")
-@click.argument("folder")
+@click.argument("folder", shell_complete=folders)
 @click.option(
     *("-m", "--model"),
     default="default",
     show_default=True,
     metavar="ID|PATH",
+    shell_complete=files,
     help="Model name or weight file.",
 )
 @click.pass_obj

@@ -10,7 +10,7 @@ import functools
 import math
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +18,9 @@ from vqcodec.devices import check_device
 from vqcodec.image.metadata import parse_kinds
 from vqcodec.types import Limits, Region
 from vqcodec_cli.ui import Reporter
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,6 +53,20 @@ class Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+def _offered(kind: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Completion in the shell by its own rules for "file" or "dir", which looks at no name here."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  for those who complete
+
+        return [CompletionItem(incomplete, type=kind)]
+
+    return complete
+
+
+files, folders = _offered("file"), _offered("dir")
 
 
 def tile(side: int) -> int:
@@ -125,7 +142,7 @@ common = together(
 )
 """--quiet, -v (repeatable) and --help-all. The first two set the reporter that the command is called with."""
 
-inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", shell_complete=files)
 
 as_json = _of_reporter(
     "--json", "as_json", is_flag=True, help="One JSON object per file on stdout, of failures too."
@@ -133,8 +150,18 @@ as_json = _of_reporter(
 
 output = together(
     inputs,
-    click.option("-o", "--output", metavar="PATH", help="Output of a single input; - is stdout."),
-    click.option("--output-dir", metavar="DIR", help="Put outputs there, mirroring the input folders."),
+    click.option(
+        *("-o", "--output"),
+        metavar="PATH",
+        shell_complete=files,
+        help="Output of a single input; - is stdout.",
+    ),
+    click.option(
+        "--output-dir",
+        metavar="DIR",
+        shell_complete=folders,
+        help="Put outputs there, mirroring the input folders.",
+    ),
     click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary to a terminal."),
     click.option("--skip-existing", is_flag=True, help="Leave inputs whose output exists alone."),
     click.option("-r", "--recursive", is_flag=True, help="Search folders."),
@@ -158,7 +185,11 @@ output = together(
     ),
     click.option("--address", metavar="HOST:PORT", help="Of the Ray cluster; or else one is started here."),
     click.option(
-        "--manifest", metavar="DIR", hidden=True, help="With --engine ray: a Parquet table of results."
+        "--manifest",
+        metavar="DIR",
+        hidden=True,
+        shell_complete=folders,
+        help="With --engine ray: a Parquet table of results.",
     ),
     click.option("--fail-fast", is_flag=True, hidden=True, help="Stop at the first failure."),
     click.option("--no-progress", is_flag=True, hidden=True, help="No progress bar on a terminal."),
@@ -177,7 +208,9 @@ metadata = click.option(
 )
 
 model = together(
-    click.option("-m", "--model", metavar="ID|PATH", help="Model name or weight file."),
+    click.option(
+        *("-m", "--model"), metavar="ID|PATH", shell_complete=files, help="Model name or weight file."
+    ),
     click.option(
         *("-d", "--device"),
         default="auto",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from pathlib import Path
 
 from PIL.PngImagePlugin import PngInfo
 
-from vqcodec.files import write_atomic
+from vqcodec.bitstream.header import MAGIC
+from vqcodec.files import same_file, write_atomic
 from vqcodec.thumbnails import Thumbnailer
 
 MIME = "image/x-vqc"
@@ -29,8 +31,13 @@ def write_thumbnail(
             freedesktop's specification of thumbnails asks.
 
     Raises:
+        OSError: `target` is a .vqc file, perhaps `source` itself: one may be the only copy of a picture.
         OSError, VQCodecError, ValueError: see `Thumbnailer.make`.
     """
+    if same_file(source, target):
+        raise FileExistsError(errno.EEXIST, "would overwrite its own source", target)
+    if _is_vqc(Path(target)):
+        raise FileExistsError(errno.EEXIST, "would overwrite a .vqc file", target)
     status = Path(source).stat()
     image = thumbnailer.make(source, size)
     text = PngInfo()
@@ -42,3 +49,10 @@ def write_thumbnail(
     buffer = _NamedBuffer()
     image.save(buffer, compress_level=3, pnginfo=text)
     write_atomic(target, buffer.getvalue())
+
+
+def _is_vqc(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC

@@ -36,6 +36,7 @@ LABELS = {
 }
 MORE_LABELS = {
     "avif-s2": "AVIF (4:4:4, speed 2, default tune)",
+    "avif-psnr-s2": "AVIF (4:4:4, speed 2, `tune=psnr`)",
     "avif-ssim2": "AVIF (4:4:4, speed 6, `tune=ssimulacra2`)",
     "avif-ssim2-s2": "AVIF (4:4:4, speed 2, `tune=ssimulacra2`)",
     "jxl-e9": "JPEG XL (effort 9)",

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import vqcodec
-from vqcodec.batch.jobs import INPUT_SUFFIXES, FileResult, Job, plan
+from vqcodec.batch.jobs import INPUT_SUFFIXES, LINKS, FileResult, Job, plan
 from vqcodec.batch.run import run_jobs
 from vqcodec.errors import UnsupportedImage
 from vqcodec.types import ImageInfo
@@ -167,11 +167,12 @@ def test_every_suffix_of_jpeg_is_found_and_replaced_and_others_are_counted(tree)
     for name in ("d.jfif", "e.JPE", "f.mpo", "g.heic", "h.vqc", ".hidden"):
         (tree / name).write_bytes(b"")
     (tree / "i.png").symlink_to(tree / "nowhere")
+    (tree / "j.png").symlink_to(tree)
     left_out: Counter[str] = Counter()
     jobs = plan([tree], None, ".vqc", recursive=True, suffixes=INPUT_SUFFIXES, left_out=left_out)
     outputs = [job.output.name for job in jobs if job.output]
     assert outputs == ["a.vqc", "broken.vqc", "d.vqc", "e.vqc", "f.vqc", "i.vqc", "a.vqc", "c.vqc"]
-    assert left_out == {".txt": 1, ".heic": 1}
+    assert left_out == {".txt": 1, ".heic": 1, LINKS: 1}
 
 
 def test_folders_fail_unless_recursive(codec, tree):

@@ -54,12 +54,13 @@ def test_other_codecs_get_at_least_as_many_bytes_and_no_more_than_needed(bench):
 
 def test_slower_and_further_anchors_are_measured_only_where_they_are_named(bench):
     codecs = bench("codecs")
-    more = {"avif-s2", "avif-ssim2", "avif-ssim2-s2", "jxl-e9", "jpegli"}
+    more = {"avif-s2", "avif-psnr-s2", "avif-ssim2", "avif-ssim2-s2", "jxl-e9", "jpegli"}
     assert more <= {*codecs.CODEC_NAMES}
     assert not more & {*codecs.DEFAULT_NAMES}
     settings = {name: codecs.make(name).settings for name in more | {"avif", "avif-psnr", "jxl"}}
     for name, other, differs in [
         ("avif-s2", "avif", {"speed": 2}),
+        ("avif-psnr-s2", "avif-psnr", {"speed": 2}),
         ("avif-ssim2", "avif", {"advanced": {"tune": "ssimulacra2"}}),
         ("avif-ssim2-s2", "avif", {"speed": 2, "advanced": {"tune": "ssimulacra2"}}),
         ("jxl-e9", "jxl", {"effort": 9}),

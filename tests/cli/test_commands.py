@@ -108,6 +108,19 @@ def test_dry_run_and_compare(vqcodec, photo, tmp_path):
     assert 20 < scores[0] < scores[1] < 60
 
 
+def test_a_dry_run_skips_what_the_real_one_would(vqcodec, photo, tmp_path):
+    other = tmp_path / "other.png"
+    other.write_bytes(photo.read_bytes())
+    assert vqcodec("compress", photo).code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    run = vqcodec("compress", photo, other, "--skip-existing", "--dry-run")
+    assert run.code == 0
+    assert f"{photo} skipped, {photo.with_suffix('.vqc')} exists" in run.err
+    assert "other.png -> (dry run)" in run.err
+    assert vqcodec("compress", photo, "--dry-run").code == 0  # a size is no reason to fail
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
+
+
 def test_quiet_and_verbose(vqcodec, photo):
     assert vqcodec("compress", photo, "--quiet").err == ""
     loud = vqcodec("compress", photo, "-f", "-v").err
@@ -229,6 +242,18 @@ def test_what_a_search_of_folders_leaves_out_is_told(vqcodec, photo):
     (photo.parent / "a.heic").write_bytes(b"")
     run = vqcodec("compress", "-r", photo.parent)
     assert (run.code, "note: files with other suffixes left out: .heic (1)" in run.err) == (0, True)
+    assert "links" not in run.err
+
+
+def test_links_to_folders_are_not_followed_and_told(vqcodec, photo, tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "photo.png").write_bytes(photo.read_bytes())
+    (tree / "loop").symlink_to(tree)
+    run = vqcodec("compress", "-r", tree)
+    assert run.code == 0
+    assert "note: links to folders left out: 1" in run.err
+    assert [path.name for path in tree.rglob("*.vqc")] == ["photo.vqc"]
 
 
 def test_info(vqcodec, coded, codec):

@@ -139,6 +139,8 @@ def test_unwritable_output(vqcodec, photo, tmp_path):
     folder = tmp_path / "models"
     run = vqcodec("compress", photo, "-o", folder)
     assert (run.code, run.err) == (1, f"vqcodec: {folder}: is a directory (use --output-dir)\n")
+    run = vqcodec("compress", photo, "-o", f"{tmp_path}/new/")  # what is meant is a folder, as for cp
+    assert (run.code, run.err) == (1, f"vqcodec: {tmp_path}/new/: is a directory (use --output-dir)\n")
     assert files(tmp_path) == before
 
 

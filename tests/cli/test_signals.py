@@ -8,9 +8,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from vqcodec_cli import entry
 from vqcodec_cli.signals import TERMINATED, orderly_end
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -34,6 +36,17 @@ def test_terminated_while_writing_leaves_nothing(tmp_path):
         assert process.communicate(timeout=60)[1] == b""
         assert process.returncode == TERMINATED
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_while_things_are_imported_is_told_in_a_line(monkeypatch, capsys):
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "vqcodec_cli.main", Interrupted("vqcodec_cli.main"))
+    monkeypatch.setattr(sys, "argv", ["vqcodec", "info"])
+    assert entry.main() == 130
+    assert capsys.readouterr().err == "vqcodec: interrupted\n"
 
 
 def test_the_signal_is_as_before_afterwards():

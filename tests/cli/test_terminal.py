@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from PIL import Image
 
 from vqcodec_cli import ui
+from vqcodec_cli.main import cli
 
 
 def test_bar_on_a_terminal(vqcodec, photo, tmp_path, monkeypatch):
@@ -75,6 +77,31 @@ def test_completion_of_words():
         words = [sys.executable, "-m", "vqcodec"]
         done = subprocess.run(words, env=environment, capture_output=True, check=True, timeout=60)
         assert b"_VQCODEC_COMPLETE=" + shell.encode() + b"_complete" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("compress a.p", "file"),
+        ("compress -o q", "file"),
+        ("compress --output-dir lo", "dir"),
+        ("decompress -m w", "file"),
+        ("info a", "file"),
+        ("verify a", "file"),
+        ("inspect a", "file"),
+        ("inspect a -o lo", "dir"),
+        ("view a", "file"),
+        ("thumbnail a", "file"),
+        ("thumbnail a b", "file"),
+        ("models import w", "file"),
+        ("models export-decoder lo", "dir"),
+    ],
+)
+def test_names_of_files_are_left_to_the_shell(words, kind):
+    """Which knows them better; of what is answered nothing, it would offer nothing."""
+    *before, last = words.split()
+    offered = ShellComplete(cli, {}, "vqcodec", "").get_completions(before, last)
+    assert [(item.type, item.value) for item in offered] == [(kind, last)]
 
 
 def test_completion_in_bash(tmp_path):

@@ -67,6 +67,28 @@ def test_a_png_that_tells_its_file(file, tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("run", [lambda words: main(list(words)), lambda words: started(*words)[0]])
+def test_a_vqc_file_is_never_overwritten(file, tmp_path, run):
+    """As with `vqcodec thumbnail *.vqc 64` where there are two; by the short way and by click."""
+    before, other, link = file.read_bytes(), tmp_path / "other", tmp_path / "link.png"
+    other.write_bytes(before)
+    link.symlink_to(file)
+    for target in (file, other, link):
+        assert run(["thumbnail", str(file), str(target), "64"]) == 1
+        assert target.read_bytes() == before
+    assert run(["thumbnail", str(file), str(tmp_path / "new.png"), "64"]) == 0
+    assert run(["thumbnail", str(file), str(tmp_path / "new.png"), "64"]) == 0  # but thumbnails are
+
+
+@pytest.mark.parametrize("words", [["-", "x.png"], ["a.vqc", "-"]])
+def test_streams_are_refused(words, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert main(["thumbnail", *words, "64"]) == 2
+    assert "files, not -" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_errors_are_told_in_a_line(file, tmp_path, capsys, models_folder):
     (tmp_path / "no.vqc").write_bytes(b"no picture")
     target = tmp_path / "x.png"

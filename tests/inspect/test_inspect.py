@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import threading
 from dataclasses import replace
 from itertools import combinations
 
@@ -280,6 +282,18 @@ def test_inspect_from_stdin(run, coded, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(coded.read_bytes())))
     assert run("inspect", "-", "-o", tmp_path / "out", "-d", "cpu")[0] == 0
     assert json.loads((tmp_path / "out" / "bits.json").read_text())["file"] == "-"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_inspect_from_a_pipe(run, coded, tmp_path):
+    """As of `vqcodec inspect <(cat photo.vqc)`."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(coded.read_bytes()))
+    writer.start()
+    assert run("inspect", pipe, "-o", tmp_path / "out", "-d", "cpu")[0] == 0
+    writer.join()
+    assert names(tmp_path / "out") == ["bits.json", "bits.png"]
 
 
 def test_inspect_leaves_what_is_there_alone(run, coded, tmp_path):

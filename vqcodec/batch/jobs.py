@@ -21,6 +21,9 @@ INPUT_SUFFIXES = (
 )
 """What is taken for a picture when a folder is searched."""
 
+LINKS = "/"
+"""Counts the links to folders among the suffixes of what is left out."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -94,7 +97,8 @@ def plan(
         suffix: replaces that of the sources if it is one of `suffixes`, otherwise is appended.
         recursive: search folders for files that end in one of `suffixes`, in sorted order.
         suffixes: lower case, with their dots.
-        left_out: counts the suffixes of other files that the search met; not hidden ones, nor results.
+        left_out: counts the suffixes of other files that the search met; not hidden ones, nor results; and
+            links to folders, which it does not follow, as `LINKS`.
     """
     jobs: list[Job] = []
     sources: dict[str, Path] = {}
@@ -104,8 +108,12 @@ def plan(
         else:
             found, root = iter([(path, None)]), path.parent
         for file, problem in found:
-            if problem is not None or _is_folder(file):
+            if problem is not None or (file == path and _is_folder(file)):
                 jobs.append(Job(file, None, problem=problem))
+                continue
+            if _is_folder(file):
+                if left_out is not None:
+                    left_out[LINKS] += 1
                 continue
             base = file if output_dir is None else Path(output_dir) / file.relative_to(root)
             known = file.suffix.lower() in suffixes
@@ -150,7 +158,7 @@ def is_wanted(job: Job, overwrite: bool, skip_existing: bool) -> bool:
 
 
 def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[tuple[Path, OSError | None]]:
-    """The files below a folder, and folders that cannot be read with the reason."""
+    """The files and links to folders below a folder, and folders that cannot be read with the reason."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -160,7 +168,7 @@ def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[tuple[Path, OSError
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(path, suffixes)
-        elif _is_file(path):
+        elif _is_file(path) or _is_folder(path):
             yield path, None
 
 
