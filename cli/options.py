@@ -164,7 +164,7 @@ output = together(
     ),
     click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary to a terminal."),
     click.option("--skip-existing", is_flag=True, help="Leave inputs whose output exists alone."),
-    click.option("-r", "--recursive", is_flag=True, help="Search folders."),
+    click.option("-r", "--recursive", is_flag=True, help="Search folders, but not links to folders."),
     click.option("--preserve", is_flag=True, help="Give outputs the permissions and times of their inputs."),
     click.option(
         *("-j", "--jobs"),
