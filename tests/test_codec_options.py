@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import types
 from pathlib import Path
@@ -99,6 +100,20 @@ def test_options_are_the_arguments_of_compress():
     assert {argument.name: argument.default for argument in arguments} == fields
     with pytest.raises(TypeError, match="unexpected keyword argument 'qualty'"):
         CompressOptions(qualty=50)  # type: ignore[call-arg]
+
+
+def test_options_that_there_are_not_are_told_by_a_name_that_users_know(codec, pixels, tmp_path):
+    for compress in (
+        codec.compress_with_info,
+        functools.partial(codec.compress_file, dst=tmp_path / "x.vqc"),
+    ):
+        with pytest.raises(TypeError, match=r"^compress\(\) got an unexpected keyword argument 'qualty'"):
+            compress(pixels, qualty=50)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_size_with_a_fraction_is_rounded_down(codec, pixels):
+    assert codec.compress(pixels, target_size=2000.5) == codec.compress(pixels, target_size=2000)
 
 
 def test_effort_and_progress_reach_the_encoder(watched, model, pixels):

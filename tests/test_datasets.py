@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from tests.tiny import picture
 from vqcodec.datasets import VqcDataset, VqcShards, to_tensor
-from vqcodec.errors import UnsupportedImage, VQCodecError
+from vqcodec.errors import ModelMismatch, ModelNotFound, UnsupportedImage, VQCodecError
 from vqcodec.shards import Sample, ShardWriter
 
 COUNT = 12
@@ -109,6 +109,39 @@ def test_damage_is_told_or_left_out(shards, tiny_weights, coded):
         writer.close()
     with pytest.raises(UnsupportedImage, match=r"no \.vqc in sample b"):
         list(VqcShards(shards, model=str(tiny_weights)))
+
+
+def test_a_model_that_is_not_there_is_no_damage(shards):
+    """Or a machine without it would find nothing to train on, and not say so."""
+    with pytest.raises(ModelMismatch):
+        list(VqcShards(shards, skip_damaged=True))
+    with pytest.raises(ModelNotFound):
+        list(VqcShards(shards, model="nowhere", skip_damaged=True))
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.slow
+def test_workers_that_stay_learn_of_the_next_epoch(shards, tiny_weights, start):
+    data = VqcShards(shards, model=str(tiny_weights), shuffle=5)
+    options: dict[str, Any] = {"num_workers": 1, "persistent_workers": True}
+    loader = DataLoader(data, batch_size=None, multiprocessing_context=start, **options)
+    orders = []
+    for epoch in (0, 1, 0):
+        data.set_epoch(epoch)
+        orders.append([sample["__key__"] for sample in loader])
+    assert orders[0] == orders[2] != orders[1]
+
+
+def test_one_path_alone_is_one_path(shards, tiny_weights):
+    for path in (shards[0], str(shards[0])):
+        assert len(list(VqcShards(path, model=str(tiny_weights)))) == 3
+        assert len(VqcDataset(path)) == 3
+
+
+def test_what_is_not_there_is_told_at_once(tmp_path):
+    for name in ("folder", "a.vqc", "a.tar"):
+        with pytest.raises(FileNotFoundError):
+            VqcDataset(tmp_path / name)
 
 
 def test_an_opener_reads_from_elsewhere(shards, pixels, tiny_weights):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import FakeModel, codec_of
+from tests.tiny import picture
 from vqcodec import loading
-from vqcodec.errors import ModelMismatch
+from vqcodec.errors import LimitExceeded, ModelMismatch
 from vqcodec.loading import ModelCache
+from vqcodec.thumbnails import Thumbnailer
+from vqcodec.types import Limits
 
 
 @pytest.fixture
@@ -50,6 +56,31 @@ def test_a_file_is_decoded_by_the_named_model_or_an_installed_one(models, loaded
     assert [name for name, _ in loaded] == [str(models / "default.safetensors"), "named"]
     with pytest.raises(ModelMismatch, match="needs model ffffffffffffffff"):
         cache.for_file("ff" * 8)
+
+
+def test_a_pickled_codec_loads_its_file_once(tiny_weights, monkeypatch):
+    monkeypatch.chdir(tiny_weights.parent)
+    codec = loading.load(Path(tiny_weights.name), device="cpu").tuned("psnr")
+    monkeypatch.chdir("/")
+    sent = pickle.dumps(codec.compress)  # as a pool of processes sends a method
+    first, second = (pickle.loads(sent) for _ in range(2))  # noqa: S301  bytes of our own
+    assert first.__self__ is second.__self__
+    assert first.__self__ is not codec
+    assert first.__self__.tune == "psnr"
+    assert first(picture(64, 64)) == codec.compress(picture(64, 64))
+
+
+def test_copies_of_a_codec_are_itself(tiny_codec):
+    assert copy.deepcopy({"codec": tiny_codec})["codec"] is tiny_codec
+    with pytest.raises(TypeError, match=r"only a codec from vqcodec\.load"):
+        pickle.dumps(codec_of(FakeModel()))
+
+
+def test_a_thumbnailer_can_be_sent(installed_tiny, tiny_codec):
+    maker = pickle.loads(pickle.dumps(Thumbnailer(Limits(side=100))))  # noqa: S301
+    assert maker.make(tiny_codec.compress(picture(64, 64)), 16).size == (16, 16)
+    with pytest.raises(LimitExceeded):
+        maker.make(tiny_codec.compress(picture(64, 128)), 16)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,22 +46,25 @@ __all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec", "Encoded", "P
 class Codec:
     """A loaded model. Immutable, so one instance may compress and decompress in several threads at once.
 
-    A child made by fork may go on with it (torch then has one thread there), but not on a graphics card.
+    A child made by fork may go on with it (torch then has one thread there), but not on a graphics card. If
+    it is pickled, another process loads the model's file for itself, once.
     """
 
-    def __init__(self, encoder: TileEncoder, decoder: TileDecoder) -> None:
-        """The two halves of one model at one tune."""
-        self.encoder, self.decoder = encoder, decoder
+    def __init__(
+        self, encoder: TileEncoder, decoder: TileDecoder, again: Callable[[str], Codec] | None = None
+    ) -> None:
+        """The two halves of one model at one tune; `again` loads it at a tune, in any process."""
+        self.encoder, self.decoder, self._again = encoder, decoder, again
         self._others: dict[str, Codec] = {}
         self._lock = threading.Lock()
 
     @classmethod
-    def of(cls, model: LoadedModel) -> Codec:
-        """Both halves of a loaded model."""
+    def of(cls, model: LoadedModel, again: Callable[[str], Codec] | None = None) -> Codec:
+        """Both halves of a loaded model; `again` as above."""
         from vqcodec.compress.tile_encoder import TileEncoder  # noqa: PLC0415  imports torch, as does loading
         from vqcodec.decompress.tile_decoder import TileDecoder  # noqa: PLC0415
 
-        return cls(TileEncoder(model), TileDecoder(model))
+        return cls(TileEncoder(model), TileDecoder(model), again)
 
     def tuned(self, tune: str) -> Codec:
         """The same model at a tune, "eyes" or "psnr"; built when it is first asked for.
@@ -75,8 +78,17 @@ class Codec:
         with self._lock:
             if tune not in self._others:
                 model = self.model.tuned(tune)
-                self._others[tune] = Codec(type(self.encoder)(model), type(self.decoder)(model))
+                halves = type(self.encoder)(model), type(self.decoder)(model)
+                self._others[tune] = Codec(*halves, self._again)
             return self._others[tune]
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Codec:
+        return self  # which never changes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._again is None:
+            raise TypeError("only a codec from vqcodec.load can be pickled")
+        return self._again, (self.tune,)
 
     @property
     def model(self) -> LoadedModel:
@@ -244,7 +256,7 @@ class Codec:
     def compress_with_info(self, image: PictureSource | Prepared, **options: Any) -> tuple[bytes, ImageInfo]:
         """As `compress`, with a description of the file beside its bytes."""
         start = time.perf_counter()
-        file, ready = self._compress(image, CompressOptions(**options))
+        file, ready = self._compress(image, CompressOptions.take(options))
         seconds = time.perf_counter() - start
         notes = ready.picture.notes
         share = share_of(file, file.drawn)

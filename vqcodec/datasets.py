@@ -17,7 +17,7 @@ import itertools
 import mmap
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -27,8 +27,8 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from vqcodec.errors import UnsupportedImage, VQCodecError
-from vqcodec.files import PathLike
+from vqcodec.errors import FormatError, UnsupportedImage
+from vqcodec.files import PathLike, several
 from vqcodec.loading import ModelCache
 from vqcodec.probing import probe
 from vqcodec.shards import members, samples
@@ -106,8 +106,7 @@ class VqcDataset(Dataset[Sample]):
             OSError: one cannot be read.
             CorruptData: a shard is no tar file.
         """
-        given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-        self._places = [place for path in given for place in _places(Path(path))]
+        self._places = [place for path in several(paths) for place in _places(Path(path))]
         self._decode = _Decoder(transform, model, options)
         self._mapped: dict[str, mmap.mmap] = {}
 
@@ -144,7 +143,7 @@ class VqcShards(IterableDataset[Sample]):
 
     def __init__(
         self,
-        shards: Sequence[PathLike],
+        shards: PathLike | Iterable[PathLike],
         *,
         transform: Transform = to_tensor,
         model: str | None = None,
@@ -157,21 +156,24 @@ class VqcShards(IterableDataset[Sample]):
         """As `VqcDataset`, and:
 
         Args:
-            shards: paths, or whatever `opener` opens.
+            shards: paths, or whatever `opener` opens; or one of them.
             shuffle: samples that wait (not decoded) until chance takes one of them; 0 = in the shards' order.
                 The order of the shards is then drawn as well.
             seed: of the drawing; `set_epoch` gives every epoch another.
             opener: of a shard, for reading: for example `fsspec.open(name, "rb").open()` for object stores.
-            skip_damaged: leave out what does not decode.
+            skip_damaged: leave out samples without a .vqc file, and files that are damaged; a model that is
+                not there is an error all the same.
         """
-        self._shards = [os.fspath(shard) for shard in shards]
+        self._shards = [os.fspath(shard) for shard in several(shards)]
         self._decode = _Decoder(transform, model, options)
-        self._shuffle, self._seed, self._epoch = shuffle, seed, 0
+        self._shuffle, self._seed = shuffle, seed
+        # Shared, so that workers which outlive an epoch learn of the next one.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._opener, self._skip_damaged = opener, skip_damaged
 
     def set_epoch(self, epoch: int) -> None:
         """Draw another order, the same one on all ranks; to be called before the loader is iterated."""
-        self._epoch = epoch
+        self._epoch.fill_(epoch)
 
     def __iter__(self) -> Iterator[Sample]:
         """Raises what `VqcDataset` raises."""
@@ -180,7 +182,7 @@ class VqcShards(IterableDataset[Sample]):
             data = sample.pop(_SUFFIX)
             try:
                 yield {**sample, "image": self._decode(data)}
-            except VQCodecError:
+            except FormatError:
                 if not self._skip_damaged:
                     raise
 
@@ -201,7 +203,7 @@ class VqcShards(IterableDataset[Sample]):
     def _chance(self, what: str) -> random.Random:
         # The order of the shards is one for all workers; that of samples each worker's own.
         own = _share()[0] if what == "samples" else 0
-        return random.Random(f"{self._seed} {self._epoch} {what} {own}")
+        return random.Random(f"{self._seed} {int(self._epoch)} {what} {own}")
 
 
 def _share() -> tuple[int, int]:
@@ -243,6 +245,7 @@ def _places(path: Path) -> Iterator[_Place]:
                 if part.suffix == _SUFFIX:
                     yield _Place(str(path), key, part.offset, part.size, beside)
     else:
+        path.stat()  # what is not there is told now, and not by a worker later
         yield _Place(str(path), path.stem)
 
 

@@ -6,11 +6,17 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, BinaryIO, TypeAlias
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
+
+
+def several(paths: PathLike | Iterable[PathLike]) -> list[PathLike]:
+    """Paths as a list; one alone is a path too, also as text, whose characters are none."""
+    return [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
 
 
 def read_source(source: Source) -> bytes:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 from vqcodec.bitstream.drawn import NO_MODEL
@@ -41,7 +42,13 @@ def load(model: str | os.PathLike[str] = zoo.DEFAULT_MODEL, *, device: str = "au
         device, note = resolve_device(device)
         if note:
             warnings.warn(note, RuntimeWarning, stacklevel=2)
-    return Codec.of(LoadedModel.load(path, device))
+    return Codec.of(LoadedModel.load(path, device), functools.partial(_again, path.absolute(), device))
+
+
+@functools.cache
+def _again(path: Path, device: str, tune: str) -> Codec:
+    """A codec that came pickled: once in a process, however many tasks it comes with."""
+    return load(path, device=device).tuned(tune)
 
 
 @functools.cache

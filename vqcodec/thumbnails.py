@@ -40,6 +40,9 @@ class Thumbnailer:
         self._models: dict[tuple[bytes, str], LoadedModel] = {}
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Thumbnailer, (self._limits,)
+
     def make(self, source: Source, size: int) -> Image.Image:
         """A picture that fits a square of `size` pixels, of mode L, LA, RGB or RGBA, in sRGB.
 

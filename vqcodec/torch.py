@@ -65,7 +65,7 @@ def decode(
 
 
 def decode_batch(
-    sources: Sequence[Source],
+    sources: Source | Sequence[Source],
     *,
     device: str | torch.device = "cpu",
     model: Model = None,
@@ -80,15 +80,15 @@ def decode_batch(
     name, realism = str(device), checked_realism(realism)
     if check_device(name)[0] not in ("cpu", "cuda"):
         raise ValueError(f"device must be cpu, cuda or cuda:N, not {name!r}")
-    files = [read_file(source, limits) for source in sources]
+    files = [read_file(source, limits) for source in _listed(sources)]
     containers = [parse(data, limits) for data in files]
     sizes = {(found.header.width, found.header.height) for found in containers}
     if len(sizes) != 1:
         raise ValueError(f"pictures of one size are wanted, not of {len(sizes)}")
     if name == "cpu":
         return torch.stack([_on_cpu(data, model, realism, limits) for data in files])
-    if note := resolve_device(name)[1]:
-        raise ValueError(note)
+    if resolve_device(name)[1]:
+        raise ValueError(f"device {name} is not available")
     groups: dict[tuple[bytes, str], list[int]] = {}
     for number, found in enumerate(containers):
         groups.setdefault((found.header.bitstream_id, found.header.tune), []).append(number)
@@ -101,6 +101,13 @@ def decode_batch(
         for number, picture in zip(numbers, decoded, strict=True):
             pixels[number] = picture
     return torch.stack(pixels)
+
+
+def _listed(sources: Source | Sequence[Source]) -> list[Source]:
+    """One source alone is a batch of one, and no sequence of characters or bytes."""
+    if isinstance(sources, Sequence) and not isinstance(sources, (str, bytes, bytearray, memoryview)):
+        return list(sources)
+    return [sources]
 
 
 def _on_cpu(data: bytes, model: Model, realism: float, limits: Limits) -> Tensor:

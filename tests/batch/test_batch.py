@@ -181,6 +181,15 @@ def test_folders_fail_unless_recursive(codec, tree):
     assert [result.source for result in report.done] == [tree / "a.png"]
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_path_alone_is_one_path(codec, tree, tmp_path, kind):
+    """A text is no list of paths of a character each, of which "/" is a folder with all there is."""
+    report = vqcodec.compress_batch(kind(tree / "sub"), kind(tmp_path / "out"), codec=codec)
+    assert {result.source for result in report.results} == {*(tree / "sub").iterdir()}
+    back = vqcodec.decompress_batch(kind(tmp_path / "out"), codec=codec)
+    assert len(back.done) == len(report.done) > 0
+
+
 def test_plan_names_the_outputs():
     def outputs(*paths: str, into: str | None = None) -> list[str]:
         jobs = plan(paths, into, ".vqc", recursive=False, suffixes=(".png", ".jpg"))

@@ -119,6 +119,13 @@ def test_mistakes_are_told_in_a_line(trained, tmp_path, monkeypatch, capsys):
         (command.main, ["--from", state, "--data", nowhere, "--out", nowhere, *small], "no pictures found"),
         (command.main, ["--model", '{"x": 1}'], "unexpected keyword argument 'x'"),
         (command.main, ["--model", "[]"], "not a JSON object"),
+        (command.main, ["--data", "x", *small, "--crop", "100"], "--crop is a multiple of 32, not 100"),
+        (
+            command.main,
+            ["--data", "x", *small, "--late-crop", "70"],
+            "--late-crop is a multiple of 32, not 70",
+        ),
+        (command.main, ["--data", "x", *small, "--crop", "0"], "--crop is a multiple of 32, not 0"),
         (export.main, [nowhere, *output], f"{nowhere}: no such file"),
         (export.main, [str(words), *output], f"{words}: not a training state"),
         (export.main, [state, *output], f"{nowhere}: no pictures found"),

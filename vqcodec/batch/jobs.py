@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqcodec.errors import VQCodecError
-from vqcodec.files import PathLike, check_writable, exists_already, same_file
+from vqcodec.files import PathLike, check_writable, exists_already, same_file, several
 from vqcodec.types import ImageInfo
 
 VQC_SUFFIX = ".vqc"
@@ -78,7 +78,7 @@ def do_job(job: Job, *, work: Work, overwrite: bool = False, skip_existing: bool
 
 
 def plan(
-    paths: Iterable[PathLike],
+    paths: PathLike | Iterable[PathLike],
     output_dir: PathLike | None,
     suffix: str,
     *,
@@ -92,7 +92,7 @@ def plan(
     case only may) the first does, and the others fail.
 
     Args:
-        paths: files and folders.
+        paths: files and folders, or one of them.
         output_dir: None = beside the sources.
         suffix: replaces that of the sources if it is one of `suffixes`, otherwise is appended.
         recursive: search folders for files that end in one of `suffixes`, in sorted order.
@@ -102,7 +102,7 @@ def plan(
     """
     jobs: list[Job] = []
     sources: dict[str, Path] = {}
-    for path in map(Path, paths):
+    for path in map(Path, several(paths)):
         if recursive and _is_folder(path):
             found, root = _walk(path, suffixes), path
         else:

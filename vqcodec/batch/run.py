@@ -62,12 +62,16 @@ class BatchReport:
 
 
 def compress_batch(
-    paths: Iterable[PathLike], output_dir: PathLike | None = None, *, recursive: bool = True, **options: Any
+    paths: PathLike | Iterable[PathLike],
+    output_dir: PathLike | None = None,
+    *,
+    recursive: bool = True,
+    **options: Any,
 ) -> BatchReport:
     """Compress many pictures.
 
     Args:
-        paths: files, and folders to be searched for pictures.
+        paths: files, and folders to be searched for pictures, or one of them.
         output_dir: mirrors the tree below each folder; None writes beside the sources.
         recursive: search folders; otherwise they fail.
         options: those of `Codec.compress_file`, and:
@@ -95,7 +99,7 @@ def compress_batch(
 
 
 def decompress_batch(
-    paths: Iterable[PathLike],
+    paths: PathLike | Iterable[PathLike],
     output_dir: PathLike | None = None,
     *,
     suffix: str = ".png",

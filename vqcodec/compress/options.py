@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from vqcodec.compress.dial import checked_quality
 from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, Limits, TileProgress, check_tune
@@ -38,6 +39,19 @@ class CompressOptions:
     allow_partial: bool = False
     progress: TileProgress | None = None
 
+    @classmethod
+    def take(cls, options: Mapping[str, Any]) -> CompressOptions:
+        """Options by their names.
+
+        Raises:
+            TypeError: there is none of a name.
+        """
+        known = {item.name for item in fields(cls)}
+        for name in options:
+            if name not in known:
+                raise TypeError(f"compress() got an unexpected keyword argument {name!r}")
+        return cls(**options)
+
     def __post_init__(self) -> None:
         aims = (self.quality, self.bpp, self.target_size, self.psnr, self.lossless or None)
         if sum(aim is not None for aim in aims) > 1:
@@ -59,4 +73,4 @@ class CompressOptions:
         """Bytes that the file of a picture may have by `bpp` or `target_size`; None if neither is given."""
         if self.bpp is not None:
             return int(min(self.bpp * width * height / 8, _MOST_BYTES))
-        return None if self.target_size is None else min(self.target_size, _MOST_BYTES)
+        return None if self.target_size is None else int(min(self.target_size, _MOST_BYTES))

@@ -64,7 +64,9 @@ class TrainConfig(RunConfig):
     optimizer: str = setting(
         "adam", "adam, or soap, which gains more in the same time and needs the extra `train`"
     )
-    late_crop: int = setting(256, "crop of the last tenth of the run; the batch shrinks to keep the pixels")
+    late_crop: int = setting(
+        256, "crop of the last tenth of the run, a multiple of 32; the batch shrinks to keep the pixels"
+    )
     fast: float = setting(
         40.0, "factor on the rate for codewords, table logits and biases, which hardly move otherwise"
     )

@@ -24,6 +24,8 @@ from vqcodec.training.ranks import Ranks, RanksError
 from vqcodec.training.stored import open_pictures
 
 C = TypeVar("C", bound=RunConfig)
+CROP_UNIT = 32
+"""Sides of crops are multiples of this many pixels."""
 
 
 class Run(Generic[C]):
@@ -192,8 +194,12 @@ def given_settings(arguments: argparse.Namespace, kind: type[RunConfig]) -> dict
 
 
 def make_config(parser: argparse.ArgumentParser, kind: type[C], settings: dict[str, Any]) -> C:
-    """Settings of a run; without pictures or a budget the parser ends the program."""
+    """Settings of a run; the parser ends the program where pictures, a budget or sides of crops are wrong."""
     config = kind(**settings)
     if not config.data or not (config.minutes or config.steps):
         parser.error("--data and one of --minutes, --steps are needed")
+    for name in ("crop", "late_crop"):
+        side = getattr(config, name, CROP_UNIT)
+        if side < CROP_UNIT or side % CROP_UNIT:
+            parser.error(f"--{name.replace('_', '-')} is a multiple of {CROP_UNIT}, not {side}")
     return config
