@@ -164,7 +164,7 @@ def _convert(
     if on_error not in ("continue", "raise"):
         raise ValueError(f"on_error must be continue or raise, not {on_error!r}")
     if codec is not None and jobs != 1:
-        raise ValueError("a codec cannot be sent to other processes: give model= instead, or jobs=1")
+        raise ValueError("a codec works in this process: give model= instead, or jobs=1")
     from vqcodec.loading import ModelCache  # noqa: PLC0415  imports numpy and Pillow
 
     workers = worker_count(jobs, len(planned), device)
