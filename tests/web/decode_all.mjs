@@ -5,8 +5,8 @@ import { pathToFileURL } from "node:url";
 
 const [index, listing] = process.argv.slice(2);
 const vqcodec = await import(pathToFileURL(index).href);
-const { jobs, weights = [], vectors } = JSON.parse(readFileSync(listing, "utf8"));
-vqcodec.configure({ vectors, weights: weights.map((path) => readFileSync(path)) });
+const { jobs, weights = [], vectors, models } = JSON.parse(readFileSync(listing, "utf8"));
+vqcodec.configure({ vectors, models, weights: weights.map((path) => readFileSync(path)) });
 const results = [];
 for (const { file, options = {} } of jobs) {
   try {

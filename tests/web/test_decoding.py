@@ -8,6 +8,7 @@ pytest tests/web
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,45 @@ def test_golden_files_and_random_pictures(page, site, codec, vectors):
     found = page.evaluate(DECODE, [[name, {}] for name in put(site, every)])
     wanted = [expected(tiny, data) for data in golden.values()]
     assert found == wanted + [expected(codec, data) for data in files.values()]
+
+
+def test_progress_is_told_where_there_is_work_for_one_thread_only(page, site, codec):
+    flat = np.zeros((1530, 1500, 3), np.uint8)
+    (name,) = put(site, {"flat": codec.compress(flat, lossless=True)})
+    told = page.evaluate(
+        """async (name) => {
+            const { decode } = await import("/src/index.js"), told = [];
+            const bytes = await (await fetch(name)).arrayBuffer();
+            await decode(bytes, { onProgress: (done, count) => told.push([done, count]) });
+            return told;
+        }""",
+        name,
+    )
+    assert told[-1] == [1, 1]
+
+
+def test_what_is_no_weights_file_is_not_kept(page, site):
+    """As of a network that asks for a password first, and answers everything with a page."""
+    data = samples.golden()["whole"]
+    (name,) = put(site, {"cached": data})
+    (weights,) = (site / "dist" / "models").glob(f"{data[8:16].hex()}*.safetensors")
+    address = f"/dist/models/{weights.name}"
+    kept = """async ([address, answer]) => {
+        const cache = await caches.open("vqcodec-models"), request = new URL(address, location).href;
+        if (answer) await cache.put(request, new Response(answer));
+        return (await (await cache.match(request))?.arrayBuffer())?.byteLength ?? 0;
+    }"""
+    page.evaluate(kept, [address, "<html>"])
+    assert page.evaluate(DECODE, [[name, {}]]) == [expected(samples.load(), data)]
+    assert page.evaluate(kept, [address, ""]) == weights.stat().st_size
+    elsewhere = site / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    (elsewhere / weights.name).write_bytes(b"<html>")
+    (elsewhere / "models.json").write_text(json.dumps({data[8:16].hex(): weights.name}))
+    page.evaluate(CONFIGURE, {"models": page.url.replace("files.json", "elsewhere")})
+    (result,) = page.evaluate(DECODE, [[name, {}]])
+    assert result["error"] == "ModelNotFound"
+    assert page.evaluate(kept, [f"/elsewhere/{weights.name}", ""]) == 0
 
 
 def test_options_progress_and_abort(page, site, codec):

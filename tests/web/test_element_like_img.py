@@ -52,6 +52,8 @@ def test_the_rules_of_the_page_go_before_those_of_attributes(page, names):
             make({ src: one, width: "50%" }, space),
             make({ src: one, height: "120" }),
             make({ src: one, sizes: "(min-width: 10px) min(60px, 50vw), 180px" }),
+            make({ src: one, sizes: "(min-width: 10px) calc((100px - 20px) / 2), 180px" }),
+            make({ src: one, sizes: "not (min-width: 10px) 5px, min(60px, calc(50px + 50vw))" }),
         ];
         const before = sizeOf(images[1]);
         await Promise.all(images.map((image) => image.decode()));
@@ -59,7 +61,7 @@ def test_the_rules_of_the_page_go_before_those_of_attributes(page, names):
         """,
         names,
     )
-    sizes = [(100, 66.7), (120, 80), (45, 30), (100, 66.7), (180, 120), (60, 40)]
+    sizes = [(100, 66.7), (120, 80), (45, 30), (100, 66.7), (180, 120), (60, 40), (40, 26.7), (60, 40)]
     assert found[0] == [120, 80]  # the ratio of the attributes, until the picture's own is known
     assert np.abs(np.array(found[1]) - sizes).max() < 0.1
     assert found[2] == [width for width, _ in sizes]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
 import random
 import shutil
 import subprocess
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +20,13 @@ from benchmarks.robustness.corruption import outcome
 from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
 from tests.web.pictures import expected, random_files
-from vqcodec.bitstream import parse, probe
+from vqcodec.bitstream import compose, parse, probe
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
 REALISMS = (0.0, 0.37, 1.0)
 VECTORS = ("plain", "relaxed")
+UNSAID = dict.fromkeys(vars(DEFAULT_LIMITS))
+"""Limits that are null, which leaves the usual ones."""
 
 
 @pytest.mark.parametrize("vectors", VECTORS)
@@ -99,6 +104,40 @@ def test_the_packaged_model_by_both_decoders(run_node, tmp_path, vectors, flags)
     assert found == [expected(codec, data, realism=realism) for realism in REALISMS]
 
 
+def test_bytes_after_a_zlib_stream_are_damage(run_node, codec):
+    pixels = samples.picture(96, 128, "RGB", np.random.default_rng(4))
+    alpha = 255 - np.mgrid[:96, :128][0]
+    whole = parse(codec.compress(Image.fromarray(np.dstack([pixels, alpha.astype(np.uint8)])), quality=60))
+    (plane,) = (chunk for chunk in whole.chunks if chunk.type == "ALPH")
+    assert plane.data[0] in (0, 1)  # deflated
+    chunks = [replace(plane, data=plane.data + b"\0")]
+    data = compose(whole.header, whole.segments, chunks, whole.drawn).data
+    assert outcome(codec, data) == "CorruptData"
+    (result,) = run_node([{"data": data}])["results"]
+    assert result["error"] == "CorruptData"
+
+
+def test_image_data_without_alpha_is_opaque_whatever_its_bits_of_alpha_are(run_node, codec):
+    pixels = np.random.default_rng(3).integers(0, 4, (64, 64, 4)).astype(np.uint8) * 85
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "WEBP", lossless=True, exact=True)
+    coded = bytearray(file.getvalue())
+    assert coded[12:16] == b"VP8L"
+    coded[24] &= 0xEF  # alpha_is_used
+    whole = parse(codec.compress(Image.fromarray(pixels[..., :3]), lossless=True))
+    data = compose(whole.header, whole.segments, whole.chunks, [bytes(coded[20:])]).data
+    wanted = expected(codec, data)
+    assert "sha256" in wanted
+    assert run_node([{"data": data}])["results"] == [wanted]
+
+
+def test_a_weights_file_that_is_gone_is_told_as_such(run_node, tmp_path):
+    data = samples.golden()["whole"]
+    (tmp_path / "models.json").write_text(json.dumps({data[8:16].hex(): "gone.safetensors"}))
+    (result,) = run_node([{"data": data}], setup={"models": tmp_path.as_uri()})["results"]
+    assert (result["error"], result["known"]) == ("ModelNotFound", True)
+
+
 def test_another_model_is_refused_by_name(run_node):
     data = bytearray(samples.golden()["whole"])
     data[8] ^= 1
@@ -141,7 +180,7 @@ def test_damage_ends_as_in_python(run_node, codec, right):
 def test_bombs_are_refused_in_bounded_memory(run_node, codec):
     every = {**BOMBS, **bombs(codec.model.bitstream_id)}
     jobs = [
-        {"data": data, "options": {"limits": vars(limits) if limits != DEFAULT_LIMITS else {}}}
+        {"data": data, "options": {"limits": vars(limits) if limits != DEFAULT_LIMITS else UNSAID}}
         for data, limits in every.values()
     ]
     answer = run_node(jobs)

@@ -9,7 +9,10 @@ self.addEventListener("install", (event) => {
       const { files } = await (await fetch("files.json", { cache: "no-cache" })).json();
       const [page, models] = await Promise.all([caches.open(PAGE), caches.open(MODELS)]);
       const isModel = (/** @type {string} */ name) => name.endsWith(".safetensors");
-      await page.addAll([...files.filter((/** @type {string} */ name) => !isModel(name)), "files.json"]);
+      const own = files.filter((/** @type {string} */ name) => !isModel(name));
+      // Past the browser's own cache, which may still have files of the version before.
+      const anew = [...own, "files.json"].map((name) => new Request(name, { cache: "reload" }));
+      await page.addAll(anew);
       for (const name of files.filter(isModel)) if (!(await models.match(name))) await models.add(name);
       await self.skipWaiting();
     })(),

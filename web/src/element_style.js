@@ -36,13 +36,26 @@ function dimension(value) {
  * @param {string} sizes
  */
 function widthsOf(sizes) {
-  return sizes
-    .split(/,(?![^(]*\))/)
+  return parted(sizes, ",")
     .flatMap((entry) => {
-      const [, condition, width] = /^\s*(\(.*\)\s)?\s*([^{};]+?)\s*$/.exec(entry) ?? [];
-      if (!width || /[{};]/.test(condition ?? "")) return [];
+      const words = parted(entry.replace(/\s+/g, " ").trim(), " "),
+        width = words.pop(),
+        condition = words.join(" ");
+      if (!width || /[{};]/.test(entry)) return [];
       const rule = `:host { width: ${width} }`;
       return [condition ? `@media ${condition} { ${rule} }` : rule];
     })
     .reverse();
+}
+
+/** The parts of a text between separators that stand in no parentheses. @param {string} text @param {string} separator */
+function parted(text, separator) {
+  const parts = [""];
+  let depth = 0;
+  for (const letter of text) {
+    depth += letter === "(" ? 1 : letter === ")" ? -1 : 0;
+    if (letter === separator && depth === 0) parts.push("");
+    else parts[parts.length - 1] += letter;
+  }
+  return parts;
 }

@@ -7,9 +7,17 @@
  * Pixels are exactly those of the Python package, in the file's own colour space; `decodePicture` gives the colour
  * profile with them, and `toDisplay` converts.
  */
-import { CorruptData, Truncated } from "./errors.js";
+import { CorruptData, LimitExceeded, Truncated } from "./errors.js";
 import { probe as probeFront } from "./container/container.js";
-import { DEFAULT_LIMITS, LAYERS, LEVEL_MAX, NO_MODEL, isVqc, tileCount } from "./container/header.js";
+import {
+  DEFAULT_LIMITS,
+  LAYERS,
+  LEVEL_MAX,
+  NO_MODEL,
+  isVqc,
+  limitsOf,
+  tileCount,
+} from "./container/header.js";
 import { unpackMetadata } from "./container/payloads.js";
 import { PROFILES } from "./container/profiles.js";
 import { regionOf } from "./picture/decoder.js";
@@ -58,7 +66,7 @@ function bytesOf(source) {
  */
 export function probe(source, limits = {}) {
   const data = bytesOf(source),
-    front = probeFront(data, { ...DEFAULT_LIMITS, ...limits }),
+    front = probeFront(data, limitsOf(limits)),
     { header, chunks } = front;
   const text = (/** @type {string} */ type) => chunks.find((chunk) => chunk.type === type)?.data;
   const model = text("mODL"),
@@ -99,7 +107,7 @@ export function probe(source, limits = {}) {
  */
 export async function decode(source, { onProgress, onPart, signal, ...asked } = {}) {
   const bytes = bytesOf(source),
-    limits = { ...DEFAULT_LIMITS, ...asked.limits };
+    limits = limitsOf(asked.limits);
   const { realism = 0, preview = null, partial = false } = asked;
   const { header } = probeFront(bytes, limits, !partial);
   const region = regionOf(rectangle(asked.region), header);
@@ -140,7 +148,7 @@ export async function decodePicture(source, options = {}) {
  * @param {Partial<import("./index.d.ts").Limits>} [limits]
  */
 export async function metadataOf(source, limits = {}) {
-  const all = { ...DEFAULT_LIMITS, ...limits },
+  const all = limitsOf(limits),
     { chunks } = probeFront(bytesOf(source), all);
   /** @type {{icc?: Uint8Array, exif?: Uint8Array, xmp?: Uint8Array}} */
   const found = {};
@@ -161,13 +169,13 @@ function rectangle(region) {
 
 /** @param {number} width @param {number} height @returns {ImageData} */
 function blank(width, height) {
-  if (Pixels) return new Pixels(width, height);
-  return /** @type {any} */ ({
-    width,
-    height,
-    data: new Uint8ClampedArray(4 * width * height),
-    colorSpace: "srgb",
-  });
+  try {
+    if (Pixels) return new Pixels(width, height);
+    const data = new Uint8ClampedArray(4 * width * height);
+    return /** @type {any} */ ({ width, height, data, colorSpace: "srgb" });
+  } catch (error) {
+    throw new LimitExceeded(`no room for ${width}x${height} pixels (${error})`);
+  }
 }
 
 /** @param {ImageData} image @param {import("./picture/decoder.js").Part} part */

@@ -8,6 +8,9 @@ export const DRAWN_SIDE_MAX = 16383;
 /** First byte of VP8L; that of a key frame of VP8 is even. */
 export const LOSSLESS = 0x2f;
 
+/** Whether image data says of itself that no pixel of it is transparent. @param {Uint8Array} data */
+export const isOpaque = (data) => data[0] !== LOSSLESS || !((readU32(data, 1) >>> 28) & 1);
+
 /**
  * A WebP file of image data, which zeros may follow.
  * @param {Uint8Array} data
@@ -17,7 +20,10 @@ export function withFrame(data) {
     file = new Uint8Array(FRAME + padded),
     view = new DataView(file.buffer);
   const text = (/** @type {number} */ at, /** @type {string} */ word) =>
-    file.set([...word].map((letter) => letter.charCodeAt(0)), at);
+    file.set(
+      [...word].map((letter) => letter.charCodeAt(0)),
+      at,
+    );
   text(0, "RIFF");
   view.setUint32(4, padded + 12, true);
   text(8, data[0] === LOSSLESS ? "WEBPVP8L" : "WEBPVP8 ");
@@ -42,11 +48,10 @@ export function checkDrawn(segment, name, at, size, whole) {
   if (segment[0] === LOSSLESS) {
     const bits = readU32(segment, 1);
     canvas = [(bits & 0x3fff) + 1, ((bits >>> 14) & 0x3fff) + 1];
-    transparent = Boolean((bits >>> 28) & 1);
+    transparent = !isOpaque(segment);
     demand(bits >>> 29 === 0, "no image data of WebP");
   } else {
-    const key =
-      (segment[0] & 1) === 0 && segment[3] === 0x9d && segment[4] === 1 && segment[5] === 0x2a;
+    const key = (segment[0] & 1) === 0 && segment[3] === 0x9d && segment[4] === 1 && segment[5] === 0x2a;
     demand(key, "no image data of WebP");
     canvas = [segment[6] | (segment[7] << 8), segment[8] | (segment[9] << 8)];
   }

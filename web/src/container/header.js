@@ -19,6 +19,16 @@ export const DEFAULT_LIMITS = Object.freeze({
   metadata: 2 ** 24,
 });
 
+/** @param {Partial<Limits>} [asked] @returns {Limits} what is asked for, and the usual ones beside it */
+export function limitsOf({ pixels, side, tiles, metadata } = {}) {
+  return {
+    pixels: pixels ?? DEFAULT_LIMITS.pixels,
+    side: side ?? DEFAULT_LIMITS.side,
+    tiles: tiles ?? DEFAULT_LIMITS.tiles,
+    metadata: metadata ?? DEFAULT_LIMITS.metadata,
+  };
+}
+
 export const LEVEL_MAX = 252,
   LAYERS = 2,
   NO_MODEL = "0".repeat(16);

@@ -1,5 +1,8 @@
 /** zlib streams, by what browsers and Node have for them. */
 
+/** Bytes that are handed over at once; a browser inflates all of them, however little of it is read. */
+const SLICE = 4096;
+
 /**
  * Inflate one whole zlib stream; stops a little after `most` bytes, which the caller finds too long.
  * @param {Uint8Array} data
@@ -8,10 +11,10 @@
  * @throws {TypeError} it is damaged, cut short, or followed by other bytes
  */
 export async function inflate(data, most) {
+  if (/** @type {any} */ (globalThis).process?.versions?.node) return inflateInNode(data, most);
   const stream = new DecompressionStream("deflate"),
     writer = stream.writable.getWriter();
-  const copy = new Uint8Array(data); // streams may take a buffer over
-  const written = writer.write(copy).then(() => writer.close());
+  const written = feed(writer, data);
   written.catch(() => {}); // the reader meets the same error
   const reader = stream.readable.getReader(),
     parts = [];
@@ -34,4 +37,26 @@ export async function inflate(data, most) {
     at += part.length;
   }
   return result;
+}
+
+/** @param {WritableStreamDefaultWriter<BufferSource>} writer @param {Uint8Array} data */
+async function feed(writer, data) {
+  for (let at = 0; at < data.length; at += SLICE) {
+    await writer.write(new Uint8Array(data.subarray(at, at + SLICE))); // streams may take a buffer over
+  }
+  await writer.close();
+}
+
+/** Node's streams say nothing of bytes after the end. @param {Uint8Array} data @param {number} most */
+async function inflateInNode(data, most) {
+  const { inflateSync } = await import(/* @vite-ignore */ "node:zlib".slice());
+  try {
+    const maxOutputLength = Math.min(most + 1, 2 ** 31);
+    const { buffer, engine } = inflateSync(data, { maxOutputLength, info: true });
+    if (engine.bytesWritten !== data.length) throw new TypeError("bytes after the end of the stream");
+    return new Uint8Array(buffer);
+  } catch (error) {
+    if (/** @type {any} */ (error).code === "ERR_BUFFER_TOO_LARGE") return new Uint8Array(most + 1);
+    throw error;
+  }
 }

@@ -1,7 +1,7 @@
 /** A .vqc file to pixels: everything that one thread does. */
 import { LimitExceeded, ModelMismatch, ModelNotFound, UnsuitableOption, VQCodecError } from "../errors.js";
 import { parse } from "../container/container.js";
-import { DEFAULT_LIMITS, LAYERS, NO_MODEL } from "../container/header.js";
+import { LAYERS, NO_MODEL, limitsOf } from "../container/header.js";
 import { Engine } from "../engine/module.js";
 import { Synthesis } from "../engine/synthesis.js";
 import { LatentCoder } from "../engine/latent_coder.js";
@@ -232,7 +232,7 @@ function parsed({ bytes, preview, partial = false, limits = {} }) {
     throw new UnsuitableOption(`preview must be "quick", or 1 to ${LAYERS}, not ${preview}`);
   }
   const layers = preview === "quick" || preview == null ? (preview ? 1 : LAYERS) : preview;
-  return parse(bytes, { limits: { ...DEFAULT_LIMITS, ...limits }, partial, layers });
+  return parse(bytes, { limits: limitsOf(limits), partial, layers });
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The drawn layer, decoded tile by tile, and put over the pixels of the networks. */
-import { withFrame } from "../container/drawn.js";
+import { isOpaque, withFrame } from "../container/drawn.js";
 import { CorruptData, LimitExceeded } from "../errors.js";
 import { height, overlap, tiles, width, within } from "../engine/tiling.js";
 
@@ -73,6 +73,8 @@ export class DrawnGrid {
       throw new CorruptData("drawn tile: the image data does not decode");
     }
     const rgba = image.data;
+    // Its bits of alpha mean nothing then, whatever they are.
+    if (isOpaque(data)) for (let i = 3; i < rgba.length; i += 4) rgba[i] = 255;
     for (let i = 3; i < rgba.length; i += 4) {
       if (rgba[i] !== 0 && rgba[i] !== 255)
         throw new CorruptData("drawn tile: pixels that are opaque in part");

@@ -40,24 +40,22 @@ export class Pool {
     );
     while (this.#threads.length < count) this.#threads.push(this.#makeThread());
     const states = Array.from({ length: count }, () => [0, 0]),
+      told = states.map(() => false),
       other = new AbortController();
+    const report = () => {
+      if (told.every(Boolean)) listener.progress(sum(states, 0), sum(states, 1));
+    };
     const both = signal ? AbortSignal.any([signal, other.signal]) : other.signal;
     try {
       await Promise.all(
-        states.map((state, n) =>
-          this.#threads[n].run(
-            { ...job, share: [n, count] },
-            {
-              part: listener.part,
-              progress(done, own) {
-                state[0] = done;
-                state[1] = own;
-                if (states.every(([, all]) => all)) listener.progress(sum(states, 0), sum(states, 1));
-              },
-            },
-            both,
-          ),
-        ),
+        states.map(async (state, n) => {
+          const progress = (/** @type {number} */ done, /** @type {number} */ own) => {
+            [state[0], state[1], told[n]] = [done, own, true];
+            report();
+          };
+          await this.#threads[n].run({ ...job, share: [n, count] }, { part: listener.part, progress }, both);
+          if (!told[n]) progress(0, 0); // there was nothing for this thread
+        }),
       );
     } catch (error) {
       other.abort();

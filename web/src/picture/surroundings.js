@@ -51,7 +51,11 @@ export function surroundings({
 async function load(address) {
   if (address.startsWith("file:")) {
     const { readFile } = await import(/* @vite-ignore */ "node:fs/promises".slice());
-    return new Uint8Array(await readFile(new URL(address)));
+    try {
+      return new Uint8Array(await readFile(new URL(address)));
+    } catch (error) {
+      throw new ModelNotFound(`${address}: ${error instanceof Error ? error.message : error}`);
+    }
   }
   const response = await fetch(address);
   if (!response.ok) throw new ModelNotFound(`${address}: ${response.status} ${response.statusText}`);
@@ -75,18 +79,34 @@ async function findWeights(bitstreamId, given, folder) {
     throw new ModelMismatch(
       `the file needs model ${bitstreamId}, here are: ${Object.keys(known).join(", ") || "none"}`,
     );
-  return cached(folder + name);
+  return cached(folder + name, bitstreamId);
 }
 
-/** Files named by fingerprints never change: fetched once. @param {string} address */
-async function cached(address) {
+/**
+ * Files named by fingerprints never change: fetched once. What is no such file (a server's page of excuses) is not kept.
+ * @param {string} address
+ * @param {string} bitstreamId
+ */
+async function cached(address, bitstreamId) {
   const cache =
     address.startsWith("http") && globalThis.caches ? await caches.open(CACHE).catch(() => null) : null;
   const found = await cache?.match(address);
-  if (found) return new Uint8Array(await found.arrayBuffer());
+  if (found) {
+    const bytes = new Uint8Array(await found.arrayBuffer());
+    if (isOf(bitstreamId, bytes)) return bytes;
+  }
   const bytes = await load(address);
-  await cache?.put(address, new Response(bytes)).catch(() => {}); // a full disk only costs the next visit
+  if (isOf(bitstreamId, bytes)) await cache?.put(address, new Response(bytes)).catch(() => {}); // a full disk only costs the next visit
   return bytes;
+}
+
+/** @param {string} bitstreamId @param {Uint8Array} bytes */
+function isOf(bitstreamId, bytes) {
+  try {
+    return readMetadata(bytes).bitstream_id === bitstreamId;
+  } catch {
+    return false;
+  }
 }
 
 /**
