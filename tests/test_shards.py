@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import tarfile
 
 import pytest
@@ -73,3 +74,14 @@ def test_damaged_shards_are_refused(read):
     for wrong in (b"nothing" * 200, data[:1800]):
         with pytest.raises(CorruptData):
             list(read(io.BytesIO(wrong)))
+
+
+@pytest.mark.parametrize("read", [samples, members])
+def test_a_negative_size_does_not_lead_round_in_circles(read):
+    data = shard(GIVEN).getvalue()
+    header = bytearray(data[:512])
+    header[124:136] = (-512).to_bytes(12, "big", signed=True)  # in base 256, as for large files
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    with pytest.raises(CorruptData):
+        list(itertools.islice(read(io.BytesIO(bytes(header) + data)), 99))

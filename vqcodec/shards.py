@@ -89,7 +89,11 @@ def whole_tar() -> Iterator[None]:
 
 def _files(file: IO[bytes], mode: Literal["r|", "r:"]) -> Iterator[tuple[Member, IO[bytes]]]:
     with tarfile.open(fileobj=file, mode=mode) as tar:
+        last = -1
         for found in tar:
+            if found.size < 0 or found.offset_data <= last:  # Pythons before 2025 go round in circles there
+                raise tarfile.ReadError("a member of negative size")
+            last = found.offset_data
             content = tar.extractfile(found) if found.isfile() else None
             if content is not None:
                 yield Member(found.name, *split_name(found.name), found.offset_data, found.size), content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image, PngImagePlugin
 from tests.image.samples import exif_with, saved
 from vqcodec.image.facts import depth
 from vqcodec.image.metadata import KINDS
+from vqcodec.image.opening import _FACTS
 from vqcodec.image.picture import load_picture
 
 COLOURS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
@@ -53,6 +55,26 @@ def photoshop(code: int) -> bytes:
 def test_what_is_lost_is_told_unless_less_was_asked_for(data, lost):
     assert load_picture(data).notes == (f"not kept: {lost}",)
     assert load_picture(data, metadata=KINDS - {"icc"}).notes == ()
+
+
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+@pytest.mark.parametrize("name", _FACTS)
+def test_texts_of_a_png_are_taken_for_nothing_else(name, mode, behind):
+    """Pillow has them in `info`, beside its own facts and under whatever name the file gives them."""
+    image = COLOURS.convert(mode)
+    plain, data = saved(image), saved(image, pnginfo=text(**{name: "12"}))
+    if behind:  # the pixels, where Pillow meets it when it loads
+        (chunk,) = re.findall(rb".{4}tEXt" + name.encode() + rb"\x0012.{4}", data, re.S)
+        data = data.replace(chunk, b"")
+        data = data[:-12] + chunk + data[-12:]
+    wanted, found = load_picture(plain), load_picture(data)
+    assert np.array_equal(found.pixels, wanted.pixels)
+    assert found.notes == (f"not kept: text ({name})",)
+    assert (found.alpha, found.metadata) == (wanted.alpha, wanted.metadata)
+    with Image.open(io.BytesIO(data)) as opened:
+        assert np.array_equal(load_picture(opened).pixels, wanted.pixels)
+        assert opened.info[name] in ("12", b"12")  # it is the caller's
 
 
 @pytest.mark.parametrize("dpi", [72, 96, 1])

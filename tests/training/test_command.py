@@ -114,6 +114,10 @@ def test_mistakes_are_told_in_a_line(trained, tmp_path, monkeypatch, capsys):
     small = ["--steps", "1", "--crop", "64", "--late-crop", "64", "--no-bf16", "--device", "cpu"]
     words = tmp_path / "words.safetensors"
     words.write_bytes(b"no tensors at all")
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "state.safetensors").write_bytes(b"no tensors at all")
+    monkeypatch.setenv("XDG_DATA_HOME", str(words))  # where nothing can be installed
     output = ["--data", nowhere, "-o", str(tmp_path / "x.safetensors")]
     for run, arguments, told in (
         (command.main, ["--from", state, "--data", nowhere, "--out", nowhere, *small], "no pictures found"),
@@ -125,6 +129,12 @@ def test_mistakes_are_told_in_a_line(trained, tmp_path, monkeypatch, capsys):
             ["--data", "x", *small, "--late-crop", "70"],
             "--late-crop is a multiple of 32, not 70",
         ),
+        (command.main, ["--data", "x", *small, "--cache", "-1"], "--cache is a number of GB"),
+        (command.main, ["--data", "x", *small[:-1], "gpu"], "device must be auto, cpu, cuda"),
+        (command.main, ["--data", "x", *small, "--resume", "--out", str(bad)], "is no training state"),
+        (command.main, ["--data", "x", *small, "--install", "new"], "--install: "),
+        (perceptual.main, ["--only-add"], "--only-add needs --add-to"),
+        (perceptual.main, ["--data", "x", *small[:4], "--add-to", nowhere + "/x"], "--add-to: "),
         (command.main, ["--data", "x", *small, "--crop", "0"], "--crop is a multiple of 32, not 0"),
         (export.main, [nowhere, *output], f"{nowhere}: no such file"),
         (export.main, [str(words), *output], f"{words}: not a training state"),

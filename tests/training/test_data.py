@@ -35,6 +35,26 @@ def test_one_odd_file_does_not_end_a_run(folder, tmp_path, monkeypatch, capsys):
     assert "skipped huge.png" in capsys.readouterr().err
 
 
+def test_whatever_a_decoder_raises_skips_a_file(folder, monkeypatch, capsys):
+    """As RuntimeError, of an AVIF file whose planes are damaged."""
+    opened = Image.open
+
+    def damaged(file, *args):
+        if str(file).endswith("2.png"):
+            raise RuntimeError("Decoding of color planes failed")
+        return opened(file, *args)
+
+    monkeypatch.setattr(Image, "open", damaged)
+    assert len(load_images(folder, 64)) == 4
+    assert "skipped 2.png: Decoding of color planes failed" in capsys.readouterr().err
+
+
+def test_a_path_with_a_star_or_one_picture(folder):
+    assert [path.name for path in find_images(folder / "?.png")] == ["1.png", "2.png", "3.png", "4.png"]
+    assert len(load_images(str(folder / "[12].png"), 64)) == 2
+    assert len(load_images(folder / "1.png", 64)) == 1
+
+
 def test_crops_are_spread_over_the_dial_and_repeatable():
     first, second = (Crops(pictures(3, 100), seed=4) for _ in range(2))
     for _ in range(3):

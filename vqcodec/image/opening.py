@@ -34,6 +34,11 @@ _FILLERS = (b"", b"\x55" * 2000, b"\xaa" * 2000)
 """What comes in place of the end of a cut JPEG; the decoder takes nothing for zeros."""
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """What ends a scan of a JPEG."""
+_FACTS = (
+    *("comment", "photoshop", "transparency", "sizes", "icc_profile", "exif"),
+    *("dpi", "aspect", "jfif_density", "jfif_unit", "gamma", "chromaticity", "srgb"),
+)
+"""What Pillow and this package read of an image's `info`; none of it is text."""
 _lock = threading.RLock()
 
 
@@ -84,6 +89,16 @@ def load_image(image: Image.Image) -> None:
         image.load()
     if tuple(image.im.size) != image.size:  # a TIFF that tells two orientations
         raise OSError("its size is not what its header says")
+
+
+@contextlib.contextmanager
+def facts_only(image: Image.Image) -> Iterator[None]:
+    """Within, the texts of a PNG are not in the image's `info` under names that mean something else there."""
+    texts = {name: image.info.pop(name) for name in _FACTS if isinstance(image.info.get(name), str)}
+    try:
+        yield
+    finally:
+        image.info.update(texts)
 
 
 def load_cut(data: bytes, allow_partial: bool, notes: Notes) -> tuple[Image.Image, bool] | None:

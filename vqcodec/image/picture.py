@@ -23,7 +23,15 @@ from vqcodec.image.colour import Notes, in_mode, split_planes, to_srgb
 from vqcodec.image.compact import compacted
 from vqcodec.image.facts import FileFacts
 from vqcodec.image.metadata import EXACT, KINDS, Metadata
-from vqcodec.image.opening import check_size, frames_left_out, load_cut, load_image, one_line, open_image
+from vqcodec.image.opening import (
+    check_size,
+    facts_only,
+    frames_left_out,
+    load_cut,
+    load_image,
+    one_line,
+    open_image,
+)
 from vqcodec.image.remarks import lost
 from vqcodec.image.transparency import fill_invisible
 from vqcodec.types import DEFAULT_LIMITS, Limits
@@ -123,6 +131,7 @@ def load_picture(
     with contextlib.ExitStack() as stack:
         image: Image.Image = stack.enter_context(open_image(data))
         check_size(*image.size, limits)
+        stack.enter_context(facts_only(image))
         notes, facts, complete = frames_left_out(image), FileFacts.of(image, data), True
         try:
             load_image(image)
@@ -147,8 +156,21 @@ def _from_pil(
     """A picture of an image; `facts` are those of a file that was loaded already."""
     check_size(*image.size, limits)
     facts = FileFacts.of(image) if facts is None else facts
+    with facts_only(image):
+        try:
+            load_image(image)
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise a dozen unrelated types on damage
+            raise UnsupportedImage(f"damaged or unsupported picture ({one_line(error)})") from error
+        with facts_only(image):  # those that stand behind the pixels, too
+            return _of_loaded(image, kinds, limits, notes, facts)
+
+
+def _of_loaded(
+    image: Image.Image, kinds: frozenset[str], limits: Limits, notes: Notes, facts: FileFacts
+) -> Picture:
     try:
-        load_image(image)
         blocks, orientation = blocks_of(image, limits, notes, turned=facts.turned)
         if orientation != 1 and not isinstance(image, ImageFile.ImageFile):
             notes.append("an image in memory is taken as it is, though its metadata tells an orientation")

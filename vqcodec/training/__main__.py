@@ -19,7 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from vqcodec.errors import ModelNotFound
+from vqcodec.files import check_writable
 from vqcodec.model.config import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
@@ -76,13 +79,21 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
             target = install_path(arguments.install)
         except ValueError as error:
             parser.error(f"--install needs a name: {error}")
+        try:  # an hour later it would be too late
+            target.parent.mkdir(parents=True, exist_ok=True)
+            check_writable(target)
+        except OSError as error:
+            parser.error(f"--install: {error}")
     given = given_settings(arguments, TrainConfig)
     sizes = given.pop("model", {})
     state = Path(given.get("out", TrainConfig.out)) / FILE
     if arguments.resume:
         if not state.is_file():
             parser.error(f"--resume: there is no {state}")
-        given = config_of_state(state) | given
+        try:
+            given = config_of_state(state) | given
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            parser.error(f"--resume: {state} is no training state ({error})")
     elif arguments.start:
         try:
             source = load_start(arguments.start)
@@ -108,7 +119,6 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
     except (RanksError, FileNotFoundError, ImportError) as error:
         parser.error(str(error))
     if target is not None and trainer.progress() >= 1 and ranks.main:
-        target.parent.mkdir(parents=True, exist_ok=True)
         export_state(state, config.data, target, target.stem, cache=config.cache)
         print(f"installed {target}", file=sys.stderr)
 

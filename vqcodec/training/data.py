@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,35 +18,37 @@ from vqcodec.model.dial import TUNE_STEP
 
 BATCHES_AHEAD = 4
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises at a file that is no picture, or no good one."""
 
 
-def find_images(folder: str | Path) -> list[Path]:
-    """Picture files below `folder`, sorted.
+def find_images(data: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
+    """Picture files below a folder, or of a path whose last part may have *, or a file itself; sorted.
 
     Raises:
-        FileNotFoundError: the folder does not exist or holds no pictures.
+        FileNotFoundError: there are none.
     """
-    paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
+    path = Path(data)
+    one_or_some = [path] if path.is_file() else path.parent.glob(path.name)
+    found = path.rglob("*") if path.is_dir() else one_or_some
+    paths = sorted(p for p in found if p.suffix.lower() in suffixes)
     if not paths:
-        raise FileNotFoundError(f"{folder}: no pictures found")
+        raise FileNotFoundError(f"{data}: no pictures found")
     return paths
 
 
 def load_images(
-    folder: str | Path, smallest: int, progress: bool = False, most: int | None = None
+    data: str | Path, smallest: int, progress: bool = False, most: int | None = None
 ) -> list[np.ndarray]:
     """RGB pictures (H, W, 3) uint8 with both sides at least `smallest`; unreadable files are skipped.
 
     Args:
+        data: as of `find_images`.
         most: read no more than so many files, evenly spread over all.
 
     Raises:
         FileNotFoundError: no picture is large enough.
     """
     pictures = []
-    paths = find_images(folder)
+    paths = find_images(data)
     paths = paths[:: -(-len(paths) // most)] if most else paths
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for i, picture in enumerate(pool.map(read_picture, paths)):
@@ -57,7 +59,7 @@ def load_images(
     if progress:
         print(file=sys.stderr)
     if not pictures:
-        raise FileNotFoundError(f"{folder}: no picture has both sides >= {smallest}")
+        raise FileNotFoundError(f"{data}: no picture has both sides >= {smallest}")
     return pictures
 
 
@@ -75,7 +77,9 @@ def read_picture(path: str | Path, offset: int = -1, length: int = 0) -> np.ndar
                 file = io.BytesIO(shard.read(length))
         with Image.open(file) as image:
             return np.asarray(image.convert("RGB"))
-    except UNREADABLE as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  decoders raise a dozen unrelated types on damage
         where = f", from byte {offset}" if offset >= 0 else ""
         print(f"skipped {Path(path).name}{where}: {error}", file=sys.stderr)
         return None

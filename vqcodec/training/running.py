@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
+from vqcodec.devices import check_device
 from vqcodec.training.config import RunConfig
 from vqcodec.training.data import Crops
 from vqcodec.training.ranks import Ranks, RanksError
@@ -194,10 +195,16 @@ def given_settings(arguments: argparse.Namespace, kind: type[RunConfig]) -> dict
 
 
 def make_config(parser: argparse.ArgumentParser, kind: type[C], settings: dict[str, Any]) -> C:
-    """Settings of a run; the parser ends the program where pictures, a budget or sides of crops are wrong."""
+    """Settings of a run; the parser ends the program where one is missing or wrong."""
     config = kind(**settings)
     if not config.data or not (config.minutes or config.steps):
         parser.error("--data and one of --minutes, --steps are needed")
+    if config.cache is not None and config.cache < 0:
+        parser.error("--cache is a number of GB, not below 0")
+    try:
+        check_device(config.device)
+    except ValueError as error:
+        parser.error(str(error))
     for name in ("crop", "late_crop"):
         side = getattr(config, name, CROP_UNIT)
         if side < CROP_UNIT or side % CROP_UNIT:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from vqcodec.errors import CorruptData
 from vqcodec.shards import members, whole_tar
-from vqcodec.training.data import SUFFIXES, UNREADABLE, load_images, read_picture
+from vqcodec.training.data import SUFFIXES, find_images, load_images, read_picture
 from vqcodec.training.ranks import Ranks
 
 TAR = ".tar"
@@ -106,7 +106,7 @@ def open_pictures(
         FileNotFoundError: no picture is large enough.
     """
     files = find_sources(data)
-    if cache is None and not any(name.endswith(TAR) for name in files):
+    if cache is None and not any(name.lower().endswith(TAR) for name in files):
         return load_images(data, smallest, progress)
     ranks = ranks or Ranks()
     mine = range(ranks.number, len(files), ranks.count)
@@ -127,21 +127,13 @@ def find_sources(data: str) -> list[str]:
     Raises:
         FileNotFoundError: there are none.
     """
-    if Path(data).is_dir():
-        found = [str(path) for path in Path(data).rglob("*")]
-    else:
-        path = Path(data)
-        found = [data] if path.is_file() else [str(p) for p in path.parent.glob(path.name)]
     # In the order of `load_images`, so that a cache does not change which crops are cut.
-    paths = sorted((p for p in found if p.lower().endswith((TAR, *SUFFIXES))), key=Path)
-    if not paths:
-        raise FileNotFoundError(f"{data}: no pictures found")
-    return paths
+    return [str(path) for path in find_images(data, {TAR, *SUFFIXES})]
 
 
 def _look(path: str) -> Iterator[tuple[int, int, int, int]]:
     """Offset, bytes, height and width of each picture in a file."""
-    if not path.endswith(TAR):
+    if not path.lower().endswith(TAR):
         if size := _size(path, path):
             yield FILE, 0, *size
         return
@@ -160,6 +152,8 @@ def _size(file: str | IO[bytes], name: str) -> tuple[int, int] | None:
     try:
         with Image.open(file) as image:
             return image.height, image.width
-    except UNREADABLE as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  as in `read_picture`
         print(f"skipped {name}: {error}", file=sys.stderr)
         return None

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vqcodec.errors import ModelNotFound
+from vqcodec.files import check_writable
 from vqcodec.metrics.perceptual import DISTS, LPIPS
 from vqcodec.model.dial import at_quality, quality_of
 from vqcodec.training.grow import adds
@@ -185,6 +186,13 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.moved and arguments.tuned is None:
         parser.error("--moved needs --tuned MODEL")
+    if arguments.only_add and arguments.add_to is None:
+        parser.error("--only-add needs --add-to FILE")
+    if arguments.add_to is not None:
+        try:
+            check_writable(arguments.add_to)
+        except OSError as error:
+            parser.error(f"--add-to: {error}")
     given = given_settings(arguments, PerceptualConfig)
     state = Path(given.get("out", PerceptualConfig.out)) / STATE
     ranks = Ranks()
