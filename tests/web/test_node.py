@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from benchmarks.robustness import samples
 from benchmarks.robustness.bombs import bombs
@@ -115,6 +115,25 @@ def test_bytes_after_a_zlib_stream_are_damage(run_node, codec):
     assert outcome(codec, data) == "CorruptData"
     (result,) = run_node([{"data": data}])["results"]
     assert result["error"] == "CorruptData"
+
+
+def test_damaged_metadata_is_damage_to_those_who_want_pixels_only(run_node, codec):
+    image = Image.fromarray(samples.picture(64, 64, "RGB", np.random.default_rng(4)))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    image.info["icc_profile"] = profile[:16] + b"RGB " + profile[20:]
+    exif = Image.Exif()
+    exif[0x010E] = "a long description " * 20
+    image.info["exif"] = exif.tobytes()
+    whole = parse(codec.compress(image, quality=60, metadata="exact"))
+    assert len(whole.chunks) == 2
+    for number, chunk in enumerate(whole.chunks):
+        assert chunk.data[0] == 1, "deflated"
+        chunks = list(whole.chunks)
+        chunks[number] = replace(chunk, data=chunk.data[:-3])
+        data = compose(whole.header, whole.segments, chunks, whole.drawn).data
+        assert outcome(codec, data) == "CorruptData"
+        (result,) = run_node([{"data": data}])["results"]
+        assert result.get("error") == "CorruptData"
 
 
 def test_image_data_without_alpha_is_opaque_whatever_its_bits_of_alpha_are(run_node, codec):

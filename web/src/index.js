@@ -109,7 +109,9 @@ export async function decode(source, { onProgress, onPart, signal, ...asked } = 
   const bytes = bytesOf(source),
     limits = limitsOf(asked.limits);
   const { realism = 0, preview = null, partial = false } = asked;
-  const { header } = probeFront(bytes, limits, !partial);
+  const front = probeFront(bytes, limits, !partial),
+    { header } = front;
+  await unpacked(front, limits); // what is damaged there is damage, also to those who only want pixels
   const region = regionOf(rectangle(asked.region), header);
   /** @type {ImageData | null} */
   let image = preview === "quick" ? null : blank(region.width, region.height);
@@ -148,14 +150,21 @@ export async function decodePicture(source, options = {}) {
  * @param {Partial<import("./index.d.ts").Limits>} [limits]
  */
 export async function metadataOf(source, limits = {}) {
-  const all = limitsOf(limits),
-    { chunks } = probeFront(bytesOf(source), all);
+  const all = limitsOf(limits);
+  return unpacked(probeFront(bytesOf(source), all), all);
+}
+
+/** @param {import("./container/container.js").Front} front @param {import("./index.d.ts").Limits} limits */
+async function unpacked({ chunks }, limits) {
   /** @type {{icc?: Uint8Array, exif?: Uint8Array, xmp?: Uint8Array}} */
   const found = {};
   for (const chunk of chunks) {
     const key = KINDS[/** @type {keyof typeof KINDS} */ (chunk.type)];
     if (key)
-      found[/** @type {keyof typeof found} */ (key)] = await unpackMetadata(chunk, all.metadata || Infinity);
+      found[/** @type {keyof typeof found} */ (key)] = await unpackMetadata(
+        chunk,
+        limits.metadata || Infinity,
+      );
   }
   return found;
 }
