@@ -60,6 +60,19 @@ def test_golden_files_and_random_pictures(page, site, codec, vectors):
     assert found == wanted + [expected(codec, data) for data in files.values()]
 
 
+def test_what_is_converted_for_a_canvas_is_painted_as_it_is(page):
+    shown, painted = page.evaluate("""async () => {
+        const { toDisplay } = await import("/src/index.js"), colorSpace = "display-p3";
+        const red = new ImageData(new Uint8ClampedArray([255, 0, 0, 255]), 1, 1);
+        const { image } = toDisplay(red, undefined, colorSpace);
+        const context = document.createElement("canvas").getContext("2d", { colorSpace });
+        context.putImageData(image, 0, 0);
+        return [image, context.getImageData(0, 0, 1, 1, { colorSpace })].map(({ data }) => [...data]);
+    }""")
+    assert shown == painted
+    assert shown[0] < 255
+
+
 def test_progress_is_told_where_there_is_work_for_one_thread_only(page, site, codec):
     flat = np.zeros((1530, 1500, 3), np.uint8)
     (name,) = put(site, {"flat": codec.compress(flat, lossless=True)})

@@ -22,10 +22,10 @@ const CURVE = 1 / 65536;
 
 /**
  * Convert samples from a profile's colour space; without a profile, or with one like the target's, nothing changes.
- * @param {ImageData} image changed in place
+ * @param {ImageData} image its samples are changed in place
  * @param {Uint8Array | undefined} icc
  * @param {Space} [space]
- * @returns {{image: ImageData, converted: boolean}} converted: false if the profile is of another kind (look-up tables,
+ * @returns {{image: ImageData, converted: boolean}} the samples as an image of that space; converted: false if the profile is of another kind (look-up tables,
  *   CMYK), and the samples are as they were
  */
 export function toDisplay(image, icc, space = "srgb") {
@@ -36,7 +36,7 @@ export function toDisplay(image, icc, space = "srgb") {
     tables = profile.curves.map(lightOf),
     out = samples();
   if (isIdentity(matrix) && profile.curves.every((curve) => looksLikeSrgb(lightOf(curve))))
-    return { image, converted: true };
+    return { image: labelled(image, space), converted: true };
   const { data } = image,
     [red, green, blue] = tables,
     [a, b, c] = matrix,
@@ -50,7 +50,16 @@ export function toDisplay(image, icc, space = "srgb") {
     data[i + 1] = sample(b[0] * r + b[1] * g + b[2] * l);
     data[i + 2] = sample(c[0] * r + c[1] * g + c[2] * l);
   }
-  return { image, converted: true };
+  return { image: labelled(image, space), converted: true };
+}
+
+/** The same samples, said to be of a space, which canvases convert from. @param {ImageData} image @param {Space} space */
+function labelled(image, space) {
+  if (image.colorSpace === space) return image;
+  const { data, width, height } = image;
+  if (typeof ImageData === "undefined")
+    return /** @type {any} */ ({ data, width, height, colorSpace: space });
+  return new ImageData(data, width, height, { colorSpace: space });
 }
 
 /** @typedef {(x: number) => number} Curve from samples to light, both 0 to 1 */
