@@ -111,7 +111,6 @@ export async function decode(source, { onProgress, onPart, signal, ...asked } = 
   const { realism = 0, preview = null, partial = false } = asked;
   const front = probeFront(bytes, limits, !partial),
     { header } = front;
-  await unpacked(front, limits); // what is damaged there is damage, also to those who only want pixels
   const region = regionOf(rectangle(asked.region), header);
   /** @type {ImageData | null} */
   let image = preview === "quick" ? null : blank(region.width, region.height);
@@ -129,6 +128,7 @@ export async function decode(source, { onProgress, onPart, signal, ...asked } = 
     },
     signal,
   );
+  await unpacked(front, limits); // what is damaged there is damage, also to those who only want pixels
   return /** @type {ImageData} */ (image);
 }
 
