@@ -11,7 +11,7 @@ import sys
 _COMMAND = "thumbnail"
 _URI = "--uri"
 _INTERRUPTED = 130
-"""As in `vqcodec_cli.ui`, which it may have been the import of."""
+"""As in `vqcodec_cli.ui`, whose import it may have been that was interrupted."""
 
 
 def main() -> int:
