@@ -13,7 +13,7 @@ import click
 from vqcodec.batch.jobs import VQC_SUFFIX
 from vqcodec.bitstream.header import MAGIC
 from vqcodec.errors import CorruptData
-from vqcodec.files import Source, exists_already, read_source, write_atomic
+from vqcodec.files import Source, begins_with, exists_already, read_source, write_atomic
 from vqcodec.types import Limits
 from vqcodec.weights.zoo import SUFFIX
 from vqcodec_cli import options
@@ -119,10 +119,9 @@ def inspect(
 
 def _is_vqc(target: str) -> bool:
     """Whether it is a .vqc file by another name, or a pipe, which no weight file is."""
-    if not Path(target).is_file():
-        return Path(target).exists() and not Path(target).is_dir()
-    with Path(target).open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+    path = Path(target)
+    is_pipe = path.exists() and not (path.is_file() or path.is_dir())
+    return is_pipe or begins_with(path, MAGIC)
 
 
 def _check_free(folder: Path, names: Sequence[str], force: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL.PngImagePlugin import PngInfo
 
 from vqcodec.bitstream.header import MAGIC
-from vqcodec.files import same_file, write_atomic
+from vqcodec.files import begins_with, same_file, write_atomic
 from vqcodec.thumbnails import Thumbnailer
 
 MIME = "image/x-vqc"
@@ -36,7 +36,7 @@ def write_thumbnail(
     """
     if same_file(source, target):
         raise FileExistsError(errno.EEXIST, "would overwrite its own source", target)
-    if _is_vqc(Path(target)):
+    if begins_with(target, MAGIC):
         raise FileExistsError(errno.EEXIST, "would overwrite a .vqc file", target)
     status = Path(source).stat()
     image = thumbnailer.make(source, size)
@@ -49,10 +49,3 @@ def write_thumbnail(
     buffer = _NamedBuffer()
     image.save(buffer, compress_level=3, pnginfo=text)
     write_atomic(target, buffer.getvalue())
-
-
-def _is_vqc(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC

@@ -135,6 +135,14 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def begins_with(path: PathLike, start: bytes) -> bool:
+    """Whether it is a regular file with these first bytes."""
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(len(start)) == start
+
+
 def same_file(first: PathLike, second: PathLike) -> bool:
     """Whether both paths exist and name one file."""
     try:

@@ -85,7 +85,8 @@ def _front(factory: Callable[[IO[bytes], str], ImageFile.ImageFile], data: bytes
 def load_image(image: Image.Image) -> None:
     """Decode an image, whatever Pillow's guard against bombs would say: the caller knows its size."""
     most = Image.MAX_IMAGE_PIXELS
-    with contextlib.nullcontext() if most is None or image.width * image.height <= most else _unguarded():
+    small = most is None or image.width * image.height <= most
+    with facts_only(image), contextlib.nullcontext() if small else _unguarded():
         image.load()
     if tuple(image.im.size) != image.size:  # a TIFF that tells two orientations
         raise OSError("its size is not what its header says")
@@ -131,7 +132,8 @@ def frames_left_out(image: Image.Image) -> Notes:
     kind = image.format or "file"
     try:
         frames = getattr(image, "n_frames", 1)  # GIF and TIFF walk through the file to count
-        sizes = len(image.info.get("sizes", ()))
+        with facts_only(image):
+            sizes = len(image.info.get("sizes", ()))
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001  damage behind the first frame does not matter

@@ -131,7 +131,6 @@ def load_picture(
     with contextlib.ExitStack() as stack:
         image: Image.Image = stack.enter_context(open_image(data))
         check_size(*image.size, limits)
-        stack.enter_context(facts_only(image))
         notes, facts, complete = frames_left_out(image), FileFacts.of(image, data), True
         try:
             load_image(image)
@@ -156,15 +155,14 @@ def _from_pil(
     """A picture of an image; `facts` are those of a file that was loaded already."""
     check_size(*image.size, limits)
     facts = FileFacts.of(image) if facts is None else facts
+    try:
+        load_image(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise a dozen unrelated types on damage
+        raise UnsupportedImage(f"damaged or unsupported picture ({one_line(error)})") from error
     with facts_only(image):
-        try:
-            load_image(image)
-        except MemoryError:
-            raise
-        except Exception as error:  # decoders raise a dozen unrelated types on damage
-            raise UnsupportedImage(f"damaged or unsupported picture ({one_line(error)})") from error
-        with facts_only(image):  # those that stand behind the pixels, too
-            return _of_loaded(image, kinds, limits, notes, facts)
+        return _of_loaded(image, kinds, limits, notes, facts)
 
 
 def _of_loaded(
