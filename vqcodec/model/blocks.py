@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vqcodec.engine.restoration import OPPONENT_REAL
 from vqcodec.model.dial import LEVEL_KNOTS
+from vqcodec.model.rounding import RoundedConv
 
 
 class LevelModulation(nn.Module):
@@ -30,9 +31,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, tunes: int = 1) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = RoundedConv(channels, channels, 3, signed=True)
         self.modulation = LevelModulation(channels, tunes)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = RoundedConv(channels, channels, 3)
         with torch.no_grad():
             self.conv2.weight.mul_(0.3)
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vqcodec.model.blocks import ResidualBlock
 from vqcodec.model.dial import level_basis
 from vqcodec.model.restoration import Restoration
+from vqcodec.model.rounding import RoundedConv
 from vqcodec.model.shortcut import dct_filters, lap, pre_filter
 from vqcodec.tiling import BLOCK
 
@@ -42,7 +43,7 @@ class SynthesisTransform(nn.Module):
         self.blocks_deep = nn.ModuleList(ResidualBlock(deep, tunes) for _ in range(blocks_deep))
         self.up = nn.Conv2d(deep, 4 * wide, 1)
         self.blocks_wide = nn.ModuleList(ResidualBlock(wide, tunes) for _ in range(blocks_wide))
-        self.tail = nn.Conv2d(wide, 3 * 64, 3, padding=1)
+        self.tail = RoundedConv(wide, 3 * 64, 3, signed=True)
         self.restoration = Restoration(*restoration, wide, tunes)
         with torch.no_grad():
             self.tail.weight.mul_(0.02)

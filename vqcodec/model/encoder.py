@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vqcodec.model.blocks import ResidualBlock
 from vqcodec.model.dial import level_basis
+from vqcodec.model.rounding import RoundedConv
 from vqcodec.model.shortcut import dct_filters, lap, pre_filter
 from vqcodec.tiling import BLOCK
 
@@ -65,7 +66,7 @@ class HyperAnalysis(nn.Module):
     def __init__(self, channels: int, width: int, hyper_channels: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(4 * channels, width, 1)
-        self.mix = nn.Conv2d(width, width, 3, padding=1)
+        self.mix = RoundedConv(width, width, 3)
         self.tail = nn.Conv2d(4 * width, hyper_channels, 1)
 
     def forward(self, y: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from vqcodec.model.blocks import LevelModulation, opponent_colour
+from vqcodec.model.rounding import RoundedConv
 from vqcodec.tiling import at, windows
 
 ZERO_INIT = ("gates", "draw", "guide", "see")
@@ -68,12 +69,12 @@ class Restoration(nn.Module):
         self.kernels = nn.Parameter(start_kernels(kernels).repeat(3, 1, 1)[:, None])
         self.look = nn.Conv2d(9, features, 3, padding=1)
         # What the picture does not show: how coarse the latent is, and where in a block a pixel lies.
-        self.guide = skip_init(nn.Conv2d, guide, features * GUIDE_CELLS**2, 1)
+        self.guide = RoundedConv(guide, features * GUIDE_CELLS**2, 1, signed=True)
         self.see = skip_init(nn.Conv2d, 3 * CELL**2, features, 3, padding=1, bias=False)
-        self.draw = skip_init(nn.Conv2d, features, 3 * CELL**2, 1)
+        self.draw = RoundedConv(features, 3 * CELL**2, 1)
         self.modulation = LevelModulation(features, tunes)
-        self.mix = nn.Conv2d(features, features, 3, padding=1)
-        self.gates = nn.Conv2d(features, 3 * kernels * CELL**2, 1)
+        self.mix = RoundedConv(features, features, 3)
+        self.gates = RoundedConv(features, 3 * kernels * CELL**2, 1)
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 if name.startswith(ZERO_INIT):
@@ -101,7 +102,7 @@ class Restoration(nn.Module):
         cells = F.pixel_unshuffle(torch.stack(shifted, 2), CELL)
         same = torch.eye(3, device=cells.device)
         cells = torch.einsum("ckoiyx,cd->kcodiyx", cells, same).flatten(3, 4).flatten(1, 2)
-        weight = self.gates.weight.unflatten(0, (3, -1, CELL**2))
+        weight = self.gates.weight_on_grid().unflatten(0, (3, -1, CELL**2))
         bias = self.gates.get_parameter("bias").unflatten(0, (3, -1, CELL**2))
         for k, cell in enumerate(cells):
             yield weight[:, k].flatten(0, 1), bias[:, k].flatten(), cell
@@ -139,7 +140,7 @@ class Restoration(nn.Module):
         # In place: for a large window each of these takes as much memory as the rest of g_s.
         h.add_(self.see(cells)).add_(F.pixel_shuffle(self.guide(guide), GUIDE_CELLS))
         h = F.relu(self.modulation(h, basis))
-        h = F.relu(self.mix(h))
+        h = self.gates.on_grid(F.relu(self.mix(h)))
         with precise:
             parts = list(self._parts())
         # One kernel after the other, unless there are gradients: all gates of a large window would take

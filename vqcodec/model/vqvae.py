@@ -25,6 +25,7 @@ from vqcodec.model.encoder import AnalysisTransform, HyperAnalysis
 from vqcodec.model.free_energy import Contexts
 from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.prior import Prior, put_together, to_phases
+from vqcodec.model.rounding import rounded_layers
 
 PRIOR_LEVELS = 64
 """The prior sees t in steps of 1/64: eight between two knots."""
@@ -65,6 +66,7 @@ class Transforms(nn.Module):
         # With these gains a unit step in y is the step of an ideal uniform quantiser at lambda(t).
         start = 0.5 * torch.log(lambda_of_level(step) * 255.0**2 * 2 * math.log(2) / (6 * SLOPE))
         self.log_gain = nn.Parameter(start[:, None].repeat(1, config.channels))
+        self.rounded = False
 
     def gain(self, t: Tensor) -> Tensor:
         """Per-channel gain (B, M, 1, 1) at quality t (B,)."""
@@ -79,6 +81,12 @@ class Transforms(nn.Module):
     def synthesise(self, y_hat: Tensor, t: Tensor) -> Tensor:
         """Picture (B, 3, 16h, 16w) from the quantised latent."""
         return self.g_s(y_hat / self.gain(t), t)
+
+    def set_rounded(self, rounded: bool) -> None:
+        """Switch the rounding of layers of 8 bits on or off; their steps have to be measured before."""
+        self.rounded = rounded
+        for _, layer in rounded_layers(self):
+            layer.rounded = rounded
 
     def hyper_latent(self, y: Tensor) -> Tensor:
         """z before quantisation; y (B, M, h, w) is padded to multiples of 4 by repeating its border."""

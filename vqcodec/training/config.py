@@ -73,6 +73,9 @@ class TrainConfig(RunConfig):
     exact_from: float = setting(
         0.75, "share of the run after which prior and codewords are on their integer grids"
     )
+    rounded_from: float = setting(
+        1.0, "share of the run after which layers of 8 bits in the transforms round as the engine does"
+    )
     loss_balance: float = setting(
         0.4, "a picture's loss is weighted by lambda to the power of minus this, which favours low rates"
     )

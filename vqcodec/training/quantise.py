@@ -7,6 +7,7 @@ model does with crops of training pictures at qualities all over the dial.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -37,20 +38,38 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 """Pictures (B, 3, H, W) in [0, 1] and places on the dial (B,) to look at."""
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What passed through the three transforms, and the largest magnitudes (M,) of the decoded latent."""
+
+    g_a: Ranges
+    h_a: Ranges
+    g_s: Ranges
+    latent: NDArray[np.float64]
+
+
+@torch.no_grad()
+def watched(model: VQVAE, batches: Batches) -> Watched:
+    """Send pictures through a model in floating point."""
+    seen = Watched(Ranges(), Ranges(), Ranges(), np.zeros(model.config.channels))
+    for x, t in batches:
+        x, t = x.to(model.log_gain.device), t.to(model.log_gain.device)
+        with seen.g_a.watch(model.g_a), seen.h_a.watch(model.h_a), seen.g_s.watch(model.g_s):
+            y_hat = model.quantise(model.analyse(x, t), t)[0] / model.gain(t)
+            model.g_s(y_hat, t)
+        np.maximum(seen.latent, y_hat.abs().amax((0, 2, 3)).cpu().numpy(), out=seen.latent)
+    return seen
+
+
 @torch.inference_mode()
 def quantise(model: VQVAE, batches: Batches) -> Arrays:
     """All arrays of a model's transforms, by their names in a weights file."""
-    g_a, h_a, g_s, latent = Ranges(), Ranges(), Ranges(), np.zeros(model.config.channels)
-    for x, t in batches:
-        with g_a.watch(model.g_a), h_a.watch(model.h_a), g_s.watch(model.g_s):
-            y_hat = model.quantise(model.analyse(x, t), t)[0] / model.gain(t)
-            model.g_s(y_hat, t)
-        latent = np.maximum(latent, y_hat.abs().amax((0, 2, 3)).cpu().numpy())
+    seen = watched(model, batches)
     filters = np.abs(model.g_a.shortcut.detach().cpu().numpy()).sum((1, 2, 3))
-    latent = np.maximum(HEADROOM / 2 * latent, STRANGEST * filters)
-    steps = {"g_s.latent.step": (latent / WORD_MAX).astype(np.float32)} | _synthesis_steps(g_s)
-    steps |= _analysis_steps(g_a) | _hyper_steps(h_a)
-    bounds = _bounds("g_a.", g_a) | _bounds("h_a.", h_a) | _bounds("g_s.", g_s)
+    latent = np.maximum(HEADROOM / 2 * seen.latent, STRANGEST * filters)
+    steps = {"g_s.latent.step": (latent / WORD_MAX).astype(np.float32)} | _synthesis_steps(seen.g_s)
+    steps |= _analysis_steps(seen.g_a) | _hyper_steps(seen.h_a)
+    bounds = _bounds("g_a.", seen.g_a) | _bounds("h_a.", seen.h_a) | _bounds("g_s.", seen.g_s)
     bounds["g_a.linear"] = _bound(2 * float(filters.max()))
     names = (*TRANSFORMS, "log_gain")
     transforms = {name: array for name, array in tensors_of(model).items() if name.startswith(names)}

@@ -1,7 +1,7 @@
 """What a run writes and starts from: states, and the models in states and weights files.
 
 A state is one safetensors file with weights, their average, optimiser, settings and progress. Tensor names
-are "model.NAME", "ema.NAME" and "optim.KEY.NAME" for the parameter NAME.
+are "model.NAME", "ema.NAME" and "optim.KEY.NAME" for the parameter NAME, and "step.LAYER" once layers round.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ from vqcodec.training.grow import take_over
 from vqcodec.training.learning_rates import parameter_groups, trains
 from vqcodec.training.losses import MixReference, measure_reference
 from vqcodec.training.optimizers import make_optimizer, optimizer_parts, restore_optimizer
+from vqcodec.training.quantise import some_batches
 from vqcodec.training.ranks import Ranks
+from vqcodec.training.rounding_steps import measure_steps, steps_of
 from vqcodec.training.running import Run
 from vqcodec.training.state import FILE, progress_of_state, write_state
 
@@ -65,6 +67,8 @@ class TrainedModel(Run[TrainConfig]):
         reference = {"reference": dataclasses.asdict(self.reference)} if self.reference else {}
         parameters = dict(self.model.named_parameters())
         parts: dict[str, Mapping[str, Tensor]] = {"model": parameters, "ema": self.ema}
+        if self.model.rounded:
+            parts["step"] = steps_of(self.model)
         write_state(
             self.out / FILE,
             self.config,
@@ -79,6 +83,9 @@ class TrainedModel(Run[TrainConfig]):
         for name, parameter in self.model.named_parameters():
             parameter.copy_(tensors[f"model.{name}"])
             self.ema[name].copy_(tensors[f"ema.{name}"])
+        for name, step in steps_of(self.model).items():
+            if f"step.{name}" in tensors:
+                step.copy_(tensors[f"step.{name}"])
         restore_optimizer(self.optimizer, dict(self.model.named_parameters()), tensors)
         progress = progress_of_state(path)
         self.step, self.seconds = int(progress["step"]), progress["seconds"]
@@ -124,6 +131,16 @@ class TrainedModel(Run[TrainConfig]):
                 return crops.batch(min(config.batch, START_BATCH), config.crop, self.device)[0]
 
             self.reference = measure_reference(self.model, batch, self.bf16)
+
+    def start_rounding(self, crops: Crops) -> None:
+        """Round from now on; steps are measured unless the run was resumed with them."""
+        if self.model.rounded:
+            return
+        steps = steps_of(self.model)
+        if not all(step.any() for step in steps.values()):
+            measure_steps(self.model, some_batches(crops.pictures, self.config.crop, self.config.model.tunes))
+            self.ranks.follow_(list(steps.values()))
+        self.model.set_rounded(True)
 
     def follow(self) -> None:
         """Start from the first rank's weights: another machine's may differ in the last bits."""

@@ -2,7 +2,8 @@
 
 (a) start codebooks by rate-constrained Lloyd on the latents of the untrained analysis transform
 (b) minimise  lambda(t) 255^2 D + free energy in bits per pixel, qualities t spread over each batch
-(c) from `exact_from` on with prior, codewords and context numbers on their integer grids
+(c) from `exact_from` on with prior, codewords and context numbers on their integer grids, and from
+    `rounded_from` on with the transforms' layers of 8 bits rounded
 """
 
 from __future__ import annotations
@@ -79,7 +80,11 @@ class Trainer(TrainedModel):
 
     def _mean_gradients(self, x: Tensor, t: Tensor) -> tuple[Any, Tensor]:
         """`_gradients`, as a graph where there is one: what it returns is overwritten by the next call."""
-        return self._gradients(x, t) if self.graphs is None else self.graphs(x, t, mode=self.model.exact)
+        return (
+            self._gradients(x, t)
+            if self.graphs is None
+            else self.graphs(x, t, mode=(self.model.exact, self.model.rounded))
+        )
 
     def _shared_gradients(self, x: Tensor, t: Tensor, count: int) -> tuple[Any, Tensor]:
         """The same for this rank's pictures of a batch of `count`, in parts; the loss is the batch's."""
@@ -150,6 +155,8 @@ class Trainer(TrainedModel):
         """Take the next step; returns figures for the log."""
         config, use = self.config, self.use
         self.model.set_exact(self.partial or progress >= config.exact_from)
+        if progress >= config.rounded_from:
+            self.start_rounding(crops)
         rate = self._set_rate(progress)
         count, side = self._shape(progress)
         x, t = crops.batch(count, side, self.device, self.ranks.places(count))
