@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from vqcodec.batch.cores import worker_count
 from vqcodec.batch.jobs import INPUT_SUFFIXES, LINKS, FileResult, Job, plan
 from vqcodec.batch.run import run_jobs
-from vqcodec.batch.workers import worker_count
 from vqcodec.types import ImageInfo
 from vqcodec_cli.streams import STREAM, open_models
 from vqcodec_cli.ui import Bar, Reporter, failed_object, finish, info_object, label_of

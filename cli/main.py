@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sys
@@ -11,22 +12,11 @@ from collections.abc import Sequence
 import click
 
 from vqcodec._version import __version__
-from vqcodec.batch.workers import wait_asleep
-from vqcodec.bitstream.header import MAJOR
+from vqcodec.batch.cores import wait_asleep
 from vqcodec.errors import VQCodecError
-from vqcodec.installation import version
-from vqcodec.native.choice import engine
-from vqcodec_cli.compress import compress
-from vqcodec_cli.decompress import decompress
-from vqcodec_cli.desktop import desktop
-from vqcodec_cli.info import info, verify
-from vqcodec_cli.inspect import inspect
-from vqcodec_cli.models import models
 from vqcodec_cli.options import help_all, shows
 from vqcodec_cli.signals import orderly_end
-from vqcodec_cli.thumbnail import thumbnail
 from vqcodec_cli.ui import INTERRUPTED, OPERATIONAL, Reporter, exit_code
-from vqcodec_cli.view import view
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _EPILOG = """\b
@@ -41,20 +31,41 @@ Exit codes:
 """
 
 
+_HOME = {"verify": "info"}
+"""Modules of commands that are not called like them."""
+_COMMANDS = ("compress", "decompress", "desktop", "info", "inspect", "models", "thumbnail", "verify", "view")
+
+
+class Commands(click.Group):
+    """All commands; the module of one is imported when it is called, or when help lists it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in order."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The one of this name, if there is one."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"vqcodec_cli.{_HOME.get(cmd_name, cmd_name)}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
 def _versions(_ctx: click.Context) -> str:
+    from vqcodec.bitstream.header import MAJOR  # noqa: PLC0415  for this option alone, as the others
+    from vqcodec.installation import version  # noqa: PLC0415
+    from vqcodec.native.choice import engine  # noqa: PLC0415
+
     libraries = [f"{name} {version(name) or 'missing'}" for name in ("torch", "constriction", "pillow")]
     return ", ".join([f"vqcodec {__version__}", f"format {MAJOR}", f"engine {engine()}", *libraries])
 
 
-@click.group(context_settings=_CONTEXT, epilog=_EPILOG)
+@click.group(cls=Commands, context_settings=_CONTEXT, epilog=_EPILOG)
 @shows(_versions, "-V", "--version", help_text="Show versions and exit.")
 @help_all
 def cli() -> None:
     """A neural image codec: pictures to .vqc files and back."""
-
-
-for command in (compress, decompress, info, inspect, verify, models, view, thumbnail, desktop):
-    cli.add_command(command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

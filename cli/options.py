@@ -126,8 +126,10 @@ def _full_help(ctx: click.Context) -> str:
             param.hidden = False
     texts = [command.get_help(ctx)]
     if isinstance(ctx.command, click.Group):
-        for name, member in ctx.command.commands.items():
-            texts.append(_full_help(click.Context(member, info_name=name, parent=ctx)))
+        for name in ctx.command.list_commands(ctx):
+            member = ctx.command.get_command(ctx, name)
+            if member is not None:
+                texts.append(_full_help(click.Context(member, info_name=name, parent=ctx)))
     return "\n\n".join(texts)
 
 

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vqcodec import loading
-from vqcodec.codec import Codec, Encoded
+from vqcodec.codec import Codec
+from vqcodec.compress.encoded import Encoded
 from vqcodec.errors import CorruptData, ModelNotFound
 from vqcodec.files import write_atomic
 from vqcodec.types import TileProgress
@@ -172,7 +173,7 @@ def _unpack(segment: bytes, shape: tuple[int, int, int]) -> Pixels:
 
 def codec_of(fake: Any) -> Codec:
     """A codec whose encoder and decoder are something with the methods of `FakeModel`."""
-    return Codec(cast("TileEncoder", fake), cast("TileDecoder", fake))
+    return Codec(cast("TileDecoder", fake), cast("TileEncoder", fake))
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,9 @@ import vqcodec
 from vqcodec import errors
 from vqcodec.bitstream import parse, write
 from vqcodec.bitstream.profiles import profile_bytes
-from vqcodec.codec import Prepared
 from vqcodec.compress import picture_encoder
 from vqcodec.compress.picture_encoder import PictureEncoder
+from vqcodec.compress.preparing import Prepared
 from vqcodec.image.picture import Picture
 from vqcodec.loading import resolve_device
 from vqcodec.metrics.rate_distortion import psnr

@@ -3,7 +3,7 @@
 compress:    image --prepare--> Prepared --TileEncoder--> segments --write--> bytes
 decompress:  bytes --parse--> segments --TileDecoder--> pixels, part by part --to_pil--> image
 
-The two lines are `vqcodec.compress.picture_encoder` and `vqcodec.decompress.picture_decoder`.
+The two lines are `vqcodec.compress.coding` and `vqcodec.decompress.picture_decoder`.
 """
 
 from __future__ import annotations
@@ -20,27 +20,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vqcodec.bitstream import Written
 from vqcodec.bitstream.header import TILE_MAX
-from vqcodec.compress.aims import reaching, within
-from vqcodec.compress.dial import busyness, level_from_quality
-from vqcodec.compress.encoded import Encoded
 from vqcodec.compress.options import DEFAULT_QUALITY, CompressOptions
-from vqcodec.compress.picture_encoder import PictureEncoder
-from vqcodec.compress.preparing import Prepared, labels, prepare
 from vqcodec.decompress.picture_decoder import checked_realism, decode
 from vqcodec.files import PathLike, Source, check_writable, same_file, write_atomic
-from vqcodec.image.picture import PictureSource
 from vqcodec.image.saving import encode_image, format_for
 from vqcodec.probing import describe, share_of
 from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, ImageInfo, Limits, Region, TileProgress, check_tune
 
 if TYPE_CHECKING:
+    from vqcodec.compress.encoded import Encoded
+    from vqcodec.compress.preparing import Prepared
     from vqcodec.compress.tile_encoder import TileEncoder
     from vqcodec.decompress.tile_decoder import TileDecoder
+    from vqcodec.image.picture import PictureSource
     from vqcodec.weights.loaded import LoadedModel
 
-__all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec", "Encoded", "Prepared"]
+__all__ = ["DEFAULT_QUALITY", "DEFAULT_TILE", "TILE_MAX", "Codec"]
 
 
 class Codec:
@@ -51,20 +47,35 @@ class Codec:
     """
 
     def __init__(
-        self, encoder: TileEncoder, decoder: TileDecoder, again: Callable[[str], Codec] | None = None
+        self,
+        decoder: TileDecoder,
+        encoder: TileEncoder | None = None,
+        again: Callable[[str], Codec] | None = None,
     ) -> None:
-        """The two halves of one model at one tune; `again` loads it at a tune, in any process."""
-        self.encoder, self.decoder, self._again = encoder, decoder, again
+        """The two halves of one model at one tune; the encoder's is made when it is needed, unless given.
+
+        `again` loads the model at a tune, in any process.
+        """
+        self.decoder, self._encoder, self._again = decoder, encoder, again
         self._others: dict[str, Codec] = {}
         self._lock = threading.Lock()
 
     @classmethod
     def of(cls, model: LoadedModel, again: Callable[[str], Codec] | None = None) -> Codec:
-        """Both halves of a loaded model; `again` as above."""
-        from vqcodec.compress.tile_encoder import TileEncoder  # noqa: PLC0415  imports torch, as does loading
-        from vqcodec.decompress.tile_decoder import TileDecoder  # noqa: PLC0415
+        """A loaded model's; `again` as above."""
+        from vqcodec.decompress.tile_decoder import TileDecoder  # noqa: PLC0415  what is drawn needs no model
 
-        return cls(TileEncoder(model), TileDecoder(model), again)
+        return cls(TileDecoder(model), again=again)
+
+    @property
+    def encoder(self) -> TileEncoder:
+        """The encoder's half."""
+        from vqcodec.compress.tile_encoder import TileEncoder  # noqa: PLC0415  decoding does without it
+
+        with self._lock:
+            if self._encoder is None:
+                self._encoder = TileEncoder(self.model)
+            return self._encoder
 
     def tuned(self, tune: str) -> Codec:
         """The same model at a tune, "eyes" or "psnr"; built when it is first asked for.
@@ -78,8 +89,8 @@ class Codec:
         with self._lock:
             if tune not in self._others:
                 model = self.model.tuned(tune)
-                halves = type(self.encoder)(model), type(self.decoder)(model)
-                self._others[tune] = Codec(*halves, self._again)
+                encoder = None if self._encoder is None else type(self._encoder)(model)
+                self._others[tune] = Codec(type(self.decoder)(model), encoder, self._again)
             return self._others[tune]
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> Codec:
@@ -148,6 +159,8 @@ class Codec:
             UnsupportedImage: not a picture, damaged, too large, or of an undefined kind.
             ValueError: bad `metadata`.
         """
+        from vqcodec.compress.preparing import prepare  # noqa: PLC0415  as in `compress`
+
         # The caller may change an array before the picture is coded.
         own = image.copy() if isinstance(image, np.ndarray) else image
         return prepare(own, metadata, limits, strip_gps, allow_partial)
@@ -221,42 +234,16 @@ class Codec:
             allow_partial=allow_partial,
             progress=progress,
         )
-        return self._compress(image, options)[0].data
+        from vqcodec.compress.coding import code  # noqa: PLC0415  decoding does without all of it
 
-    def _compress(
-        self, image: PictureSource | Prepared, options: CompressOptions
-    ) -> tuple[Written, Prepared]:
-        """The file, and what was read of the picture."""
-        ready = image
-        if not isinstance(ready, Prepared):
-            ready = prepare(ready, options.metadata, options.limits, options.strip_gps, options.allow_partial)
-        picture = ready.picture
-        if options.label:
-            ready = replace(ready, chunks=(*labels(self.model), *ready.chunks))
-        tuned = self if options.tune is None else self.tuned(options.tune)
-        coding = PictureEncoder(
-            tuned.encoder,
-            tuned.decoder,
-            ready,
-            options.tile,
-            options.effort,
-            options.progress,
-            options.drawn,
-        )
-        if options.lossless:
-            return coding.file(coding.lossless()), ready
-        most = options.most_bytes(picture.width, picture.height)
-        if most is not None:
-            return within(coding, most), ready
-        if options.psnr is not None:
-            return coding.file(reaching(coding, options.psnr)), ready
-        level = level_from_quality(options.dial, busyness(picture.pixels))
-        return coding.file(coding.encode(level)), ready
+        return code(self, image, options)[0].data
 
     def compress_with_info(self, image: PictureSource | Prepared, **options: Any) -> tuple[bytes, ImageInfo]:
         """As `compress`, with a description of the file beside its bytes."""
+        from vqcodec.compress.coding import code  # noqa: PLC0415  as above
+
         start = time.perf_counter()
-        file, ready = self._compress(image, CompressOptions.take(options))
+        file, ready = code(self, image, CompressOptions.take(options))
         seconds = time.perf_counter() - start
         notes = ready.picture.notes
         share = share_of(file, file.drawn)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
 
 from vqcodec._version import __version__
@@ -37,7 +36,9 @@ def features() -> dict[str, Any]:
 
 def version(library: str) -> str | None:
     """Version of an installed library, or None."""
+    from importlib import metadata  # noqa: PLC0415  slow, and hardly anything asks for versions
+
     try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
         return None

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from vqcodec.batch.cores import cores, worker_count
 from vqcodec.batch.jobs import FileResult, Job, do_job
 from vqcodec.batch.run import BatchReport, run_jobs
-from vqcodec.batch.workers import cores, run_in_workers, worker_count
+from vqcodec.batch.workers import run_in_workers
 from vqcodec.errors import CorruptData
 from vqcodec.types import ImageInfo
 

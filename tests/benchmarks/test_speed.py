@@ -134,10 +134,12 @@ def test_a_case_gets_its_own_environment(
     )
     monkeypatch.setattr(processes, "ROOT", tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     said = processes.figures_of("says", [], 3, "avx2")
     assert (said["OMP_NUM_THREADS"], said["VQCODEC_ENGINE"], said["VQCODEC_ISA"]) == ("3", "native", "avx2")
     assert "VQCODEC_ISA" not in processes.environment(1, "torch")
     assert processes.environment(1).keys() >= {"OMP_NUM_THREADS"}
+    assert "PYTHONDONTWRITEBYTECODE" not in processes.environment(1)  # compiled as in an installed package
 
 
 def test_instruction_sets_are_those_of_the_processor(

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.make_golden import WEIGHTS
 from vqcodec import loading
 from vqcodec.bitstream import parse, write
 from vqcodec.codec import Codec
 from vqcodec.errors import CorruptData
 from vqcodec.types import DEFAULT_LIMITS, Chunk, Limits
 from vqcodec_cli.main import main
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -396,6 +399,27 @@ def test_quick_commands_import_nothing_heavy(coded, arguments):
     assert (exit_code, heavy) == ("0", "set()")
     # The goal is a quarter of a second; the bound leaves room for slow machines.
     assert float(seconds) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("command", "spared"),
+    [
+        (["info"], {"vqcodec_cli.inspect", "vqcodec_cli.compress", "multiprocessing", "importlib.metadata"}),
+        (
+            ["decompress", "-o", "x.png"],
+            {"vqcodec.compress.coding", "vqcodec_cli.compress", "multiprocessing"},
+        ),
+    ],
+)
+def test_a_command_imports_what_it_needs_and_not_what_others_do(tmp_path, monkeypatch, command, spared):
+    monkeypatch.chdir(tmp_path)
+    code = (
+        "import sys; from vqcodec_cli.main import main; code = main(sys.argv[1:]);"
+        f"print(code, sorted({spared!r} & set(sys.modules)))"
+    )
+    model = [] if command[0] == "info" else ["-m", GOLDEN / WEIGHTS]
+    done = run_process("-c", code, *command, GOLDEN / "dot.vqc", *model)
+    assert done.stdout.decode().splitlines()[-1] == "0 []"
 
 
 def test_module_entry_point_and_exit_code(coded, tmp_path):

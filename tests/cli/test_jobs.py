@@ -91,11 +91,11 @@ def test_batch_functions_with_two_processes(photos, tmp_path, tiny_weights, tiny
 def test_jobs_of_the_library_are_for_the_cpu(photos, tmp_path, tiny_weights, monkeypatch, codec):
     """On a GPU the one process that has it does all the work."""
     from vqcodec import loading  # noqa: PLC0415  what is patched
-    from vqcodec.batch import run as batch  # noqa: PLC0415  what is patched
+    from vqcodec.batch import workers  # noqa: PLC0415  what is patched
 
     monkeypatch.setattr(loading, "resolve_device", lambda device: (device, None))
     monkeypatch.setattr(loading, "load", lambda _model, device, **_: codec if device == "cuda" else None)
-    monkeypatch.setattr(batch, "run_in_workers", None)
+    monkeypatch.setattr(workers, "run_in_workers", None)
     report = library.compress_batch(photos, model=str(tiny_weights), device="cuda", jobs=2)
     assert len(report.done) == 3
 
@@ -104,7 +104,7 @@ def test_jobs_of_the_library_are_for_the_cpu(photos, tmp_path, tiny_weights, mon
 def test_jobs_on_the_command_line_are_for_the_cpu(vqcodec, photos, tmp_path, monkeypatch, device, counts):
     """One process does all the work of a GPU; where none is named, several processes mean the CPU."""
     from vqcodec import loading  # noqa: PLC0415  what is patched
-    from vqcodec.batch import run as batch  # noqa: PLC0415  what is patched
+    from vqcodec.batch import workers  # noqa: PLC0415  what is patched
 
     seen: list[int] = []
     devices: list[str] = []
@@ -115,7 +115,7 @@ def test_jobs_on_the_command_line_are_for_the_cpu(vqcodec, photos, tmp_path, mon
         yield from enumerate(map(do, jobs))
 
     monkeypatch.setattr(loading, "resolve_device", lambda device: (device, None))
-    monkeypatch.setattr(batch, "run_in_workers", run_in_workers)
+    monkeypatch.setattr(workers, "run_in_workers", run_in_workers)
     assert vqcodec("compress", *photos, "-j", 2, "-d", device).code == 0
     assert seen == counts
     assert devices == ["cpu"] * len(counts)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vqcodec.batch.cores import worker_count
 from vqcodec.batch.jobs import INPUT_SUFFIXES, VQC_SUFFIX, FileResult, Job, Work, do_job, plan
-from vqcodec.batch.workers import run_in_workers, worker_count
 from vqcodec.files import PathLike
 from vqcodec.types import ImageInfo
 from vqcodec.weights import zoo
@@ -133,10 +133,14 @@ def run_jobs(
         progress: called after each file, in the order in which they finish.
     """
     do = functools.partial(do_job, work=work, overwrite=overwrite, skip_existing=skip_existing)
-    here = ((number, do(job)) for number, job in enumerate(jobs))
+    running: Generator[tuple[int, FileResult]] = ((number, do(job)) for number, job in enumerate(jobs))
+    if workers > 1:
+        from vqcodec.batch.workers import run_in_workers  # noqa: PLC0415  most runs have one file
+
+        running = run_in_workers(jobs, do, workers)
     results: dict[int, FileResult] = {}
     # Closing stops the workers, also where `progress` raises.
-    with contextlib.closing(run_in_workers(jobs, do, workers) if workers > 1 else here) as running:
+    with contextlib.closing(running):
         for number, result in running:
             results[number] = result
             if progress is not None:

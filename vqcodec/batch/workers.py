@@ -20,11 +20,10 @@ from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
 
+from vqcodec.batch.cores import cores, limit_threads
 from vqcodec.batch.jobs import FileResult, Job
 
 DoJob = Callable[[Job], FileResult]
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 _PATIENCE = 10.0
 """Seconds that a stopped worker gets to leave the call it is in and to clean up."""
@@ -32,46 +31,6 @@ _PATIENCE = 10.0
 _NOT_STARTED = (
     "a worker process did not start; a script that asks for jobs needs `if __name__ == '__main__':`"
 )
-
-
-def wait_asleep() -> None:
-    """Let torch's threads sleep while they wait for each other, unless the user has set a policy.
-
-    They would spin: beside another busy process a picture then takes several times as long. It works until
-    torch is imported, so processes that are ours call it first of all.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-def cores() -> int:
-    """Number of processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def worker_count(jobs: int, files: int, device: str = "auto") -> int:
-    """Worker processes for `files` files; 1 means that they are not worth starting.
-
-    Args:
-        jobs: what was asked for; 0 = one for each core.
-        device: as for `vqcodec.load`. Workers run on the CPU; one process does all the work of a GPU.
-
-    Raises:
-        ValueError: `jobs` is negative.
-    """
-    if jobs < 0:
-        raise ValueError(f"jobs must be 0 (one for each core) or more, not {jobs}")
-    return max(1, min(jobs or cores(), files)) if device in ("auto", "cpu") else 1
-
-
-def limit_threads(threads: int) -> None:
-    """Let this process, a worker, use so many processor cores; to be called before torch is imported."""
-    # Read when torch is imported, here with the model.
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-    wait_asleep()
-    if "torch" in sys.modules:  # the user's own main module imports it
-        sys.modules["torch"].set_num_threads(threads)
 
 
 Answer = tuple[FileResult, bool, str]

@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from vqcodec.batch.cores import limit_threads
 from vqcodec.batch.jobs import VQC_SUFFIX, FileResult, Job, is_wanted
-from vqcodec.batch.workers import limit_threads
 from vqcodec.cluster.sharding import convert_shard, pictures_in
 from vqcodec.cluster.task import EXPECTED, Task
 from vqcodec.cluster.units import Picture, Unit
