@@ -27,6 +27,12 @@ from vqcodec.training.stored import open_pictures
 C = TypeVar("C", bound=RunConfig)
 CROP_UNIT = 32
 """Sides of crops are multiples of this many pixels."""
+_LEAST = {
+    **dict.fromkeys(("steps", "batch", "log_every"), 1),
+    **dict.fromkeys(("minutes", "learning_rate", "slow", "fast", "discriminator_rate"), 0),
+    **dict.fromkeys(("warmup", "save_minutes", "seed", "threads", "revive_every"), 0),
+}
+"""Settings that are no smaller."""
 
 
 class Run(Generic[C]):
@@ -199,8 +205,12 @@ def make_config(parser: argparse.ArgumentParser, kind: type[C], settings: dict[s
     config = kind(**settings)
     if not config.data or not (config.minutes or config.steps):
         parser.error("--data and one of --minutes, --steps are needed")
-    if config.cache is not None and config.cache < 0:
+    if config.cache is not None and not config.cache >= 0:
         parser.error("--cache is a number of GB, not below 0")
+    for name, least in _LEAST.items():
+        value = getattr(config, name, None)
+        if value is not None and not value >= least:  # nor is it nan
+            parser.error(f"--{name.replace('_', '-')} is {least} or more, not {value}")
     try:
         check_device(config.device)
     except ValueError as error:
