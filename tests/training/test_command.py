@@ -16,12 +16,13 @@ from safetensors.torch import load_file, save_file
 
 from tests.tiny import TINY, pictures, settings
 from tests.training.runs import log_of
+from vqcodec.errors import ModelNotFound
 from vqcodec.training import __main__ as command
 from vqcodec.training import export, running
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
 from vqcodec.training.perceptual import __main__ as perceptual
-from vqcodec.training.state import FILE, config_of_state, read_metadata
+from vqcodec.training.state import FILE, config_of_state, load_state, read_metadata
 from vqcodec.training.trainer import Trainer
 
 
@@ -107,6 +108,32 @@ def test_the_command_says_what_it_cannot_start_from(tmp_path, monkeypatch, capsy
         with pytest.raises(SystemExit):
             command.main()
         assert f"{path}: neither a training state nor" in capsys.readouterr().err
+
+
+def test_states_of_other_versions_are_told_in_a_line(tmp_path, monkeypatch, capsys):
+    trainer = Trainer(settings(data=str(tmp_path), out=str(tmp_path)))
+    trainer.save()
+    state = tmp_path / "state.safetensors"
+    tensors, meta = load_file(state), read_metadata(state)
+    newer = meta | {"config": json.dumps(json.loads(meta["config"]) | {"brand_new": 1})}
+    older = meta | {"progress": json.dumps({"step": 1, "seconds": 1.0})}
+    fewer = {name: tensor for name, tensor in tensors.items() if not name.startswith("ema.g_s.")}
+    for tensors_now, meta_now, options, told in (
+        (tensors, newer, [], "--resume: the state is of another version ("),
+        (tensors, older, [], "is of another model or version ('gradient_norm')"),
+        (fewer, meta, [], "is of another model or version ('ema.g_s."),
+        (tensors, meta, ["--model", '{"prior_width": 32}'], "is of another model or version (The size of"),
+    ):
+        save_file(tensors_now, state, meta_now)
+        monkeypatch.setattr(sys, "argv", ["x", "--resume", "--out", str(tmp_path), *options])
+        with pytest.raises(SystemExit) as caught:
+            command.main()
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert (caught.value.code, told in last) == (2, True), last
+    other = meta | {"config": json.dumps(json.loads(meta["config"]) | {"model": {"prior_width": 32}})}
+    save_file(tensors, state, other)
+    with pytest.raises(ModelNotFound, match="not a training state: The size of"):
+        load_state(state)
 
 
 def test_mistakes_are_told_in_a_line(trained, tmp_path, monkeypatch, capsys):

@@ -114,7 +114,10 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
         with joined(config.device) as ranks:
             trainer = kind(config, ranks)
             if arguments.resume:
-                trainer.load(state)
+                try:
+                    trainer.load(state)
+                except (SafetensorError, KeyError, RuntimeError) as error:
+                    parser.error(f"--resume: {state} is of another model or version ({error})")
             trainer.run(source)
     except (RanksError, FileNotFoundError, ImportError) as error:
         parser.error(str(error))

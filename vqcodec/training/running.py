@@ -202,7 +202,10 @@ def given_settings(arguments: argparse.Namespace, kind: type[RunConfig]) -> dict
 
 def make_config(parser: argparse.ArgumentParser, kind: type[C], settings: dict[str, Any]) -> C:
     """Settings of a run; the parser ends the program where one is missing or wrong."""
-    config = kind(**settings)
+    try:
+        config = kind(**settings)
+    except TypeError as error:  # only a state can have settings that no option gave
+        parser.error(f"--resume: the state is of another version ({error})")
     if not config.data or not (config.minutes or config.steps):
         parser.error("--data and one of --minutes, --steps are needed")
     if config.cache is not None and not config.cache >= 0:

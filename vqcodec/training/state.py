@@ -80,7 +80,7 @@ def load_state(
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(tensors[f"{weights}.{name}"])
-    except (OSError, SafetensorError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
         raise ModelNotFound(f"{path}: not a training state: {error}") from error
     return model.eval(), config | progress_of_state(path)
 
