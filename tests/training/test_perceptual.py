@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.tiny import pictures
 from tests.training.players import Difference, batch, make_players, perceptual_config
@@ -19,6 +19,7 @@ from vqcodec.training.data import Crops, load_images
 from vqcodec.training.perceptual import __main__ as perceptual
 from vqcodec.training.perceptual.__main__ import STATE, load, run, save, start_from
 from vqcodec.training.perceptual.players import FROZEN, Players
+from vqcodec.training.state import read_metadata
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.restore import restore, restore_realism
 from vqcodec.weights.zoo import find_model
@@ -225,3 +226,41 @@ def test_the_command_says_what_is_missing(tmp_path, tiny_weights, command, capsy
     for words in (f"--from {tmp_path}/no.safetensors", f"--from {tiny_weights} --data {tmp_path} --steps 1"):
         assert command(f"{words} --out {tmp_path / 'run'}") == 1
         assert capsys.readouterr().err.startswith("perceptual: ")
+
+
+def test_the_command_tells_of_mistakes_in_a_line(tmp_path, tiny_weights, command, capsys):
+    start = f"--from {tiny_weights} --data {photos(tmp_path)} --steps 1 --crop 32 --device cpu --no-bf16"
+    for words, told in (
+        ("--network resnet", "--network is one of alexnet, vgg16, not resnet"),
+        ("--patches 1", "--patches needs a --crop of 64 or more"),
+    ):
+        with pytest.raises(SystemExit):
+            command(f"{start} {words}")
+        assert capsys.readouterr().err.endswith(f"error: {told}\n")
+    assert command(f"{start} --out {tmp_path / '0.png'}") == 1
+    assert "perceptual: [Errno 17] File exists" in capsys.readouterr().err
+
+    save(make_players(tiny_weights, out=str(tmp_path)))
+    good = tmp_path / STATE
+    meta, tensors = read_metadata(good), load_file(good)
+    fewer = {name: tensor for name, tensor in tensors.items() if not name.startswith("ema.")}
+    for name, path in (("cut", None), ("fewer", fewer), ("first", None)):
+        (tmp_path / name).mkdir()
+        if path is not None:
+            save_file(path, tmp_path / name / STATE, meta)
+    (tmp_path / "cut" / STATE).write_bytes(good.read_bytes()[:9999])
+    save_file(tensors, tmp_path / "first" / STATE, meta | {"config": '{"model": {}}'})
+    for folder, told in (
+        ("nowhere", f"No such file or directory: {tmp_path / 'nowhere' / STATE}"),
+        ("cut", f"{tmp_path / 'cut' / STATE} is no training state ("),
+        ("first", f"{tmp_path / 'first' / STATE} is a state of the first stage"),
+        ("fewer", f"{tmp_path / 'fewer' / STATE} does not fit {tiny_weights} ('ema."),
+    ):
+        assert command(f"{start} --resume --out {tmp_path / folder}") == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("perceptual: "), line
+        assert told in line
+        if folder != "fewer":
+            add = f"--add-to {tmp_path / 'new.safetensors'}"
+            assert command(f"--from {tiny_weights} --only-add --out {tmp_path / folder} {add}") == 1
+            assert told in capsys.readouterr().err

@@ -23,11 +23,12 @@ from torch import Tensor
 
 from vqcodec.errors import ModelNotFound
 from vqcodec.files import check_writable
-from vqcodec.metrics.perceptual import DISTS, LPIPS
+from vqcodec.metrics.perceptual import DISTS, LPIPS, NETWORKS
 from vqcodec.model.dial import at_quality, quality_of
 from vqcodec.training.grow import adds
 from vqcodec.training.perceptual.coded import CodedLatents
 from vqcodec.training.perceptual.config import PerceptualConfig
+from vqcodec.training.perceptual.losses import PATCH
 from vqcodec.training.perceptual.players import Players
 from vqcodec.training.quantise import SIDE, quantise_decoder, some_batches
 from vqcodec.training.ranks import Ranks, RanksError, joined
@@ -53,6 +54,22 @@ def save(players: Players) -> None:
     write_state(players.out / STATE, players.config, progress, parts)
 
 
+def stored_settings(state: Path) -> dict[str, Any]:
+    """Settings of a state of this stage.
+
+    Raises:
+        ModelNotFound: it is none, or damaged.
+        FileNotFoundError: there is none.
+    """
+    try:
+        settings: dict[str, Any] = json.loads(read_metadata(state)["config"])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ModelNotFound(f"{state} is no training state ({error})") from error
+    if "model" in settings:
+        raise ModelNotFound(f"{state} is a state of the first stage")
+    return settings
+
+
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with `prefix`, by the rest of their names."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
@@ -60,7 +77,11 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load(players: Players) -> None:
-    """Inverse of `save`."""
+    """Inverse of `save`.
+
+    Raises:
+        KeyError, RuntimeError, SafetensorError: the state is of another model, or damaged.
+    """
     path = players.out / STATE
     tensors = load_file(path, device=str(players.device))
     for name, parameter in players.tuned.items():
@@ -151,12 +172,12 @@ def add_decoder(source: Path, state: Path, path: Path) -> None:
     weights = load_weights(source)
     model = restore(weights).eval().requires_grad_(False)
     model.set_exact(True)
-    config = json.loads(read_metadata(state)["config"])
+    config = stored_settings(state)
     g_s = copy.deepcopy(model.g_s)
     try:
         g_s.load_state_dict({**g_s.state_dict(), **under("ema.", load_file(state))})
     except RuntimeError as error:
-        raise ModelNotFound(f"{source}: its g_s has no parameters like those of {state}: {error}") from error
+        raise ModelNotFound(f"{source}: its g_s has no parameters like those of {state}") from error
     side = min(SIDE, config["crop"])
     pictures = open_pictures(config["data"], side, config.get("cache"))
     batches = some_batches(pictures, side, model.config.tunes)
@@ -200,8 +221,12 @@ def main() -> int:
         source = find_model(arguments.start)
         if not arguments.only_add:
             if arguments.resume:
-                given = json.loads(read_metadata(state)["config"]) | given
+                given = stored_settings(state) | given
             config = make_config(parser, PerceptualConfig, given)
+            if config.network not in NETWORKS:
+                parser.error(f"--network is one of {', '.join(NETWORKS)}, not {config.network}")
+            if config.patches and config.crop < PATCH:
+                parser.error(f"--patches needs a --crop of {PATCH} or more")
             distances = LPIPS(config.network), DISTS()
             with joined(config.device) as ranks:
                 coded = CodedLatents(source) if config.coded else None
@@ -209,13 +234,17 @@ def main() -> int:
                 if arguments.tuned is not None:
                     start_from(players, arguments.tuned, arguments.moved)
                 if arguments.resume:
-                    load(players)
+                    try:
+                        load(players)
+                    except (SafetensorError, KeyError, RuntimeError) as error:
+                        what = str(error).partition("\n")[0]
+                        raise ModelNotFound(f"{state} does not fit {source} ({what})") from error
                 run(players)
         if arguments.add_to is not None and ranks.main:
             add_decoder(source, state, arguments.add_to)
     except RanksError as error:
         parser.error(str(error))
-    except (ModelNotFound, FileNotFoundError) as error:
+    except (ModelNotFound, OSError) as error:
         print(f"perceptual: {error}", file=sys.stderr)
         return 1
     return 0
