@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import sys
 
 import pytest
@@ -226,6 +227,38 @@ def test_the_command_says_what_is_missing(tmp_path, tiny_weights, command, capsy
     for words in (f"--from {tmp_path}/no.safetensors", f"--from {tiny_weights} --data {tmp_path} --steps 1"):
         assert command(f"{words} --out {tmp_path / 'run'}") == 1
         assert capsys.readouterr().err.startswith("perceptual: ")
+
+
+def test_a_run_that_was_interrupted_adds_nothing(tmp_path, tiny_weights, command, capsys, monkeypatch):
+    new, data, moved = tmp_path / "new.safetensors", tmp_path / "photos", tmp_path / "moved"
+    data.mkdir()
+    words = f"--from {tiny_weights} --data {photos(data)} --steps 4 --crop 64 --device cpu --no-bf16"
+
+    def train_step(players, *_, **__):
+        players.step += 1
+        signal.raise_signal(signal.SIGTERM)
+        return {}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Players, "train_step", train_step)
+        assert command(f"{words} --out {tmp_path / 'run'} --add-to {new}") == 0
+    assert f"interrupted, {new} is not written; --resume goes on" in capsys.readouterr().err
+    assert not new.exists()
+
+    # Pictures that were moved since can be named.
+    data.rename(moved)
+    only = f"--from {tiny_weights} --only-add --out {tmp_path / 'run'} --add-to {new}"
+    assert command(only) == 1
+    assert "no pictures found" in capsys.readouterr().err
+    assert command(f"{only} --data {moved}") == 0
+    assert new.exists()
+
+
+def test_a_state_cannot_be_added_to(tmp_path, tiny_weights, command, capsys):
+    save(make_players(tiny_weights, out=str(tmp_path)))
+    with pytest.raises(SystemExit):
+        command(f"--from {tmp_path / STATE} --data x --steps 1 --add-to {tmp_path / 'new.safetensors'}")
+    assert "is no weights file" in capsys.readouterr().err
 
 
 def test_the_command_tells_of_mistakes_in_a_line(tmp_path, tiny_weights, command, capsys):

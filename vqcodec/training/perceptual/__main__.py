@@ -38,7 +38,7 @@ from vqcodec.training.stored import open_pictures
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.restore import restore, restore_realism, restore_transforms
 from vqcodec.weights.writing import add_realism
-from vqcodec.weights.zoo import find_model
+from vqcodec.weights.zoo import describe_model, find_model
 
 STATE = "perceptual.safetensors"
 
@@ -162,12 +162,15 @@ def run(players: Players) -> None:
     players.repeat(advance, report, lambda: save(players))
 
 
-def add_decoder(source: Path, state: Path, path: Path) -> None:
+def add_decoder(source: Path, state: Path, path: Path, data: str | None = None) -> None:
     """Copy a weights file with the decoder that a state holds, in integers, as its perceptual one.
+
+    Args:
+        data: pictures to look at activations of; None = those that the run was given.
 
     Raises:
         ModelNotFound: the file cannot be read, or its g_s has no parameters like the state's.
-        FileNotFoundError: the state's pictures are gone.
+        FileNotFoundError: the pictures are gone.
     """
     weights = load_weights(source)
     model = restore(weights).eval().requires_grad_(False)
@@ -179,7 +182,7 @@ def add_decoder(source: Path, state: Path, path: Path) -> None:
     except RuntimeError as error:
         raise ModelNotFound(f"{source}: its g_s has no parameters like those of {state}") from error
     side = min(SIDE, config["crop"])
-    pictures = open_pictures(config["data"], side, config.get("cache"))
+    pictures = open_pictures(data or config["data"], side, config.get("cache"))
     batches = some_batches(pictures, side, model.config.tunes)
     step = weights.transforms["g_s.latent.step"]
     add_realism(source, quantise_decoder(model, g_s, batches, step), path)
@@ -219,6 +222,9 @@ def main() -> int:
     ranks = Ranks()
     try:
         source = find_model(arguments.start)
+        if arguments.add_to is not None and not describe_model(source).bitstream_id:
+            parser.error(f"--add-to: {source} is no weights file, which the decoder could be added to")
+        whole = True
         if not arguments.only_add:
             if arguments.resume:
                 given = stored_settings(state) | given
@@ -240,8 +246,12 @@ def main() -> int:
                         what = str(error).partition("\n")[0]
                         raise ModelNotFound(f"{state} does not fit {source} ({what})") from error
                 run(players)
-        if arguments.add_to is not None and ranks.main:
-            add_decoder(source, state, arguments.add_to)
+                whole = players.progress() >= 1
+        if arguments.add_to is not None and ranks.main and whole:
+            add_decoder(source, state, arguments.add_to, given.get("data"))
+        elif arguments.add_to is not None and ranks.main:
+            how = "--resume goes on, --only-add adds what there is"
+            print(f"perceptual: interrupted, {arguments.add_to} is not written; {how}", file=sys.stderr)
     except RanksError as error:
         parser.error(str(error))
     except (ModelNotFound, OSError) as error:
