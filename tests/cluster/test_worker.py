@@ -207,3 +207,12 @@ def test_a_file_that_is_no_shard_fails(task, tmp_path, layout):
     )
     assert isinstance(result.error, (UnsupportedImage, CorruptData))
     assert names(tmp_path / "out") == []
+
+
+def test_rows_without_names_are_numbered_through(task, tmp_path):
+    pq.write_table(pa.table({"image": [b"%d" % number for number in range(600)]}), tmp_path / "in.parquet")
+    work = Unit(1, shard=str(tmp_path / "in.parquet"), output=str(tmp_path / "out/in"))
+    results = Worker(task).do(work)
+    assert all(result.info is not None for result in results)
+    assert len(names(tmp_path / "out/in")) == len(results) == 600
+    assert (tmp_path / "out/in/000000345.vqc").read_bytes() == b"543"

@@ -71,16 +71,21 @@ def read_parquet(file: pq.ParquetFile, column: str | None) -> Iterator[Entry]:
         ValueError: no column with pictures.
     """
     try:
-        name = image_column(file.schema_arrow, column)
+        name, first = image_column(file.schema_arrow, column), 0
         for batch in file.iter_batches(batch_size=_ROWS):
-            yield from read_rows(pa.Table.from_batches([batch]), name)
+            yield from read_rows(pa.Table.from_batches([batch]), name, first)
+            first += batch.num_rows
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise CorruptData(f"not a readable Parquet file: {error}") from error
 
 
-def read_rows(table: pa.Table, column: str) -> Iterator[Entry]:
-    """The rows of a table whose `column` is binary, or a structure with the fields bytes and path."""
-    for number, row in enumerate(table.to_pylist()):
+def read_rows(table: pa.Table, column: str, first: int = 0) -> Iterator[Entry]:
+    """The rows of a table whose `column` is binary, or a structure with the fields bytes and path.
+
+    Args:
+        first: number of the first row, for those without a name.
+    """
+    for number, row in enumerate(table.to_pylist(), first):
         held = row.pop(column)
         path = held.get("path") if isinstance(held, dict) else None
         data = held.get("bytes") if isinstance(held, dict) else held
