@@ -216,3 +216,11 @@ def test_rows_without_names_are_numbered_through(task, tmp_path):
     assert all(result.info is not None for result in results)
     assert len(names(tmp_path / "out/in")) == len(results) == 600
     assert (tmp_path / "out/in/000000345.vqc").read_bytes() == b"543"
+
+
+def test_of_samples_with_one_name_the_first_becomes_the_file(task, tar, tmp_path):
+    shard = tar("in.tar", {"a.png": b"one", "b.png": b"two", "a.jpg": b"three"})
+    results = Worker(task).do(Unit(1, shard=str(shard), output=str(tmp_path / "out/in")))
+    assert [result.error is None for result in results] == [True, True, False]
+    assert "would become" in str(results[2].error)
+    assert (tmp_path / "out/in/a.vqc").read_bytes() == b"eno"

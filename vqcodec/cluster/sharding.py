@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -58,12 +59,19 @@ def convert_shard(unit: Unit, task: Task, tag: str) -> list[FileResult]:
 def pictures_in(unit: Unit, task: Task, do: Callable[[Picture, bytes], FileResult]) -> list[FileResult]:
     """The pictures of a shard to files in a folder, by `do`."""
     results = []
+    taken: set[str] = set()
     try:
         for entry in _entries(unit, task):
             name = PurePosixPath(entry.key)
-            picture = Picture(_source(entry, unit), f"{unit.output}/{name}{task.suffix}", inside=True)
+            output = f"{unit.output}/{name}{task.suffix}"
+            picture = Picture(_source(entry, unit), output, inside=True)
             if name.is_absolute() or ".." in name.parts:  # a shard says nothing about other folders
                 entry.error = UnsupportedImage(f"a sample may not be called {entry.key}")
+            elif output in taken:  # or it would pass for one that an earlier try of this run did
+                what = f"would become {task.destination.show(output)}, as an earlier sample does"
+                entry.error = FileExistsError(errno.EEXIST, what)
+            elif entry.data is not None:
+                taken.add(output)
             if entry.data is None or entry.error is not None:
                 results.append(FileResult(task.source.show(picture.source), None, error=entry.error))
             else:
