@@ -99,6 +99,12 @@ def _files(file: IO[bytes], mode: Literal["r|", "r:"]) -> Iterator[tuple[Member,
                 yield Member(found.name, *split_name(found.name), found.offset_data, found.size), content
 
 
+def as_key(name: str) -> str:
+    """A name as a key, which ends at the first dot of its last part: "a.b/c.d" -> "a.b/c_d"."""
+    folder, slash, base = name.rpartition("/")
+    return folder + slash + base.replace(".", "_")
+
+
 class ShardWriter:
     """Writes samples to a tar file; the same samples give the same bytes."""
 

@@ -224,3 +224,13 @@ def test_of_samples_with_one_name_the_first_becomes_the_file(task, tar, tmp_path
     assert [result.error is None for result in results] == [True, True, False]
     assert "would become" in str(results[2].error)
     assert (tmp_path / "out/in/a.vqc").read_bytes() == b"eno"
+
+
+def test_names_with_dots_are_samples_of_their_own_in_a_tar_shard(task, tmp_path):
+    rows = [{"bytes": b"one", "path": "a.b/x.1.png"}, {"bytes": b"two", "path": "a.b/x.2.png"}]
+    work = Unit(0, table=pa.table({"image": rows}), output=str(tmp_path / "out/0.tar"))
+    results = Worker(replace(task, layout="tar")).do(work)
+    assert [str(result.output).rpartition("#")[2] for result in results] == ["a.b/x_1", "a.b/x_2"]
+    with (tmp_path / "out/0.tar").open("rb") as file:
+        found = [(sample.key, sample.parts) for sample in samples(file)]
+    assert found == [("a.b/x_1", {"vqc": b"eno"}), ("a.b/x_2", {"vqc": b"owt"})]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vqcodec.errors import CorruptData
-from vqcodec.shards import Sample, ShardWriter, samples
+from vqcodec.shards import Sample, ShardWriter, as_key, samples
 
 KEY = "__key__"
 IMAGE_COLUMNS = ("image", "vqc", "jpg", "png", "bytes")
@@ -126,7 +126,7 @@ class TarWriter:
         others = {name: held for name, held in entry.beside.items() if name not in parts and name != KEY}
         if others:
             parts["json"] = json.dumps(others, default=str).encode()
-        self._shard.add(Sample(entry.key, {self._suffix: coded, **parts}))
+        self._shard.add(Sample(as_key(entry.key), {self._suffix: coded, **parts}))
 
     def close(self) -> None:
         """Write the end of the archive."""

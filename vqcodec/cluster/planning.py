@@ -19,6 +19,7 @@ from vqcodec.cluster.locations import locate
 from vqcodec.cluster.storage import Storage
 from vqcodec.cluster.units import LAYOUTS, SUFFIX_OF, Layout, Picture, Unit, in_units
 from vqcodec.files import PathLike
+from vqcodec.shards import as_key
 
 Source = Any
 """A path or URI, several of them, or a pyarrow.Table."""
@@ -175,8 +176,7 @@ def _of_table(table: pa.Table, destination: str, layout: Layout, per_shard: int)
 
 
 def _inside(output: str, root: str, suffix: str) -> str:
-    name = PurePosixPath(output.removeprefix(root + "/").removesuffix(suffix))
-    return str(name.with_name(name.name.replace(".", "_")))  # a key ends at the first dot
+    return as_key(str(PurePosixPath(output.removeprefix(root + "/").removesuffix(suffix))))
 
 
 def _size(source: Storage, path: str) -> int:

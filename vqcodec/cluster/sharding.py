@@ -27,6 +27,7 @@ from vqcodec.cluster.task import EXPECTED, Task
 from vqcodec.cluster.units import Picture, Unit
 from vqcodec.errors import UnsupportedImage
 from vqcodec.files import exists_already
+from vqcodec.shards import as_key
 
 
 def convert_shard(unit: Unit, task: Task, tag: str) -> list[FileResult]:
@@ -48,7 +49,8 @@ def convert_shard(unit: Unit, task: Task, tag: str) -> list[FileResult]:
             writer = _open_writer(file, unit, task)
             for entry in _entries(unit, task):
                 result, coded = _convert(entry, unit, task)
-                results.append(replace(result, output=f"{output}#{entry.key}"))
+                key = as_key(entry.key) if task.layout == "tar" else entry.key
+                results.append(replace(result, output=f"{output}#{key}"))
                 writer.add(entry, coded)
             writer.close()
     except EXPECTED as error:
