@@ -234,3 +234,13 @@ def test_names_with_dots_are_samples_of_their_own_in_a_tar_shard(task, tmp_path)
     with (tmp_path / "out/0.tar").open("rb") as file:
         found = [(sample.key, sample.parts) for sample in samples(file)]
     assert found == [("a.b/x_1", {"vqc": b"eno"}), ("a.b/x_2", {"vqc": b"owt"})]
+
+
+def test_what_stands_beside_later_samples_of_a_tar_shard_stays_in_parquet(task, tar, tmp_path):
+    shard = tar("in.tar", {"a.png": b"one", "b.png": b"two", "b.cls": b"7"})
+    work = Unit(0, shard=str(shard), output=str(tmp_path / "out/in.parquet"))
+    Worker(replace(task, layout="parquet")).do(work)
+    assert pq.read_table(tmp_path / "out/in.parquet").to_pylist() == [
+        {"__key__": "a", "vqc": b"eno", "cls": None},
+        {"__key__": "b", "vqc": b"owt", "cls": b"7"},
+    ]

@@ -167,8 +167,11 @@ class ParquetWriter:
     def _flush(self) -> None:
         if not self._rows:
             return
-        table = pa.Table.from_pylist(self._rows, schema=self._schema)
-        self._rows = []
+        rows, self._rows = self._rows, []
+        if self._schema is None:  # pyarrow would take the first row's columns alone
+            columns = dict.fromkeys(name for row in rows for name in row)
+            rows = [{**columns, **row} for row in rows]
+        table = pa.Table.from_pylist(rows, schema=self._schema)
         if self._writer is None:
             if self._schema is None:  # where no result is there yet, its type would be null
                 place = table.schema.get_field_index(self._column)
