@@ -112,3 +112,20 @@ def test_nothing_to_do_is_an_error(tmp_path):
         plan_dataset(tmp_path, "/out", ".vqc", SUFFIXES)
     with pytest.raises(FileNotFoundError, match="no such files"):
         plan_dataset(f"{tmp_path}/*.tar", "/out", ".vqc", SUFFIXES)
+    (tmp_path / "a.png").write_bytes(b"x")
+    with pytest.raises(FileNotFoundError, match="no such files"):
+        plan_dataset([f"{tmp_path}/*.png", f"{tmp_path}/typo*"], "/out", ".vqc", SUFFIXES)
+    with pytest.raises(FileNotFoundError, match="no files are named"):
+        plan_dataset([], "/out", ".vqc", SUFFIXES)
+
+
+def test_brackets_in_names_that_are_there_are_no_patterns(tmp_path):
+    folder = tmp_path / "photos [2020]"
+    folder.mkdir()
+    for path in (folder / "a.png", tmp_path / "b[1].png", tmp_path / "b1.png"):
+        path.write_bytes(b"x")
+    assert plan_dataset(folder, "/out", ".vqc", SUFFIXES).pictures[0].output == "/out/a.vqc"
+    (one,) = plan_dataset(tmp_path / "b[1].png", "/out", ".vqc", SUFFIXES).pictures
+    assert one.output == "/out/b[1].vqc"
+    (other,) = plan_dataset(tmp_path / "b[0-9].png", "/out", ".vqc", SUFFIXES).pictures
+    assert other.output == "/out/b1.vqc"

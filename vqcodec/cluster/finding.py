@@ -15,9 +15,12 @@ from vqcodec.cluster.units import SUFFIX_OF, Layout, Picture
 
 
 def matching(storage: Storage, path: str) -> list[str]:
-    """What a path with * or ? in its last part stands for, sorted; any other path stands for itself."""
+    """What a path with * or ? in its last part stands for, sorted; any other path stands for itself.
+
+    So does one that is there: brackets are common in names.
+    """
     folder, _, name = path.rpartition("/")
-    if not any(mark in name for mark in "*?["):
+    if not any(mark in name for mark in "*?[") or storage.exists(path):
         return [path]
     found = storage.files(folder or ".", recursive=False)
     return [each for each, _ in found if fnmatch.fnmatchcase(each.rpartition("/")[2], name)]

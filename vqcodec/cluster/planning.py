@@ -107,10 +107,14 @@ def plan_dataset(
         return replace(plan, units=tuple(_of_table(source, folder, kind, per_shard)))
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     storage, named = locate(given, filesystem)
-    paths = [path for name in named for path in matching(storage, name)]
     shown = ", ".join(map(str, given))
+    paths = []
+    for name in named:
+        if not (match := matching(storage, name)):
+            raise FileNotFoundError(errno.ENOENT, "no such files", storage.show(name))
+        paths += match
     if not paths:
-        raise FileNotFoundError(errno.ENOENT, "no such files", shown)
+        raise FileNotFoundError(errno.ENOENT, "no files are named", shown)
     found = kind_of(paths)
     kind = layout or found
     plan = Plan(storage, to, folder, suffix, tuple(inputs), kind, column)

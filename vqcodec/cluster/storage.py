@@ -126,6 +126,11 @@ class Storage:
         elif not self._whole:
             self.filesystem.create_dir(path.rpartition("/")[0], recursive=True)
 
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or a folder."""
+        found = self._again(lambda: self.filesystem.get_file_info(path))
+        return bool(found.type != fs.FileType.NotFound)
+
     def modified(self, paths: Sequence[str]) -> list[int | None]:
         """When files were last changed, in ns by the storage's clock; None for those that do not exist, and 0
         where the storage does not tell.
