@@ -28,7 +28,7 @@ def compress_dataset(
     recursive: bool = True,
     filesystem: Any = None,
     destination_filesystem: Any = None,
-    manifest: str | bool = True,
+    manifest: PathLike | bool = True,
     setting: Setting | None = None,
     **options: Any,
 ) -> DatasetReport:
@@ -94,13 +94,16 @@ def decompress_dataset(
     recursive: bool = True,
     filesystem: Any = None,
     destination_filesystem: Any = None,
-    manifest: str | bool = True,
+    manifest: PathLike | bool = True,
     setting: Setting | None = None,
     **options: Any,
 ) -> DatasetReport:
     """Decompress a dataset of .vqc files to pictures with `suffix`; the rest as `compress_dataset`.
 
     `options` are those of `Codec.decompress`, and those that `compress_dataset` lists.
+
+    Args:
+        suffix: with or without its dot.
     """
     from vqcodec.image.saving import format_for  # noqa: PLC0415  imports Pillow
 

@@ -86,12 +86,12 @@ class Manifest:
 def row_of(result: FileResult) -> dict[str, Any]:
     """A result by the columns of `SCHEMA`, but for run."""
     row: dict[str, Any] = {
-        "path": None if result.source is None else str(result.source),
-        "output": None if result.output is None else str(result.output),
+        "path": None if result.source is None else _text(result.source),
+        "output": None if result.output is None else _text(result.output),
         "status": "skipped" if result.skipped else "ok" if result.error is None else "failed",
     }
     if result.error is not None:
-        row["error"] = " ".join(str(result.error).split()) or type(result.error).__name__
+        row["error"] = " ".join(_text(result.error).split()) or type(result.error).__name__
     info = result.info
     if info is not None:
         row |= {
@@ -106,6 +106,11 @@ def row_of(result: FileResult) -> dict[str, Any]:
             "seconds": info.seconds,
         }
     return row
+
+
+def _text(what: object) -> str:
+    """As text; bytes of a name that are no UTF-8 become escapes, since Parquet takes UTF-8 alone."""
+    return str(what).encode("utf-8", "backslashreplace").decode()
 
 
 def _coder(info: ImageInfo) -> str:

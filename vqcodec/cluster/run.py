@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import sys
 import time
@@ -19,6 +20,7 @@ from vqcodec.cluster.manifest import Manifest
 from vqcodec.cluster.planning import Plan
 from vqcodec.cluster.task import Task, Work
 from vqcodec.cluster.units import Unit
+from vqcodec.files import PathLike
 
 MANIFEST = "manifest.parquet"
 """Where the manifest is in a destination, unless said otherwise."""
@@ -133,16 +135,15 @@ def convert(plan: Plan, work: Work, setting: Setting) -> DatasetReport:
         return _gather(units, task, pool, setting, manifest)
 
 
-def manifest_of(wanted: str | bool, plan: Plan) -> str | None:
+def manifest_of(wanted: PathLike | bool, plan: Plan) -> str | None:
     """The folder of a manifest in the destination's storage; True stands for the usual one, False for none.
 
     Raises:
         ValueError: it is in another storage.
     """
-    if wanted is True:
-        return f"{(plan.folder or '').rstrip('/')}/{MANIFEST}"
-    if wanted is False:
-        return None
+    if isinstance(wanted, bool):
+        return f"{(plan.folder or '').rstrip('/')}/{MANIFEST}" if wanted else None
+    wanted = os.fspath(wanted)
     storage, (path,) = locate([wanted])
     if "://" in wanted and storage.scheme != plan.destination.scheme:
         raise ValueError(f"{wanted}: the manifest goes into the destination's storage")
