@@ -74,6 +74,17 @@ class Conversion:
         given = click.get_current_context().get_parameter_source("jobs")
         return None if given is ParameterSource.DEFAULT else self.jobs or None
 
+    def check(self) -> None:
+        """Refuse options that have no meaning together, whatever INPUT... is.
+
+        Raises:
+            click.UsageError: there are such.
+        """
+        if self.engine != "ray" and (self.address is not None or self.manifest is not None):
+            raise click.UsageError("--address and --manifest need --engine ray")
+        if self.force and self.skip_existing:
+            raise click.UsageError("-f and --skip-existing exclude each other")
+
     def plan(self, suffix: str, suffixes: Sequence[str], *, dry_run: bool = False) -> list[Job]:
         """Jobs for INPUT..., -o and --output-dir, in this order.
 
@@ -84,10 +95,7 @@ class Conversion:
             OSError: nothing was found in the folders, --output-dir is no folder or -o is one, or stdout is a
                 terminal.
         """
-        if self.engine != "ray" and (self.address is not None or self.manifest is not None):
-            raise click.UsageError("--address and --manifest need --engine ray")
-        if self.force and self.skip_existing:
-            raise click.UsageError("-f and --skip-existing exclude each other")
+        self.check()
         if self.output is not None and self.output_dir is not None:
             raise click.UsageError("-o and --output-dir exclude each other")
         if STREAM in self.inputs or self.output is not None:

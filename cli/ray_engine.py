@@ -45,6 +45,7 @@ def convert_on_ray(
     """
     if conversion.output is not None or STREAM in conversion.inputs:
         raise click.UsageError("--engine ray needs files and --output-dir, not -o or -")
+    conversion.check()
     if conversion.model is not None:
         zoo.find_model(conversion.model)
     try:

@@ -18,6 +18,10 @@ import pytest
         (["a.png", "--address", "auto"], "--address and --manifest need --engine ray"),
         (["s3://b/a.png", "--engine", "ray"], "need --output-dir"),
         (["a.tar", "--engine", "ray", "--dry-run"], "no --dry-run"),
+        (
+            ["a.tar", "--engine", "ray", "--output-dir", "x", "-f", "--skip-existing"],
+            "-f and --skip-existing exclude each other",
+        ),
     ],
 )
 def test_wrong_usage(vqcodec, words, error):

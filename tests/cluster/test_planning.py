@@ -11,6 +11,7 @@ pytest.importorskip("pyarrow", reason="pyarrow is missing, of the extra vqcodec[
 
 import pyarrow as pa
 
+from vqcodec.cluster import datasets
 from vqcodec.cluster.planning import Plan, plan_dataset
 
 SUFFIXES = (".png", ".jpg")
@@ -82,6 +83,18 @@ def test_shards_keep_their_names_and_the_largest_comes_first(tar, tmp_path):
     assert plan.layout == "tar"
     files = plan_dataset(pattern, "/out", ".vqc", SUFFIXES, layout="files")
     assert [unit.output for unit in files.units] == ["/out/b", "/out/a"]
+
+
+def test_no_destination_is_the_folder_at_hand(tar):
+    plan = plan_dataset(tar("a.tar", {"1.png": b"x"}), "", ".vqc", SUFFIXES)
+    assert [unit.output for unit in plan.units] == ["./a.tar"]
+    assert plan.folder == "."
+
+
+def test_a_suffix_may_lack_its_dot(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "convert", lambda plan, *_: plan)
+    plan = datasets.decompress_dataset(tmp_path / "a.vqc", "/out", suffix="png")
+    assert (plan.suffix, plan.pictures[0].output) == (".png", "/out/a.png")
 
 
 def test_a_table_is_cut_in_rows(tmp_path):

@@ -111,6 +111,7 @@ def decompress_dataset(
     if model is not None:
         zoo.find_model(model)
     kind = format_for(None, suffix.lstrip("."))
+    suffix = "." + suffix.lstrip(".")
     work = DecompressWork(models_for(device, setting.gpus), kind, model, options)
     plan = plan_dataset(
         source,

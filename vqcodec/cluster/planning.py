@@ -101,6 +101,8 @@ def plan_dataset(
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
     to, (folder,) = locate([destination], destination_filesystem)
+    if to.local and not folder:
+        folder = "."  # and not the root, as what stands before a slash
     if isinstance(source, pa.Table):
         kind = layout or "parquet"
         plan = Plan(locate([])[0], to, folder, suffix, tuple(inputs), kind, column)
