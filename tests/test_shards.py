@@ -62,10 +62,15 @@ def test_folders_and_links_are_no_samples():
     with tarfile.open(fileobj=file, mode="w") as tar:
         folder, link = tarfile.TarInfo("a"), tarfile.TarInfo("a/1.vqc")
         folder.type, link.type, link.linkname = tarfile.DIRTYPE, tarfile.SYMTYPE, "/etc/passwd"
-        tar.addfile(folder)
-        tar.addfile(link)
-    file.seek(0)
-    assert list(samples(file)) == []
+        hard = tarfile.TarInfo("a/2.vqc")
+        hard.type, hard.linkname = tarfile.LNKTYPE, "a/0.vqc"
+        for member in (folder, link, hard):
+            tar.addfile(member)
+    for read in (samples, members):
+        file.seek(0)
+        links: list[str] = []
+        assert list(read(file, links)) == []
+        assert links == ["a/1.vqc", "a/2.vqc"]
 
 
 @pytest.mark.parametrize("read", [samples, members])

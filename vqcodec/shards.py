@@ -46,8 +46,11 @@ def split_name(name: str) -> tuple[str, str]:
     return folder + slash + stem, suffix.lower()
 
 
-def samples(file: IO[bytes]) -> Iterator[Sample]:
+def samples(file: IO[bytes], links: list[str] | None = None) -> Iterator[Sample]:
     """The samples of a tar file, read once from its position on; also from a pipe.
+
+    Args:
+        links: takes the names of links, hard and symbolic ones, which are left out.
 
     Raises:
         CorruptData: it is no tar file, or ends early.
@@ -55,7 +58,7 @@ def samples(file: IO[bytes]) -> Iterator[Sample]:
     """
     sample = Sample("")
     with whole_tar():
-        for member, content in _files(file, "r|"):
+        for member, content in _files(file, "r|", links):
             if member.key != sample.key or member.suffix in sample.parts:
                 if sample.parts:
                     yield sample
@@ -65,17 +68,18 @@ def samples(file: IO[bytes]) -> Iterator[Sample]:
         yield sample
 
 
-def members(file: IO[bytes]) -> Iterator[tuple[Member, IO[bytes]]]:
+def members(file: IO[bytes], links: list[str] | None = None) -> Iterator[tuple[Member, IO[bytes]]]:
     """The parts of a tar file's samples, each with a file to read it from; nothing of them is read yet.
 
     Args:
         file: can be sought in.
+        links: as of `samples`.
 
     Raises:
         CorruptData: it is no tar file, or ends early. What reads a part does so within `whole_tar`.
     """
     with whole_tar():
-        yield from _files(file, "r:")
+        yield from _files(file, "r:", links)
 
 
 @contextlib.contextmanager
@@ -87,13 +91,17 @@ def whole_tar() -> Iterator[None]:
         raise CorruptData(f"not a whole tar file: {error}") from error
 
 
-def _files(file: IO[bytes], mode: Literal["r|", "r:"]) -> Iterator[tuple[Member, IO[bytes]]]:
+def _files(
+    file: IO[bytes], mode: Literal["r|", "r:"], links: list[str] | None
+) -> Iterator[tuple[Member, IO[bytes]]]:
     with tarfile.open(fileobj=file, mode=mode) as tar:
         last = -1
         for found in tar:
             if found.size < 0 or found.offset_data <= last:  # Pythons before 2025 go round in circles there
                 raise tarfile.ReadError("a member of negative size")
             last = found.offset_data
+            if links is not None and (found.islnk() or found.issym()):
+                links.append(found.name)
             content = tar.extractfile(found) if found.isfile() else None
             if content is not None:
                 yield Member(found.name, *split_name(found.name), found.offset_data, found.size), content

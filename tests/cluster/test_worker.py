@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import tarfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -244,3 +246,20 @@ def test_what_stands_beside_later_samples_of_a_tar_shard_stays_in_parquet(task, 
         {"__key__": "a", "vqc": b"eno", "cls": None},
         {"__key__": "b", "vqc": b"owt", "cls": b"7"},
     ]
+
+
+def test_links_in_a_tar_shard_fail_by_themselves(task, tmp_path):
+    with tarfile.open(tmp_path / "in.tar", "w") as shard:
+        for name, kind in (
+            ("a.png", tarfile.REGTYPE),
+            ("b.png", tarfile.LNKTYPE),
+            ("b.cls", tarfile.SYMTYPE),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.size = kind, "a.png", 3 * (kind == tarfile.REGTYPE)
+            shard.addfile(member, io.BytesIO(b"one"))
+    work = Unit(1, shard=str(tmp_path / "in.tar"), output=str(tmp_path / "out/in.tar"))
+    done, failed = Worker(replace(task, layout="tar")).do(work)
+    assert done.error is None
+    assert str(failed.source).endswith("in.tar#b")
+    assert "b.png is a link" in str(failed.error)

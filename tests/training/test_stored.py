@@ -116,6 +116,21 @@ def test_sources(shards, folder, tmp_path, capsys):
     assert "cut.tar: not a whole tar file" in capsys.readouterr().err
 
 
+def test_links_in_a_shard_are_told(folder, tmp_path, capsys):
+    with tarfile.open(tmp_path / "links.tar", "w") as shard:
+        add(shard, "0.png", (folder / "1.png").read_bytes())
+        for name, kind in (
+            ("1.png", tarfile.LNKTYPE),
+            ("2.png", tarfile.SYMTYPE),
+            ("2.json", tarfile.SYMTYPE),
+        ):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, "0.png"
+            shard.addfile(link)
+    assert len(open_pictures(str(tmp_path / "links.tar"), 64)) == 1
+    assert "links.tar: 1.png: links are not followed, of 2" in capsys.readouterr().err
+
+
 def test_a_run_and_its_export_read_shards(shards, tmp_path):
     out = tmp_path / "run"
     Trainer(settings(data=str(shards), out=str(out), steps=2, log_every=1, late_crop=64)).run()

@@ -11,8 +11,8 @@ from typing import IO, Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vqcodec.errors import CorruptData
-from vqcodec.shards import Sample, ShardWriter, as_key, samples
+from vqcodec.errors import CorruptData, UnsupportedImage
+from vqcodec.shards import Sample, ShardWriter, as_key, samples, split_name
 
 KEY = "__key__"
 IMAGE_COLUMNS = ("image", "vqc", "jpg", "png", "bytes")
@@ -54,13 +54,20 @@ class Writer(Protocol):
 def read_tar(file: IO[bytes], suffixes: tuple[str, ...]) -> Iterator[Entry]:
     """The samples of a tar shard; the picture is the first part with one of these suffixes.
 
+    Last come the links that are called like pictures, each with an error.
+
     Raises:
         CorruptData: it is no whole tar file.
     """
-    for sample in samples(file):
+    links: list[str] = []
+    for sample in samples(file, links):
         part = sample.first(suffixes)
         data = None if part is None else sample.parts.pop(part)
         yield Entry(sample.key, data, part or "", dict(sample.parts))
+    for name in links:
+        if name.lower().endswith(suffixes):
+            problem = UnsupportedImage(f"{name} is a link, and links in tar files are not followed")
+            yield Entry(split_name(name)[0], None, error=problem)
 
 
 def read_parquet(file: pq.ParquetFile, column: str | None) -> Iterator[Entry]:

@@ -137,14 +137,17 @@ def _look(path: str) -> Iterator[tuple[int, int, int, int]]:
         if size := _size(path, path):
             yield FILE, 0, *size
         return
+    links: list[str] = []
     try:
         with Path(path).open("rb") as shard, whole_tar():
-            for member, content in members(shard):
+            for member, content in members(shard, links):
                 known = member.name.lower().endswith(tuple(SUFFIXES))
                 if known and (size := _size(content, f"{path}: {member.name}")):
                     yield member.offset, member.size, *size
     except (CorruptData, OSError) as error:
         print(f"skipped {path}: {error}", file=sys.stderr)
+    if links := [name for name in links if name.lower().endswith(tuple(SUFFIXES))]:
+        print(f"skipped {path}: {links[0]}: links are not followed, of {len(links)}", file=sys.stderr)
 
 
 def _size(file: str | IO[bytes], name: str) -> tuple[int, int] | None:
