@@ -26,6 +26,16 @@ def test_pictures_are_found_and_bad_ones_skipped(folder, capsys, tmp_path):
             find_images(missing)
 
 
+def test_gray_of_16_bits_is_not_white(tmp_path):
+    slope = np.linspace(0, 65_535, 64 * 64).reshape(64, 64)
+    Image.fromarray(slope.astype(np.uint16)).save(tmp_path / "a.png")
+    Image.fromarray(slope.astype(np.uint16)).save(tmp_path / "b.tiff")
+    Image.fromarray((slope / 257).astype(np.int32)).save(tmp_path / "c.tiff")  # 8 bits in 32
+    for pixels in load_images(tmp_path, 64):
+        assert pixels.shape == (64, 64, 3)
+        assert np.abs(pixels - (slope / 257)[..., None]).max() <= 1
+
+
 def test_one_odd_file_does_not_end_a_run(folder, tmp_path, monkeypatch, capsys):
     """Nor does one that Pillow takes for an attack."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 256 * 256)

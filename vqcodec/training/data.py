@@ -76,13 +76,23 @@ def read_picture(path: str | Path, offset: int = -1, length: int = 0) -> np.ndar
                 shard.seek(offset)
                 file = io.BytesIO(shard.read(length))
         with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
+            return _rgb(image)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001  decoders raise a dozen unrelated types on damage
         where = f", from byte {offset}" if offset >= 0 else ""
         print(f"skipped {Path(path).name}{where}: {error}", file=sys.stderr)
         return None
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """Pixels (H, W, 3) uint8; gray of 16 bits is scaled, where Pillow would cut off all above 255."""
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        values = np.asarray(image).clip(0, 65_535).astype(np.uint32)
+        if values.max() > 255:
+            gray = ((values * 255 + 32_767) // 65_535).astype(np.uint8)
+            return gray[:, :, None].repeat(3, axis=2)
+    return np.asarray(image.convert("RGB"))
 
 
 class Crops:
