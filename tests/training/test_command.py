@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import itertools
 import json
 import sys
@@ -23,7 +24,7 @@ from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
 from vqcodec.training.perceptual import __main__ as perceptual
 from vqcodec.training.state import FILE, config_of_state, load_state, read_metadata
-from vqcodec.training.trainer import Trainer
+from vqcodec.training.trainer import CollapseError, Trainer
 
 
 def test_the_command_resumes_with_the_stored_settings(trained, folder, tmp_path, monkeypatch):
@@ -182,6 +183,39 @@ def test_mistakes_are_told_in_a_line(trained, tmp_path, monkeypatch, capsys):
         last = capsys.readouterr().err.splitlines()[-1]
         assert (caught.value.code, told in last) == (2, True), last
         assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_goes_wrong_on_the_way_is_told_in_a_line(tmp_path, monkeypatch, capsys):
+    for number, pixels in enumerate(pictures(2, 64)):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    Trainer(settings(data=str(tmp_path), out=str(tmp_path), late_crop=64)).save()
+
+    def end(problem=None):
+        def run(_trainer, _source):
+            if problem is not None:
+                raise problem
+
+        return run
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(command, "export_state", full)
+    for run, progress, words, told in (
+        (end(OSError(errno.EEXIST, "File exists", "x")), 0.5, [], "error: [Errno 17] File exists: 'x'"),
+        (end(CollapseError("collapsed")), 0.5, [], "error: collapsed"),
+        (end(), 1.0, ["--install", "new"], "error: --install: [Errno 28] No space left on device; "),
+    ):
+        monkeypatch.setattr(Trainer, "run", run)
+        monkeypatch.setattr(Trainer, "progress", lambda _, share=progress: share)
+        monkeypatch.setattr(sys, "argv", ["x", "--resume", "--out", str(tmp_path), *words])
+        with pytest.raises(SystemExit):
+            command.main()
+        assert told in capsys.readouterr().err.splitlines()[-1]
+    monkeypatch.setattr(Trainer, "progress", lambda _: 0.5)
+    command.main()
+    assert "new.safetensors is not written; --resume goes on" in capsys.readouterr().err
 
 
 def test_every_option_is_explained(monkeypatch, capsys):

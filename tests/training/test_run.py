@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import signal
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 from tests.tiny import TINY, pictures, settings
 from tests.training.runs import log_of, mean_cost, vectors
 from vqcodec.model.vqvae import VQVAE
+from vqcodec.training import running, trained_model
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.state import config_of_state, read_metadata
 from vqcodec.training.trainer import CollapseError, Trainer
@@ -138,6 +140,25 @@ def test_moments_keep_their_elements_after_loading(tmp_path):
     second = Trainer(config)
     second.load(tmp_path / "state.safetensors")
     assert torch.allclose(step(first, gradients[1]), step(second, gradients[1]), atol=1e-7)
+
+
+def test_a_run_outlives_a_full_disk_but_says_so(folder, tmp_path, monkeypatch, capsys):
+    trainer = Trainer(settings(data=str(folder), out=str(tmp_path), steps=3, log_every=1, save_minutes=0))
+    trainer.started = True
+    tried = []
+
+    def full(*_):
+        tried.append(trainer.step)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(running, "write_entry", full)
+    monkeypatch.setattr(trained_model, "write_state", full)
+    with pytest.raises(OSError, match="No space left"):
+        trainer.run()
+    assert tried == [1, 1, 2, 2, 3, 3, 3]
+    told = capsys.readouterr().err
+    assert told.count("no state saved, the run goes on: ") == 3
+    assert told.count("an entry is missing in the log: ") == 3
 
 
 @pytest.mark.slow

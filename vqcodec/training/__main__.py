@@ -30,7 +30,7 @@ from vqcodec.training.optimizers import OPTIMIZERS
 from vqcodec.training.ranks import RanksError, joined
 from vqcodec.training.running import add_options, given_settings, make_config
 from vqcodec.training.state import FILE, config_of_state, load_start
-from vqcodec.training.trainer import Trainer
+from vqcodec.training.trainer import CollapseError, Trainer
 from vqcodec.weights.zoo import install_path
 
 
@@ -119,11 +119,18 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
                 except (SafetensorError, KeyError, RuntimeError) as error:
                     parser.error(f"--resume: {state} is of another model or version ({error})")
             trainer.run(source)
-    except (RanksError, FileNotFoundError, ImportError) as error:
+    except (RanksError, OSError, ImportError, CollapseError) as error:
         parser.error(str(error))
-    if target is not None and trainer.progress() >= 1 and ranks.main:
+    if target is None or not ranks.main:
+        return
+    if trainer.progress() < 1:
+        print(f"interrupted, {target} is not written; --resume goes on", file=sys.stderr)
+        return
+    try:
         export_state(state, config.data, target, target.stem, cache=config.cache)
-        print(f"installed {target}", file=sys.stderr)
+    except (ModelNotFound, OSError) as error:
+        parser.error(f"--install: {error}; {state} is whole, for vqcodec.training.export")
+    print(f"installed {target}", file=sys.stderr)
 
 
 if __name__ == "__main__":

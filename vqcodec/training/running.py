@@ -103,6 +103,9 @@ class Run(Generic[C]):
             advance: takes a step at this share of the budget; returns figures for the log.
             report: takes an entry of the log, called every `log_every` steps.
             save: writes the state, called every `save_minutes` and at the end, by the first rank alone.
+
+        Raises:
+            OSError: the state cannot be written at the end.
         """
         saved = time.monotonic()
         with stop_event() as stop:
@@ -117,7 +120,10 @@ class Run(Generic[C]):
                     used = {"seconds": round(self.seconds, 1), "progress": round(progress, 4)}
                     report({"step": self.step} | used | figures)
                 if self.ranks.main and time.monotonic() - saved > 60 * self.config.save_minutes:
-                    save()
+                    try:
+                        save()
+                    except OSError as error:  # a disk that is full now may have room the next time
+                        print(f"no state saved, the run goes on: {error}", file=sys.stderr)
                     saved = time.monotonic()
             if self.ranks.main:
                 save()
@@ -125,7 +131,10 @@ class Run(Generic[C]):
     def write(self, name: str, entry: dict[str, Any], shown: object) -> None:
         """Append an entry to the log of this name in `out`, on the first rank."""
         if self.ranks.main:
-            write_entry(self.out / name, entry, shown)
+            try:
+                write_entry(self.out / name, entry, shown)
+            except OSError as error:
+                print(f"an entry is missing in the log: {error}", file=sys.stderr)
 
 
 @contextlib.contextmanager
