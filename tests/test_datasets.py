@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from tests.tiny import picture
+from vqcodec import datasets
 from vqcodec.datasets import VqcDataset, VqcShards, to_tensor
-from vqcodec.errors import ModelMismatch, ModelNotFound, UnsupportedImage, VQCodecError
+from vqcodec.errors import CorruptData, ModelMismatch, ModelNotFound, UnsupportedImage, VQCodecError
 from vqcodec.shards import Sample, ShardWriter
 
 COUNT = 12
@@ -100,8 +102,10 @@ def test_damage_is_told_or_left_out(shards, tiny_weights, coded):
         writer.add(Sample("a", {"vqc": coded[0][:-9]}))
         writer.add(Sample("b", {"cls": b"1"}))
         writer.close()
-    with pytest.raises(VQCodecError):
+    with pytest.raises(VQCodecError, match=rf"{shards[1]}: a: "):
         list(VqcShards(shards, model=str(tiny_weights)))
+    with pytest.raises(VQCodecError, match=rf"{shards[1]}: a: "):
+        VqcDataset(shards[1], model=str(tiny_weights))[0]
     assert len(list(VqcShards(shards, model=str(tiny_weights), skip_damaged=True))) == COUNT - 3
     with shards[1].open("wb") as file:
         writer = ShardWriter(file)
@@ -109,6 +113,39 @@ def test_damage_is_told_or_left_out(shards, tiny_weights, coded):
         writer.close()
     with pytest.raises(UnsupportedImage, match=r"no \.vqc in sample b"):
         list(VqcShards(shards, model=str(tiny_weights)))
+
+
+def test_a_damaged_shard_is_named(shards, tiny_weights):
+    shards[2].write_bytes(shards[2].read_bytes()[:700])
+    with pytest.raises(CorruptData, match=f"{shards[2]}: not a whole tar file"):
+        VqcDataset(shards, model=str(tiny_weights))
+    with pytest.raises(CorruptData, match=f"{shards[2]}: not a whole tar file"):
+        list(VqcShards(shards, model=str(tiny_weights)))
+
+
+def test_few_shards_are_open_at_once(shards, pixels, tiny_weights, monkeypatch):
+    monkeypatch.setattr(datasets, "_MAPPED", 2)
+    data = VqcDataset(shards, model=str(tiny_weights))
+    check([data[number] for number in (0, 3, 1, 6, 2, 9, 4, 5, 7, 8, 10, 11)], pixels)
+    assert list(data._mapped) == [str(shards[2]), str(shards[3])]
+
+
+def test_links_are_told(shards, tmp_path, tiny_weights):
+    with tarfile.open(shards[0], "a") as tar:
+        for name in ("x.vqc", "x.cls"):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.LNKTYPE, "00.vqc"
+            tar.addfile(link)
+    with pytest.warns(UserWarning, match=r"0\.tar: x\.vqc: links are not followed, of 1"):
+        assert len(VqcDataset(shards[0])) == 3
+    with pytest.warns(UserWarning, match=r"0\.tar: x\.vqc: links are not followed, of 1"):
+        assert len(list(VqcShards(shards[0], model=str(tiny_weights)))) == 3
+
+
+def test_suffixes_in_capitals(shards, tmp_path, coded):
+    (tmp_path / "X.VQC").write_bytes(coded[0])
+    shards[0].rename(tmp_path / "0.TAR")
+    assert [len(VqcDataset(tmp_path / name)) for name in ("0.TAR", "")] == [3, 1]
 
 
 def test_a_model_that_is_not_there_is_no_damage(shards):

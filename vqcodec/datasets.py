@@ -13,14 +13,16 @@ decode on the CPU: on a graphics card forked workers could not.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import mmap
 import os
 import random
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import torch
@@ -40,7 +42,10 @@ Sample = dict[str, Any]
 """By names: "__key__", "image" (what the transform makes of it), and by suffix the bytes of what else a shard
 has of the sample."""
 
+T = TypeVar("T")
 _SUFFIX = "vqc"
+_MAPPED = 64
+"""Shards that a process keeps open: each takes a file descriptor, of which there are often 1024."""
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:
@@ -121,14 +126,19 @@ class VqcDataset(Dataset[Sample]):
             shard = self._shard(place.path)
             data = shard[place.offset : place.offset + place.size]
             beside = {suffix: shard[offset : offset + size] for suffix, offset, size in place.beside}
-        return {"__key__": place.key, **beside, "image": self._decode(data)}
+        with _named(place.path if place.size < 0 else f"{place.path}: {place.key}"):
+            return {"__key__": place.key, **beside, "image": self._decode(data)}
 
     def _shard(self, path: str) -> mmap.mmap:
         """A shard's bytes, which need no position that processes could share."""
-        if path not in self._mapped:
+        shard = self._mapped.pop(path, None)
+        if shard is None:
             with Path(path).open("rb") as file:
-                self._mapped[path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return self._mapped[path]
+                shard = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._mapped[path] = shard  # the last one used is the last
+        if len(self._mapped) > _MAPPED:
+            self._mapped.pop(next(iter(self._mapped))).close()
+        return shard
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_mapped": {}}
@@ -178,27 +188,32 @@ class VqcShards(IterableDataset[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         """Raises what `VqcDataset` raises."""
         raw = self._raw()
-        for sample in _shuffled(raw, self._shuffle, self._chance("samples")) if self._shuffle else raw:
+        for name, sample in _shuffled(raw, self._shuffle, self._chance("samples")) if self._shuffle else raw:
             data = sample.pop(_SUFFIX)
             try:
-                yield {**sample, "image": self._decode(data)}
+                with _named(f"{name}: {sample['__key__']}"):
+                    image = self._decode(data)
+                yield {**sample, "image": image}
             except FormatError:
                 if not self._skip_damaged:
                     raise
 
-    def _raw(self) -> Iterator[Sample]:
+    def _raw(self) -> Iterator[tuple[str, Sample]]:
+        """Samples that are not decoded yet, each with the name of its shard."""
         shards = list(self._shards)
         if self._shuffle:
             self._chance("shards").shuffle(shards)
         place, of = _share()
         for name in shards[place::of]:
-            with (self._opener or _open)(name) as file:
-                for sample in samples(file):
+            links: list[str] = []
+            with (self._opener or _open)(name) as file, _named(name):
+                for sample in samples(file, links):
                     if _SUFFIX not in sample.parts:
                         if self._skip_damaged:
                             continue
                         raise UnsupportedImage(f"{name}: no .vqc in sample {sample.key}")
-                    yield {"__key__": sample.key, **sample.parts}
+                    yield name, {"__key__": sample.key, **sample.parts}
+            _warn_of(links, name)
 
     def _chance(self, what: str) -> random.Random:
         # The order of the shards is one for all workers; that of samples each worker's own.
@@ -219,8 +234,8 @@ def _share() -> tuple[int, int]:
     return rank * workers + worker, ranks * workers
 
 
-def _shuffled(items: Iterator[Sample], size: int, chance: random.Random) -> Iterator[Sample]:
-    waiting: list[Sample] = []
+def _shuffled(items: Iterator[T], size: int, chance: random.Random) -> Iterator[T]:
+    waiting: list[T] = []
     for item in items:
         waiting.append(item)
         if len(waiting) > size:
@@ -233,11 +248,14 @@ def _shuffled(items: Iterator[Sample], size: int, chance: random.Random) -> Iter
 
 def _places(path: Path) -> Iterator[_Place]:
     if path.is_dir():
-        for file in sorted(path.rglob(f"*.{_SUFFIX}")):
+        for file in sorted(file for file in path.rglob("*") if file.suffix.lower() == f".{_SUFFIX}"):
             yield _Place(str(file), file.relative_to(path).with_suffix("").as_posix())
-    elif path.suffix == ".tar":
+    elif path.suffix.lower() == ".tar":
         with path.open("rb") as shard:
-            parts = [member for member, _ in members(shard)]
+            links: list[str] = []
+            with _named(str(path)):
+                parts = [member for member, _ in members(shard, links)]
+        _warn_of(links, str(path))
         for key, neighbours in itertools.groupby(parts, key=lambda part: part.key):
             sample = list(neighbours)
             beside = tuple((part.suffix, part.offset, part.size) for part in sample if part.suffix != _SUFFIX)
@@ -247,6 +265,21 @@ def _places(path: Path) -> Iterator[_Place]:
     else:
         path.stat()  # what is not there is told now, and not by a worker later
         yield _Place(str(path), path.stem)
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Begins what is said of damage within with a name: a set has millions of files."""
+    try:
+        yield
+    except FormatError as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _warn_of(links: list[str], name: str) -> None:
+    """Tells of links in a shard that are called like .vqc files."""
+    if links := [link for link in links if link.lower().endswith(f".{_SUFFIX}")]:
+        warnings.warn(f"{name}: {links[0]}: links are not followed, of {len(links)}", stacklevel=3)
 
 
 def _open(name: str) -> IO[bytes]:
