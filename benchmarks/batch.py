@@ -143,7 +143,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--out", type=Path, metavar="JSON")
     args = parser.parse_args(words)
-    result = run(args)
+    try:
+        result = run(args)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     print(times_table(result))
     if args.out:
         args.out.write_text(dump(result), encoding="utf-8")

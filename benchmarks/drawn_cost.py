@@ -18,6 +18,7 @@ from pathlib import Path
 import vqcodec
 from benchmarks.rate_distortion import find_pictures, read_pixels
 from vqcodec import Codec
+from vqcodec.errors import VQCodecError
 
 MOST = 1.05
 """A mean ratio of times above this is a fault."""
@@ -45,8 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
-    codec = vqcodec.load(args.model, device="cpu")
-    paths = find_pictures(args.data)
+    try:
+        codec = vqcodec.load(args.model, device="cpu")
+        paths = find_pictures(args.data)
+    except (VQCodecError, OSError) as error:
+        parser.error(str(error))
     found = {name: measure(codec, path, args.quality, args.repeats) for name, path in paths.items()}
     with_, without = (sum(times[side] for times in found.values()) for side in (0, 1))
     result = {

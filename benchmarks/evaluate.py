@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from vqcodec.errors import ModelNotFound
 from vqcodec.model.dial import lambda_of_level
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import find_images
@@ -78,11 +79,14 @@ def main() -> None:
     parser.add_argument("--linear", action="store_true", help="with the linear shortcuts alone, no networks")
     parser.add_argument("--limit", type=int, help="use the first N pictures only")
     arguments = parser.parse_args()
-    model, settings = load_state(arguments.state, arguments.weights)
+    try:
+        model, settings = load_state(arguments.state, arguments.weights)
+        paths = find_images(arguments.data)[: arguments.limit]
+    except (ModelNotFound, OSError) as error:
+        parser.error(str(error))
     model.set_exact(arguments.exact)
     if arguments.linear:
         silence_networks(model)
-    paths = find_images(arguments.data)[: arguments.limit]
     print(json.dumps({"step": settings["step"], "seconds": settings["seconds"], "pictures": len(paths)}))
     use = CodebookUse(model.quantizer) if arguments.codebooks else None
     for level in arguments.levels.split(","):

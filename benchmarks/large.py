@@ -95,7 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, metavar="JSON")
     args = parser.parse_args(words)
-    result = run(args)
+    try:
+        result = run(args)
+    except OSError as error:
+        parser.error(str(error))
     print(size_table(result))
     if args.out:
         args.out.write_text(dump(result), encoding="utf-8")
