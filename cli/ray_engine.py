@@ -49,7 +49,8 @@ def convert_on_ray(
     if conversion.model is not None:
         zoo.find_model(conversion.model)
     try:
-        from vqcodec.cluster.planning import plan_dataset, plan_jobs  # noqa: PLC0415  an extra
+        from vqcodec.cluster.engine import NoRoom  # noqa: PLC0415  an extra
+        from vqcodec.cluster.planning import plan_dataset, plan_jobs  # noqa: PLC0415
         from vqcodec.cluster.run import Setting, convert, manifest_of  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise OSError("--engine ray needs more packages: pip install 'vqcodec[ray]'") from error
@@ -75,14 +76,17 @@ def convert_on_ray(
         if conversion.output_dir is None or dry_run:
             raise click.UsageError("shards and object stores need --output-dir, and no --dry-run")
         left_out: Counter[str] = Counter()
-        found = plan_dataset(
-            conversion.inputs,
-            conversion.output_dir,
-            suffix,
-            suffixes,
-            recursive=conversion.recursive,
-            left_out=left_out,
-        )
+        try:
+            found = plan_dataset(
+                conversion.inputs,
+                conversion.output_dir,
+                suffix,
+                suffixes,
+                recursive=conversion.recursive,
+                left_out=left_out,
+            )
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
         conversion.note_left_out(suffixes, left_out)
     else:
         jobs = conversion.plan(suffix, suffixes, dry_run=dry_run)
@@ -90,7 +94,10 @@ def convert_on_ray(
     with conversion.bar(found.count):
         try:
             manifest = None if conversion.manifest is None else manifest_of(conversion.manifest, found)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        try:
             convert(found, work, replace(setting, manifest=manifest))
-        except ModuleNotFoundError as error:
+        except (ModuleNotFoundError, NoRoom) as error:
             raise OSError(str(error)) from error
     return finish(BatchReport(tuple(results)), reporter, len(results))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +24,9 @@ import pytest
             ["a.tar", "--engine", "ray", "--output-dir", "x", "-f", "--skip-existing"],
             "-f and --skip-existing exclude each other",
         ),
+        (["a.tar", "b.png", "--engine", "ray", "--output-dir", "x"], "cannot be mixed"),
+        (["nosuch://a.png", "--engine", "ray", "--output-dir", "x"], "nosuch://a.png: "),
+        (["a.tar", "--engine", "ray", "--output-dir", "x", "--manifest", "mock://m"], "storage"),
     ],
 )
 def test_wrong_usage(vqcodec, words, error):
@@ -38,6 +43,15 @@ def test_a_missing_extra_is_told_in_one_line(vqcodec, monkeypatch):
     run = vqcodec("compress", "a.png", "--engine", "ray")
     assert run.code == 1
     assert run.err == "vqcodec: --engine ray needs more packages: pip install 'vqcodec[ray]'\n"
+
+
+def test_a_cluster_without_cards_is_told_in_one_line(vqcodec, monkeypatch):
+    run_module = pytest.importorskip("vqcodec.cluster.run", reason="pyarrow is missing, of vqcodec[ray]")
+    ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 2.0})
+    monkeypatch.setattr(run_module, "connected", lambda _: contextlib.nullcontext(ray))
+    run = vqcodec("compress", "a.tar", "--output-dir", "x", "--engine", "ray", "-d", "cuda")
+    assert run.code == 1
+    assert run.err == "vqcodec: the cluster has no room for a worker with 1 CPU and 1 GPU\n"
 
 
 def test_an_unknown_model_is_told_before_the_cluster_starts(vqcodec):

@@ -55,6 +55,10 @@ class Pool:
         return self.workers if isinstance(self.workers, int) else self.workers[1]
 
 
+class NoRoom(RuntimeError):
+    """No node of the cluster has what a worker needs."""
+
+
 @contextlib.contextmanager
 def connected(address: str | None, **options: Any) -> Iterator[Any]:
     """Ray, started or connected to; left as it was found.
@@ -100,12 +104,12 @@ def workers_of(ray: Any, cpus: float, gpus: float) -> int:
     """How many workers the cluster has room for.
 
     Raises:
-        RuntimeError: for none.
+        NoRoom: for none.
     """
     has = ray.cluster_resources()
     room = [int(has.get(name, 0) / each) for name, each in (("CPU", cpus), ("GPU", gpus)) if each]
     if not room or min(room) < 1:
-        raise RuntimeError(f"the cluster has no room for a worker with {cpus:g} CPU and {gpus:g} GPU")
+        raise NoRoom(f"the cluster has no room for a worker with {cpus:g} CPU and {gpus:g} GPU")
     return min(room)
 
 
