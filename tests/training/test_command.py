@@ -218,6 +218,26 @@ def test_what_goes_wrong_on_the_way_is_told_in_a_line(tmp_path, monkeypatch, cap
     assert "new.safetensors is not written; --resume goes on" in capsys.readouterr().err
 
 
+def test_a_state_is_not_written_over(tmp_path, monkeypatch, capsys):
+    for name in (FILE, perceptual.STATE):
+        (tmp_path / name).write_bytes(b"state")
+    state, other = str(tmp_path / FILE), ["-o", str(tmp_path / "new.safetensors")]
+    add = ["--only-add", "--out", str(tmp_path), "--add-to", str(tmp_path / perceptual.STATE)]
+    for run, words, told in (
+        (export.main, [state, "--data", "x", "-o", state], "would replace the state itself"),
+        (export.main, [state, "--data", "x", *other, "--batches", "-1"], "--batches is 0 or more, not -1"),
+        (export.main, [state, "--data", "x", *other, "--pseudo", "nan"], "--pseudo is 0 or more, not nan"),
+        (export.main, [state, "--data", "x", *other, "--cache", "-1"], "--cache is 0 or more, not -1.0"),
+        (perceptual.main, add, "is the state itself"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["x", *words])
+        with pytest.raises(SystemExit) as caught:
+            run()
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert (caught.value.code, told in last) == (2, True), last
+    assert (tmp_path / FILE).read_bytes() == (tmp_path / perceptual.STATE).read_bytes() == b"state"
+
+
 def test_every_option_is_explained(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["x", "--help"])
     for run in (command.main, export.main, perceptual.main):

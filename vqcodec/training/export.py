@@ -18,7 +18,7 @@ from vqcodec.entropy.class_offsets import offset_counts
 from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.tables import make_powers
 from vqcodec.errors import ModelNotFound
-from vqcodec.files import check_writable
+from vqcodec.files import check_writable, same_file
 from vqcodec.model.dial import LEVEL_KNOTS
 from vqcodec.model.integer_conv import BIAS_MAX, CONTEXT_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
 from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
@@ -197,6 +197,12 @@ def main() -> None:
     parser.add_argument("--name", help="of the model; the output's stem unless given")
     arguments = parser.parse_args()
     state, output = arguments.state, arguments.output
+    if same_file(state, output):
+        parser.error(f"-o {output} would replace the state itself")
+    for name in ("batches", "pseudo", "cache"):
+        value = getattr(arguments, name)
+        if value is not None and not value >= 0:
+            parser.error(f"--{name} is 0 or more, not {value}")
     try:
         check_writable(output)
         if arguments.decoder_of is not None:

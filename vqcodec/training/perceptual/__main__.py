@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vqcodec.errors import ModelNotFound
-from vqcodec.files import check_writable
+from vqcodec.files import check_writable, same_file
 from vqcodec.metrics.perceptual import DISTS, LPIPS, NETWORKS
 from vqcodec.model.dial import at_quality, quality_of
 from vqcodec.training.grow import adds
@@ -219,6 +219,8 @@ def main() -> int:
             parser.error(f"--add-to: {error}")
     given = given_settings(arguments, PerceptualConfig)
     state = Path(given.get("out", PerceptualConfig.out)) / STATE
+    if arguments.add_to is not None and same_file(arguments.add_to, state):
+        parser.error(f"--add-to: {state} is the state itself")
     ranks = Ranks()
     try:
         source = find_model(arguments.start)
