@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
 from tests.web.browsing import page_megabytes
 from tests.web.pictures import expected, put, random_files
-from vqcodec.bitstream import probe
+from vqcodec.bitstream import compose, parse, probe
 from vqcodec.types import DEFAULT_LIMITS
 
 DECODE = """async (jobs) => {
@@ -189,6 +190,44 @@ def test_many_decodes_and_aborts_leave_memory_as_it_was(page, site, codec):
     assert ends["picture"] >= 50
     assert ends["AbortError"] >= 10
     assert page_megabytes() < before + 150  # browsers collect late; an engine for each abort would be more
+
+
+def test_threads_that_have_much_memory_end_where_nothing_is_decoded(page, site, codec):
+    """They tell twice of what they have, as with a larger model: only the large picture is too much then."""
+    whole = parse(codec.compress(samples.picture(64, 64, "RGB", np.random.default_rng(1)), quality=60))
+    header = replace(whole.header, width=1500, height=1400, tile=0)
+    large = compose(header, whole.segments, whole.chunks, whole.drawn).data
+    files = {"little": codec.compress(np.zeros((64, 64, 3), np.uint8)), "much": large[: probe(large).data_offset]}
+    found = page.evaluate(
+        """async ([little, much]) => {
+            const live = new Set(), later = window.setTimeout, seen = [];
+            window.setTimeout = (action, ms) => later(action, Math.min(ms, 50));
+            window.Worker = class extends Worker {
+                constructor(...how) {
+                    super(...how);
+                    live.add(this);
+                }
+                addEventListener(type, listener) {
+                    const twice = ({ data }) => ({ data: { ...data, memory: data.memory && 2 * data.memory } });
+                    super.addEventListener(type, type === "message" ? (event) => listener(twice(event)) : listener);
+                }
+                terminate() {
+                    live.delete(this);
+                    super.terminate();
+                }
+            };
+            const { decode } = await import("/src/index.js");
+            for (const name of [little, much, little]) {
+                const bytes = await (await fetch(name)).arrayBuffer();
+                const { width } = await decode(bytes, { partial: true }), before = live.size;
+                await new Promise((resolve) => later(resolve, 1000));
+                seen.push([width, before, live.size]);
+            }
+            return seen;
+        }""",
+        put(site, files),
+    )
+    assert found == [[64, 1, 1], [1500, 1, 0], [64, 1, 1]]
 
 
 def test_a_large_picture_by_two_threads(page, site, codec):

@@ -25,9 +25,9 @@ async function run(id, job) {
       (done, count) => postMessage({ id, done, count }),
     );
     for await (const part of parts) postMessage({ id, part }, { transfer: [part.data.buffer] });
-    postMessage({ id, finished: true, memory: decoder?.memoryBytes });
+    postMessage({ id, memory: decoder?.memoryBytes });
   } catch (error) {
-    postMessage({ id, error: packError(error) });
+    postMessage({ id, error: packError(error), memory: decoder?.memoryBytes });
   } finally {
     aborted.delete(id);
   }

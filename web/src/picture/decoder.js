@@ -37,9 +37,6 @@ import { quickLook } from "./quick.js";
  * @property {() => Promise<import("./drawn_grid.js").Webp>} webp
  */
 
-/** An instance with more memory is given up after a picture, since its memory never shrinks. */
-const MEMORY_KEPT = 256 * 2 ** 20;
-
 export class PictureDecoder {
   /** @type {Map<string, Promise<Model>>} */
   #models = new Map();
@@ -47,15 +44,16 @@ export class PictureDecoder {
    * @type {{key: string, engine: Engine, coder: LatentCoder, arrays: ReturnType<Model["ofTune"]>, g_s: Map<number, Synthesis>} | null}
    */
   #ready = null;
+  #most = 0;
 
   /** @param {Surroundings} surroundings */
   constructor(surroundings) {
     this.surroundings = surroundings;
   }
 
-  /** Bytes of memory that the engine has. */
+  /** Bytes of memory that an engine has had at most: what is given up is not collected at once. */
   get memoryBytes() {
-    return this.#ready?.engine.memoryBytes ?? 0;
+    return Math.max(this.#most, this.#ready?.engine.memoryBytes ?? 0);
   }
 
   /**
@@ -91,10 +89,10 @@ export class PictureDecoder {
       this.#forget();
       throw error instanceof WebAssembly.RuntimeError || error instanceof RangeError ? lost(error) : error;
     }
-    if (this.memoryBytes > MEMORY_KEPT) this.#forget();
   }
 
   #forget() {
+    this.#most = this.memoryBytes;
     this.#ready = null;
   }
 
@@ -116,7 +114,7 @@ export class PictureDecoder {
   async #prepared({ bitstreamId, tune }) {
     const key = `${bitstreamId} ${tune}`;
     if (this.#ready?.key === key) return this.#ready;
-    this.#ready = null;
+    this.#forget();
     const model = await this.#model(bitstreamId);
     const engine = await Engine.start(await this.surroundings.module()),
       arrays = model.ofTune(tune);

@@ -6,6 +6,9 @@ import { surroundings } from "./surroundings.js";
 /** Two, since each may take 256 MiB; small pictures are decoded by one. */
 export const MOST_THREADS = 2;
 const PIXELS_EACH = 1.5e6;
+/** The module's memory never shrinks: threads with more of it end where nothing was decoded for so many milliseconds. */
+const MEMORY_KEPT = 64 * 2 ** 20,
+  REST = 10000;
 
 /**
  * @typedef {object} Listener
@@ -14,12 +17,18 @@ const PIXELS_EACH = 1.5e6;
  */
 
 /**
- * @typedef {{run: (job: import("./decoder.js").Job, listener: Listener, signal?: AbortSignal) => Promise<void>}} Thread
+ * @typedef {object} Thread
+ * @property {(job: import("./decoder.js").Job, listener: Listener, signal?: AbortSignal) => Promise<void>} run
+ * @property {number} memoryBytes that it has come to
+ * @property {(error: Error) => void} end
  */
 
 export class Pool {
   /** @type {Thread[]} */
   #threads = [];
+  #running = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #rest;
 
   /** @param {import("./surroundings.js").Settings} settings */
   constructor(settings) {
@@ -34,6 +43,25 @@ export class Pool {
    * @param {AbortSignal} [signal]
    */
   async run(job, pixels, listener, signal) {
+    clearTimeout(this.#rest);
+    this.#running++;
+    try {
+      await this.#shared(job, pixels, listener, signal);
+    } finally {
+      if (--this.#running === 0) {
+        this.#rest = setTimeout(() => this.#end(({ memoryBytes }) => memoryBytes > MEMORY_KEPT), REST);
+        /** @type {any} */ (this.#rest).unref?.(); // a program in Node does not wait for it
+      }
+    }
+  }
+
+  /**
+   * @param {import("./decoder.js").Job} job
+   * @param {number} pixels
+   * @param {Listener} listener
+   * @param {AbortSignal} [signal]
+   */
+  async #shared(job, pixels, listener, signal) {
     const count = Math.max(
       1,
       Math.min(this.#most(), job.preview === "quick" ? 1 : Math.round(pixels / PIXELS_EACH)),
@@ -78,9 +106,15 @@ export class Pool {
 
   /** End all threads, and with them what is still decoded: its promises fail. */
   end() {
+    clearTimeout(this.#rest);
+    this.#end(() => true);
+  }
+
+  /** @param {(thread: Thread) => boolean} whether */
+  #end(whether) {
     const error = new DOMException("the decoder was configured anew", "AbortError");
-    for (const thread of this.#threads) if (thread instanceof WorkerThread) thread.end(error);
-    this.#threads = [];
+    for (const thread of this.#threads.filter(whether)) thread.end(error);
+    this.#threads = this.#threads.filter((thread) => !whether(thread));
   }
 }
 
@@ -113,9 +147,16 @@ class HereThread {
     this.#queue = done.catch(() => {});
     return done;
   }
+
+  get memoryBytes() {
+    return this.decoder.memoryBytes;
+  }
+
+  end() {} // what it decodes is done
 }
 
 class WorkerThread {
+  memoryBytes = 0;
   #next = 1;
   /** @type {Map<number, {listener: Listener, resolve: () => void, reject: (error: Error) => void}>} */
   #jobs = new Map();
@@ -135,6 +176,7 @@ class WorkerThread {
 
   /** @param {any} data */
   #receive(data) {
+    this.memoryBytes = data.memory ?? this.memoryBytes;
     const job = this.#jobs.get(data.id);
     if (!job) return; // aborted
     if (data.part) job.listener.part(data.part);
