@@ -74,19 +74,27 @@ def test_what_is_converted_for_a_canvas_is_painted_as_it_is(page):
     assert shown[0] < 255
 
 
-def test_progress_is_told_where_there_is_work_for_one_thread_only(page, site, codec):
+def test_a_thread_that_there_is_no_work_for_is_not_started(page, site, codec):
+    """Where pixels are worth two, but all in one tile."""
     flat = np.zeros((1530, 1500, 3), np.uint8)
     (name,) = put(site, {"flat": codec.compress(flat, lossless=True)})
     told = page.evaluate(
         """async (name) => {
+            let threads = 0;
+            window.Worker = class extends Worker {
+                constructor(...how) {
+                    super(...how);
+                    threads++;
+                }
+            };
             const { decode } = await import("/src/index.js"), told = [];
             const bytes = await (await fetch(name)).arrayBuffer();
             await decode(bytes, { onProgress: (done, count) => told.push([done, count]) });
-            return told;
+            return [threads, told];
         }""",
         name,
     )
-    assert told[-1] == [1, 1]
+    assert told == [1, [[1, 1]]]
 
 
 def test_what_is_no_weights_file_is_not_kept(page, site):

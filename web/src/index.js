@@ -20,7 +20,7 @@ import {
 } from "./container/header.js";
 import { unpackMetadata } from "./container/payloads.js";
 import { PROFILES } from "./container/profiles.js";
-import { regionOf } from "./picture/decoder.js";
+import { partCount, regionOf } from "./picture/decoder.js";
 import { Pool } from "./picture/pool.js";
 
 export {
@@ -117,7 +117,7 @@ export async function decode(source, { onProgress, onPart, signal, ...asked } = 
   const job = { bytes, realism, preview, partial, limits, region };
   await pool.run(
     job,
-    region.width * region.height,
+    { pixels: region.width * region.height, parts: partCount(header, region) },
     {
       part(part) {
         image ??= blank(part.width, part.height);

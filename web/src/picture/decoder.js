@@ -5,7 +5,7 @@ import { LAYERS, NO_MODEL, limitsOf } from "../container/header.js";
 import { Engine } from "../engine/module.js";
 import { Synthesis } from "../engine/synthesis.js";
 import { LatentCoder } from "../engine/latent_coder.js";
-import { BLOCK, height, overlap, place, scaled, width, windows } from "../engine/tiling.js";
+import { BLOCK, height, overlap, place, scaled, tiles, width, windows } from "../engine/tiling.js";
 import { Model } from "../model/model.js";
 import { mixed } from "../model/realism.js";
 import { alphaPlane } from "./alpha.js";
@@ -68,7 +68,7 @@ export class PictureDecoder {
       { header } = container,
       region = regionOf(job.region, header);
     try {
-      const shown = place(region.y, region.x, region.y + region.height, region.x + region.width);
+      const shown = placeOf(region);
       const alpha = header.alpha ? await this.#alpha(container) : null;
       if (job.preview === "quick") {
         yield { x: 0, y: 0, ...(await this.#quick(container, pause)) };
@@ -181,13 +181,7 @@ export class PictureDecoder {
       columns = Math.ceil(header.width / BLOCK);
     const layers = segments.map((own, n) => (drawnWhole[n] ? null : own));
     const grid = new LatentGrid(coder, layers, rows, columns, header.level, header.tile / BLOCK);
-    const span = place(
-      Math.floor(shown.top / BLOCK),
-      Math.floor(shown.left / BLOCK),
-      Math.ceil(shown.bottom / BLOCK),
-      Math.ceil(shown.right / BLOCK),
-    );
-    const pieces = shareOf(windows(rows, columns, span), job.share),
+    const pieces = shareOf(windowsOf(header, shown), job.share),
       drawn = await this.#drawn(container);
     return (async function* () {
       for (const [n, piece] of pieces.entries()) {
@@ -214,8 +208,7 @@ export class PictureDecoder {
    */
   async *#alone(container, shown, job) {
     const drawn = /** @type {DrawnGrid} */ (await this.#drawn(container));
-    const places = drawn.places.map((tile) => overlap(tile, shown)).filter((at) => at !== null),
-      own = shareOf(places, job.share);
+    const own = shareOf(tilesOf(container.header, shown), job.share);
     for (const [n, at] of own.entries()) {
       const pixels = new Uint8Array(3 * height(at) * width(at));
       await drawn.paste(at, pixels);
@@ -252,6 +245,38 @@ export function regionOf(region, header) {
     );
   }
   return { x, y, width: wide, height: tall };
+}
+
+/** @param {Region} region */
+const placeOf = ({ x, y, width: wide, height: tall }) => place(y, x, y + tall, x + wide);
+
+/** What the networks decode at once. @param {import("../container/header.js").Header} header @param {Place} shown */
+function windowsOf(header, shown) {
+  const rows = Math.ceil(header.height / BLOCK),
+    columns = Math.ceil(header.width / BLOCK);
+  const span = place(
+    Math.floor(shown.top / BLOCK),
+    Math.floor(shown.left / BLOCK),
+    Math.ceil(shown.bottom / BLOCK),
+    Math.ceil(shown.right / BLOCK),
+  );
+  return windows(rows, columns, span);
+}
+
+/** What is shown of each tile. @param {import("../container/header.js").Header} header @param {Place} shown */
+const tilesOf = (header, shown) =>
+  tiles(header.height, header.width, header.tile)
+    .map((tile) => overlap(tile, shown))
+    .filter((at) => at !== null);
+
+/**
+ * How many parts a region is decoded in, of which threads have shares.
+ * @param {import("../container/header.js").Header} header
+ * @param {Region} region
+ */
+export function partCount(header, region) {
+  const parts = header.bitstreamId === NO_MODEL ? tilesOf : windowsOf;
+  return parts(header, placeOf(region)).length;
 }
 
 /** What a trap of the module, or an array too large, means. @param {Error} error */

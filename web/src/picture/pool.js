@@ -36,17 +36,17 @@ export class Pool {
   }
 
   /**
-   * Do a job, shared by as many threads as its pixels are worth.
+   * Do a job, shared by as many threads as its pixels are worth, and as have parts of it.
    * @param {import("./decoder.js").Job} job
-   * @param {number} pixels
+   * @param {{pixels: number, parts: number}} size
    * @param {Listener} listener
    * @param {AbortSignal} [signal]
    */
-  async run(job, pixels, listener, signal) {
+  async run(job, size, listener, signal) {
     clearTimeout(this.#rest);
     this.#running++;
     try {
-      await this.#shared(job, pixels, listener, signal);
+      await this.#shared(job, size, listener, signal);
     } finally {
       if (--this.#running === 0) {
         this.#rest = setTimeout(() => this.#end(({ memoryBytes }) => memoryBytes > MEMORY_KEPT), REST);
@@ -57,15 +57,13 @@ export class Pool {
 
   /**
    * @param {import("./decoder.js").Job} job
-   * @param {number} pixels
+   * @param {{pixels: number, parts: number}} size
    * @param {Listener} listener
    * @param {AbortSignal} [signal]
    */
-  async #shared(job, pixels, listener, signal) {
-    const count = Math.max(
-      1,
-      Math.min(this.#most(), job.preview === "quick" ? 1 : Math.round(pixels / PIXELS_EACH)),
-    );
+  async #shared(job, { pixels, parts }, listener, signal) {
+    const worth = job.preview === "quick" ? 1 : Math.round(pixels / PIXELS_EACH),
+      count = Math.max(1, Math.min(this.#most(), worth, parts));
     while (this.#threads.length < count) this.#threads.push(this.#makeThread());
     const states = Array.from({ length: count }, () => [0, 0]),
       told = states.map(() => false),
@@ -82,7 +80,6 @@ export class Pool {
             report();
           };
           await this.#threads[n].run({ ...job, share: [n, count] }, { part: listener.part, progress }, both);
-          if (!told[n]) progress(0, 0); // there was nothing for this thread
         }),
       );
     } catch (error) {
