@@ -21,6 +21,7 @@ from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
 from tests.web.pictures import expected, random_files
 from vqcodec.bitstream import compose, parse, probe
+from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
 REALISMS = (0.0, 0.37, 1.0)
@@ -155,6 +156,32 @@ def test_a_weights_file_that_is_gone_is_told_as_such(run_node, tmp_path):
     (tmp_path / "models.json").write_text(json.dumps({data[8:16].hex(): "gone.safetensors"}))
     (result,) = run_node([{"data": data}], setup={"models": tmp_path.as_uri()})["results"]
     assert (result["error"], result["known"]) == ("ModelNotFound", True)
+
+
+def test_gray_profiles_are_kept_in_gray_png_files(node, site, codec, tmp_path):
+    """In files of colours they mean nothing."""
+    for mode in ("L", "LA"):
+        image = Image.fromarray(samples.picture(20, 30, mode, np.random.default_rng(4)))
+        image.info["icc_profile"] = profile_bytes(6)  # gray gamma 1.8
+        data = codec.compress(image, quality=60)
+        (tmp_path / "gray.vqc").write_bytes(data)
+        script = f"""
+            import {{ readFileSync, writeFileSync }} from "node:fs";
+            const {{ decodePicture, encodePng }} = await import({(site / "src" / "index.js").as_uri()!r});
+            const {{ image, icc }} = await decodePicture(readFileSync("gray.vqc"));
+            const save = async (name) =>
+                writeFileSync(name, Buffer.from(await (await encodePng(image, {{ icc }})).arrayBuffer()));
+            await save("gray.png");
+            image.data[0] ^= 1;
+            await save("colour.png");
+        """
+        subprocess.run([node, "--input-type=module", "-e", script], cwd=tmp_path, check=True, timeout=60)
+        with Image.open(tmp_path / "gray.png") as saved, Image.open(tmp_path / "colour.png") as other:
+            assert saved.mode == mode
+            assert saved.info["icc_profile"] == profile_bytes(6)
+            assert np.array_equal(np.asarray(saved), np.asarray(codec.decompress(data)))
+            assert "icc_profile" not in other.info
+            assert other.mode == {"L": "RGB", "LA": "RGBA"}[mode]
 
 
 def test_another_model_is_refused_by_name(run_node):

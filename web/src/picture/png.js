@@ -2,8 +2,8 @@
 import { crc32 } from "../container/crc32.js";
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10],
-  RGBA = 6,
   RGB = 2,
+  ALPHA = 4,
   UP = 2;
 
 /** @param {string} type @param {Uint8Array} data */
@@ -30,31 +30,36 @@ async function deflated(data) {
 /** @param {string} letters */
 const ascii = (letters) => Array.from(letters, (letter) => letter.charCodeAt(0));
 
+/** Whether a profile is for gray, which only gray PNG files may have. @param {Uint8Array | undefined} icc */
+const isForGray = (icc) => icc !== undefined && String.fromCharCode(...icc.subarray(16, 20)) === "GRAY";
+
 /**
  * @param {ImageData} image
  * @param {{icc?: Uint8Array, exif?: Uint8Array, xmp?: Uint8Array}} [metadata]
  * @returns {Promise<Blob>}
  */
 export async function encodePng({ width, height, data }, { icc, exif, xmp } = {}) {
-  let opaque = true;
+  let opaque = true,
+    gray = isForGray(icc);
   for (let i = 3; i < data.length && opaque; i += 4) opaque = data[i] === 255;
-  const each = opaque ? 3 : 4,
-    row = each * width + 1,
+  for (let i = 0; i < data.length && gray; i += 4) gray = data[i] === data[i + 1] && data[i] === data[i + 2];
+  const samples = [0, 1, 2, 3].filter((c) => (c === 3 ? !opaque : !gray || c === 0)),
+    row = samples.length * width + 1,
     rows = new Uint8Array(row * height);
   for (let y = 0, from = 0; y < height; y++) {
     let to = y * row;
     rows[to++] = y ? UP : 0;
     for (let x = 0; x < width; x++, from += 4) {
-      for (let c = 0; c < each; c++) rows[to++] = data[from + c] - (y ? data[from + c - 4 * width] : 0);
+      for (const c of samples) rows[to++] = data[from + c] - (y ? data[from + c - 4 * width] : 0);
     }
   }
   const head = new Uint8Array(13),
     view = new DataView(head.buffer);
   view.setUint32(0, width);
   view.setUint32(4, height);
-  head.set([8, opaque ? RGB : RGBA], 8);
+  head.set([8, (gray ? 0 : RGB) + (opaque ? 0 : ALPHA)], 8);
   const parts = [Uint8Array.from(SIGNATURE), chunk("IHDR", head)];
-  if (icc)
+  if (icc && gray === isForGray(icc))
     parts.push(
       chunk("iCCP", Uint8Array.from([...ascii("profile"), 0, 0, ...(await deflated(new Uint8Array(icc)))])),
     );
