@@ -126,6 +126,40 @@ def test_of_two_files_the_one_opened_last_is_shown(opened, codec):
     assert page.title().startswith("fast.vqc")
 
 
+def test_what_was_dropped_with_another_picture_is_not_compared(opened, codec):
+    """A third file is opened while the first of two is decoded, or while the second one is read."""
+    files = [codec.compress(samples.picture(50, width, "RGB", np.random.default_rng(3))) for width in (40, 60)]
+    names = [["one.vqc", list(files[0])], ["third.vqc", list(files[1])]]
+    for waiting in ("stream", "arrayBuffer"):
+        page = opened()
+        page.evaluate(
+            """([one, third, other, waiting]) => {
+                const drop = (...named) => {
+                    const files = new DataTransfer();
+                    for (const [name, bytes] of named) files.items.add(new File([new Uint8Array(bytes)], name));
+                    window.dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
+                };
+                const whole = Blob.prototype.arrayBuffer;
+                if (waiting === "arrayBuffer")
+                    File.prototype.arrayBuffer = async function () {
+                        drop(third);
+                        while (document.title.startsWith("third") === false)
+                            await new Promise((resolve) => setTimeout(resolve, 20));
+                        return whole.call(this);
+                    };
+                drop(one, ["other.vqc", other[1]]);
+                if (waiting === "stream") drop(third);
+            }""",
+            [*names, names[0], waiting],
+        )
+        page.wait_for_function(DONE)
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.querySelectorAll('#stage canvas').length") == 1, waiting
+        assert page.evaluate("document.querySelector('#stage canvas').width") == 60
+        assert page.locator("#names").is_hidden()
+        assert page.inner_text("#status").startswith("Decoded")
+
+
 def test_dropped_files_are_opened_and_compared(opened, codec):
     page = opened()
     data = codec.compress(samples.picture(HEIGHT, WIDTH, "RGB", np.random.default_rng(9)), quality=50)

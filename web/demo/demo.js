@@ -19,7 +19,11 @@ function clear() {
   opened = null;
 }
 
-/** @param {string} name @param {ReadableStream<Uint8Array>} stream */
+/**
+ * @param {string} name
+ * @param {ReadableStream<Uint8Array>} stream
+ * @returns what is open now, null if that failed or another came meanwhile
+ */
 async function open(name, stream) {
   work.abort();
   work = new AbortController();
@@ -44,7 +48,7 @@ async function open(name, stream) {
         await showQuick(context, prefix, signal).catch(() => {}); // the whole file tells what is wrong
       },
     });
-    if (signal.aborted) return;
+    if (signal.aborted) return null;
     const info = probe(bytes);
     if (!seen) clear();
     tell(info);
@@ -52,11 +56,13 @@ async function open(name, stream) {
     document.title = `${name} \u2013 vqcodec`;
     byId("left-name").textContent = labelOf(name, bytes.length);
     own.image = await show(0, bytes, signal, !seen);
+    return own;
   } catch (error) {
-    if (signal.aborted) return;
+    if (signal.aborted) return null;
     fail(name, error);
     if (own && viewer.canvas(0) === before) viewer.remove(0); // it is another's
     invite(!viewer.canvas(0));
+    return null;
   } finally {
     if (!signal.aborted) settle();
   }
@@ -83,6 +89,7 @@ async function compare(file) {
   const { signal } = compared;
   try {
     const bytes = new Uint8Array(await file.arrayBuffer());
+    signal.throwIfAborted();
     if (!viewer.canvas(0)) throw new VQCodecError("open a picture first");
     if (isVqc(bytes)) {
       await show(1, bytes, signal);
@@ -110,9 +117,9 @@ async function take(files) {
     own = list.find((file) => file.name.endsWith(".vqc")) ?? list[0];
   if (!own) return;
   if (!own.name.endsWith(".vqc") && opened) return compare(own);
-  await open(own.name, own.stream());
-  const other = list.find((file) => file !== own);
-  if (other) await compare(other);
+  const shown = await open(own.name, own.stream()),
+    other = list.find((file) => file !== own);
+  if (other && shown && shown === opened) await compare(other);
 }
 
 for (const [id, action] of /** @type {const} */ ([

@@ -31,6 +31,7 @@ export async function show(side, bytes, signal, fresh = true) {
     const onProgress = (/** @type {number} */ done, /** @type {number} */ count) =>
       (progress.value = done / count);
     const image = await paint(bytes, { context: canvas, icc, space, signal, realism: value, onProgress });
+    signal.throwIfAborted();
     if (info.alpha) viewer.canvas(side)?.classList.add("clear");
     say(
       `Decoded in ${((performance.now() - start) / 1000).toFixed(2)} s${value ? ` with realism ${value}` : ""}.`,
