@@ -139,9 +139,10 @@ byId("sample").addEventListener("click", async () => {
 });
 save.addEventListener("click", async () => {
   if (!opened?.image) return;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(await encodePng(opened.image, await metadataOf(opened.bytes)));
-  link.download = opened.name.replace(/\.vqc$/, "") + ".png";
+  const { name, image, bytes } = opened,
+    link = document.createElement("a");
+  link.href = URL.createObjectURL(await encodePng(image, await metadataOf(bytes)));
+  link.download = name.replace(/\.vqc$/, "") + ".png";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 });
