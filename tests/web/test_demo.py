@@ -130,3 +130,25 @@ def test_once_loaded_it_works_offline(opened):
     page.reload()
     show_sample(page)
     assert f"{WIDTH}\u00a0\u00d7\u00a0{HEIGHT}" in page.inner_text("#info")
+
+
+def test_models_of_other_versions_are_not_kept(browser, address, site):
+    """Those that are kept for other pages stay."""
+    (own, *_) = (path.name for path in (site / "dist" / "models").glob("*.safetensors"))
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{address}/files.json")
+    kept = page.evaluate(
+        """async (names) => {
+            const cache = await caches.open("vqcodec-models");
+            for (const name of names) await cache.put(name, new Response("weights"));
+            await navigator.serviceWorker.register("/sw.js");
+            const { active } = await navigator.serviceWorker.ready;
+            if (active.state !== "activated")
+                await new Promise((resolve) => active.addEventListener("statechange", resolve));
+            return Promise.all(names.map(async (name) => Boolean(await cache.match(name))));
+        }""",
+        [f"/dist/models/{own}", "/dist/models/old.safetensors", "/elsewhere/old.safetensors"],
+    )
+    context.close()
+    assert kept == [True, False, True]

@@ -24,10 +24,21 @@ self.addEventListener("activate", (event) => {
     (async () => {
       for (const name of await caches.keys())
         if (name.startsWith("vqcodec-page-") && name !== PAGE) await caches.delete(name);
+      await dropModels();
       await self.clients.claim();
     })(),
   );
 });
+
+/** Those of other versions go; what other pages of this address keep is theirs. */
+async function dropModels() {
+  const [page, models] = await Promise.all([caches.open(PAGE), caches.open(MODELS)]);
+  const { files } = await (await page.match("files.json")).json();
+  const addressOf = (/** @type {string} */ name) => new URL(name, location.href).href,
+    own = new Set(files.map(addressOf));
+  for (const { url } of await models.keys())
+    if (url.startsWith(addressOf("dist/models/")) && !own.has(url)) await models.delete(url);
+}
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
