@@ -86,8 +86,9 @@ export class PictureDecoder {
         await pause();
       }
     } catch (error) {
-      this.#forget();
-      throw error instanceof WebAssembly.RuntimeError || error instanceof RangeError ? lost(error) : error;
+      const broken = error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
+      if (broken || error instanceof VQCodecError) this.#forget(); // else it was aborted, between two steps
+      throw broken ? lost(error) : error;
     }
   }
 
@@ -281,6 +282,5 @@ export function partCount(header, region) {
 
 /** What a trap of the module, or an array too large, means. @param {Error} error */
 function lost(error) {
-  if (error instanceof VQCodecError) return error;
   return new LimitExceeded(`the picture needs more than the decoder has (${error.message})`);
 }
