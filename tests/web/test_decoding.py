@@ -143,14 +143,14 @@ def test_options_progress_and_abort(page, site, codec):
             const aborted = vqcodec.decode(bytes, { signal: stop.signal });
             stop.abort();
             const error = await aborted.catch(({ name }) => name);
-            const late = vqcodec.decode(bytes, { signal: AbortSignal.abort() });
-            const again = await late.catch(({ name }) => name);
+            const late = vqcodec.decode(bytes, { signal: AbortSignal.abort("late") });
+            const again = await late.catch((reason) => reason);
             return { told, error, again, after: (await vqcodec.decode(bytes)).width };
         }""",
         name,
     )
     assert told["told"][-1][0] == told["told"][-1][1] > 0
-    assert (told["error"], told["again"], told["after"]) == ("AbortError", "AbortError", 300)
+    assert (told["error"], told["again"], told["after"]) == ("AbortError", "late", 300)
 
 
 def test_nothing_waits_for_ever_for_a_decoder_that_was_given_up(page, site, codec):

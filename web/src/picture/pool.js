@@ -1,5 +1,5 @@
 /** The threads that decode: workers in a browser, this thread in Node. */
-import { packError, unpackError } from "../errors.js";
+import { unpackError } from "../errors.js";
 import { PictureDecoder } from "./decoder.js";
 import { surroundings } from "./surroundings.js";
 
@@ -118,11 +118,6 @@ export class Pool {
 /** @param {number[][]} rows @param {number} column */
 const sum = (rows, column) => rows.reduce((total, row) => total + row[column], 0);
 
-/** @param {AbortSignal} [signal] */
-function checkAbort(signal) {
-  if (signal?.aborted) throw new DOMException("decoding was aborted", "AbortError");
-}
-
 class HereThread {
   #queue = Promise.resolve();
 
@@ -136,9 +131,9 @@ class HereThread {
     const done = this.#queue.then(async () => {
       const pause = async () => {
         await new Promise((resolve) => setTimeout(resolve));
-        checkAbort(signal);
+        signal?.throwIfAborted();
       };
-      checkAbort(signal);
+      signal?.throwIfAborted();
       for await (const part of this.decoder.parts(job, pause, listener.progress)) listener.part(part);
     });
     this.#queue = done.catch(() => {});
@@ -197,7 +192,7 @@ class WorkerThread {
       const abort = () => {
         this.#jobs.delete(id);
         this.worker.postMessage({ id, abort: true });
-        reject(unpackError(packError(new DOMException("decoding was aborted", "AbortError"))));
+        reject(signal?.reason);
       };
       if (signal?.aborted) return abort();
       signal?.addEventListener("abort", abort, { once: true });
