@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tarfile
@@ -32,3 +33,13 @@ def test_what_is_declared_is_exported(node, web_build):
     script = 'import("./src/index.js").then((all) => console.log(JSON.stringify(Object.keys(all).sort())))'
     done = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True, cwd=WEB)
     assert names == set(re.findall(r'"(\w+)"', done.stdout))
+
+
+def test_what_the_package_is_made_of_can_be_had_by_its_name(node, web_build):
+    """As bundlers ask for the files that `configure` is told the places of."""
+    names = [f"vqcodec{path}" for path in ("", "/element", "/dist/vqcodec.wasm", "/dist/models/models.json")]
+    script = f"for (const name of {json.dumps(names)}) console.log(import.meta.resolve(name))"
+    command = [node, "--input-type=module", "-e", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=WEB)
+    files = ("src/index.js", "src/element.js", "dist/vqcodec.wasm", "dist/models/models.json")
+    assert done.stdout.split() == [(WEB / file).as_uri() for file in files]
