@@ -153,6 +153,27 @@ def test_options_progress_and_abort(page, site, codec):
     assert (told["error"], told["again"], told["after"]) == ("AbortError", "late", 300)
 
 
+def test_threads_are_sent_the_file_and_not_what_it_lies_in(page, site):
+    data = samples.golden()["text"]
+    (name,) = put(site, {"within": bytes(100_000) + data + bytes(100_000)})
+    found = page.evaluate(
+        """async ([name, size]) => {
+            const sent = [];
+            window.Worker = class extends Worker {
+                postMessage(message) {
+                    if (message.job) sent.push(message.job.bytes.buffer.byteLength);
+                    super.postMessage(message);
+                }
+            };
+            const { decode } = await import("/src/index.js"), all = await (await fetch(name)).arrayBuffer();
+            const { width } = await decode(new Uint8Array(all, 100000, size));
+            return [width, sent, all.byteLength];
+        }""",
+        [name, len(data)],
+    )
+    assert found == [96, [len(data)], 200_000 + len(data)]
+
+
 def test_nothing_waits_for_ever_for_a_decoder_that_was_given_up(page, site, codec):
     (name,) = put(
         site, {"given-up": codec.compress(samples.picture(250, 300, "RGB", np.random.default_rng(1)))}

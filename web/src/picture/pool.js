@@ -205,7 +205,10 @@ class WorkerThread {
         resolve: () => settle(resolve),
         reject: (error) => settle(() => reject(error)),
       });
-      this.worker.postMessage({ id, job });
+      // What a view is copied with is all that it is a view of.
+      const { bytes } = job,
+        own = bytes.length < bytes.buffer.byteLength ? bytes.slice() : bytes;
+      this.worker.postMessage({ id, job: { ...job, bytes: own } });
     });
   }
 
