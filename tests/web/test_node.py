@@ -98,6 +98,28 @@ def test_alpha_deflated_and_by_webp(run_node, codec):
     assert found == [expected(codec, data) for data in files]
 
 
+def test_a_first_look_does_not_wait_for_alpha(node, site, codec, tmp_path):
+    """Nor for libwebp."""
+    flat = np.where(np.mgrid[:96, :128][1] < 64, 255, 90).astype(np.uint8)
+    pixels = samples.picture(96, 128, "RGB", np.random.default_rng(4))
+    data = codec.compress(Image.fromarray(np.dstack([pixels, flat])), quality=60)
+    (alpha,) = (chunk for chunk in parse(data).chunks if chunk.type == "ALPH")
+    assert alpha.data[0] == 2  # by WebP
+    (tmp_path / "alpha.vqc").write_bytes(data)
+    script = f"""
+        import {{ readFileSync }} from "node:fs";
+        const {{ configure, decode }} = await import({(site / "src" / "index.js").as_uri()!r});
+        configure({{ webp: "file:///nowhere/webp_dec.js" }});
+        for (const preview of ["quick", null]) {{
+            const look = decode(readFileSync("alpha.vqc"), {{ preview }});
+            console.log(await look.then(({{ width }}) => width, ({{ name }}) => name));
+        }}
+    """
+    command = [node, "--input-type=module", "-e", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["4", "ModelNotFound"]
+
+
 @pytest.mark.parametrize("vectors", VECTORS)
 def test_the_packaged_model_by_both_decoders(run_node, tmp_path, vectors, flags):
     """Its layers have outputs with weights of 64 and of -64, which relaxed vectors hold in another way."""

@@ -69,11 +69,11 @@ export class PictureDecoder {
       region = regionOf(job.region, header);
     try {
       const shown = placeOf(region);
-      const alpha = header.alpha ? await this.#alpha(container) : null;
       if (job.preview === "quick") {
         yield { x: 0, y: 0, ...(await this.#quick(container, pause)) };
         return;
       }
+      const alpha = header.alpha ? await this.#alpha(container) : null;
       const finish = (/** @type {Place} */ at, /** @type {Uint8Array} */ pixels) =>
         toPart(header, alpha, shown, at, pixels);
       const networks =
