@@ -22,6 +22,7 @@ from tests.bitstream.test_rules import BOMBS
 from tests.web.pictures import expected, random_files
 from vqcodec.bitstream import compose, parse, probe
 from vqcodec.bitstream.profiles import profile_bytes
+from vqcodec.errors import VQCodecError
 from vqcodec.types import DEFAULT_LIMITS, Limits
 
 REALISMS = (0.0, 0.37, 1.0)
@@ -250,6 +251,25 @@ def test_damage_ends_as_in_python(run_node, codec, right):
         assert result.get("error", "a picture") == wanted, (data.hex(), result)
         assert result.get("known", True), result
     assert answer["megabytes"] < 600
+
+
+def test_files_that_end_early_anywhere_are_decoded_as_in_python(run_node, codec):
+    source, golden, tiny = random.Random(13), samples.golden(), samples.load()
+    files, jobs, wanted = list(samples.seeds(codec).items()), [], []
+    for number in range(60):
+        name, data = files[number % len(files)]
+        cut = data[: source.randrange(probe(data).data_offset - 8, len(data))]
+        preview = source.choice([None, None, 1])
+        jobs.append({"data": cut, "options": {"partial": True, "preview": preview}})
+        try:
+            decoder = tiny if name in golden else codec
+            wanted.append(expected(decoder, cut, allow_partial=True, preview=preview))
+        except VQCodecError as error:
+            wanted.append({"error": type(error).__name__})
+    found = run_node(jobs)["results"]
+    found = [result if "sha256" in result else {"error": result["error"]} for result in found]
+    assert found == wanted
+    assert sum("sha256" in result for result in wanted) > 40
 
 
 def test_bombs_are_refused_in_bounded_memory(run_node, codec):
