@@ -176,6 +176,28 @@ def test_moving_loads_nothing_anew_and_removal_stops(page, names):
     assert found == [["load"], "EncodingError", [], 50]
 
 
+def test_it_keeps_its_size_in_another_document_and_back(page, names):
+    found = script(
+        page,
+        """
+        const image = make({ src: one, width: "45" }), frame = document.createElement("iframe"), seen = [];
+        document.body.append(frame);
+        await image.decode();
+        const sizes = () => seen.push([sizeOf(image), sizeOf(image.shadowRoot.querySelector("canvas"))]);
+        frame.contentDocument.body.append(image);
+        sizes();
+        image.width = 30;
+        sizes();
+        document.createElement("template").content.append(image);
+        document.body.append(image);
+        sizes();
+        return [seen, image.told];
+        """,
+        names,
+    )
+    assert found == [[[[45, 30]] * 2, [[30, 20]] * 2, [[30, 20]] * 2], ["load"]]
+
+
 def test_eager_starts_what_was_lazy_and_nothing_that_is_shown(page, names):
     found = script(
         page,

@@ -5,7 +5,7 @@
  * `error` tells what was wrong), progress. Colours are converted from the file's profile to what the screen shows.
  */
 import { ATTRIBUTES, ReflectingElement } from "./element_attributes.js";
-import { fixedRules, sizeRules } from "./element_style.js";
+import { fixedRulesOf, sizeRules } from "./element_style.js";
 import { VQCodecError, metadataOf, probe, receive } from "./index.js";
 import { paint, paintQuick, spaceOf } from "./picture/paint.js";
 import { Surface } from "./picture/surface.js";
@@ -33,7 +33,7 @@ export class VqcImage extends ReflectingElement {
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [fixedRules, this.#sizing];
+    root.adoptedStyleSheets = [fixedRulesOf(window), this.#sizing];
     this.#words.part.add("alt");
     root.append(this.#surface.canvas, this.#words);
     this.#describe(this.#surface.canvas);
@@ -65,6 +65,15 @@ export class VqcImage extends ReflectingElement {
       this.#watch?.disconnect();
       if (!this.#done) this.#stop();
     });
+  }
+
+  /** Moved to another document, which took its rules away. */
+  adoptedCallback() {
+    const { defaultView: view } = this.ownerDocument;
+    if (!view) return;
+    this.#sizing = new view.CSSStyleSheet();
+    /** @type {ShadowRoot} */ (this.shadowRoot).adoptedStyleSheets = [fixedRulesOf(view), this.#sizing];
+    this.#size();
   }
 
   /** @param {string} name */

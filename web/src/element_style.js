@@ -6,9 +6,17 @@ const STYLE = `
   canvas { display: block; width: 100%; height: 100%; object-fit: inherit; object-position: inherit; }
 `;
 
-/** What is the same for all elements. */
-export const fixedRules = new CSSStyleSheet();
+/** What is the same for all elements of a page. */
+const fixedRules = new CSSStyleSheet();
 fixedRules.replaceSync(STYLE);
+
+/** Rules, which are of one document alone, for an element of it. @param {Window & typeof globalThis} view */
+export function fixedRulesOf(view) {
+  if (view === window) return fixedRules;
+  const rules = new view.CSSStyleSheet();
+  rules.replaceSync(STYLE);
+  return rules;
+}
 
 /**
  * Rules for the attributes width, height and sizes of an element, and for its picture's own size.
