@@ -9,7 +9,6 @@ DATA is XDG_DATA_HOME or ~/.local/share, with --system /usr/local/share.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from vqcodec.files import write_atomic
+from vqcodec.files import data_home, write_atomic
 from vqcodec_cli.options import help_all
 from vqcodec_cli.ui import Reporter
 
@@ -100,9 +99,7 @@ def remove(reporter: Reporter, system: bool) -> None:
 
 def data_folder(system: bool = False) -> Path:
     """DATA of the module's description."""
-    given = Path(os.environ.get("XDG_DATA_HOME", ""))
-    own = given if given.is_absolute() else Path.home() / ".local" / "share"
-    return SYSTEM if system else own
+    return SYSTEM if system else data_home()
 
 
 def program_words() -> list[str]:

@@ -14,6 +14,21 @@ PathLike: TypeAlias = "str | os.PathLike[str]"
 Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO"
 
 
+def data_home() -> Path:
+    """Where a user's programs keep their data: XDG_DATA_HOME, or else ~/.local/share.
+
+    Raises:
+        OSError: the user has no home, as some in containers.
+    """
+    given = Path(os.environ.get("XDG_DATA_HOME", ""))
+    if given.is_absolute():
+        return given
+    try:
+        return Path.home() / ".local" / "share"
+    except RuntimeError as error:
+        raise OSError("this user has no home folder; set HOME or XDG_DATA_HOME") from error
+
+
 def several(paths: PathLike | Iterable[PathLike]) -> list[PathLike]:
     """Paths as a list; one alone is a path too, also as text, whose characters are none."""
     return [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)

@@ -119,3 +119,24 @@ def test_headers_are_read_once_until_a_file_changes(tiny_weights, tmp_path, monk
     other.replace(path)
     assert zoo.describe_model(path).bitstream_id != first.bitstream_id
     assert len(read) == 2
+
+
+def test_the_package_serves_users_without_a_home(monkeypatch):
+    def homeless(_cls: type[Path]) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("VQCODEC_MODELS", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", classmethod(homeless))
+    assert zoo.find_model("default").is_file()
+    assert [info.name for info in zoo.list_models()] == ["default"]
+    with pytest.raises(OSError, match="no home folder; set HOME"):
+        zoo.install_path("mine")
+
+
+def test_folders_that_cannot_be_looked_into_are_passed_over(tmp_path, monkeypatch):
+    # A name that is too long fails as a closed folder does, for root, too.
+    monkeypatch.setenv("VQCODEC_MODELS", str(tmp_path / ("x" * 300)))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert zoo.find_model("default").is_file()
+    assert [info.name for info in zoo.list_models()] == ["default"]

@@ -7,6 +7,7 @@ header is read here.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vqcodec.errors import ModelNotFound
+from vqcodec.files import data_home
 
 SEARCH_PATH = "VQCODEC_MODELS"
 DEFAULT_MODEL = "default"
@@ -40,8 +42,12 @@ class ModelInfo:
 
 
 def user_folder() -> Path:
-    """Where models are installed for this user: `vqcodec/models` in XDG_DATA_HOME, or in ~/.local/share."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "vqcodec" / "models"
+    """Where models are installed for this user: `vqcodec/models` in XDG_DATA_HOME, or in ~/.local/share.
+
+    Raises:
+        OSError: the user has no home.
+    """
+    return data_home() / "vqcodec" / "models"
 
 
 def install_path(name: str) -> Path:
@@ -49,6 +55,7 @@ def install_path(name: str) -> Path:
 
     Raises:
         ValueError: -m would take the name for an option or a path, or a file could not carry it.
+        OSError: the user has no home.
     """
     if not _NAME.fullmatch(name) or name.endswith(SUFFIX):
         raise ValueError(f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-' can")
@@ -56,9 +63,11 @@ def install_path(name: str) -> Path:
 
 
 def model_folders() -> list[Path]:
-    """Folders searched for models, first match wins; those that do not exist are included."""
-    extra = [Path(entry) for entry in os.environ.get(SEARCH_PATH, "").split(os.pathsep) if entry]
-    return [*extra, user_folder(), Path(__file__).parent]
+    """Folders searched for models, first match wins; those not there or closed are included."""
+    folders = [Path(entry) for entry in os.environ.get(SEARCH_PATH, "").split(os.pathsep) if entry]
+    with contextlib.suppress(OSError):  # who has no home has the package's models
+        folders.append(user_folder())
+    return [*folders, Path(__file__).parent]
 
 
 def find_model(model: str | os.PathLike[str] = DEFAULT_MODEL) -> Path:
@@ -76,7 +85,7 @@ def find_model(model: str | os.PathLike[str] = DEFAULT_MODEL) -> Path:
         raise ModelNotFound(f"no weight file at {text}")
     for folder in model_folders():
         path = folder / (text + SUFFIX)
-        if path.is_file():
+        if os.path.isfile(path):  # noqa: PTH113  pathlib's fails where a folder is closed
             return path
     if Path(text).is_file():
         raise ModelNotFound(f"{text} is no weight file: those end in {SUFFIX}")
@@ -128,7 +137,11 @@ def list_models() -> list[ModelInfo]:
     """All models on the search path, in its order; unreadable files and shadowed names are left out."""
     found: dict[str, ModelInfo] = {}
     for folder in model_folders():
-        for path in sorted(folder.glob("*" + SUFFIX)):
+        try:
+            paths = sorted(folder.glob("*" + SUFFIX))
+        except OSError:
+            continue
+        for path in paths:
             if path.stem in found:
                 continue
             try:
