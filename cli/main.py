@@ -109,14 +109,18 @@ def _give_up_stdout() -> None:
 
 
 def _ready_streams() -> None:
-    """Make sure that no byte of stdout is lost, and that no file of ours is taken for a standard stream."""
+    """Make sure that stdout takes all that we print, and that no file of ours is taken for a standard stream."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:  # closed: the next file to be opened would get its number
             os.open(os.devnull, os.O_RDWR)
     out = sys.__stdout__
-    if out is not None and out is sys.stdout and isinstance(getattr(out, "buffer", None), io.RawIOBase):
+    if not isinstance(out, io.TextIOWrapper) or out is not sys.stdout:
+        return
+    if out.errors == "strict":  # names of files may be any bytes, and in any script
+        out.reconfigure(errors="surrogateescape" if out.encoding == "utf-8" else "backslashreplace")
+    if isinstance(out.buffer, io.RawIOBase):
         # PYTHONUNBUFFERED: what a short write leaves would be dropped.
         buffered = io.BufferedWriter(io.FileIO(out.fileno(), "w", closefd=False))
         sys.stdout = io.TextIOWrapper(buffered, out.encoding, out.errors)

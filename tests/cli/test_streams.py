@@ -88,3 +88,22 @@ def test_a_refused_picture_has_one_line(environment, tmp_path, tiny_weights):
     code, err = run(["compress", str(path), "-m", str(tiny_weights)], environment, '"$@"')
     assert (code, err.count("\n")) == (3, 1)
     assert err.startswith(f"vqcodec: {path}: damaged or unsupported TIFF picture")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are text there")
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("utf-8", b"\xff\xe2\x82\xac.vqc: "), ("latin-1", b"\\udcff\\u20ac.vqc: ")]
+)
+def test_any_name_of_a_file_can_be_shown(environment, tmp_path, encoding, shown):
+    name = os.fsdecode(b"\xff\xe2\x82\xac.vqc")
+    (tmp_path / name).write_bytes((Path(__file__).parents[1] / "golden" / "dot.vqc").read_bytes())
+    done = subprocess.run(
+        [*MAIN, "info", name],
+        cwd=tmp_path,
+        env={**environment, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(shown)
