@@ -34,7 +34,10 @@ _LONGEST = 1 << 20
 
 def make(source: str, target: str, size: int, uri: str | None) -> bool:
     """Write a thumbnail as `write_thumbnail` does; False where somebody else has to find out why not."""
-    request = json.dumps([str(Path(source).absolute()), str(Path(target).absolute()), size, uri])
+    try:
+        request = json.dumps([str(Path(source).absolute()), str(Path(target).absolute()), size, uri])
+    except OSError:  # the folder that this process is in was removed
+        return False
     path = address()
     if path is not None and (answer := _ask(path, request)) is not None:
         return answer

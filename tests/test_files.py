@@ -135,3 +135,19 @@ def test_same_file(tmp_path: Path):
     os.link(path, tmp_path / "b")
     assert same_file(path, tmp_path / "b")
     assert not same_file(path, tmp_path / "c")
+
+
+def test_a_link_to_itself_is_an_error_of_the_system(tmp_path: Path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    try:
+        write_atomic(loop, b"new")  # newer versions of Python replace the link
+    except OSError as error:
+        assert (error.errno, error.filename) == (errno.ELOOP, str(loop))
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_device_that_is_full_is_named():
+    with pytest.raises(OSError, match=re.escape("'/dev/full'")):
+        write_atomic("/dev/full", b"new")

@@ -81,10 +81,13 @@ def write_atomic(path: PathLike, data: bytes, like: os.stat_result | None = None
     """
     target = Path(path)
     if target.exists() and not target.is_file():
-        target.write_bytes(data)
+        try:
+            target.write_bytes(data)
+        except OSError as error:  # of a device that is full it would tell no name
+            raise OSError(error.errno, error.strerror, str(path)) from error
         return
     check_writable(target)
-    target = target.resolve()
+    target = _followed(target)
     before = target.stat() if target.exists() else None
     wanted = like or before
     # Never more open than it will be; of a new file, the process's umask decides.
@@ -117,14 +120,15 @@ def check_writable(path: PathLike) -> None:
     """Find out before the work whether a file can be written there.
 
     Raises:
-        OSError: it is a folder, or its folder is missing, no folder, or closed; the message names that.
+        OSError: it is a folder, or its folder is missing, no folder, or closed; the message names that. Or it
+            is a link that leads to itself.
     """
     target = Path(path)
     if target.is_dir():
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     if target.exists() and not target.is_file():
         return
-    folder = (target.resolve() if target.is_symlink() else target).parent
+    folder = (_followed(target) if target.is_symlink() else target).parent
     code = 0
     if not folder.exists():
         code = errno.ENOENT
@@ -134,6 +138,14 @@ def check_writable(path: PathLike) -> None:
         code = errno.EACCES
     if code:
         raise OSError(code, os.strerror(code), str(folder))
+
+
+def _followed(path: Path) -> Path:
+    """Where links lead."""
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # in a circle, as Python before 3.13 tells it
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
 
 
 def _hand_on(path: Path, before: os.stat_result | None, mode: int) -> None:

@@ -133,6 +133,16 @@ def test_the_short_way_is_for_the_usual_words(file, tmp_path, monkeypatch):
     assert entry.main() == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="folders in use stay there")
+def test_a_folder_that_was_removed_is_told_in_a_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setattr(sys, "argv", ["vqcodec", "thumbnail", "a.vqc", "b.png", "50"])
+    assert entry.main() == 1
+    assert capsys.readouterr().err == "vqcodec: a.vqc: No such file or directory\n"
+
+
 def comes_true(condition: Callable[[], bool]) -> bool:
     """Whether it does within a while: a process that waits begins when the one that made it has ended."""
     until = time.monotonic() + 30
