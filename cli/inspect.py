@@ -30,9 +30,10 @@ _QUALITY = 50.0
 
 
 @click.command()
-@click.argument("target", metavar="MODEL|FILE.vqc", shell_complete=options.files)
+@click.argument("target", type=options.Name(), metavar="MODEL|FILE.vqc", shell_complete=options.files)
 @click.option(
     *("-o", "--output"),
+    type=options.Name(),
     required=True,
     metavar="DIR",
     shell_complete=options.folders,

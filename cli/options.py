@@ -55,6 +55,18 @@ class Finite(click.FloatRange):
         return number
 
 
+class Name(click.ParamType):
+    """Of a file, folder or model. An empty one, as of a variable that is not set, would mean this folder."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As it is, but for an empty one."""
+        if not value:
+            self.fail("a name is empty.", param, ctx)
+        return str(value)
+
+
 def _offered(kind: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
     """Completion in the shell by its own rules for "file" or "dir", which looks at no name here."""
 
@@ -144,7 +156,9 @@ common = together(
 )
 """--quiet, -v (repeatable) and --help-all. The first two set the reporter that the command is called with."""
 
-inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", shell_complete=files)
+inputs = click.argument(
+    "inputs", type=Name(), nargs=-1, required=True, metavar="INPUT...", shell_complete=files
+)
 
 as_json = _of_reporter(
     "--json", "as_json", is_flag=True, help="One JSON object per file on stdout, of failures too."
@@ -154,12 +168,14 @@ output = together(
     inputs,
     click.option(
         *("-o", "--output"),
+        type=Name(),
         metavar="PATH",
         shell_complete=files,
         help="Output of a single input; - is stdout.",
     ),
     click.option(
         "--output-dir",
+        type=Name(),
         metavar="DIR",
         shell_complete=folders,
         help="Put outputs there, mirroring the input folders.",
@@ -211,7 +227,11 @@ metadata = click.option(
 
 model = together(
     click.option(
-        *("-m", "--model"), metavar="ID|PATH", shell_complete=files, help="Model name or weight file."
+        *("-m", "--model"),
+        type=Name(),
+        metavar="ID|PATH",
+        shell_complete=files,
+        help="Model name or weight file.",
     ),
     click.option(
         *("-d", "--device"),

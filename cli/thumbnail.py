@@ -10,8 +10,8 @@ from vqcodec_cli.ui import Reporter
 
 
 @click.command(short_help="Write a small PNG file of a .vqc file.")
-@click.argument("source", metavar="IN", shell_complete=options.files)
-@click.argument("target", metavar="OUT", shell_complete=options.files)
+@click.argument("source", type=options.Name(), metavar="IN", shell_complete=options.files)
+@click.argument("target", type=options.Name(), metavar="OUT", shell_complete=options.files)
 @click.argument("size", type=click.IntRange(1, 4096))
 @click.option("--uri", metavar="URI", help="Of IN; OUT then says so, with time, size and type of the file.")
 @options.common

@@ -24,7 +24,7 @@ KEPT_SECONDS = 24 * 3600
 
 
 @click.command()
-@click.argument("file", shell_complete=options.files)
+@click.argument("file", type=options.Name(), shell_complete=options.files)
 @options.model
 @click.option("--realism", type=options.Finite(0, 1), default=0.0, metavar="0..1", help="As of decompress.")
 @options.max_pixels

@@ -112,3 +112,22 @@ def test_environment_changes_nothing(vqcodec, photo, coded, monkeypatch):
     for name in ("VQCODEC_QUALITY", "VQCODEC_COMPRESS_QUALITY", "COMPRESS_QUALITY", "QUALITY"):
         monkeypatch.setenv(name, "10")
     assert vqcodec("compress", photo, "-o", "-").out == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compress", "-r", ""),
+        ("compress", "a.png", "--output-dir", ""),
+        ("compress", "a.png", "-o", ""),
+        ("decompress", "a.vqc", "-m", ""),
+        ("info", ""),
+        ("inspect", "a.vqc", "-o", ""),
+    ],
+)
+def test_an_empty_name_is_not_this_folder(vqcodec, photo, monkeypatch, words):
+    """As of a shell's variable that is not set."""
+    monkeypatch.chdir(photo.parent)
+    run = vqcodec(*words)
+    assert (run.code, list(photo.parent.glob("**/*.vqc"))) == (2, [])
+    assert "a name is empty" in run.err
