@@ -26,6 +26,7 @@ Exit codes:
   2    wrong usage
   3    the input is not a valid or supported picture or .vqc file
   4    the model is missing, or the file needs another one
+  129  the terminal was closed
   130  interrupted
   143  terminated
 """

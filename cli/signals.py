@@ -1,4 +1,4 @@
-"""A command that is told to end (SIGTERM) removes what is half-written and stops its workers on the way."""
+"""A command that is told to end (SIGTERM, SIGHUP) removes what is half-written and stops its workers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,28 @@ from types import FrameType
 
 TERMINATED = 143
 """Exit code: what shells make of SIGTERM."""
+_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextlib.contextmanager
 def orderly_end() -> Iterator[None]:
-    """Within this SIGTERM unwinds as Ctrl-C does, and the process ends with `TERMINATED`."""
+    """Within this SIGTERM unwinds as Ctrl-C does, and the process ends with `TERMINATED`.
+
+    So does SIGHUP, of a terminal that is closed, with 129; but not under nohup.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals cannot be set here
         return
-    before = signal.signal(signal.SIGTERM, _leave)
+    meant = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _leave) for number in meant}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the way out is not to be cut short
-    sys.exit(TERMINATED)
+def _leave(number: int, _frame: FrameType | None) -> None:
+    for ignored in _SIGNALS:  # once is enough: the way out is not to be cut short
+        signal.signal(ignored, signal.SIG_IGN)
+    sys.exit(128 + number)

@@ -24,18 +24,30 @@ SCRIPT = """if True:
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
-def test_terminated_while_writing_leaves_nothing(tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", TERMINATED), ("SIGHUP", 129)])
+def test_terminated_while_writing_leaves_nothing(tmp_path, name, code):
     words = ("decompress", GOLDEN / "dot.vqc", "-o", tmp_path / "dot.png", "-m", GOLDEN / "tiny.safetensors")
     command = [sys.executable, "-c", SCRIPT, *map(str, words)]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
         while not list(tmp_path.iterdir()):
             assert process.poll() is None
             time.sleep(0.01)
-        process.terminate()
+        process.send_signal(getattr(signal, name))
         assert process.communicate(timeout=60)[1] == b""
-        assert process.returncode == TERMINATED
+        assert process.returncode == code
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGHUP there")
+def test_nohup_is_kept():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with orderly_end():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_an_interrupt_while_things_are_imported_is_told_in_a_line(monkeypatch, capsys):

@@ -170,6 +170,8 @@ def _serve(connection: Connection, do: DoJob, threads: int) -> None:
     """The worker's main function: jobs in, results out, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
     signal.signal(signal.SIGTERM, _leave)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _leave)  # a terminal that is closed tells all its processes
     limit_threads(threads)
     with contextlib.suppress(EOFError, ConnectionError):
         connection.send(None)
