@@ -110,7 +110,7 @@ def _give_up_stdout() -> None:
 
 
 def _ready_streams() -> None:
-    """Make sure that stdout takes all that we print, and that no file of ours is taken for a standard stream."""
+    """Make sure that stdout takes all we print, and that no file of ours is taken for a standard stream."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -55,7 +55,7 @@ class Finite(click.FloatRange):
         return number
 
 
-class Name(click.ParamType):
+class Name(click.types.StringParamType):
     """Of a file, folder or model. An empty one, as of a variable that is not set, would mean this folder."""
 
     name = "text"
@@ -64,7 +64,7 @@ class Name(click.ParamType):
         """As it is, but for an empty one."""
         if not value:
             self.fail("a name is empty.", param, ctx)
-        return str(value)
+        return str(super().convert(value, param, ctx))
 
 
 def _offered(kind: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:

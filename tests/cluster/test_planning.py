@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,7 +94,7 @@ def test_no_destination_is_the_folder_at_hand(tar):
 
 def test_a_suffix_may_lack_its_dot(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "convert", lambda plan, *_: plan)
-    plan = datasets.decompress_dataset(tmp_path / "a.vqc", "/out", suffix="png")
+    plan: Any = datasets.decompress_dataset(tmp_path / "a.vqc", "/out", suffix="png")
     assert (plan.suffix, plan.pictures[0].output) == (".png", "/out/a.png")
 
 

@@ -223,12 +223,15 @@ def test_a_state_is_not_written_over(tmp_path, monkeypatch, capsys):
         (tmp_path / name).write_bytes(b"state")
     state, other = str(tmp_path / FILE), ["-o", str(tmp_path / "new.safetensors")]
     add = ["--only-add", "--out", str(tmp_path), "--add-to", str(tmp_path / perceptual.STATE)]
+    anew = ["--data", "x", "--steps", "1", "--out", str(tmp_path)]
     for run, words, told in (
         (export.main, [state, "--data", "x", "-o", state], "would replace the state itself"),
         (export.main, [state, "--data", "x", *other, "--batches", "-1"], "--batches is 0 or more, not -1"),
         (export.main, [state, "--data", "x", *other, "--pseudo", "nan"], "--pseudo is 0 or more, not nan"),
         (export.main, [state, "--data", "x", *other, "--cache", "-1"], "--cache is 0 or more, not -1.0"),
         (perceptual.main, add, "is the state itself"),
+        (command.main, anew, "--resume goes on with it"),
+        (perceptual.main, anew, "--resume goes on with it"),
     ):
         monkeypatch.setattr(sys, "argv", ["x", *words])
         with pytest.raises(SystemExit) as caught:

@@ -216,8 +216,10 @@ def test_the_command_trains_resumes_and_adds_the_averaged_decoder(tmp_path, tiny
     assert "optim1.0.step" in second
     assert command(f"{model} --only-add --add-to {new}") == 0
     assert torch.allclose(restore_realism(load_weights(new))["tail.bias"], second["ema.tail.bias"], atol=2e-4)
-    assert command(f"{model} --data {data} --steps 1 {sizes} --learning-rate 0 --tuned {out / STATE}") == 0
-    assert torch.equal(load_file(out / STATE)["tuned.tail.weight"], second["ema.tail.weight"])
+    other = tmp_path / "other"
+    words = f"{model} --data {data} --steps 1 {sizes} --learning-rate 0"
+    assert command(f"{words} --tuned {out / STATE} --out {other}") == 0
+    assert torch.equal(load_file(other / STATE)["tuned.tail.weight"], second["ema.tail.weight"])
 
 
 def test_the_command_says_what_is_missing(tmp_path, tiny_weights, command, capsys):

@@ -226,7 +226,10 @@ def test_threads_that_have_much_memory_end_where_nothing_is_decoded(page, site, 
     whole = parse(codec.compress(samples.picture(64, 64, "RGB", np.random.default_rng(1)), quality=60))
     header = replace(whole.header, width=1500, height=1400, tile=0)
     large = compose(header, whole.segments, whole.chunks, whole.drawn).data
-    files = {"little": codec.compress(np.zeros((64, 64, 3), np.uint8)), "much": large[: probe(large).data_offset]}
+    files = {
+        "little": codec.compress(np.zeros((64, 64, 3), np.uint8)),
+        "much": large[: probe(large).data_offset],
+    }
     found = page.evaluate(
         """async ([little, much]) => {
             const live = new Set(), later = window.setTimeout, seen = [];
@@ -237,8 +240,10 @@ def test_threads_that_have_much_memory_end_where_nothing_is_decoded(page, site, 
                     live.add(this);
                 }
                 addEventListener(type, listener) {
-                    const twice = ({ data }) => ({ data: { ...data, memory: data.memory && 2 * data.memory } });
-                    super.addEventListener(type, type === "message" ? (event) => listener(twice(event)) : listener);
+                    const twice = ({ data }) => listener({
+                        data: { ...data, memory: data.memory && 2 * data.memory },
+                    });
+                    super.addEventListener(type, type === "message" ? twice : listener);
                 }
                 terminate() {
                     live.delete(this);

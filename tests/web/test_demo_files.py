@@ -128,7 +128,9 @@ def test_of_two_files_the_one_opened_last_is_shown(opened, codec):
 
 def test_what_was_dropped_with_another_picture_is_not_compared(opened, codec):
     """A third file is opened while the first of two is decoded, or while the second one is read."""
-    files = [codec.compress(samples.picture(50, width, "RGB", np.random.default_rng(3))) for width in (40, 60)]
+    files = [
+        codec.compress(samples.picture(50, width, "RGB", np.random.default_rng(3))) for width in (40, 60)
+    ]
     names = [["one.vqc", list(files[0])], ["third.vqc", list(files[1])]]
     for waiting in ("stream", "arrayBuffer"):
         page = opened()
@@ -136,7 +138,8 @@ def test_what_was_dropped_with_another_picture_is_not_compared(opened, codec):
             """([one, third, other, waiting]) => {
                 const drop = (...named) => {
                     const files = new DataTransfer();
-                    for (const [name, bytes] of named) files.items.add(new File([new Uint8Array(bytes)], name));
+                    for (const [name, bytes] of named)
+                        files.items.add(new File([new Uint8Array(bytes)], name));
                     window.dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
                 };
                 const whole = Blob.prototype.arrayBuffer;

@@ -28,7 +28,7 @@ from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
 from vqcodec.training.optimizers import OPTIMIZERS
 from vqcodec.training.ranks import RanksError, joined
-from vqcodec.training.running import add_options, given_settings, make_config
+from vqcodec.training.running import add_options, given_settings, kept, make_config
 from vqcodec.training.state import FILE, config_of_state, load_start
 from vqcodec.training.trainer import CollapseError, Trainer
 from vqcodec.weights.zoo import install_path
@@ -94,6 +94,8 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
             given = config_of_state(state) | given
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             parser.error(f"--resume: {state} is no training state ({error})")
+    elif state.exists():
+        parser.error(kept(state))
     elif arguments.start:
         try:
             source = load_start(arguments.start)

@@ -203,6 +203,11 @@ def add_options(parser: argparse.ArgumentParser, kind: type[RunConfig], state: s
     parser.add_argument("--resume", action="store_true", help=f"go on from OUT/{state}")
 
 
+def kept(state: Path) -> str:
+    """Why a new run does not begin where the state of another lies."""
+    return f"--out: {state} is there, and would be replaced; --resume goes on with it"
+
+
 def given_settings(arguments: argparse.Namespace, kind: type[RunConfig]) -> dict[str, Any]:
     """The settings that were given as options."""
     values = {item.name: getattr(arguments, item.name, None) for item in dataclasses.fields(kind)}

@@ -32,7 +32,7 @@ from vqcodec.training.perceptual.losses import PATCH
 from vqcodec.training.perceptual.players import Players
 from vqcodec.training.quantise import SIDE, quantise_decoder, some_batches
 from vqcodec.training.ranks import Ranks, RanksError, joined
-from vqcodec.training.running import add_options, given_settings, make_config
+from vqcodec.training.running import add_options, given_settings, kept, make_config
 from vqcodec.training.state import load_start, progress_of_state, read_metadata, write_state
 from vqcodec.training.stored import open_pictures
 from vqcodec.weights.checkpoint import load_weights
@@ -230,6 +230,8 @@ def main() -> int:
         if not arguments.only_add:
             if arguments.resume:
                 given = stored_settings(state) | given
+            elif state.exists():
+                parser.error(kept(state))
             config = make_config(parser, PerceptualConfig, given)
             if config.network not in NETWORKS:
                 parser.error(f"--network is one of {', '.join(NETWORKS)}, not {config.network}")
