@@ -195,32 +195,51 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtu
     """Weights file of a tiny trained model; pytest's cache keeps what took seconds until a source changes."""
     import torch  # noqa: PLC0415  torch and training, for the tests that need them
 
+    from tests.once import shared  # noqa: PLC0415
     from tests.tiny import write_tiny  # noqa: PLC0415
 
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     root = Path(__file__).parents[1]
     sources = [root / "tests" / "tiny.py", *sorted(Path(loading.__file__).parent.rglob("*.py"))]
     key = hashlib.sha256(torch.__version__.encode())
     for source in sources:
         key.update(source.read_bytes())
     kept = request.config.cache.mkdir("tiny") / f"{key.hexdigest()[:16]}.safetensors"
-    if not kept.exists():
+
+    def make(folder: Path) -> None:
+        path = folder / "tiny.safetensors"
+        if kept.exists():
+            path.write_bytes(kept.read_bytes())
+            return
         write_tiny(path)
         write_atomic(kept, path.read_bytes())
         for old in set(kept.parent.glob("*.safetensors")) - {kept}:
             old.unlink(missing_ok=True)
-    path.write_bytes(kept.read_bytes())
-    return path
+
+    return shared(tmp_path_factory, "tiny", make) / "tiny.safetensors"
 
 
 @pytest.fixture(scope="session")
 def real_weights(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Path:
     """The tiny model with a perceptual decoder."""
-    from tests.tiny import add_random_realism  # noqa: PLC0415  as above
+    from tests.once import shared  # noqa: PLC0415  as above
+    from tests.tiny import add_random_realism  # noqa: PLC0415
 
-    path = tmp_path_factory.mktemp("realism") / "real.safetensors"
-    add_random_realism(tiny_weights, path)
-    return path
+    def make(folder: Path) -> None:
+        add_random_realism(tiny_weights, folder / "real.safetensors")
+
+    return shared(tmp_path_factory, "real", make) / "real.safetensors"
+
+
+@pytest.fixture(scope="session")
+def two_tunes_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with two tunes."""
+    from tests.once import shared  # noqa: PLC0415  as above
+    from tests.tiny import two_tunes, write_tiny  # noqa: PLC0415
+
+    def make(folder: Path) -> None:
+        write_tiny(folder / "two.safetensors", two_tunes())
+
+    return shared(tmp_path_factory, "two-tunes", make) / "two.safetensors"
 
 
 @pytest.fixture(scope="session")
@@ -229,13 +248,15 @@ def perceptual_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch  # noqa: PLC0415  as above
     from safetensors.torch import save_file  # noqa: PLC0415
 
+    from tests.once import shared  # noqa: PLC0415
     from tests.tiny import HEADS, random_network  # noqa: PLC0415
 
-    path = tmp_path_factory.mktemp("perceptual")
-    for name in HEADS:
-        save_file(random_network(name), path / f"{name}.safetensors")
-    save_file({n: torch.rand(1, 1475, 1, 1) for n in ("alpha", "beta")}, path / "dists.safetensors")
-    return path
+    def make(folder: Path) -> None:
+        for name in HEADS:
+            save_file(random_network(name), folder / f"{name}.safetensors")
+        save_file({n: torch.rand(1, 1475, 1, 1) for n in ("alpha", "beta")}, folder / "dists.safetensors")
+
+    return shared(tmp_path_factory, "perceptual", make)
 
 
 @pytest.fixture

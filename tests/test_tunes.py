@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.tiny import add_random_realism, load_codec, picture, two_tunes, write_tiny
+from tests.tiny import add_random_realism, load_codec, picture
 from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
 from vqcodec.inspect.bit_report import count_bits
@@ -19,10 +19,9 @@ PIXELS = picture(70, 90, seed=3)
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(two_tunes_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("two") / "two.safetensors"
-    write_tiny(path, two_tunes())
-    add_random_realism(path, path)
+    add_random_realism(two_tunes_weights, path)
     return path
 
 

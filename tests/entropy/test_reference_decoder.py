@@ -25,7 +25,6 @@ from tests.tiny import (
     picture,
     random_prior_,
     tiny_model,
-    two_tunes,
     write_tiny,
 )
 from vqcodec.bitstream import parse, write
@@ -75,18 +74,16 @@ def coded(both: Both, height: int, width: int, level: int, tile: int) -> list[li
 
 
 @pytest.mark.parametrize("tune", [0, 1])
-def test_same_latent_and_pixels_at_each_tune_of_a_model_with_two(tune: int, tmp_path: Path):
-    path = tmp_path / "two.safetensors"
-    write_tiny(path, two_tunes())
-    codec = load_codec(path).tuned(("eyes", "psnr")[tune])
+def test_same_latent_and_pixels_at_each_tune_of_a_model_with_two(tune: int, two_tunes_weights: Path):
+    codec = load_codec(two_tunes_weights).tuned(("eyes", "psnr")[tune])
     pixels = picture(70, 90, seed=3)
     where: dict[str, Any] = {"width": 90, "height": 70, "level": 140, "tile": 64}
     segments = codec.encode(pixels, 140, 64).segments
-    model = reference.Model(path, tune)
+    model = reference.Model(two_tunes_weights, tune)
     latent = reference.decode_latent(model, segments, **where)
     assert np.array_equal(synthesise(model, latent, 90, 70, 140), codec.decode(segments, **where))
     with pytest.raises(reference.Refused):
-        reference.decode_latent(reference.Model(path, 1 - tune), segments, **where)
+        reference.decode_latent(reference.Model(two_tunes_weights, 1 - tune), segments, **where)
 
 
 def ours(both: Both, segments: Sequence[Sequence[bytes | None]], **where: int) -> np.ndarray:

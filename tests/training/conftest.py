@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.once import shared
 from tests.tiny import picture, pictures, settings
 from vqcodec.training import export
 from vqcodec.training.trainer import Trainer
@@ -32,30 +33,36 @@ def process_state():
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """Pictures to train on, one of them in a folder below, and files that are none."""
-    path = tmp_path_factory.mktemp("pictures")
-    (path / "below").mkdir()
-    for i, x in enumerate(pictures(5, 256)):
-        Image.fromarray(x).save(path / ("below" if i == 0 else ".") / f"{i}.png")
-    Image.fromarray(picture(40, 300)).save(path / "narrow.png")
-    (path / "broken.png").write_bytes(b"no picture")
-    (path / "notes.txt").write_text("no picture either")
-    return path
+
+    def make(path):
+        (path / "below").mkdir()
+        for i, x in enumerate(pictures(5, 256)):
+            Image.fromarray(x).save(path / ("below" if i == 0 else ".") / f"{i}.png")
+        Image.fromarray(picture(40, 300)).save(path / "narrow.png")
+        (path / "broken.png").write_bytes(b"no picture")
+        (path / "notes.txt").write_text("no picture either")
+
+    return shared(tmp_path_factory, "pictures", make)
 
 
 @pytest.fixture(scope="session")
 def trained(folder, tmp_path_factory):
     """Folder of a finished run of 60 steps."""
-    out = tmp_path_factory.mktemp("runs") / "tiny"
-    Trainer(settings(data=str(folder), out=str(out), steps=60, exact_from=0.7)).run()
-    return out
+
+    def make(path):
+        Trainer(settings(data=str(folder), out=str(path), steps=60, exact_from=0.7)).run()
+
+    return shared(tmp_path_factory, "trained", make)
 
 
 @pytest.fixture(scope="session")
 def exported(trained, folder, tmp_path_factory):
     """Weights file made by the export command from the trained state."""
-    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
-    arguments = [str(trained / "state.safetensors"), "--data", str(folder), "-o", str(path), "--batches", "4"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["export", *arguments])
-        export.main()
-    return path
+
+    def make(path):
+        words = [str(trained / "state.safetensors"), "--data", str(folder), "--batches", "4"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["export", *words, "-o", str(path / "mine.safetensors")])
+            export.main()
+
+    return shared(tmp_path_factory, "exported", make) / "mine.safetensors"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -16,8 +15,8 @@ import numpy as np
 import pytest
 
 from benchmarks.robustness import samples
+from tests.once import shared
 from tests.web.browsing import BROWSERS, PATIENCE, SAMPLE, running, served
-from tests.web.once import made_once
 from vqcodec.codec import Codec
 from vqcodec.weights.decoder_file import export_decoder
 
@@ -73,8 +72,7 @@ def programs(web_build, tmp_path_factory) -> Path:
         except web_build.BuildError as error:
             pytest.skip(f"no WebP decoder: {error}")
 
-    base = tmp_path_factory.getbasetemp()
-    return made_once((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "programs", build)
+    return shared(tmp_path_factory, "programs", build)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 try:
     import fcntl
@@ -43,3 +47,9 @@ def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
             make(begun)
             begun.rename(folder)
     return folder
+
+
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills, once for all workers of a run; tests leave it as it is."""
+    base = factory.getbasetemp()
+    return made_once((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name, make)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.once import LOCKS, made_once
+from tests.once import LOCKS, made_once
 
 MAKE = """
 import sys, time
 from pathlib import Path
-from tests.web.once import made_once
+from tests.once import made_once
 
 def make(folder):
     with open(sys.argv[2], "a") as log:
@@ -28,7 +28,7 @@ print((made_once(Path(sys.argv[1]), make) / "made").read_text())
 @pytest.mark.skipif(not LOCKS, reason="no locks of files on this system")
 def test_processes_wait_for_the_one_that_makes_it(tmp_path):
     command = [sys.executable, "-c", MAKE, str(tmp_path / "shared"), str(tmp_path / "log")]
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[1]
     started = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate(timeout=60)[0] for process in started] == ["all\n"] * 3
     assert (tmp_path / "log").read_text() == "x"
