@@ -4,6 +4,7 @@ package.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -140,6 +141,11 @@ class Model:
 
     def __getitem__(self, name: str) -> Integers:
         return self.tensors[f"coding.{name}"].astype(np.int64)
+
+    @functools.cached_property
+    def compand(self) -> Integers:
+        """*Integer prior*: what magnitudes up to 131071 become."""
+        return (np.arange(131072)[:, None] >= self["prior.compand"]).sum(1)
 
     def channel(self, band: int) -> int:
         """The first channel of a band of y."""
@@ -365,7 +371,7 @@ class Tile:
         return x, linear
 
     def companded(self, y: Integers) -> Integers:
-        compand = (np.arange(131072)[:, None] >= self.model["prior.compand"]).sum(1)
+        compand = self.model.compand
         return np.where(y < 0, -compand[abs(y)], compand[abs(y)])
 
     def update(self, n: int, phase: int, residual: Integers, hidden: Integers) -> Integers:
