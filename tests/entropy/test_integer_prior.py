@@ -174,6 +174,8 @@ Z, FEATURES, WIDTH, CHANNELS, SEEN, FIRST_SEEN, GROUPS, LEVELS = 3, 4, 6, 5, 3, 
 LINEAR = 4
 SLICES = cut_slices([(2, 1), (1, 1), (2, 1)], (1, 2))
 LOOK = 8
+COMPANDED = np.round(16 * np.arcsinh(np.arange(LATENT_MAX + 1) / 128)).astype(np.int64)
+COMPAND = np.searchsorted(COMPANDED, np.arange(1, 123)).astype(np.int32)
 
 
 def random_prior(random):
@@ -209,9 +211,7 @@ def random_prior(random):
         known = SLICES[1 + number // 4].channels.start
         arrays |= named(f"prior.look.{number}", layer(LOOK, known + WIDTH, 1, True, 120))
         arrays |= named(f"prior.tell.{number}", layer(WIDTH, LOOK, 1, bool(number % 2), 60))
-    companded = np.round(16 * np.arcsinh(np.arange(LATENT_MAX + 1) / 128))
-    arrays["prior.compand"] = np.array([np.argmax(companded >= n) for n in range(1, 123)], dtype=np.int32)
-    return arrays
+    return arrays | {"prior.compand": COMPAND}
 
 
 def relu(x):
@@ -229,8 +229,8 @@ def hyper_reference(arrays, z, level):
 
 
 def compand_reference(y):
-    compand = np.minimum(np.round(16 * np.arcsinh(np.arange(LATENT_MAX + 1) / 128)), 127).astype(np.int64)
-    return np.where(y < 0, -compand[abs(y)], compand[abs(y)])
+    compand = np.minimum(COMPANDED[abs(y)], 127)
+    return np.where(y < 0, -compand, compand)
 
 
 def predict_reference(arrays, p, place, features, maps, residual, level):
