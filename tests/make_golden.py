@@ -23,7 +23,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.tiny import load_codec
+import vqcodec
 from vqcodec.bitstream import parse, write
 from vqcodec.bitstream.drawn import NO_MODEL, pad_drawn
 from vqcodec.codec import Codec
@@ -80,7 +80,7 @@ def decode(codec: Codec, data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int
 
 def check(folder: Path, out: Path) -> None:
     """Decode every file of a set; writes one .npz of indices, latents and pixels to `out`."""
-    codec = load_codec(folder / WEIGHTS)
+    codec = vqcodec.load(folder / WEIGHTS, device="cpu")
     results: dict[str, NDArray[Any]] = {}
     for path in sorted(folder.glob("*.vqc")):
         indices, latent, pixels = decode(codec, path.read_bytes())
@@ -101,7 +101,7 @@ def make(folder: Path) -> None:
     tiny.random_prior_(model, seed=3, spread=0.5)
     tiny.open_restoration_(model, seed=4, spread=0.2)
     tiny.write_tiny(folder / WEIGHTS, model)
-    codec = load_codec(folder / WEIGHTS)
+    codec = tiny.load_codec(folder / WEIGHTS)
     for seed, (name, (height, width, quality, tile)) in enumerate(PICTURES.items()):
         x = tiny.picture(height, width, seed + 50)
         _save(folder, name, codec, codec.compress(x, quality=quality, tile=tile, drawn=False))
@@ -112,7 +112,7 @@ def make_drawn(folder: Path) -> None:
     """Add those with a drawn layer to a set."""
     from tests import drawings, tiny  # noqa: PLC0415  checking draws nothing
 
-    codec = load_codec(folder / WEIGHTS)
+    codec = tiny.load_codec(folder / WEIGHTS)
     pictures = {"page": drawings.page(48, 96), "mixed": drawings.mixed(96, 128)[0]}
     for name, (kind, quality, tile) in DRAWINGS.items():
         _save(folder, name, codec, codec.compress(pictures[kind], quality=quality, tile=tile))
