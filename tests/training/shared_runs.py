@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 from tests.tiny import settings
 from tests.training.players import Difference, perceptual_config
+from vqcodec.training import losses
 from vqcodec.training.perceptual.__main__ import run
 from vqcodec.training.perceptual.players import Players
 from vqcodec.training.ranks import Ranks, joined
@@ -18,6 +20,7 @@ from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.restore import restore
 
 
+@patch.object(losses, "REFERENCE_BATCHES", 1)  # of six, which took longer than all else here
 def run_all(ranks: Ranks, data: str, state: Path, weights: Path, out: Path) -> None:
     """All three, with these ranks."""
     some = {"data": data, "log_every": 2, "revive_every": 3, "late_crop": 64, "mse_share": 0.5}
