@@ -17,6 +17,7 @@ import pytest
 from benchmarks.robustness import samples
 from tests.once import shared
 from tests.web.browsing import BROWSERS, PATIENCE, SAMPLE, running, served
+from tests.web.pictures import expected, random_files
 from vqcodec.codec import Codec
 from vqcodec.weights.decoder_file import export_decoder
 
@@ -57,6 +58,14 @@ def two_faced(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def codec(two_faced) -> Codec:
     return samples.load(two_faced)
+
+
+@pytest.fixture(scope="session")
+def checked_files(codec) -> dict[str, tuple[bytes, dict[str, Any]]]:
+    """The golden files, and random pictures by `codec`; with what Python makes of them."""
+    golden, tiny = samples.golden(), samples.load()
+    found = {name: (data, expected(tiny, data)) for name, data in golden.items()}
+    return found | {name: (data, expected(codec, data)) for name, data in random_files(codec).items()}
 
 
 @pytest.fixture(scope="session")

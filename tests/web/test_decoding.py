@@ -23,7 +23,7 @@ from benchmarks.robustness.corruption import outcome
 from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
 from tests.web.browsing import page_megabytes
-from tests.web.pictures import expected, put, random_files
+from tests.web.pictures import expected, put
 from vqcodec.bitstream import compose, parse, probe
 from vqcodec.types import DEFAULT_LIMITS
 
@@ -50,15 +50,13 @@ VALID = """async () => {
 
 
 @pytest.mark.parametrize("vectors", ["plain", "relaxed"])
-def test_golden_files_and_random_pictures(page, site, codec, vectors):
+def test_golden_files_and_random_pictures(page, site, checked_files, vectors):
     if vectors == "relaxed" and not page.evaluate(VALID):
         pytest.skip("no relaxed vectors in this browser: Chromium has them")
     page.evaluate(CONFIGURE, {"vectors": vectors})
-    golden, tiny, files = samples.golden(), samples.load(), random_files(codec)
-    every = {f"f{number}": data for number, data in enumerate((*golden.values(), *files.values()))}
-    found = page.evaluate(DECODE, [[name, {}] for name in put(site, every)])
-    wanted = [expected(tiny, data) for data in golden.values()]
-    assert found == wanted + [expected(codec, data) for data in files.values()]
+    files = {f"f{number}": data for number, (data, _) in enumerate(checked_files.values())}
+    found = page.evaluate(DECODE, [[name, {}] for name in put(site, files)])
+    assert found == [wanted for _, wanted in checked_files.values()]
 
 
 def test_what_is_converted_for_a_canvas_is_painted_as_it_is(page):

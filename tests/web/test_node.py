@@ -19,7 +19,7 @@ from benchmarks.robustness.bombs import bombs
 from benchmarks.robustness.corruption import outcome
 from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
-from tests.web.pictures import expected, random_files
+from tests.web.pictures import expected
 from vqcodec.bitstream import compose, parse, probe
 from vqcodec.bitstream.profiles import profile_bytes
 from vqcodec.errors import VQCodecError
@@ -32,16 +32,11 @@ UNSAID = dict.fromkeys(vars(DEFAULT_LIMITS))
 
 
 @pytest.mark.parametrize("vectors", VECTORS)
-def test_golden_files_and_random_pictures(run_node, codec, vectors, flags):
-    golden, tiny = samples.golden(), samples.load()
-    files = random_files(codec)
-    jobs = [{"data": data} for data in (*golden.values(), *files.values())]
+def test_golden_files_and_random_pictures(run_node, checked_files, vectors, flags):
+    jobs = [{"data": data} for data, _ in checked_files.values()]
     found = run_node(jobs, setup={"vectors": vectors}, flags=flags)["results"]
-    wanted = [expected(tiny, data) for data in golden.values()]
-    wanted += [expected(codec, data) for data in files.values()]
-    assert dict(zip((*golden, *files), found, strict=True)) == dict(
-        zip((*golden, *files), wanted, strict=True)
-    )
+    wanted = {name: result for name, (_, result) in checked_files.items()}
+    assert dict(zip(checked_files, found, strict=True)) == wanted
 
 
 def test_options(run_node, codec):
