@@ -78,11 +78,16 @@ def curve(call: Callable[[int], object], count: int) -> list[float]:
     """Memory in MB at points on the way of `count` calls; the first after a warm-up."""
     marks = {round(count * (WARM_UP + (1 - WARM_UP) * point / POINTS)) for point in range(POINTS + 1)}
     found = []
-    for number in range(1, count + 1):
-        call(number)
-        if number in marks:
-            gc.collect()
-            found.append(round(resident() / MEBIBYTE, 2))
+    gc.collect()
+    gc.freeze()  # what was there before is no leak, and would be gone through at every point
+    try:
+        for number in range(1, count + 1):
+            call(number)
+            if number in marks:
+                gc.collect()
+                found.append(round(resident() / MEBIBYTE, 2))
+    finally:
+        gc.unfreeze()
     return found
 
 
