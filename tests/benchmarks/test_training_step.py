@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from types import ModuleType
@@ -20,8 +21,15 @@ def profile(bench: Callable[[str], ModuleType]) -> ModuleType:
     return bench("training_step")
 
 
+@pytest.fixture
+def small_matrices(profile: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of such as fill a processor."""
+    monkeypatch.setattr(profile, "matrix_rate", functools.partial(profile.matrix_rate, side=512))
+
+
 @pytest.mark.parametrize("crop", [64, 96])  # a latent of 6 is padded to 8
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_matrices")
 def test_parts_of_a_step_are_timed_and_bounded_by_what_they_are_parts_of(profile, tmp_path, crop):
     for number, pixels in enumerate(pictures(2)):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
@@ -34,6 +42,7 @@ def test_parts_of_a_step_are_timed_and_bounded_by_what_they_are_parts_of(profile
     json.dumps(result)
 
 
+@pytest.mark.usefixtures("small_matrices")
 def test_a_step_that_is_a_graph_is_timed_as_separate_kernels_too(profile, tmp_path, monkeypatch):
     for number, pixels in enumerate(pictures(2)):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
