@@ -245,18 +245,19 @@ def two_tunes_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def perceptual_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of random weights for LPIPS and DISTS."""
-    import torch  # noqa: PLC0415  as above
-    from safetensors.torch import save_file  # noqa: PLC0415
+    from tests.once import shared  # noqa: PLC0415  as above
+    from tests.tiny import write_perceptual  # noqa: PLC0415
 
-    from tests.once import shared  # noqa: PLC0415
-    from tests.tiny import HEADS, random_network  # noqa: PLC0415
+    return shared(tmp_path_factory, "perceptual", write_perceptual)
 
-    def make(folder: Path) -> None:
-        for name in HEADS:
-            save_file(random_network(name), folder / f"{name}.safetensors")
-        save_file({n: torch.rand(1, 1475, 1, 1) for n in ("alpha", "beta")}, folder / "dists.safetensors")
 
-    return shared(tmp_path_factory, "perceptual", make)
+@pytest.fixture(scope="session")
+def thin_perceptual_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for networks with fewer channels, where their number has no part in what is tried."""
+    from tests.once import shared  # noqa: PLC0415  as above
+    from tests.tiny import THINNER, write_perceptual  # noqa: PLC0415
+
+    return shared(tmp_path_factory, "thin", lambda folder: write_perceptual(folder, THINNER))
 
 
 @pytest.fixture

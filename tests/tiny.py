@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
 from vqcodec.codec import Codec
 from vqcodec.model.config import ModelConfig
@@ -166,16 +167,32 @@ _ALEXNET = [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 
 _VGG = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
 HEADS = {"alexnet": (64, 192, 384, 256, 256), "vgg16": (64, 128, 256, 512, 512)}
 """Networks under LPIPS, and the channels of the five maps that it compares."""
+THINNER = 8
+"""What channels are divided by where networks are to take a small part of the time."""
 
 
-def random_network(name: str) -> dict[str, torch.Tensor]:
-    """Tensors of the right shapes for LPIPS whose activations neither vanish nor explode."""
+def random_network(name: str, thinner: int = 1) -> dict[str, torch.Tensor]:
+    """Tensors of the right shapes for LPIPS whose activations neither vanish nor explode.
+
+    Args:
+        thinner: what the channels of all maps are divided by, where nothing depends on them.
+    """
     torch.manual_seed(len(name))
     shapes = _ALEXNET if name == "alexnet" else [(o, i, 3) for i, o in itertools.pairwise(_VGG)]
     tensors = {}
-    for n, (o, i, k) in enumerate(shapes):
+    for n, (outputs, inputs, k) in enumerate(shapes):
+        o, i = outputs // thinner, inputs // thinner if n else inputs
         tensors[f"conv{n}.weight"] = torch.randn(o, i, k, k).half() * (2 / (i * k * k)) ** 0.5
         tensors[f"conv{n}.bias"] = torch.full((o,), 0.1).half()
     for n, channels in enumerate(HEADS[name]):
-        tensors[f"lin{n}.weight"] = torch.rand(1, channels, 1, 1).half()
+        tensors[f"lin{n}.weight"] = torch.rand(1, channels // thinner, 1, 1).half()
     return tensors
+
+
+def write_perceptual(folder: Path, thinner: int = 1) -> None:
+    """Random weights for LPIPS and DISTS; `thinner` as for `random_network`."""
+    for name in HEADS:
+        save_file(random_network(name, thinner), folder / f"{name}.safetensors")
+    channels = 3 + sum(HEADS["vgg16"]) // thinner
+    weights = {n: torch.rand(1, channels, 1, 1) for n in ("alpha", "beta")}
+    save_file(weights, folder / "dists.safetensors")

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from benchmarks import fetch_weights
 from benchmarks.fetch_weights import ARCHIVES, convert, download, read_arrays
-from tests.tiny import HEADS, random_network
+from tests.tiny import HEADS, THINNER, random_network
 from vqcodec.metrics.perceptual import DISTS, LPIPS
 
 
@@ -49,7 +49,7 @@ def write_archives(folder, networks, dists):
 
 
 def test_archives_become_safetensors_of_the_same_tensors(tmp_path):
-    networks = {name: random_network(name) for name in HEADS}
+    networks = {name: random_network(name, THINNER) for name in HEADS}
     dists = {name: torch.rand(1, 1475, 1, 1) for name in ("alpha", "beta")}
     write_archives(tmp_path, networks, dists)
     target = tmp_path / "new" / "folder"

@@ -12,14 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny import picture
+from tests.tiny import HEADS, THINNER, picture
 from vqcodec.metrics.perceptual import DISTS, LPIPS
 
 
 @pytest.fixture
-def module(bench, monkeypatch, perceptual_weights):
+def module(bench, monkeypatch, thin_perceptual_weights):
     """As `bench`, where the networks of LPIPS and DISTS are found."""
-    monkeypatch.setenv("VQCODEC_PERCEPTUAL", str(perceptual_weights))
+    monkeypatch.setenv("VQCODEC_PERCEPTUAL", str(thin_perceptual_weights))
     return bench
 
 
@@ -38,7 +38,7 @@ def test_equal_pictures_are_perfect_and_noise_is_worse_by_every_figure(module):
     judges = module("judges")
     judge, pixels = judges.Judge(), picture(192, 208)
     original = judge.look(pixels)
-    assert original.patches.shape == (3 * 3, 512)
+    assert original.patches.shape == (3 * 3, HEADS["vgg16"][-1] // THINNER)
     perfect = judge.judge(original, judge.look(pixels))
     assert tuple(perfect) == judges.FIGURES
     wanted = {"psnr": 100, "ms_ssim": 1, "ssimulacra2": 100}
@@ -59,7 +59,7 @@ def test_equal_pictures_are_perfect_and_noise_is_worse_by_every_figure(module):
 
 
 @pytest.mark.slow
-def test_figures_are_those_of_the_metrics_called_directly(module, perceptual_weights):
+def test_figures_are_those_of_the_metrics_called_directly(module, thin_perceptual_weights):
     """Each by its own network, and the original first: SSIMULACRA2 is not symmetric."""
     judge, original = module("judges").Judge(), picture(192, 208)
     noise = np.random.default_rng(3).normal(0, 12, original.shape)

@@ -22,9 +22,9 @@ IDEAL = {"ms_ssim": 1, "ssimulacra2": 100, "butteraugli": 0, "cvvdp": 10, "lpips
 
 
 @pytest.fixture
-def measures(bench, monkeypatch, perceptual_weights):
+def measures(bench, monkeypatch, thin_perceptual_weights):
     """The module, with random networks, and nothing loaded before."""
-    monkeypatch.setenv("VQCODEC_PERCEPTUAL", str(perceptual_weights))
+    monkeypatch.setenv("VQCODEC_PERCEPTUAL", str(thin_perceptual_weights))
     module = bench("measures")
     module.judge.cache_clear()
     yield module
