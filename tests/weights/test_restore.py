@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.tiny import TINY, load_codec, open_restoration_, picture, pictures, t
 from vqcodec.errors import ModelNotFound
 from vqcodec.metrics.rate_distortion import psnr
 from vqcodec.training import __main__ as command
+from vqcodec.training.export import export_state
 from vqcodec.training.state import load_start
 from vqcodec.weights import zoo
 from vqcodec.weights.checkpoint import load_weights
@@ -90,6 +92,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 def test_training_from_a_model_installs_another(tiny_weights, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("VQCODEC_MODELS", str(tiny_weights.parent))
+    # Of the usual 250 batches, on which symbols are counted, some are enough here.
+    monkeypatch.setattr(command, "export_state", partial(export_state, batches=4))
     common = ["--data", str(folder), "--batch", "2", "--crop", "64", "--late-crop", "64", "--steps", "3"]
     run(monkeypatch, "--from", "tiny", *common, "--out", str(tmp_path / "run"), "--install", "mine")
     installed = zoo.user_folder() / "mine.safetensors"
