@@ -167,7 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     args = _parser().parse_args(argv)
     try:
-        # Whatever a judge lacks is said before hours of measuring.
+        # Whatever a judge or a curve lacks is said before hours of measuring.
+        published = curves.load_published(args.published) if args.published else {}
         definitions = {name: _ready(name) for name in args.figures if name != "psnr"}
         results, paths = _start(args)
         for name, text in definitions.items():
@@ -181,7 +182,6 @@ def main(argv: Sequence[str] | None = None) -> int:
                 )
             for name in args.codecs:
                 _run_and_save(results, paths, codecs.make(name, model=args.model), args, pool)
-        published = curves.load_published(args.published) if args.published else {}
     except (ResultError, ModelNotFound, OSError, ValueError, ImportError) as error:
         print(f"rate_distortion: {error}", file=sys.stderr)
         return 1

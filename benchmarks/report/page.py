@@ -29,6 +29,7 @@ from benchmarks.rate_distortion import find_pictures, read_pixels
 from benchmarks.report import curves, speed_tables
 from benchmarks.report.results import FIGURES, LOWER_IS_BETTER, ResultError, Results, load
 from vqcodec.errors import ModelNotFound
+from vqcodec.files import check_writable
 from vqcodec.metrics.rate_distortion import bpp, psnr
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -201,6 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the page; returns the exit status."""
     args = _parser().parse_args(argv)
     try:
+        check_writable(args.out)
         results = load(args.results)
         published = curves.load_published(args.published) if args.published else {}
         sections = [curves_section(results, published)]

@@ -98,6 +98,15 @@ def test_the_viewer_holds_each_codec_at_equal_bytes(
     assert cells["vqcodec"]["said"].endswith(" dB, MS-SSIM 0.25")
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    bench, results, tmp_path, capsys, monkeypatch
+):
+    page = bench("report.page")
+    monkeypatch.setattr(page, "load", None)
+    assert page.main([str(results), "--out", str(tmp_path / "nowhere" / "x.html")]) == 1
+    assert "nowhere" in capsys.readouterr().err
+
+
 def test_figures_that_fall_are_said_to_be_better_so(bench, monkeypatch):
     page = bench("report.page")
     monkeypatch.setattr(page.measures, "judge", lambda name: lambda original, decoded: 1.5)

@@ -240,6 +240,15 @@ def test_published_curves_are_called_published(
     assert any(line.startswith("| VTM 9.1, published") for line in lines)
 
 
+def test_published_curves_that_are_not_there_are_missed_before_the_work(
+    benchmarks: ModuleType, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", str(pictures), "--out", str(tmp_path / "out.json"), "--codecs", "jpeg"]
+    assert benchmarks.main([*words, "--published", str(tmp_path / "none.json")]) == 1
+    assert "none.json" in capsys.readouterr().err
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_plot(benchmarks: ModuleType, pictures: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     run(benchmarks, pictures, tmp_path / "out.json", "--plot", str(tmp_path / "rd.png"))
