@@ -17,7 +17,8 @@ from vqcodec_cli.signals import TERMINATED, orderly_end
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SCRIPT = """if True:
-    import pathlib, sys, time
+    import pathlib, signal, sys, time
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which may be ignored around these tests, as by nohup
     pathlib.Path.replace = lambda *_: time.sleep(100)
     from vqcodec_cli.main import main
     sys.exit(main())
