@@ -56,6 +56,12 @@ def start_kernels(count: int) -> Tensor:
     return torch.stack([kernel / kernel.sum() for kernel in kernels[:count]])
 
 
+def _without_draws(inputs: int, outputs: int, signed: bool = False) -> RoundedConv:
+    """A 1x1 convolution that takes no random numbers from the layers after it: it starts at zero."""
+    with torch.random.fork_rng(devices=[]):
+        return RoundedConv(inputs, outputs, 1, signed)
+
+
 class Restoration(nn.Module):
     """Starts as the identity."""
 
@@ -69,9 +75,9 @@ class Restoration(nn.Module):
         self.kernels = nn.Parameter(start_kernels(kernels).repeat(3, 1, 1)[:, None])
         self.look = nn.Conv2d(9, features, 3, padding=1)
         # What the picture does not show: how coarse the latent is, and where in a block a pixel lies.
-        self.guide = RoundedConv(guide, features * GUIDE_CELLS**2, 1, signed=True)
+        self.guide = _without_draws(guide, features * GUIDE_CELLS**2, signed=True)
         self.see = skip_init(nn.Conv2d, 3 * CELL**2, features, 3, padding=1, bias=False)
-        self.draw = RoundedConv(features, 3 * CELL**2, 1)
+        self.draw = _without_draws(features, 3 * CELL**2)
         self.modulation = LevelModulation(features, tunes)
         self.mix = RoundedConv(features, features, 3)
         self.gates = RoundedConv(features, 3 * kernels * CELL**2, 1)
