@@ -9,14 +9,12 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-TERMINATED = 143
-"""Exit code: what shells make of SIGTERM."""
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextlib.contextmanager
 def orderly_end() -> Iterator[None]:
-    """Within this SIGTERM unwinds as Ctrl-C does, and the process ends with `TERMINATED`.
+    """Within this SIGTERM unwinds as Ctrl-C does, and the process ends with 143, what shells make of it.
 
     So does SIGHUP, of a terminal that is closed, with 129; but not under nohup.
     """

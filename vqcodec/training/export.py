@@ -26,6 +26,7 @@ from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.coding_tables import count_symbols, hyper_rows, table_rows
 from vqcodec.training.data import Crops
 from vqcodec.training.quantise import quantise, quantise_decoder, some_batches
+from vqcodec.training.running import check_least
 from vqcodec.training.state import load_start, load_state
 from vqcodec.training.stored import open_pictures
 from vqcodec.weights.checkpoint import read_tensors
@@ -199,10 +200,7 @@ def main() -> None:
     state, output = arguments.state, arguments.output
     if same_file(state, output):
         parser.error(f"-o {output} would replace the state itself")
-    for name in ("batches", "pseudo", "cache"):
-        value = getattr(arguments, name)
-        if value is not None and not value >= 0:
-            parser.error(f"--{name} is 0 or more, not {value}")
+    check_least(parser, arguments, dict.fromkeys(("batches", "pseudo", "cache"), 0))
     try:
         check_writable(output)
         if arguments.decoder_of is not None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import timeit
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -214,6 +214,14 @@ def given_settings(arguments: argparse.Namespace, kind: type[RunConfig]) -> dict
     return {name: value for name, value in values.items() if value is not None}
 
 
+def check_least(parser: argparse.ArgumentParser, settings: object, least: Mapping[str, int]) -> None:
+    """End the program where a setting, of those that there are, is below its least value, or nan."""
+    for name, bound in least.items():
+        value = getattr(settings, name, None)
+        if value is not None and not value >= bound:
+            parser.error(f"--{name.replace('_', '-')} is {bound} or more, not {value}")
+
+
 def make_config(parser: argparse.ArgumentParser, kind: type[C], settings: dict[str, Any]) -> C:
     """Settings of a run; the parser ends the program where one is missing or wrong."""
     try:
@@ -224,10 +232,7 @@ def make_config(parser: argparse.ArgumentParser, kind: type[C], settings: dict[s
         parser.error("--data and one of --minutes, --steps are needed")
     if config.cache is not None and not config.cache >= 0:
         parser.error("--cache is a number of GB, not below 0")
-    for name, least in _LEAST.items():
-        value = getattr(config, name, None)
-        if value is not None and not value >= least:  # nor is it nan
-            parser.error(f"--{name.replace('_', '-')} is {least} or more, not {value}")
+    check_least(parser, config, _LEAST)
     try:
         check_device(config.device)
     except ValueError as error:
