@@ -30,7 +30,8 @@ def info(reporter: Reporter, inputs: tuple[str, ...], limits: Limits) -> int:
         if reporter.as_json:
             reporter.json({"file": name, **info_object(found)})
         elif reporter.verbosity:
-            reporter.show("\n".join(_listing(name, found)))
+            for line in _listing(name, found):
+                reporter.show(line)
         else:
             reporter.show(_line(name, found))
 

@@ -85,7 +85,8 @@ def inspect(
         for name, content in zip(names, contents, strict=True):
             write_atomic(folder / name, content)
         if not reporter.quiet:
-            reporter.show("\n".join(table))
+            for row in table:
+                reporter.show(row)
         reporter.line(f"{target} -> {', '.join(str(folder / name) for name in names)}")
 
     def look(_name: str, source: Source) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 from pathlib import Path
 
 from PIL.PngImagePlugin import PngInfo
@@ -43,9 +44,15 @@ def write_thumbnail(
     text = PngInfo()
     text.add_text("Software", "vqcodec")
     if uri is not None:
-        told = {"URI": uri, "MTime": int(status.st_mtime), "Size": status.st_size, "Mimetype": MIME}
+        changed, size_there = int(status.st_mtime), status.st_size
+        told = {"URI": _encodable(uri), "MTime": changed, "Size": size_there, "Mimetype": MIME}
         for name, value in told.items():
             text.add_text(f"Thumb::{name}", str(value))
     buffer = _NamedBuffer()
     image.save(buffer, compress_level=3, pnginfo=text)
     write_atomic(target, buffer.getvalue())
+
+
+def _encodable(uri: str) -> str:
+    """The URI, with bytes that are no UTF-8 as URIs have them, in hexadecimal."""
+    return re.sub("[\udc80-\udcff]", lambda found: f"%{ord(found[0]) & 0xFF:02X}", uri)

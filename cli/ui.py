@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import re
 import sys
 import time
 import traceback
@@ -22,6 +23,7 @@ from vqcodec.types import ImageInfo
 OPERATIONAL, BAD_DATA, BAD_MODEL, INTERRUPTED = 1, 3, 4, 130
 _HINTS = {"exists already": " (use -f to overwrite)", "is a directory": " (use -r to search it)"}
 """What the command line adds to reasons of the library."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 DELAY = 1.0
 """Seconds of work before the bar appears: what is over sooner needs none."""
 _WIDTH = 30
@@ -88,18 +90,18 @@ class Reporter:
     def line(self, text: str) -> None:
         """A summary line."""
         if not self.quiet:
-            self._echo(text, err=True)
+            self._echo(_one_line(text), err=True)
 
     def json(self, found: dict[str, Any]) -> None:
         """A line of JSON on stdout."""
         self.show(json.dumps(found, allow_nan=False))
 
     def show(self, text: str) -> None:
-        """What was asked for, on stdout."""
+        """A line of what was asked for, on stdout."""
         if sys.stdout is None:
             raise OSError(errno.EBADF, "standard output is closed")
         try:
-            self._echo(text, err=False)
+            self._echo(_one_line(text), err=False)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -116,7 +118,7 @@ class Reporter:
 
     def error(self, label: str | None, reason: str) -> None:
         """One line `vqcodec: LABEL: reason`."""
-        self._echo(_prefixed(label, reason), err=True)
+        self._echo(_one_line(_prefixed(label, reason)), err=True)
 
     def failure(self, label: str | None, error: BaseException) -> None:
         """The line of an exception, after its traceback with -vv."""
@@ -214,6 +216,11 @@ def summary(info: ImageInfo, source: str, target: str, seconds_label: str, extra
     if info.seconds is not None:
         parts.append(f"{seconds_label} {info.seconds:.2f} s")
     return "  ".join(parts)
+
+
+def _one_line(text: str) -> str:
+    """The text with control characters as escapes: names of files may have them, and terminals obey them."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _prefixed(label: str | None, text: str) -> str:

@@ -151,6 +151,19 @@ def test_targets_may_be_less_than_one(watched):
     assert watched.compress(flat, psnr=0.5) == watched.compress(flat, quality=0)
 
 
+@pytest.mark.parametrize("name", ["quality", "bpp", "target_size", "psnr", "tile", "effort"])
+def test_options_in_text_are_told_by_their_name(watched, pixels, name):
+    with pytest.raises(TypeError, match=rf"^{name} must be a (whole )?number, not '64'$"):
+        watched.compress(pixels, **{name: "64"})
+
+
+def test_tile_and_effort_are_whole_numbers_of_any_kind(watched, pixels):
+    for name in ("tile", "effort"):
+        with pytest.raises(TypeError, match=rf"^{name} must be a whole number, not 64\.0$"):
+            watched.compress(pixels, **{name: 64.0})
+    assert watched.compress(pixels, quality=np.float32(64), tile=np.int64(64), effort=np.int8(2))
+
+
 def test_decompress_passes_its_options_on(watched, model, pixels):
     data = watched.compress(pixels, quality=95, tile=64, drawn=False)
     calls: list[tuple[int, int]] = []

@@ -273,6 +273,16 @@ def test_info(vqcodec, coded, codec):
     assert [json.loads(text)["file"] for text in two] == [str(coded), "-"]
 
 
+def test_names_with_control_characters_stay_in_their_line(vqcodec, coded):
+    odd = coded.rename(coded.with_name("a\nb\x1b[31m.vqc"))
+    for words in (("info", odd), ("verify", odd), ("decompress", odd, "-o", odd.with_suffix(".png"))):
+        run = vqcodec(*words)
+        told = run.out.decode() or run.err
+        assert (run.code, told.count("\n"), "a\\nb\\x1b[31m.vqc" in told) == (0, 1, True)
+    run = vqcodec("info", odd.with_name("c\nd.vqc"))
+    assert (run.code, run.err.count("\n")) == (1, 1)
+
+
 def test_the_tune_of_a_file_is_chosen_and_shown(vqcodec, photo, coded):
     assert "tune            eyes" in vqcodec("info", "-v", coded).out.decode()
     assert vqcodec("compress", photo, "--tune", "psnr", "-o", coded, "-f").code == 0

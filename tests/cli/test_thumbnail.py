@@ -64,6 +64,9 @@ def test_a_png_that_tells_its_file(file, tmp_path, capsys):
     size = str(file.stat().st_size)
     wanted = {"URI": file.as_uri(), "MTime": "12345", "Size": size, "Mimetype": "image/x-vqc"}
     assert told == wanted | {"Software": "vqcodec"}
+    assert main(["thumbnail", "--uri", "file:///\udcff/\u00e4.vqc", str(file), str(target), "50"]) == 0
+    with Image.open(target) as image:
+        assert image.info["Thumb::URI"] == "file:///%FF/\u00e4.vqc"
     assert capsys.readouterr().err == ""
 
 

@@ -124,6 +124,10 @@ def test_what_makes_no_sense_is_refused(source, options, error):
 def test_nothing_to_do_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no files ending in \.png, \.jpg"):
         plan_dataset(tmp_path, "/out", ".vqc", SUFFIXES)
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "0.tar").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"shards in it are '.*/shards/\*\.tar'"):
+        plan_dataset(tmp_path / "shards", "/out", ".vqc", SUFFIXES)
     with pytest.raises(FileNotFoundError, match="no such files"):
         plan_dataset(f"{tmp_path}/*.tar", "/out", ".vqc", SUFFIXES)
     (tmp_path / "a.png").write_bytes(b"x")

@@ -238,6 +238,13 @@ def test_names_with_dots_are_samples_of_their_own_in_a_tar_shard(task, tmp_path)
     assert found == [("a.b/x_1", {"vqc": b"eno"}), ("a.b/x_2", {"vqc": b"owt"})]
 
 
+def test_rows_whose_names_are_only_slashes_go_by_their_number(task, tmp_path):
+    rows = [{"bytes": b"one", "path": "/"}, {"bytes": b"two", "path": "a.png"}]
+    results = Worker(task).do(Unit(0, table=pa.table({"image": rows}), output=str(tmp_path / "out")))
+    assert [result.error for result in results] == [None, None]
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["000000000.vqc", "a.vqc"]
+
+
 def test_what_stands_beside_later_samples_of_a_tar_shard_stays_in_parquet(task, tar, tmp_path):
     shard = tar("in.tar", {"a.png": b"one", "b.png": b"two", "b.cls": b"7"})
     work = Unit(0, shard=str(shard), output=str(tmp_path / "out/in.parquet"))

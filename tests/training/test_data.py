@@ -22,8 +22,12 @@ def test_pictures_are_found_and_bad_ones_skipped(folder, capsys, tmp_path):
     with pytest.raises(FileNotFoundError, match="no picture has both sides >= 999"):
         load_images(folder, 999)
     for missing in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(FileNotFoundError, match="no pictures found"):
+        with pytest.raises(FileNotFoundError, match=r"no pictures found$"):
             find_images(missing)
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "a.tar.gz").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="a tar shard must not be compressed"):
+        find_images(tmp_path / "packed")
 
 
 def test_gray_of_16_bits_is_not_white(tmp_path):

@@ -59,12 +59,18 @@ def test_a_decoder_is_trained_alone_and_replaced(exported, folder, tmp_path, mon
     monkeypatch.setattr(sys, "argv", [*arguments, "--data", str(folder)])
     export.main()
     old_codec, codec = load_codec(exported), load_codec(new)
-    assert codec.decoder_id in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert (codec.decoder_id in told.out, "makes a new model" in told.err) == (True, False)
     assert (codec.bitstream_id, codec.decoder_id != old_codec.decoder_id) == (old_codec.bitstream_id, True)
     pixels = picture(64, 96)
     data = codec.compress(pixels)
     assert data == old_codec.compress(pixels)
     assert not np.array_equal(np.asarray(codec.decompress(data)), np.asarray(old_codec.decompress(data)))
+
+    whole = [*arguments[:2], "-o", str(tmp_path / "whole.safetensors"), "--batches", "1"]
+    monkeypatch.setattr(sys, "argv", [*whole, "--data", str(folder)])
+    export.main()
+    assert "makes a new model" in capsys.readouterr().err
 
 
 def test_a_decoder_of_other_latents_is_refused(exported, trained, folder, tmp_path, monkeypatch, capsys):

@@ -96,8 +96,12 @@ def read_rows(table: pa.Table, column: str, first: int = 0) -> Iterator[Entry]:
         held = row.pop(column)
         path = held.get("path") if isinstance(held, dict) else None
         data = held.get("bytes") if isinstance(held, dict) else held
-        key = str(row.get(KEY) or path or f"{number:09}")
-        yield Entry(PurePosixPath(key).with_suffix("").as_posix() if path else key, data, column, row)
+        key = PurePosixPath(str(row.get(KEY) or path or ""))
+        if not key.name:  # nothing but slashes
+            key = PurePosixPath(f"{number:09}")
+        elif path:
+            key = key.with_suffix("")
+        yield Entry(key.as_posix(), data, column, row)
 
 
 def image_column(schema: pa.Schema, wanted: str | None) -> str:

@@ -122,9 +122,13 @@ def plan_dataset(
     plan = Plan(storage, to, folder, suffix, tuple(inputs), kind, column)
     if found != "files":
         return replace(plan, units=tuple(_of_shards(storage, paths, folder, kind)))
+    left_out = Counter() if left_out is None else left_out
     pictures = find_pictures(storage, paths, folder, suffix, inputs, recursive=recursive, left_out=left_out)
     if not pictures:
-        raise FileNotFoundError(errno.ENOENT, f"no files ending in {', '.join(inputs)}", shown)
+        reason = f"no files ending in {', '.join(inputs)}"
+        if shards := [f"'{given[0]}/*{kind}'" for kind in SUFFIX_OF.values() if left_out[kind]]:
+            reason += f"; shards in it are {' and '.join(shards)}"
+        raise FileNotFoundError(errno.ENOENT, reason, shown)
     if kind == "files":
         return replace(plan, pictures=tuple(pictures))
     return replace(plan, units=tuple(_into_shards(pictures, folder, kind, per_shard, suffix)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,6 +12,8 @@ from vqcodec.compress.dial import checked_quality
 from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, Limits, TileProgress, check_tune
 
 DEFAULT_QUALITY = 50.0
+_NUMBERS = dict.fromkeys(("quality", "bpp", "target_size", "psnr"), numbers.Real)
+_WHOLE = dict.fromkeys(("tile", "effort"), numbers.Integral)
 _MOST_BYTES = 2**62
 """Bytes that no file has; larger numbers would not fit a float."""
 
@@ -20,6 +23,7 @@ class CompressOptions:
     """The options of `Codec.compress`, which tells what they mean.
 
     Raises:
+        TypeError: one that is a number elsewhere is none.
         ValueError: one is out of range, or more than one of quality, bpp, target_size, psnr and lossless.
     """
 
@@ -53,6 +57,11 @@ class CompressOptions:
         return cls(**options)
 
     def __post_init__(self) -> None:
+        for name, kind in (_NUMBERS | _WHOLE).items():
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                what = "whole number" if name in _WHOLE else "number"
+                raise TypeError(f"{name} must be a {what}, not {value!r}")
         aims = (self.quality, self.bpp, self.target_size, self.psnr, self.lossless or None)
         if sum(aim is not None for aim in aims) > 1:
             raise ValueError("give only one of quality, bpp, target_size, psnr and lossless")

@@ -19,6 +19,9 @@ from vqcodec.model.dial import TUNE_STEP
 BATCHES_AHEAD = 4
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
 
+PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
+_UNPACK = "; a tar shard must not be compressed"
+
 
 def find_images(data: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     """Picture files below a folder, or of a path whose last part may have *, or a file itself; sorted.
@@ -28,10 +31,11 @@ def find_images(data: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[
     """
     path = Path(data)
     one_or_some = [path] if path.is_file() else path.parent.glob(path.name)
-    found = path.rglob("*") if path.is_dir() else one_or_some
+    found = list(path.rglob("*") if path.is_dir() else one_or_some)
     paths = sorted(p for p in found if p.suffix.lower() in suffixes)
     if not paths:
-        raise FileNotFoundError(f"{data}: no pictures found")
+        packed = any(p.name.lower().endswith(PACKED) for p in found)
+        raise FileNotFoundError(f"{data}: no pictures found" + (_UNPACK if packed else ""))
     return paths
 
 

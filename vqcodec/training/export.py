@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,9 @@ def export_state(
         bitstream_id and decoder_id.
     """
     model, settings = load_state(state)
+    if settings.get("decoder_only"):
+        note = "files of the model that this run started from need --decoder-of; this makes a new model"
+        print(f"note: {note}", file=sys.stderr)
     if mixed is not None:
         mix(model, load_start(mixed[0]), mixed[1])
         settings = settings | {"share": mixed[1]}

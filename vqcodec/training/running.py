@@ -33,6 +33,8 @@ _LEAST = {
     **dict.fromkeys(("warmup", "save_minutes", "seed", "threads", "revive_every"), 0),
 }
 """Settings that are no smaller."""
+_SHARES = ("mse_share", "begin")
+"""Settings from 0 to 1."""
 
 
 class Run(Generic[C]):
@@ -233,6 +235,9 @@ def make_config(parser: argparse.ArgumentParser, kind: type[C], settings: dict[s
     if config.cache is not None and not config.cache >= 0:
         parser.error("--cache is a number of GB, not below 0")
     check_least(parser, config, _LEAST)
+    for name in _SHARES:
+        if not 0 <= getattr(config, name, 0) <= 1:
+            parser.error(f"--{name.replace('_', '-')} is from 0 to 1")
     try:
         check_device(config.device)
     except ValueError as error:
