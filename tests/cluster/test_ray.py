@@ -40,16 +40,19 @@ def cluster() -> Iterator[None]:
 
     # The checkout comes last: its package would hide an installed one with the C engine.
     paths = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[2])])
-    variables = {"PYTHONPATH": paths}
+    before = dict(os.environ)
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_BACKEND_LOG_LEVEL="fatal", RAY_worker_niceness="0")
+    # Inherited, and not Ray's `runtime_env`: with one, no worker process is started before it is asked for.
+    os.environ["PYTHONPATH"] = paths
     ray.init(
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
         configure_logging=False,
         object_store_memory=100 * 2**20,
-        runtime_env={"env_vars": variables},
     )
+    os.environ.clear()
+    os.environ.update(before)
     yield
     ray.shutdown()
 
