@@ -95,6 +95,48 @@ def test_a_thread_that_there_is_no_work_for_is_not_started(page, site, codec):
     assert told == [1, [[1, 1]]]
 
 
+def test_small_pictures_are_shared_by_two_threads_and_one_alone_needs_one(page, site, codec):
+    pictures = [samples.picture(90, 120, "RGB", np.random.default_rng(seed)) for seed in range(4)]
+    data = {f"small-{seed}": codec.compress(pixels) for seed, pixels in enumerate(pictures)}
+    names = put(site, data)
+    alone, together, widths = page.evaluate(
+        """async (names) => {
+            let threads = 0;
+            window.Worker = class extends Worker {
+                constructor(...how) {
+                    super(...how);
+                    threads++;
+                }
+            };
+            const { decode } = await import("/src/index.js");
+            const all = await Promise.all(names.map(async (name) => (await fetch(name)).arrayBuffer()));
+            await decode(all[0]);
+            await decode(all[1]);
+            const alone = threads, images = await Promise.all(all.map((bytes) => decode(bytes)));
+            return [alone, threads, images.map(({ width }) => width)];
+        }""",
+        names,
+    )
+    assert (alone, widths) == (1, [120] * 4)
+    assert together == min(2, page.evaluate("navigator.hardwareConcurrency"))
+
+
+def test_a_listener_that_fails_ends_its_decode(page, site, codec):
+    (name,) = put(site, {"heard": codec.compress(samples.picture(90, 120, "RGB", np.random.default_rng(1)))})
+    found = page.evaluate(
+        """async (name) => {
+            const { decode } = await import("/src/index.js"), bytes = await (await fetch(name)).arrayBuffer();
+            const fail = () => { throw new TypeError("not ready"); };
+            const told = [];
+            for (const how of [{ onPart: fail }, { onProgress: fail }])
+                told.push(await decode(bytes, how).catch(({ name, message }) => `${name}: ${message}`));
+            return [...told, (await decode(bytes)).width];
+        }""",
+        name,
+    )
+    assert found == ["TypeError: not ready", "TypeError: not ready", 120]
+
+
 def test_what_is_no_weights_file_is_not_kept(page, site):
     """As of a network that asks for a password first, and answers everything with a page."""
     data = samples.golden()["whole"]

@@ -37,6 +37,16 @@ def test_a_file_is_opened_told_and_saved(browser, opened, codec):
         assert np.array_equal(np.asarray(image), np.asarray(codec.decompress(data)))
 
 
+def test_a_picture_that_cannot_be_saved_is_told(opened, codec):
+    page = opened()
+    data = codec.compress(samples.picture(50, 70, "RGB", np.random.default_rng(3)))
+    page.set_input_files("#open", [upload("photo.vqc", data)])
+    page.wait_for_function(DONE)
+    page.evaluate("() => { URL.createObjectURL = () => { throw new Error('no room'); }; }")
+    page.click("#save")
+    page.wait_for_function("document.getElementById('status').textContent.includes('no room')")
+
+
 def test_what_is_shown_is_what_python_decodes(opened, codec):
     page, tiny = opened(), samples.load()
     files = [(tiny, data) for data in samples.golden().values()]

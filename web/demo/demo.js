@@ -141,7 +141,11 @@ save.addEventListener("click", async () => {
   if (!opened?.image) return;
   const { name, image, bytes } = opened,
     link = document.createElement("a");
-  link.href = URL.createObjectURL(await encodePng(image, await metadataOf(bytes)));
+  try {
+    link.href = URL.createObjectURL(await encodePng(image, await metadataOf(bytes)));
+  } catch (error) {
+    return fail(name, error);
+  }
   link.download = name.replace(/\.vqc$/, "") + ".png";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);

@@ -20,6 +20,7 @@ const MEMORY_KEPT = 64 * 2 ** 20,
  * @typedef {object} Thread
  * @property {(job: import("./decoder.js").Job, listener: Listener, signal?: AbortSignal) => Promise<void>} run
  * @property {number} memoryBytes that it has come to
+ * @property {number} waiting jobs that are not done
  * @property {(error: Error) => void} end
  */
 
@@ -64,8 +65,8 @@ export class Pool {
   async #shared(job, { pixels, parts }, listener, signal) {
     const worth = job.preview === "quick" ? 1 : Math.round(pixels / PIXELS_EACH),
       count = Math.max(1, Math.min(this.#most(), worth, parts));
-    while (this.#threads.length < count) this.#threads.push(this.#makeThread());
-    const states = Array.from({ length: count }, () => [0, 0]),
+    const threads = this.#taken(count),
+      states = threads.map(() => [0, 0]),
       told = states.map(() => false),
       other = new AbortController();
     const report = () => {
@@ -79,13 +80,25 @@ export class Pool {
             [state[0], state[1], told[n]] = [done, own, true];
             report();
           };
-          await this.#threads[n].run({ ...job, share: [n, count] }, { part: listener.part, progress }, both);
+          await threads[n].run({ ...job, share: [n, count] }, { part: listener.part, progress }, both);
         }),
       );
     } catch (error) {
       other.abort();
       throw error;
     }
+  }
+
+  /**
+   * The threads for a job of so many; one alone is for the least busy, anew where all are busy and there may be more.
+   * @param {number} count
+   */
+  #taken(count) {
+    const busy = this.#threads.every(({ waiting }) => waiting),
+      wanted = count === 1 && busy ? Math.min(this.#threads.length + 1, this.#most()) : count;
+    while (this.#threads.length < wanted) this.#threads.push(this.#makeThread());
+    if (count > 1) return this.#threads.slice(0, count);
+    return [this.#threads.reduce((least, thread) => (thread.waiting < least.waiting ? thread : least))];
   }
 
   #most() {
@@ -140,6 +153,8 @@ class HereThread {
     return done;
   }
 
+  waiting = 0; // there is no other
+
   get memoryBytes() {
     return this.decoder.memoryBytes;
   }
@@ -171,13 +186,21 @@ class WorkerThread {
     this.memoryBytes = data.memory ?? this.memoryBytes;
     const job = this.#jobs.get(data.id);
     if (!job) return; // aborted
-    if (data.part) job.listener.part(data.part);
-    else if (data.count) job.listener.progress(data.done, data.count);
-    else {
-      this.#jobs.delete(data.id);
-      if (data.error) job.reject(unpackError(data.error));
-      else job.resolve();
+    let failed = data.error && unpackError(data.error);
+    try {
+      if (data.part) return job.listener.part(data.part);
+      if (data.count) return job.listener.progress(data.done, data.count);
+    } catch (error) {
+      failed = error; // of whoever listens, and the job ends with it
+      this.worker.postMessage({ id: data.id, abort: true });
     }
+    this.#jobs.delete(data.id);
+    if (failed) job.reject(failed);
+    else job.resolve();
+  }
+
+  get waiting() {
+    return this.#jobs.size;
   }
 
   /**
