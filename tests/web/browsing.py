@@ -42,10 +42,19 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class Shared(Quiet):
+    """The same to pages of other places."""
+
+    def end_headers(self) -> None:
+        """Allow them."""
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
+
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path, kind: type[http.server.SimpleHTTPRequestHandler] = Quiet) -> Iterator[str]:
     """The address of a folder."""
-    handler = functools.partial(Quiet, directory=str(folder))
+    handler = functools.partial(kind, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -22,7 +22,7 @@ from benchmarks.robustness.bombs import bombs
 from benchmarks.robustness.corruption import outcome
 from benchmarks.robustness.damages import DAMAGES, damaged, repaired
 from tests.bitstream.test_rules import BOMBS
-from tests.web.browsing import page_megabytes
+from tests.web.browsing import Shared, page_megabytes, served
 from tests.web.pictures import expected, put
 from vqcodec.bitstream import compose, parse, probe
 from vqcodec.types import DEFAULT_LIMITS
@@ -119,6 +119,15 @@ def test_small_pictures_are_shared_by_two_threads_and_one_alone_needs_one(page, 
     )
     assert (alone, widths) == (1, [120] * 4)
     assert together == min(2, page.evaluate("navigator.hardwareConcurrency"))
+
+
+def test_the_package_may_come_from_another_place_than_the_page(page, site, codec):
+    data = codec.compress(samples.picture(90, 120, "RGB", np.random.default_rng(1)))
+    (name,) = put(site, {"elsewhere": data})
+    with served(site, Shared) as other:
+        elsewhere = DECODE.replace('"/src/index.js"', f'"{other}/src/index.js"')
+        assert elsewhere != DECODE
+        assert page.evaluate(elsewhere, [[name, {}]]) == [expected(codec, data)]
 
 
 def test_a_listener_that_fails_ends_its_decode(page, site, codec):

@@ -170,7 +170,7 @@ class WorkerThread {
 
   /** @param {import("./surroundings.js").Settings} settings @param {(thread: Thread) => void} died */
   constructor(settings, died) {
-    this.worker = new Worker(new URL("../worker.js", import.meta.url), { type: "module" });
+    this.worker = startWorker();
     this.worker.postMessage({ settings });
     this.worker.addEventListener("message", ({ data }) => this.#receive(data));
     this.worker.addEventListener("error", (event) => {
@@ -241,4 +241,13 @@ class WorkerThread {
     for (const job of this.#jobs.values()) job.reject(error);
     this.#jobs.clear();
   }
+}
+
+/** Where this package comes from another place than the page, which workers may not, one of the page's imports it. */
+function startWorker() {
+  if (new URL(import.meta.url).origin === location.origin)
+    return new Worker(new URL("../worker.js", import.meta.url), { type: "module" }); // bundlers know these words
+  const far = new URL("../worker.js", import.meta.url).href,
+    script = new Blob([`import ${JSON.stringify(far)};`], { type: "text/javascript" });
+  return new Worker(URL.createObjectURL(script), { type: "module" });
 }
