@@ -6,6 +6,7 @@ lpips_alexnet   LPIPS on AlexNet, what papers report; also a loss of our percept
 lpips_vgg16     LPIPS on VGG16; no loss of ours
 dists           DISTS; also a loss of our perceptual decoder
 ssimulacra2     as libjxl defines it (vqcodec.metrics.ssimulacra2); also a loss in training
+repeats         errors that are the same block after block; 1 for noise (vqcodec.metrics.repeats); also a loss
 frechet         distance of two sets of patches, see `frechet`; features much like theirs are a loss of ours
 """
 
@@ -25,10 +26,11 @@ from benchmarks.anchors import Pixels
 from benchmarks.similarity import SMALLEST, ms_ssim, ssimulacra2
 from vqcodec.metrics import rate_distortion
 from vqcodec.metrics.perceptual import DISTS, LPIPS
+from vqcodec.metrics.repeats import repeating_error
 
 PATCH = 64
 """Side of the patches of the Frechet distance, in pixels."""
-FIGURES = ("psnr", "ms_ssim", "lpips_alexnet", "lpips_vgg16", "dists", "ssimulacra2")
+FIGURES = ("psnr", "ms_ssim", "lpips_alexnet", "lpips_vgg16", "dists", "ssimulacra2", "repeats")
 HIGHER_IS_BETTER = frozenset({"psnr", "ms_ssim", "ssimulacra2"})
 
 Features = npt.NDArray[np.float32]
@@ -70,13 +72,14 @@ class Judge:
         """
         if min(pixels.shape[:2]) < SMALLEST:
             raise ValueError(f"pictures must have sides of {SMALLEST} pixels or more")
-        x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+        x = _to_tensor(pixels)
         return Sight(pixels, self.alexnet.features(x), self.vgg16.features(x), self.dists.features(x))
 
     @torch.inference_mode()
     def judge(self, original: Sight, decoded: Sight) -> dict[str, float]:
         """Every figure of `FIGURES` for a decoded picture; PSNR of equal pictures counts as 100 dB."""
         psnr = rate_distortion.psnr(original.pixels, decoded.pixels)
+        error = _to_tensor(decoded.pixels) - _to_tensor(original.pixels)
         figures = {
             "psnr": psnr if math.isfinite(psnr) else 100.0,
             "ms_ssim": ms_ssim(original.pixels, decoded.pixels),
@@ -84,8 +87,14 @@ class Judge:
             "lpips_vgg16": float(self.vgg16.compare(original.vgg16, decoded.vgg16)),
             "dists": float(self.dists.compare(original.dists, decoded.dists)),
             "ssimulacra2": ssimulacra2(original.pixels, decoded.pixels),
+            "repeats": float(repeating_error(error, error)),
         }
         return {name: round(value, 5) for name, value in figures.items()}
+
+
+def _to_tensor(pixels: Pixels) -> Tensor:
+    """(1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def frechet(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> float:

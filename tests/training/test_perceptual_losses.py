@@ -8,7 +8,6 @@ import torch
 from vqcodec.model.blocks import opponent_colour
 from vqcodec.training.perceptual.losses import (
     WEIGHT_MAX,
-    WINDOW,
     PixelErrors,
     adaptive_weight,
     discriminator_loss,
@@ -36,39 +35,9 @@ def test_the_colour_error_is_that_of_both_colour_differences():
     assert grey.colour < 1e-10
 
 
-@pytest.mark.parametrize("side", [2 * WINDOW, 2 * WINDOW - 2])
-def test_the_repeating_error_is_all_of_a_tiled_pattern_and_1_in_64_of_noise(side):
-    pattern = noise(1, 3, 16, 16)
-    pattern = pattern - pattern.mean((2, 3), keepdim=True)
-    woven = pixel_errors(pattern.tile(1, 1, side, side))
-    assert torch.allclose(woven.repeating, woven.total, rtol=1e-4)
-    finer = pixel_errors(pattern[..., :8, :8].tile(1, 1, 2 * side, 2 * side))
-    assert float(finer.repeating / finer.total) > 0.9
-    free = pixel_errors(noise(1, 3, 16 * side, 16 * side, seed=1))
-    assert float(free.repeating * WINDOW**2 / free.total) == pytest.approx(1, abs=0.1)
-
-
-def test_a_constant_error_does_not_repeat():
-    assert pixel_errors(torch.full((1, 3, 128, 128), 0.3)).repeating < 1e-10
-
-
-def test_the_repeating_error_is_found_window_by_window():
-    """Half the picture is woven with one pattern, half with its negative: together they would cancel."""
-    pattern = noise(1, 3, 16, 16)
-    pattern = pattern - pattern.mean((2, 3), keepdim=True)
-    half = pattern.tile(1, 1, WINDOW, WINDOW)
-    errors = pixel_errors(torch.cat([half, -half], 3))
-    assert float(errors.repeating / errors.total) == pytest.approx(2 / 3, abs=1e-3)
-
-
-def test_pictures_smaller_than_a_window_are_one_window():
-    errors = pixel_errors(noise(2, 3, 32, 64))
-    assert ((errors.repeating > 0) & (errors.repeating < errors.total)).all()
-
-
-def test_relative_errors_are_over_the_references_total_but_for_colour():
-    errors, reference = (PixelErrors(*(torch.tensor([v]) for v in row)) for row in ((2, 3, 4), (8, 6, 5)))
-    assert [float(v) for v in relative_errors(errors, reference)] == [0.25, 0.5, 0.5]
+def test_relative_errors_are_over_the_references_of_the_same_kind():
+    errors, reference = (PixelErrors(*(torch.tensor([v]) for v in row)) for row in ((2, 3), (8, 6)))
+    assert [float(v) for v in relative_errors(errors, reference)] == [0.25, 0.5]
 
 
 def maps(seed: int, count: int = 2, side: int = 128) -> list[torch.Tensor]:

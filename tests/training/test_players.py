@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.training.players import Difference, batch, make_players
+from vqcodec.metrics.repeats import repeating_error
 from vqcodec.metrics.ssimulacra2 import weighted_error
 from vqcodec.training.perceptual.discriminator import Discriminator
 from vqcodec.training.perceptual.losses import (
@@ -115,7 +116,7 @@ def test_the_average_takes_a_five_hundredth_of_a_late_step(tiny_weights):
 WEIGHTS = {
     "error": 0.5,
     "colour": 0.3,
-    "repeats": 4.0,
+    "repeats": 0.05,
     "ssimulacra2": 0.6,
     "lpips": 2.0,
     "dists": 3.0,
@@ -129,7 +130,7 @@ def fixed_loss(x: Tensor, picture: Tensor, fidelity: Tensor) -> Tensor:
     """The decoder's loss without discriminator at `WEIGHTS`, written out."""
     errors, reference = (pixel_errors(p - x) for p in (picture, fidelity))
     loss = 0.5 * (errors.total / reference.total).mean() + 0.3 * (errors.colour / reference.colour).mean()
-    loss = loss + 4.0 * (errors.repeating / reference.total).mean()
+    loss = loss + 0.05 * repeating_error(picture - x, fidelity - x).mean()
     loss = loss + 0.6 * (weighted_error(x, picture) / weighted_error(x, fidelity)).mean()
     loss = loss + (2.0 + 3.0) * (x - picture).abs().mean()
     features = Difference().features

@@ -9,10 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vqcodec.tiling import BLOCK
-
-WINDOW = 8
-"""Side, in blocks, of the windows in which errors repeat; windows overlap by half."""
 PATCH = 64
 """Side of a patch in pixels; patches overlap by half."""
 STAGES = ((-2, 8), (-1, 16))
@@ -31,47 +27,33 @@ class PixelErrors(NamedTuple):
     Attributes:
         total: mean square over pixels and colours.
         colour: mean square of both colour differences (`vqcodec.model.blocks.opponent_colour`).
-        repeating: mean square of what the blocks of a window have in common at the same place.
     """
 
     total: Tensor
     colour: Tensor
-    repeating: Tensor
 
 
 def pixel_errors(difference: Tensor) -> PixelErrors:
-    """Mean squares of differences d (B, 3, H, W) from the original; H and W multiples of 16, at least 32.
+    """Mean squares of differences d (B, 3, H, W) from the original.
 
         total       mean of d^2
         colour      3/2 mean of (d - its mean over colours)^2
-        repeating   mean of (m - its mean over places)^2, m the mean block of 8 x 8 blocks, for every window
 
-    A decoder that invents texture tends to draw one pattern in every block and to sprinkle it with colours:
-    both show far more than they add to the squared error. Errors that do not repeat leave 1 / WINDOW^2 of
-    themselves in `repeating`. Own losses, without a source in the literature.
+    A decoder that invents texture tends to sprinkle it with colours, which show far more than they add to the
+    squared error.
     """
     difference = difference.float()
     # Both colour differences are orthonormal to brightness: together they are what the mean leaves.
     colours = difference - difference.mean(1, keepdim=True)
-    blocks = F.pixel_unshuffle(difference, BLOCK)
-    side = min(WINDOW, *blocks.shape[2:])
-    mean_block = F.avg_pool2d(blocks, side, max(side // 2, 1)).unflatten(1, (3, -1))
-    repeating = mean_block - mean_block.mean(2, keepdim=True)
-    return PixelErrors(
-        difference.square().mean((1, 2, 3)),
-        3 / 2 * colours.square().mean((1, 2, 3)),
-        repeating.square().mean((1, 2, 3, 4)),
-    )
+    return PixelErrors(difference.square().mean((1, 2, 3)), 3 / 2 * colours.square().mean((1, 2, 3)))
 
 
 def relative_errors(errors: PixelErrors, reference: PixelErrors) -> PixelErrors:
-    """total / total_f, colour / colour_f and repeating / total_f, with f the reference (fidelity) decoder.
+    """total / total_f and colour / colour_f, with f the reference (fidelity) decoder.
 
     Ratios weigh alike at every level of the dial, and 10 log10 of the first is the price in PSNR.
     """
-    total = reference.total.clamp_min(1e-6)
-    colour = reference.colour.clamp_min(1e-6)
-    return PixelErrors(errors.total / total, errors.colour / colour, errors.repeating / total)
+    return PixelErrors(*(e / r.clamp_min(1e-6) for e, r in zip(errors, reference, strict=True)))
 
 
 def patch_loss(

@@ -3,12 +3,12 @@
 Everything that decides the bits is frozen; a copy of the synthesis transform is tuned. x is the original, f
 the fidelity decoder's picture and x_hat the tuned decoder's, both of the same latent:
 
-    decoder         w_e total + w_c colour + w_r repeating + w_s SSIMULACRA2's error + w_l LPIPS(x, x_hat)
+    decoder         w_e total + w_c colour + w_r repeats + w_s SSIMULACRA2's error + w_l LPIPS(x, x_hat)
                     + w_d DISTS(x, x_hat) + w_p patches(x, x_hat) + w_t Wasserstein(x, x_hat)
                     + w (generator + w_m feature matching)
     discriminator   hinge loss on scores of (x, f) and (x_hat, f)
 
-total, colour, repeating and SSIMULACRA2's are errors of x_hat relative to f's (`relative_errors`), w is the
+total, colour, repeats (`repeating_error`) and SSIMULACRA2's are errors of x_hat relative to f's, w is the
 adaptive weight times `adversarial`. The terms with w, and the discriminator, begin with the share `begin` of
 the run.
 """
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.metrics.perceptual import Distance
+from vqcodec.metrics.repeats import repeating_error
 from vqcodec.metrics.ssimulacra2 import weighted_error
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.cuda_graphs import Graphs, tensorwise
@@ -206,7 +207,8 @@ class Players(Run[PerceptualConfig]):
 
     def _fixed_losses(self, x: Tensor, decoded: Tensor, fidelity: Tensor) -> dict[str, Tensor]:
         """All terms that need no discriminator, their weighted sum "loss", and "psnr_loss"."""
-        errors = relative_errors(pixel_errors(decoded - x), pixel_errors(fidelity - x))
+        difference, usual = decoded - x, fidelity - x
+        errors = relative_errors(pixel_errors(difference), pixel_errors(usual))
         lpips = self.lpips(x, decoded).float().mean()
         original, features = self.dists.features(x), self.dists.features(decoded)
         terms = {
@@ -214,7 +216,7 @@ class Players(Run[PerceptualConfig]):
             "lpips": lpips,
             "dists": self.dists.compare(original, features).float().mean(),
             "colour": errors.colour.mean(),
-            "repeats": errors.repeating.mean(),
+            "repeats": repeating_error(difference, usual).mean(),
         }
         if self.config.ssimulacra2:
             # Both in float32: they are sums of fourth powers.
