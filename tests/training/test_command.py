@@ -23,6 +23,7 @@ from vqcodec.training import export, running
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
 from vqcodec.training.perceptual import __main__ as perceptual
+from vqcodec.training.perceptual.state import STATE
 from vqcodec.training.state import FILE, config_of_state, load_state, read_metadata
 from vqcodec.training.trainer import CollapseError, Trainer
 
@@ -222,10 +223,10 @@ def test_what_goes_wrong_on_the_way_is_told_in_a_line(tmp_path, monkeypatch, cap
 
 
 def test_a_state_is_not_written_over(tmp_path, monkeypatch, capsys):
-    for name in (FILE, perceptual.STATE):
+    for name in (FILE, STATE):
         (tmp_path / name).write_bytes(b"state")
     state, other = str(tmp_path / FILE), ["-o", str(tmp_path / "new.safetensors")]
-    add = ["--only-add", "--out", str(tmp_path), "--add-to", str(tmp_path / perceptual.STATE)]
+    add = ["--only-add", "--out", str(tmp_path), "--add-to", str(tmp_path / STATE)]
     anew = ["--data", "x", "--steps", "1", "--out", str(tmp_path)]
     for run, words, told in (
         (export.main, [state, "--data", "x", "-o", state], "would replace the state itself"),
@@ -241,7 +242,7 @@ def test_a_state_is_not_written_over(tmp_path, monkeypatch, capsys):
             run()
         last = capsys.readouterr().err.splitlines()[-1]
         assert (caught.value.code, told in last) == (2, True), last
-    assert (tmp_path / FILE).read_bytes() == (tmp_path / perceptual.STATE).read_bytes() == b"state"
+    assert (tmp_path / FILE).read_bytes() == (tmp_path / STATE).read_bytes() == b"state"
 
 
 def test_every_option_is_explained(monkeypatch, capsys):

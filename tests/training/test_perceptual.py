@@ -18,8 +18,9 @@ from vqcodec import errors
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops, load_images
 from vqcodec.training.perceptual import __main__ as perceptual
-from vqcodec.training.perceptual.__main__ import STATE, load, run, save, start_from
+from vqcodec.training.perceptual.__main__ import run
 from vqcodec.training.perceptual.players import FROZEN, Players
+from vqcodec.training.perceptual.state import STATE, load, save, start_from
 from vqcodec.training.state import read_metadata
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.restore import restore, restore_realism
@@ -201,7 +202,7 @@ def command(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_command_trains_resumes_and_adds_the_averaged_decoder(tmp_path, tiny_weights, command):
+def test_the_command_trains_resumes_and_adds_the_averaged_decoder(tmp_path, tiny_weights, command, capsys):
     data, out, new = photos(tmp_path), tmp_path / "run", tmp_path / "new.safetensors"
     sizes = "--batch 1 --crop 64 --device cpu --no-bf16 --begin 0.5 --warmup 1 --learning-rate 0.02"
     model = f"--from {tiny_weights} --out {out}"
@@ -218,6 +219,12 @@ def test_the_command_trains_resumes_and_adds_the_averaged_decoder(tmp_path, tiny
     assert torch.allclose(restore_realism(load_weights(new))["tail.bias"], second["ema.tail.bias"], atol=2e-4)
     other = tmp_path / "other"
     words = f"{model} --data {data} --steps 1 {sizes} --learning-rate 0"
+    other.mkdir()
+    fewer = {name: tensor for name, tensor in second.items() if name != "ema.tail.bias"}
+    save_file(fewer, other / STATE, read_metadata(out / STATE))
+    assert command(f"--from {tiny_weights} --only-add --out {other} --add-to {new}") == 1
+    assert "has no parameters like those of" in capsys.readouterr().err
+    (other / STATE).unlink()
     assert command(f"{words} --tuned {out / STATE} --out {other}") == 0
     assert torch.equal(load_file(other / STATE)["tuned.tail.weight"], second["ema.tail.weight"])
 
