@@ -97,6 +97,15 @@ def test_a_damaged_picture_gives_way_to_the_next(folder, tmp_path, capsys):
         open_pictures(str(tmp_path), 64, cache=0.1)[1]
 
 
+def test_a_shard_that_goes_is_told_once(shards, capsys):
+    pictures = open_pictures(str(shards), 64)
+    capsys.readouterr()
+    (shards / "train-0.tar").unlink()
+    last = [pictures[number] for number in range(5)][3]
+    assert capsys.readouterr().err == f"skipped {shards / 'train-0.tar'}, which is gone\n"
+    assert np.array_equal(pictures[0], last)
+
+
 def test_sources(shards, folder, tmp_path, capsys):
     assert len(open_pictures(str(shards / "train-0.tar"), 64)) == 3
     assert len(open_pictures(str(shards / "train-*.tar"), 64)) == 5

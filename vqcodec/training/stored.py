@@ -50,6 +50,7 @@ class StoredPictures(Sequence[np.ndarray]):
         self._room = cache * 1e9
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
         self._bad: set[int] = set()
+        self._gone: set[int] = set()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -70,13 +71,17 @@ class StoredPictures(Sequence[np.ndarray]):
         raise FileNotFoundError("no picture can be decoded")
 
     def _picture(self, number: int) -> np.ndarray | None:
+        file, offset, length = self._places[number, :3].tolist()
         with self._lock:
-            if number in self._bad:
-                return None
             if number in self._kept:
                 self._kept.move_to_end(number)
                 return self._kept[number]
-        file, offset, length = self._places[number, :3].tolist()
+            if number in self._bad or file in self._gone:
+                return None
+            if not Path(self._files[file]).exists():  # a shard's pictures are told of in one line
+                print(f"skipped {self._files[file]}, which is gone", file=sys.stderr)
+                self._gone.add(file)
+                return None
         # Decoded without the lock: the threads that cut crops wait for nobody.
         picture = read_picture(self._files[file], offset, length)
         with self._lock:
