@@ -95,7 +95,7 @@ class Bench:
         return Judge()
 
     def _cache(self, name: str, label: str, settings: dict[str, Any], pixels: Pixels) -> Path:
-        text = json.dumps([SCHEMA, settings, vars(identify(pixels))], sort_keys=True)
+        text = json.dumps([SCHEMA, FIGURES, settings, vars(identify(pixels))], sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self.work / f"{Path(name).stem}-{label}-{key}.npz"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import click
@@ -56,13 +57,16 @@ def path(reporter: Reporter, model: str) -> None:
 def import_(reporter: Reporter, file: str, name: str | None, force: bool) -> None:
     """Check a weight FILE and copy it to the user's own models, for -m NAME and for files made with it."""
     source = Path(file)
-    name = source.name.removesuffix(zoo.SUFFIX) if name is None else name
+    if name is None:
+        name = source.stem if source.suffix.lower() == zoo.SUFFIX else source.name
     try:
         target = zoo.install_path(name)
     except ValueError as error:
         raise click.UsageError(f"{error} (use --name)") from error
     if target.exists() and not force:
         raise exists_already(target)
+    if source.exists() and not (source.is_file() or source.is_dir()):
+        raise OSError(errno.EINVAL, "is no regular file, which can be read twice", file)
     data = source.read_bytes()
     from vqcodec.weights.loaded import LoadedModel  # noqa: PLC0415  imports torch
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from vqcodec.weights import zoo
+from vqcodec.weights import decoder_file, zoo
 
 
 @pytest.fixture
@@ -53,7 +54,9 @@ def test_name_and_force(vqcodec, weights):
     assert vqcodec("models", "import", "-f", target).code == 0  # onto itself
 
 
-@pytest.mark.parametrize("name", ["", "a b", "../up", "a/b", "-q", ".hidden", "a.safetensors", "\u00e4"])
+@pytest.mark.parametrize(
+    "name", ["", "a b", "../up", "a/b", "-q", ".hidden", "a.safetensors", "\u00e4", "a" * 65]
+)
 def test_names_that_lead_nowhere(vqcodec, weights, name):
     run = vqcodec("models", "import", weights, f"--name={name}")
     assert run.code == 2
@@ -65,6 +68,19 @@ def test_name_of_the_file_may_not_do(vqcodec, weights, tmp_path):
     odd = weights.rename(tmp_path / "my model.safetensors")
     assert vqcodec("models", "import", odd).code == 2
     assert vqcodec("models", "import", odd, "--name", "mine").code == 0
+
+
+def test_a_suffix_in_capitals_is_no_part_of_the_name(vqcodec, weights, tmp_path):
+    assert vqcodec("models", "import", weights.rename(tmp_path / "UP.SAFETENSORS")).code == 0
+    assert installed() == ["UP.safetensors"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_refused_and_not_waited_for(vqcodec, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    run = vqcodec("models", "import", tmp_path / "pipe")
+    assert (run.code, installed()) == (1, [])
+    assert run.err.startswith(f"vqcodec: {tmp_path / 'pipe'}: is no regular file")
 
 
 def test_not_a_model(vqcodec, weights, models, tmp_path):
@@ -106,3 +122,13 @@ def test_export_decoder_writes_a_file_named_by_the_fingerprints_and_an_index(vqc
     missing = vqcodec("models", "export-decoder", folder, "-m", "nobody")
     assert missing.code != 0
     assert missing.err.count("\n") == 1
+
+
+def test_export_decoder_looks_at_its_folder_first(vqcodec, weights, tmp_path, monkeypatch):
+    def pack(_model):
+        raise AssertionError("seconds later it would be too late")
+
+    monkeypatch.setattr(decoder_file, "pack_decoder", pack)
+    (tmp_path / "file").write_bytes(b"")
+    run = vqcodec("models", "export-decoder", tmp_path / "file", "-m", weights)
+    assert (run.code, run.err) == (1, f"vqcodec: {tmp_path / 'file'}: File exists\n")

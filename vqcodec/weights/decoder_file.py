@@ -66,9 +66,9 @@ def export_decoder(model: str | os.PathLike[str], folder: str | os.PathLike[str]
         ModelNotFound: the model's file cannot be read; or the index is none.
         OSError: the folder cannot be written.
     """
-    name, data = pack_decoder(model)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # packing takes seconds
+    name, data = pack_decoder(model)
     index = folder / INDEX
     try:
         known = dict(json.loads(index.read_text(encoding="utf-8"))) if index.exists() else {}

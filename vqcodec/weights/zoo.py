@@ -58,7 +58,7 @@ def install_path(name: str) -> Path:
         OSError: the user has no home.
     """
     if not _NAME.fullmatch(name) or name.endswith(SUFFIX):
-        raise ValueError(f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-' can")
+        raise ValueError(f"{name!r} cannot be a model's name: up to 64 letters, digits, '.', '_' and '-' can")
     return user_folder() / (name + SUFFIX)
 
 
