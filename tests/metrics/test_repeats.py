@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vqcodec.metrics.repeats import PATTERNS, repeating_error
+from vqcodec.metrics.repeats import PATTERNS, mesh, repeating_error
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -60,3 +60,22 @@ def test_pictures_of_any_size_and_several_at_once():
     assert found.shape == (2,)
     assert float(found[1]) > 4 * float(found[0])
     assert torch.equal(found, repeating_error(two[..., :32, :80], two[..., :32, :80]))
+
+
+def test_a_mesh_is_a_pattern_whatever_its_sign():
+    """1 for noise, also where it is stronger here than there; what repeats with either sign is found."""
+    strength = torch.linspace(0.01, 0.1, 256)
+    for texture in (0.05 * noise(1, 3, 256, 256), strength * noise(1, 3, 256, 256)):
+        assert float(mesh(texture)) == pytest.approx(1, abs=0.1)
+    signs = noise(1, 1, 32, 32).sign().repeat_interleave(8, 2).repeat_interleave(8, 3)
+    woven = 0.05 * pattern(8).tile(1, 1, 32, 32)
+    assert own(signs * woven) < 3
+    assert float(mesh(signs * woven)) == pytest.approx(float(mesh(woven)), rel=0.01)
+    assert float(mesh(woven)) > 100
+
+
+def test_a_little_mesh_counts_a_little():
+    signs = noise(1, 1, 32, 32).sign().repeat_interleave(8, 2).repeat_interleave(8, 3)
+    some = noise(1, 3, 256, 256, seed=4) + 0.5 * signs * pattern(8).tile(1, 1, 32, 32)
+    assert 1.2 < float(mesh(0.05 * some)) < 10
+    assert float(mesh(torch.zeros(1, 3, 64, 64))) == 0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.training.players import Difference, batch, make_players
-from vqcodec.metrics.repeats import repeating_error
+from vqcodec.metrics.repeats import mesh, repeating_error
 from vqcodec.metrics.ssimulacra2 import weighted_error
 from vqcodec.training.perceptual.discriminator import Discriminator
 from vqcodec.training.perceptual.losses import (
@@ -117,6 +117,7 @@ WEIGHTS = {
     "error": 0.5,
     "colour": 0.3,
     "repeats": 0.05,
+    "mesh": 0.2,
     "ssimulacra2": 0.6,
     "lpips": 2.0,
     "dists": 3.0,
@@ -131,6 +132,7 @@ def fixed_loss(x: Tensor, picture: Tensor, fidelity: Tensor) -> Tensor:
     errors, reference = (pixel_errors(p - x) for p in (picture, fidelity))
     loss = 0.5 * (errors.total / reference.total).mean() + 0.3 * (errors.colour / reference.colour).mean()
     loss = loss + 0.05 * repeating_error(picture - x, fidelity - x).mean()
+    loss = loss + 0.2 * mesh(picture - fidelity).mean()
     loss = loss + 0.6 * (weighted_error(x, picture) / weighted_error(x, fidelity)).mean()
     loss = loss + (2.0 + 3.0) * (x - picture).abs().mean()
     features = Difference().features

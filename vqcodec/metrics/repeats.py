@@ -26,17 +26,49 @@ def repeating_error(difference: Tensor, reference: Tensor) -> Tensor:
     Args:
         difference, reference: H and W at least 16; what lies beyond multiples of 16 is left out.
     """
-    tall, wide = (side // LARGEST * LARGEST for side in difference.shape[2:])
-    difference = difference[..., :tall, :wide].float()
-    energy = reference[..., :tall, :wide].float().square().mean(1, keepdim=True)
+    energy = _whole(reference).square().mean(1, keepdim=True)
     found = []
     for cell, most in PATTERNS:
-        cells = F.pixel_unshuffle(difference, cell)
-        sides = [min(most, side) for side in cells.shape[2:]]
-        steps = [max(side // 2, 1) for side in sides]
-        mean = F.avg_pool2d(cells, sides, steps).unflatten(1, (3, -1))
+        mean, count, sides = _mean_cells(_whole(difference), cell, most)
         repeating = (mean - mean.mean(2, keepdim=True)).square().mean((1, 2))
-        window, step = ([cell * n for n in part] for part in (sides, steps))
+        window, step = ([cell * n for n in part] for part in sides)
         usual = F.avg_pool2d(energy, window, step)[:, 0] + QUIET
-        found.append(sides[0] * sides[1] * (repeating / usual).mean((1, 2)))
+        found.append(count * (repeating / usual).mean((1, 2)))
     return torch.stack(found).mean(0)
+
+
+def mesh(texture: Tensor) -> Tensor:
+    """How far a texture t (B, 3, H, W) is stronger at some places within a block, (B,); 1 for noise.
+
+        mean over PATTERNS and windows of  n variance over places of e / (variance of t^2 + QUIET^2)
+
+    e is the mean of t^2 over the n cells of a window, at each place. A pattern that is drawn in every block,
+    but with either sign, repeats in strength alone. Own measure.
+
+    Args:
+        texture: what one decoding has and another has not; H and W as of `repeating_error`.
+    """
+    energy = _whole(texture).square()
+    found = []
+    for cell, most in PATTERNS:
+        mean, count, _ = _mean_cells(energy, cell, most)
+        second, _, _ = _mean_cells(energy.detach().square(), cell, most)
+        middle = mean.mean(2, keepdim=True)
+        spread = (second.mean(2, keepdim=True) - middle.detach().square()).clamp_min(0) + QUIET**2
+        found.append(count * ((mean - middle).square() / spread).mean((1, 2, 3, 4)))
+    return torch.stack(found).mean(0)
+
+
+def _whole(maps: Tensor) -> Tensor:
+    """Without what lies beyond multiples of the largest cell."""
+    tall, wide = (side // LARGEST * LARGEST for side in maps.shape[2:])
+    return maps[..., :tall, :wide].float()
+
+
+def _mean_cells(maps: Tensor, cell: int, most: int) -> tuple[Tensor, int, tuple[list[int], list[int]]]:
+    """Mean cells (B, 3, places, rows, columns) of windows, how many cells one has, and sides and steps."""
+    cells = F.pixel_unshuffle(maps, cell)
+    sides = [min(most, side) for side in cells.shape[2:]]
+    steps = [max(side // 2, 1) for side in sides]
+    mean = F.avg_pool2d(cells, sides, steps).unflatten(1, (maps.shape[1], -1))
+    return mean, sides[0] * sides[1], (sides, steps)

@@ -3,9 +3,9 @@
 Everything that decides the bits is frozen; a copy of the synthesis transform is tuned. x is the original, f
 the fidelity decoder's picture and x_hat the tuned decoder's, both of the same latent:
 
-    decoder         w_e total + w_c colour + w_r repeats + w_s SSIMULACRA2's error + w_l LPIPS(x, x_hat)
-                    + w_d DISTS(x, x_hat) + w_p patches(x, x_hat) + w_t Wasserstein(x, x_hat)
-                    + w (generator + w_m feature matching)
+    decoder         w_e total + w_c colour + w_r repeats + w_h mesh(x_hat - f) + w_s SSIMULACRA2's error
+                    + w_l LPIPS(x, x_hat) + w_d DISTS(x, x_hat) + w_p patches(x, x_hat)
+                    + w_t Wasserstein(x, x_hat) + w (generator + w_m feature matching)
     discriminator   hinge loss on scores of (x, f) and (x_hat, f)
 
 total, colour, repeats (`repeating_error`) and SSIMULACRA2's are errors of x_hat relative to f's, w is the
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from vqcodec.metrics.perceptual import Distance
-from vqcodec.metrics.repeats import repeating_error
+from vqcodec.metrics.repeats import mesh, repeating_error
 from vqcodec.metrics.ssimulacra2 import weighted_error
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.cuda_graphs import Graphs, tensorwise
@@ -218,6 +218,8 @@ class Players(Run[PerceptualConfig]):
             "colour": errors.colour.mean(),
             "repeats": repeating_error(difference, usual).mean(),
         }
+        if self.config.mesh:
+            terms["mesh"] = mesh(decoded - fidelity).mean()
         if self.config.ssimulacra2:
             # Both in float32: they are sums of fourth powers.
             with torch.autocast(self.device.type, enabled=False):
