@@ -24,7 +24,12 @@ class Deep:
         return float(self.distance.compare(self.last[1], self._features(decoded)))
 
     def _features(self, pixels: Pixels) -> list[Tensor]:
-        return self.distance.features(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255)
+        return self.distance.features(to_tensor(pixels))
+
+
+def to_tensor(pixels: Pixels) -> Tensor:
+    """What networks take: (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def lpips() -> Deep:

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.anchors import Pixels
+from benchmarks.deep_distances import to_tensor
 from benchmarks.similarity import SMALLEST, ms_ssim, ssimulacra2
 from vqcodec.metrics import rate_distortion
 from vqcodec.metrics.perceptual import DISTS, LPIPS
@@ -72,14 +73,14 @@ class Judge:
         """
         if min(pixels.shape[:2]) < SMALLEST:
             raise ValueError(f"pictures must have sides of {SMALLEST} pixels or more")
-        x = _to_tensor(pixels)
+        x = to_tensor(pixels)
         return Sight(pixels, self.alexnet.features(x), self.vgg16.features(x), self.dists.features(x))
 
     @torch.inference_mode()
     def judge(self, original: Sight, decoded: Sight) -> dict[str, float]:
         """Every figure of `FIGURES` for a decoded picture; PSNR of equal pictures counts as 100 dB."""
         psnr = rate_distortion.psnr(original.pixels, decoded.pixels)
-        error = _to_tensor(decoded.pixels) - _to_tensor(original.pixels)
+        error = to_tensor(decoded.pixels) - to_tensor(original.pixels)
         figures = {
             "psnr": psnr if math.isfinite(psnr) else 100.0,
             "ms_ssim": ms_ssim(original.pixels, decoded.pixels),
@@ -90,11 +91,6 @@ class Judge:
             "repeats": float(repeating_error(error, error)),
         }
         return {name: round(value, 5) for name, value in figures.items()}
-
-
-def _to_tensor(pixels: Pixels) -> Tensor:
-    """(1, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def frechet(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> float:

@@ -12,8 +12,10 @@ from vqcodec.compress.dial import checked_quality
 from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, Limits, TileProgress, check_tune
 
 DEFAULT_QUALITY = 50.0
-_NUMBERS = dict.fromkeys(("quality", "bpp", "target_size", "psnr"), numbers.Real)
-_WHOLE = dict.fromkeys(("tile", "effort"), numbers.Integral)
+_KINDS: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(("quality", "bpp", "target_size", "psnr"), (numbers.Real, "number")),
+    **dict.fromkeys(("tile", "effort"), (numbers.Integral, "whole number")),
+}
 _MOST_BYTES = 2**62
 """Bytes that no file has; larger numbers would not fit a float."""
 
@@ -57,10 +59,9 @@ class CompressOptions:
         return cls(**options)
 
     def __post_init__(self) -> None:
-        for name, kind in (_NUMBERS | _WHOLE).items():
+        for name, (kind, what) in _KINDS.items():
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
-                what = "whole number" if name in _WHOLE else "number"
                 raise TypeError(f"{name} must be a {what}, not {value!r}")
         aims = (self.quality, self.bpp, self.target_size, self.psnr, self.lossless or None)
         if sum(aim is not None for aim in aims) > 1:

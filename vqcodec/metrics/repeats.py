@@ -8,7 +8,7 @@ from torch import Tensor
 
 PATTERNS = ((16, 8), (8, 8), (8, 16))
 """Patterns that are looked for: the side of their cells in pixels, and of windows in cells."""
-LARGEST = max(cell for cell, _ in PATTERNS)
+_LARGEST = max(cell for cell, _ in PATTERNS)
 QUIET = (0.5 / 255) ** 2
 """Squared error below which a window's is taken for nothing."""
 
@@ -61,7 +61,7 @@ def mesh(texture: Tensor) -> Tensor:
 
 def _whole(maps: Tensor) -> Tensor:
     """Without what lies beyond multiples of the largest cell."""
-    tall, wide = (side // LARGEST * LARGEST for side in maps.shape[2:])
+    tall, wide = (side // _LARGEST * _LARGEST for side in maps.shape[2:])
     return maps[..., :tall, :wide].float()
 
 

@@ -18,9 +18,7 @@ from vqcodec.model.dial import TUNE_STEP
 
 BATCHES_AHEAD = 4
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
-
-PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
-_UNPACK = "; a tar shard must not be compressed"
+_PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 
 
 def find_images(data: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
@@ -34,8 +32,9 @@ def find_images(data: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[
     found = list(path.rglob("*") if path.is_dir() else one_or_some)
     paths = sorted(p for p in found if p.suffix.lower() in suffixes)
     if not paths:
-        packed = any(p.name.lower().endswith(PACKED) for p in found)
-        raise FileNotFoundError(f"{data}: no pictures found" + (_UNPACK if packed else ""))
+        packed = any(p.name.lower().endswith(_PACKED) for p in found)
+        hint = "; a tar shard must not be compressed" if packed else ""
+        raise FileNotFoundError(f"{data}: no pictures found{hint}")
     return paths
 
 

@@ -78,11 +78,13 @@ class StoredPictures(Sequence[np.ndarray]):
                 return self._kept[number]
             if number in self._bad or file in self._gone:
                 return None
-            if not Path(self._files[file]).exists():  # a shard's pictures are told of in one line
-                print(f"skipped {self._files[file]}, which is gone", file=sys.stderr)
+        # Looked for and decoded without the lock: the threads that cut crops wait for nobody.
+        if not Path(self._files[file]).exists():
+            with self._lock:
+                if file not in self._gone:  # a shard's pictures are told of in one line
+                    print(f"skipped {self._files[file]}, which is gone", file=sys.stderr)
                 self._gone.add(file)
-                return None
-        # Decoded without the lock: the threads that cut crops wait for nobody.
+            return None
         picture = read_picture(self._files[file], offset, length)
         with self._lock:
             if picture is None:

@@ -20,7 +20,7 @@ class PerceptualConfig(RunConfig):
     discriminator_rate: float = setting(2e-4, "rate of the discriminator, which is not annealed")
     error: float = setting(0.2, "weight of the squared error, relative to the fidelity decoder's")
     colour: float = setting(0.0, "weight of the errors of colour, relative alike")
-    repeats: float = setting(0.0, "weight of errors that repeat from block to block; 5 keeps weave away")
+    repeats: float = setting(0.0, "weight of errors that repeat from block to block")
     mesh: float = setting(0.0, "weight of texture that is stronger at some places within a block")
     ssimulacra2: float = setting(0.0, "weight of SSIMULACRA2's inner error, relative alike")
     lpips: float = setting(1.0, "weight of LPIPS")
