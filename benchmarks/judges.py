@@ -7,6 +7,7 @@ lpips_vgg16     LPIPS on VGG16; no loss of ours
 dists           DISTS; also a loss of our perceptual decoder
 ssimulacra2     as libjxl defines it (vqcodec.metrics.ssimulacra2); also a loss in training
 repeats         errors that are the same block after block; 1 for noise (vqcodec.metrics.repeats); also a loss
+mesh            of what it has beyond our fidelity decoding: stronger at some places in a block; also a loss
 frechet         distance of two sets of patches, see `frechet`; features much like theirs are a loss of ours
 """
 
@@ -27,11 +28,11 @@ from benchmarks.deep_distances import to_tensor
 from benchmarks.similarity import SMALLEST, ms_ssim, ssimulacra2
 from vqcodec.metrics import rate_distortion
 from vqcodec.metrics.perceptual import DISTS, LPIPS
-from vqcodec.metrics.repeats import repeating_error
+from vqcodec.metrics.repeats import mesh, repeating_error
 
 PATCH = 64
 """Side of the patches of the Frechet distance, in pixels."""
-FIGURES = ("psnr", "ms_ssim", "lpips_alexnet", "lpips_vgg16", "dists", "ssimulacra2", "repeats")
+FIGURES = ("psnr", "ms_ssim", "lpips_alexnet", "lpips_vgg16", "dists", "ssimulacra2", "repeats", "mesh")
 HIGHER_IS_BETTER = frozenset({"psnr", "ms_ssim", "ssimulacra2"})
 
 Features = npt.NDArray[np.float32]
@@ -77,8 +78,12 @@ class Judge:
         return Sight(pixels, self.alexnet.features(x), self.vgg16.features(x), self.dists.features(x))
 
     @torch.inference_mode()
-    def judge(self, original: Sight, decoded: Sight) -> dict[str, float]:
-        """Every figure of `FIGURES` for a decoded picture; PSNR of equal pictures counts as 100 dB."""
+    def judge(self, original: Sight, decoded: Sight, fidelity: Pixels) -> dict[str, float]:
+        """Every figure of `FIGURES` for a decoded picture; PSNR of equal pictures counts as 100 dB.
+
+        Args:
+            fidelity: what our fidelity decoder makes of the picture.
+        """
         psnr = rate_distortion.psnr(original.pixels, decoded.pixels)
         error = to_tensor(decoded.pixels) - to_tensor(original.pixels)
         figures = {
@@ -89,8 +94,14 @@ class Judge:
             "dists": float(self.dists.compare(original.dists, decoded.dists)),
             "ssimulacra2": ssimulacra2(original.pixels, decoded.pixels),
             "repeats": float(repeating_error(error, error)),
+            "mesh": mesh_beyond(fidelity, decoded.pixels),
         }
         return {name: round(value, 5) for name, value in figures.items()}
+
+
+def mesh_beyond(fidelity: Pixels, pixels: Pixels) -> float:
+    """`mesh` of what a picture has and our fidelity decoding of it has not; 0 where they are equal."""
+    return float(mesh(to_tensor(pixels) - to_tensor(fidelity)))
 
 
 def frechet(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> float:

@@ -26,7 +26,7 @@ import torch
 
 from benchmarks import codecs
 from benchmarks.anchors import Pixels
-from benchmarks.judges import FIGURES, PATCH, Features, Judge, Sight, frechet
+from benchmarks.judges import FIGURES, PATCH, Features, Judge, frechet, mesh_beyond
 from benchmarks.rate_distortion import find_pictures, identify, read_pixels
 from benchmarks.report.curves import table
 from benchmarks.report.results import dump
@@ -34,7 +34,8 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.files import write_atomic
 from vqcodec.metrics.rate_distortion import bpp
 
-SCHEMA = 1
+SCHEMA = 2
+ORIGINAL = "original"
 ANCHORS = ("jpeg", "webp", "avif", "jxl")
 QUALITIES = (12.0, 23.0, 41.0)
 """About 0.1, 0.15 and 0.3 bpp on Kodak."""
@@ -43,6 +44,7 @@ DEFINITION = {
     "means": "of the pictures' values",
     "frechet": f"of VGG16's relu5_3, means over {PATCH}-px patches of all pictures together",
     "psnr": "dB, 8-bit RGB",
+    "mesh": "of what a decoding, or the original, has beyond vqcodec's at that quality",
 }
 
 
@@ -69,25 +71,28 @@ class Bench:
         return own | rates | {"torch": torch.__version__}
 
     def picture(self, name: str, path: Path) -> Iterator[tuple[str, float, dict[str, float], Features]]:
-        """(codec, our quality, figures, patches) of one picture, and ("original", 0, {}, patches) first."""
+        """(codec, our quality, figures, patches) of one picture; `ORIGINAL` first, with its mesh."""
         pixels = read_pixels(path)
         # Only where something is left to be judged.
         look = cache(lambda: self.judge.look(pixels))
         ours = cache(lambda quality: self.reference.encode(pixels, quality))
-        kept = self._cache(name, "original", {}, pixels)
-        if not kept.exists():
-            _save(kept, {"patches": look().patches})
-        with np.load(kept) as arrays:
-            yield "original", 0.0, {}, arrays["patches"]
+        fidelity = cache(lambda quality: self.reference.decode(ours(quality)))
+        for quality in self.qualities:
+            kept = self._cache(name, ORIGINAL, self._settings(self.reference, quality), pixels)
+            if not kept.exists():
+                _save(kept, {"mesh": mesh_beyond(fidelity(quality), pixels)}, look().patches)
+            yield ORIGINAL, quality, *_load(kept)
         for label, codec in self.codecs.items():
             for quality in self.qualities:
-                kept = self._cache(name, f"{label}-{quality:g}", self._settings(codec, quality), pixels)
+                kept = self._cache(name, label, self._settings(codec, quality), pixels)
                 if not kept.exists():
-                    _save(kept, self._measure(codec, pixels, ours(quality), look()))
-                with np.load(kept) as arrays:
-                    figures = json.loads(str(arrays["figures"]))
-                    rate = bpp(int(figures["bytes"]), pixels.shape[1], pixels.shape[0])
-                    yield label, quality, figures | {"bpp": rate}, arrays["patches"]
+                    data = codecs.at_equal_bytes(codec, pixels, ours(quality))
+                    decoded = self.judge.look(codec.decode(data))
+                    found = self.judge.judge(look(), decoded, fidelity(quality))
+                    _save(kept, {"bytes": float(len(data))} | found, decoded.patches)
+                figures, patches = _load(kept)
+                rate = bpp(int(figures["bytes"]), pixels.shape[1], pixels.shape[0])
+                yield label, quality, figures | {"bpp": rate}, patches
 
     @cached_property
     def judge(self) -> Judge:
@@ -97,44 +102,48 @@ class Bench:
     def _cache(self, name: str, label: str, settings: dict[str, Any], pixels: Pixels) -> Path:
         text = json.dumps([SCHEMA, FIGURES, settings, vars(identify(pixels))], sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return self.work / f"{Path(name).stem}-{label}-{key}.npz"
-
-    def _measure(self, codec: codecs.Codec, pixels: Pixels, ours: bytes, original: Sight) -> dict[str, Any]:
-        data = codecs.at_equal_bytes(codec, pixels, ours)
-        decoded = self.judge.look(codec.decode(data))
-        figures = {"bytes": float(len(data))} | self.judge.judge(original, decoded)
-        return {"figures": json.dumps(figures), "patches": decoded.patches}
+        return self.work / f"{Path(name).stem}-{label}-{settings['quality']:g}-{key}.npz"
 
 
-def _save(path: Path, arrays: dict[str, Any]) -> None:
+def _save(path: Path, figures: dict[str, float], patches: Features) -> None:
     file = io.BytesIO()
-    np.savez(file, **arrays)
+    np.savez(file, figures=json.dumps(figures), patches=patches)
     write_atomic(path, file.getvalue())
+
+
+def _load(path: Path) -> tuple[dict[str, float], Features]:
+    with np.load(path) as arrays:
+        return json.loads(str(arrays["figures"])), arrays["patches"]
 
 
 def summarise(
     measured: dict[tuple[str, float], Measured], bench: Bench, pictures: Sequence[str]
 ) -> dict[str, Any]:
     """The result file's contents."""
-    truth = np.concatenate([*measured["original", 0.0].patches.values()])
+    originals = {quality: measured[ORIGINAL, quality] for quality in bench.qualities}
+    truth = np.concatenate([*originals[bench.qualities[0]].patches.values()])
+    meshes = {f"{quality:g}": _mean(entry, "mesh") for quality, entry in originals.items()}
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "definition": DEFINITION,
         "pictures": list(pictures),
         "patches": len(truth),
+        "mesh_of_originals": meshes,
         "codecs": {},
     }
     for name, codec in bench.codecs.items():
         points = []
         for quality in bench.qualities:
             entry = measured[name, quality]
-            rows = list(entry.figures.values())
-            point = {"quality": quality}
-            point |= {k: round(float(np.mean([r[k] for r in rows])), 5) for k in ("bpp", *FIGURES)}
+            point = {"quality": quality} | {name: _mean(entry, name) for name in ("bpp", *FIGURES)}
             point["frechet"] = round(frechet(truth, np.concatenate([*entry.patches.values()])), 4)
             points.append(point | {"images": entry.figures})
         result["codecs"][name] = {"settings": codec.settings, "versions": codec.versions, "points": points}
     return result
+
+
+def _mean(entry: Measured, figure: str) -> float:
+    return round(float(np.mean([figures[figure] for figures in entry.figures.values()])), 5)
 
 
 def rate_table(result: dict[str, Any]) -> str:
@@ -146,6 +155,9 @@ def rate_table(result: dict[str, Any]) -> str:
             p = codec["points"][i]
             shown = [f"{p['bpp']:.3f}", *(f"{p[k]:.4g}" for k in (*FIGURES, "frechet"))]
             rows.append([f"quality {point['quality']:g}", name, *shown])
+        empty = ["-"] * (len(FIGURES) - 1)
+        mesh = result["mesh_of_originals"][f"{point['quality']:g}"]
+        rows.append([f"quality {point['quality']:g}", ORIGINAL, "-", *empty, f"{mesh:.4g}", "-"])
     return table(rows)
 
 
@@ -154,8 +166,8 @@ def plot(result: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415  an extra
 
     names = (*FIGURES, "frechet")
-    figure = Figure(figsize=(13, 6.5), layout="constrained")
-    panels = figure.subplots(2, 4).flat
+    figure = Figure(figsize=(16, 6.5), layout="constrained")
+    panels = figure.subplots(2, 5).flat
     for name, axes in zip(names, panels, strict=False):
         for codec, entry in result["codecs"].items():
             look = {"lw": 2.2} if codec in codecs.ONE_FILE else {"lw": 1.1, "ls": "--"}

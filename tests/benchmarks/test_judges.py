@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.tiny import HEADS, THINNER, picture
 from vqcodec.metrics.perceptual import DISTS, LPIPS
+from vqcodec.metrics.repeats import mesh
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_equal_pictures_are_perfect_and_noise_is_worse_by_every_figure(module):
     judge, pixels = judges.Judge(), picture(192, 208)
     original = judge.look(pixels)
     assert original.patches.shape == (3 * 3, HEADS["vgg16"][-1] // THINNER)
-    perfect = judge.judge(original, judge.look(pixels))
+    perfect = judge.judge(original, judge.look(pixels), pixels)
     assert tuple(perfect) == judges.FIGURES
     wanted = {"psnr": 100, "ms_ssim": 1, "ssimulacra2": 100}  # all others 0
     assert perfect == pytest.approx({name: wanted.get(name, 0) for name in judges.FIGURES}, abs=1e-4)
@@ -47,13 +48,16 @@ def test_equal_pictures_are_perfect_and_noise_is_worse_by_every_figure(module):
     last = perfect
     for size in (6, 30):
         noisy = (pixels + random.normal(0, size, pixels.shape)).clip(0, 255).astype(np.uint8)
-        figures = judge.judge(original, judge.look(noisy))
-        for name in set(judges.FIGURES) - {"repeats"}:
+        figures = judge.judge(original, judge.look(noisy), pixels)
+        patterns = {"repeats", "mesh"}
+        for name in set(judges.FIGURES) - patterns:
             worse = (
                 figures[name] < last[name] if name in judges.HIGHER_IS_BETTER else figures[name] > last[name]
             )
             assert worse, (name, size)
-        assert figures["repeats"] == pytest.approx(1, abs=0.15)
+        assert {name: figures[name] for name in patterns} == pytest.approx(
+            dict.fromkeys(patterns, 1), abs=0.15
+        )
         last = figures
     with pytest.raises(ValueError, match="176 pixels"):
         judge.look(pixels[:100])
@@ -65,12 +69,16 @@ def test_figures_are_those_of_the_metrics_called_directly(module, thin_perceptua
     judge, original = module("judges").Judge(), picture(192, 208)
     noise = np.random.default_rng(3).normal(0, 12, original.shape)
     decoded = (original + noise).clip(0, 255).astype(np.uint8)
-    found = judge.judge(judge.look(original), judge.look(decoded))
-    x, y = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (original, decoded))
+    fidelity = (original + noise[::-1]).clip(0, 255).astype(np.uint8)
+    found = judge.judge(judge.look(original), judge.look(decoded), fidelity)
+    x, y, z = (
+        torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (original, decoded, fidelity)
+    )
     networks = {"lpips_alexnet": LPIPS("alexnet"), "lpips_vgg16": LPIPS("vgg16"), "dists": DISTS()}
     with torch.no_grad():
         expected = {name: float(distance(x, y)) for name, distance in networks.items()}
     assert expected["lpips_alexnet"] != pytest.approx(expected["lpips_vgg16"], abs=1e-3)
+    expected["mesh"] = float(mesh(y - z))
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=2e-5)
     frame_analytics.set_compile_enabled(False)
     pairs = ((x, y), (y, x))
@@ -132,6 +140,7 @@ def test_the_benchmark_measures_once_and_compares_at_equal_bytes(
             mean = np.mean([figures[name] for figures in ours["images"].values()])
             assert ours[name] == pytest.approx(mean, abs=1e-5)
         assert ours["frechet"] > 0
+        assert ours["mesh"] == 0 < min(real["mesh"], result["mesh_of_originals"][f"{quality}"])
     versions = {name: codec["versions"] for name, codec in result["codecs"].items()}
     assert len(versions["vqcodec-r1"]["realism_id"]) == 16
 
