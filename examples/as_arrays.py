@@ -6,6 +6,7 @@ Readers that go through Pillow need one line, at the start. `vqcodec.torch` give
 from __future__ import annotations
 
 import argparse
+import sys
 
 import numpy as np
 from PIL import Image
@@ -32,4 +33,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (vqcodec.errors.VQCodecError, OSError) as error:
+        sys.exit(str(error))

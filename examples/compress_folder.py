@@ -31,4 +31,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":  # worker processes import this script
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (vqcodec.errors.VQCodecError, OSError) as error:
+        sys.exit(str(error))

@@ -37,4 +37,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (vqcodec.errors.VQCodecError, OSError) as error:
+        sys.exit(str(error))

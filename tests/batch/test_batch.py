@@ -82,7 +82,9 @@ def test_bad_options_are_not_a_failure_of_each_file(codec, tree, tmp_path):
 
 def test_missing_file_is_reported(codec, tmp_path):
     report = vqcodec.compress_batch([tmp_path / "none.png"], tmp_path / "out", codec=codec)
-    assert isinstance(report.failed[0].error, FileNotFoundError)
+    error = report.failed[0].error
+    assert isinstance(error, FileNotFoundError)
+    assert error.filename == str(tmp_path / "none.png")  # and not the folder that was not made for it
     assert names(tmp_path) == []
 
 
