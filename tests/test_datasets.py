@@ -59,6 +59,9 @@ def test_random_access(shards, pixels, tiny_weights, tmp_path, coded):
     alone = VqcDataset(tmp_path / "folder", model=str(tiny_weights), transform=np.array, preview=1)
     assert alone[0]["__key__"] == "x"
     assert alone[0]["image"].shape == (64, 64, 3)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/sub").symlink_to(tmp_path / "folder", target_is_directory=True)
+    assert VqcDataset(tmp_path / "linked", model=str(tiny_weights))[0]["__key__"] == "sub/x"
 
 
 def test_reading_in_order_and_in_disorder(shards, pixels, tiny_weights):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vqcodec.files import check_writable, read_source, same_file, write_atomic
+from vqcodec.files import check_writable, files_below, read_source, same_file, write_atomic
 
 
 def test_sources(tmp_path: Path):
@@ -24,6 +24,21 @@ def test_sources(tmp_path: Path):
         read_source(io.StringIO("abc"))  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         read_source(7)  # type: ignore[arg-type]
+
+
+def test_files_below_a_folder_are_found_through_links_and_once(tmp_path: Path):
+    for name in ("photos/a.png", "photos/deep/b.png", "elsewhere/more/c.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    photos = tmp_path / "photos"
+    (photos / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (photos / "more").symlink_to(tmp_path / "elsewhere" / "more", target_is_directory=True)
+    (photos / "deep" / "back").symlink_to(photos, target_is_directory=True)  # in a circle
+    (photos / "lost").symlink_to(tmp_path / "nowhere")
+    found = sorted(str(path.relative_to(photos)) for path in files_below(photos))
+    assert found == ["a.png", "deep/b.png", "linked/more/c.png", "lost"]
+    assert not list(files_below(tmp_path / "nowhere"))
 
 
 def test_write_creates_and_replaces(tmp_path: Path):

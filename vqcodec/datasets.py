@@ -30,7 +30,7 @@ from PIL import Image
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from vqcodec.errors import FormatError, UnsupportedImage
-from vqcodec.files import PathLike, several
+from vqcodec.files import PathLike, files_below, several
 from vqcodec.loading import ModelCache
 from vqcodec.probing import probe
 from vqcodec.shards import members, samples
@@ -248,7 +248,7 @@ def _shuffled(items: Iterator[T], size: int, chance: random.Random) -> Iterator[
 
 def _places(path: Path) -> Iterator[_Place]:
     if path.is_dir():
-        for file in sorted(file for file in path.rglob("*") if file.suffix.lower() == f".{_SUFFIX}"):
+        for file in sorted(file for file in files_below(path) if file.suffix.lower() == f".{_SUFFIX}"):
             yield _Place(str(file), file.relative_to(path).with_suffix("").as_posix())
     elif path.suffix.lower() == ".tar":
         with path.open("rb") as shard:

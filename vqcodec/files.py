@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO, TypeAlias
 
@@ -32,6 +32,19 @@ def data_home() -> Path:
 def several(paths: PathLike | Iterable[PathLike]) -> list[PathLike]:
     """Paths as a list; one alone is a path too, also as text, whose characters are none."""
     return [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+
+
+def files_below(folder: PathLike) -> Iterator[Path]:
+    """Files in a folder and its folders, also those that links lead to, each folder once; in no order."""
+    seen = set()
+    for name, folders, files in os.walk(folder, followlinks=True):
+        found = Path(name).stat()
+        if (found.st_dev, found.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        folders.sort()  # of several links the same one leads there everywhere
+        yield from (Path(name, file) for file in files)
 
 
 def read_source(source: Source) -> bytes:

@@ -30,6 +30,11 @@ def test_pictures_are_found_and_bad_ones_skipped(folder, capsys, tmp_path):
         find_images(tmp_path / "packed")
 
 
+def test_folders_that_links_lead_to_are_searched(folder, tmp_path):
+    (tmp_path / "linked").symlink_to(folder, target_is_directory=True)
+    assert len(find_images(tmp_path)) == len(find_images(folder))
+
+
 def test_gray_of_16_bits_is_not_white(tmp_path):
     slope = np.linspace(0, 65_535, 64 * 64).reshape(64, 64)
     Image.fromarray(slope.astype(np.uint16)).save(tmp_path / "a.png")

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vqcodec.files import files_below
 from vqcodec.model.dial import TUNE_STEP
 
 BATCHES_AHEAD = 4
@@ -22,14 +23,14 @@ _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 
 
 def find_images(data: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
-    """Picture files below a folder, or of a path whose last part may have *, or a file itself; sorted.
+    """Picture files of `files_below` a folder, or of a path whose last part may have *, or a file; sorted.
 
     Raises:
         FileNotFoundError: there are none.
     """
     path = Path(data)
     one_or_some = [path] if path.is_file() else path.parent.glob(path.name)
-    found = list(path.rglob("*") if path.is_dir() else one_or_some)
+    found = list(files_below(path) if path.is_dir() else one_or_some)
     paths = sorted(p for p in found if p.suffix.lower() in suffixes)
     if not paths:
         packed = any(p.name.lower().endswith(_PACKED) for p in found)
