@@ -32,6 +32,7 @@ def test_a_run_learns_and_reports(trained):
     assert [entry["step"] for entry in log] == [10, 20, 30, 40, 50, 60]
     assert mean_cost(log[-1]) < 0.9 * mean_cost(log[0])
     last = log[-1]
+    assert last["pictures"] == 5  # the folder's, without a broken and a narrow one
     assert set(last["levels"]) == {"low", "middle", "high"}
     groups = sum(channels // size for size, channels, _ in TINY.bands)
     for name in ("perplexity", "dead_words", "w_error"):

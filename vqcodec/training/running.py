@@ -63,7 +63,7 @@ class Run(Generic[C]):
         bf16 = faster_in_bfloat16(self.device) if config.bf16 is None else config.bf16
         self.bf16 = bool(self.ranks.follow([bf16])[0])
         self.out = Path(config.out)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.pictures = 0, 0.0, 0
 
     def batches(self) -> tuple[int, ...]:
         """Pictures of a step, of all ranks: there has to be one for every part of every rank."""
@@ -87,6 +87,7 @@ class Run(Generic[C]):
         torch.backends.cudnn.benchmark = True
         seen = sys.stderr.isatty() and self.ranks.main
         pictures = open_pictures(self.config.data, min(sides), self.config.cache, self.ranks, seen)
+        self.pictures = len(pictures)
         crops = Crops(pictures, self.config.seed, self.step, workers, tunes)
         for side in sides:
             crops.reach(side)
@@ -120,7 +121,7 @@ class Run(Generic[C]):
                 self.seconds += time.monotonic() - begun
                 if self.step % self.config.log_every == 0:
                     used = {"seconds": round(self.seconds, 1), "progress": round(progress, 4)}
-                    report({"step": self.step} | used | figures)
+                    report({"step": self.step} | used | {"pictures": self.pictures} | figures)
                 if self.ranks.main and time.monotonic() - saved > 60 * self.config.save_minutes:
                     try:
                         save()
