@@ -68,8 +68,9 @@ def address() -> Path | None:
     # Nobody else may ask, or answer.
     if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
         return None
-    # What another installation does, or with other models, is its own business.
-    key = repr([__file__, *(os.environ.get(name) for name in _MODELS)])
+    os.umask(mask := os.umask(0o077))
+    # What another installation does, or with other models or permissions, is its own business.
+    key = repr([__file__, mask, *(os.environ.get(name) for name in _MODELS)])
     return folder / f"vqcodec-{zlib.crc32(key.encode()):08x}"
 
 

@@ -16,7 +16,7 @@ from vqcodec.batch.cores import wait_asleep
 from vqcodec.errors import VQCodecError
 from vqcodec_cli.options import help_all, shows
 from vqcodec_cli.signals import orderly_end
-from vqcodec_cli.ui import INTERRUPTED, OPERATIONAL, Reporter, exit_code
+from vqcodec_cli.ui import INTERRUPTED, OPERATIONAL, OutputError, Reporter, exit_code
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _EPILOG = """\b
@@ -85,7 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         reporter.error(None, "interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader went away
+    except (OutputError, BrokenPipeError) as error:
+        cause = error.__cause__ or error
+        if not isinstance(cause, BrokenPipeError):  # the reader went away
+            reporter.failure("<stdout>", cause)
         _give_up_stdout()
         return OPERATIONAL
     except (VQCodecError, OSError, MemoryError) as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vqcodec.batch.jobs import Job
 from vqcodec.errors import VQCodecError
 from vqcodec.files import Source, write_atomic
-from vqcodec_cli.ui import Reporter, combine, exit_code, failed_object
+from vqcodec_cli.ui import Reporter, combine, exit_code, failed_object, standard_output
 
 if TYPE_CHECKING:
     from vqcodec.loading import ModelCache
@@ -53,10 +53,9 @@ def write_output(job: Job, data: bytes, preserve: bool = False) -> None:
     if job.output is not None:
         write_atomic(job.output, data, job.source.stat() if preserve and job.source else None)
         return
-    if sys.stdout is None:
-        raise OSError(errno.EBADF, "standard output is closed")
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    with standard_output() as stream:
+        stream.buffer.write(data)
+        stream.buffer.flush()
 
 
 def inspect_each(inputs: Sequence[str], look: Callable[[str, Source], None], reporter: Reporter) -> int:
@@ -65,8 +64,6 @@ def inspect_each(inputs: Sequence[str], look: Callable[[str, Source], None], rep
     for name in inputs:
         try:
             look(name, read_stdin() if name == STREAM else Path(name))
-        except BrokenPipeError:
-            raise  # our own output's reader went away, no file is to blame
         except (VQCodecError, OSError, MemoryError) as error:
             reporter.failure(name, error)
             if reporter.as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
@@ -9,10 +10,10 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -27,6 +28,25 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 DELAY = 1.0
 """Seconds of work before the bar appears: what is over sooner needs none."""
 _WIDTH = 30
+
+
+class OutputError(Exception):
+    """Our own standard output, its cause, cannot be written: no file is to blame."""
+
+
+@contextlib.contextmanager
+def standard_output() -> Iterator[TextIO]:
+    """Our standard output, to write to.
+
+    Raises:
+        OutputError: it is closed, or was not written.
+    """
+    try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "standard output is closed")
+        yield sys.stdout
+    except OSError as error:
+        raise OutputError from error
 
 
 class Bar:
@@ -98,14 +118,8 @@ class Reporter:
 
     def show(self, text: str) -> None:
         """A line of what was asked for, on stdout."""
-        if sys.stdout is None:
-            raise OSError(errno.EBADF, "standard output is closed")
-        try:
+        with standard_output():
             self._echo(_one_line(text), err=False)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, "<stdout>") from error
 
     def note(self, label: str | None, text: str) -> None:
         """Something worth knowing that is no error."""

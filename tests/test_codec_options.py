@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 import types
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from vqcodec.bitstream import parse
 from vqcodec.codec import Codec
 from vqcodec.compress.dial import busyness, level_from_quality
 from vqcodec.compress.options import CompressOptions
-from vqcodec.errors import ModelNotFound
+from vqcodec.errors import ModelNotFound, UnsuitableOption
 from vqcodec.metrics.rate_distortion import psnr
 
 
@@ -162,6 +163,56 @@ def test_tile_and_effort_are_whole_numbers_of_any_kind(watched, pixels):
         with pytest.raises(TypeError, match=rf"^{name} must be a whole number, not 64\.0$"):
             watched.compress(pixels, **{name: 64.0})
     assert watched.compress(pixels, quality=np.float32(64), tile=np.int64(64), effort=np.int8(2))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"tile": None}, "tile must be a whole number, not None"),
+        ({"effort": None}, "effort must be a whole number, not None"),
+        ({"limits": None}, "limits must be a vqcodec.Limits, not None"),
+        ({"metadata": None}, "metadata must be text, or a list of it, not None"),
+        ({"metadata": [3]}, "metadata must be text, or a list of it, not [3]"),
+    ],
+)
+def test_options_of_compress_that_are_of_no_kind(watched, pixels, options, said):
+    with pytest.raises(TypeError, match=f"^{re.escape(said)}$"):
+        watched.compress(pixels, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"realism": "1"}, "realism must be a number, not '1'"),
+        ({"realism": None}, "realism must be a number, not None"),
+        ({"preview": 1.0}, "preview must be a whole number, not 1.0"),
+        ({"limits": 5}, "limits must be a vqcodec.Limits, not 5"),
+        ({"metadata": 3}, "metadata must be text, or a list of it, not 3"),
+        (
+            {"region": (1.0, 2, 3, 4)},
+            "region must be four whole numbers, x, y, width and height, not (1.0",
+        ),
+        ({"region": 7}, "region must be four whole numbers, x, y, width and height, not 7"),
+        ({"region": "1,2,3,4"}, "region must be four whole numbers, x, y, width and height, not '1,2,3,4'"),
+    ],
+)
+def test_options_of_decompress_that_are_of_no_kind(watched, pixels, options, said):
+    data = watched.compress(pixels)
+    with pytest.raises(TypeError, match=f"^{re.escape(said)}"):
+        watched.decompress(data, **options)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int8, np.int64])
+def test_a_region_of_numpy_integers(watched, pixels, kind):
+    """Unsigned ones, as detectors give them, do not overflow on the way."""
+    data = watched.compress(pixels)
+    part = watched.decompress(data, region=np.array([40, 9, 30, 20], kind))
+    assert np.array_equal(np.asarray(part), np.asarray(watched.decompress(data, region=(40, 9, 30, 20))))
+    with pytest.raises(UnsuitableOption, match="not within 72x48"):
+        watched.decompress(data, region=np.array([120, 9, 120, 20]).astype(np.uint8))
+    for few in ((), (1, 2, 3)):
+        with pytest.raises(ValueError, match="four whole numbers"):
+            watched.decompress(data, region=few)
 
 
 def test_decompress_passes_its_options_on(watched, model, pixels):

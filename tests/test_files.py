@@ -144,6 +144,14 @@ def test_errors_name_the_file_or_its_folder_and_come_before_the_work(tmp_path: P
         write_atomic(tmp_path / "new", b"x")
 
 
+def test_a_name_in_a_folder_that_was_removed(tmp_path: Path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(FileNotFoundError, match=r"'new'$"):
+        write_atomic("new", b"x")
+
+
 def test_same_file(tmp_path: Path):
     path = tmp_path / "a"
     path.write_bytes(b"")

@@ -53,6 +53,12 @@ def test_it_fits_the_square(thumbnailer, tiny_codec, size, wanted):
     assert thumbnailer.make(data, size).mode == "RGB"
 
 
+def test_sizes_are_whole_numbers(thumbnailer):
+    for size in ("64", None, 64.0):
+        with pytest.raises(TypeError, match=f"^size must be a whole number, not {size!r}$"):
+            thumbnailer.make(b"", size)
+
+
 def test_what_is_small_comes_as_it_is(thumbnailer, tiny_codec):
     data = tiny_codec.compress(picture(50, 70, seed=2))
     for size in (70, 71, 500):

@@ -6,6 +6,8 @@ import ctypes
 import sys
 from pathlib import Path
 
+from vqcodec.types import check_kind
+
 _DRIVERS = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
 """The library of NVIDIA's driver by `sys.platform`."""
 _AMD_DRIVER = Path("/dev/kfd")
@@ -17,6 +19,7 @@ def check_device(device: str) -> tuple[str, str]:
     Raises:
         ValueError: not auto, cpu, cuda, cuda:N or mps.
     """
+    check_kind("device", device, str, "name")
     kind, colon, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (colon and not (kind == "cuda" and number.isdecimal())):
         raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, not {device!r}")

@@ -159,6 +159,8 @@ def _followed(path: Path) -> Path:
         return path.resolve()
     except RuntimeError as error:  # in a circle, as Python before 3.13 tells it
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
+    except FileNotFoundError as error:  # the current folder was removed
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _hand_on(path: Path, before: os.stat_result | None, mode: int) -> None:

@@ -6,6 +6,7 @@ takes long to import (the encoder, plugins of Pillow) stays away until a file ne
 
 from __future__ import annotations
 
+import numbers
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from vqcodec.decompress.reduced import FACTORS, reduced
 from vqcodec.errors import ModelMismatch
 from vqcodec.files import Source
 from vqcodec.image.alpha import alpha_plane
-from vqcodec.types import DEFAULT_LIMITS, Header, Limits
+from vqcodec.types import DEFAULT_LIMITS, Header, Limits, check_kind
 from vqcodec.weights import zoo
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ class Thumbnailer:
             OSError: the file cannot be read.
             FormatError: not a .vqc file, damaged, cut short, over the limits, or too new.
             ModelMismatch, ModelNotFound: no installed model decodes the file, or it cannot be loaded.
-            ValueError: `size` is not from 1 to `SIZE_MAX`.
+            TypeError, ValueError: `size` is no whole number from 1 to `SIZE_MAX`.
         """
+        check_kind("size", size, numbers.Integral, "whole number")
         if not 1 <= size <= SIZE_MAX:
             raise ValueError(f"a thumbnail's size is from 1 to {SIZE_MAX} pixels, not {size}")
         container = parse(read_file(source, self._limits), self._limits)

@@ -32,6 +32,16 @@ def lambda_at(level: float) -> float:
     return LAMBDA_MIN * math.exp(level / LEVEL_MAX * math.log(LAMBDA_MAX / LAMBDA_MIN))
 
 
+def check_kind(name: str, value: object, kind: type, what: str) -> None:
+    """Refuse an argument of another kind than it is to have.
+
+    Raises:
+        TypeError: it is no `kind`, which people call `what`.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {what}, not {value!r}")
+
+
 def check_tune(tune: str) -> None:
     """Refuse what is no tune.
 

@@ -86,6 +86,14 @@ def test_the_largest_files_are_begun_first(batch, tmp_path):
     assert [number for number, _ in run_in_workers(jobs, do, count=1)] == [1, 3, 0, 2]
 
 
+def test_a_current_folder_that_was_removed_is_told(batch, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(FileNotFoundError, match="workers need a current folder, and this one was removed"):
+        batch("wait1", "wait2")
+
+
 def test_results_and_errors_come_back(batch, tmp_path):
     names = ("corrupt", "wait1", "die", "missing", "wait2", "odd")
     seen: list[FileResult] = []

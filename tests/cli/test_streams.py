@@ -55,6 +55,16 @@ def test_a_full_disk_is_told_once(coded, environment, arguments, unbuffered):
     assert "Exception" not in err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["info", "-v"], ["decompress", "-o", "-", "--format", "ppm", "-m"]])
+def test_trouble_with_stdout_is_told_once_and_blames_no_file(coded, environment, tiny_weights, arguments):
+    arguments = [*arguments, *([str(tiny_weights)] if arguments[-1] == "-m" else []), str(coded)]
+    for shell, told in ((">/dev/full", "No space left on device"), (">&-", "standard output is closed")):
+        code, err = run(arguments, environment, f'"$@" {shell}')
+        assert (code, err) == (1, f"vqcodec: <stdout>: {told}\n")
+    assert run(arguments, environment, 'exec 3>&1; { sleep .1; "$@" 2>&3; } | true')[1] == ""
+
+
 @pytest.mark.parametrize(
     "arguments", [["info"], ["info", "--json"], ["verify", "--json"], ["models", "list"]]
 )

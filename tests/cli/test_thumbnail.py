@@ -173,6 +173,19 @@ def test_the_first_process_serves_the_next(file, tmp_path, runtime, models_folde
 
 
 @posix
+def test_who_waits_serves_those_with_its_own_umask(runtime):
+    addresses, before = set(), os.umask(0o022)
+    try:
+        for mask in (0o022, 0o077, 0o022):
+            os.umask(mask)
+            addresses.add(lingering.address())
+            assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    assert len(addresses) == 2
+
+
+@posix
 def test_what_a_killed_process_left_is_replaced(file, tmp_path, runtime):
     path = lingering.address()
     assert path is not None

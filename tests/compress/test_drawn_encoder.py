@@ -21,6 +21,7 @@ from vqcodec.compress.drawn_blocks import beside, drawn_mask
 from vqcodec.compress.drawn_encoder import DrawnEncoder
 from vqcodec.compress.drawn_plan import Plan
 from vqcodec.compress.tile_choice import Choice, WebpTile, squared_error
+from vqcodec.errors import UnsuitableOption
 from vqcodec.metrics.rate_distortion import psnr
 from vqcodec.types import LEVEL_MAX, NEUTRAL, WHITE
 
@@ -82,6 +83,17 @@ def test_without_drawn_all_is_left_to_the_networks(codec):
     data = codec.compress(page(), drawn=False)
     assert not parse(data).header.drawn
     assert not np.array_equal(np.asarray(codec.decompress(data)), page())
+
+
+def test_tiles_beyond_lossless_webp_fail_that_picture_alone(tiny_codec, tmp_path):
+    Image.new("RGB", (17_000, 2), (9, 200, 3)).save(tmp_path / "wide.png")
+    Image.new("RGB", (20, 20)).save(tmp_path / "good.png")
+    names = [tmp_path / "wide.png", tmp_path / "good.png"]
+    report = vqcodec.compress_batch(names, codec=tiny_codec, lossless=True, tile=0)
+    assert [result.source for result in report.done] == names[1:]
+    (failed,) = report.failed
+    assert isinstance(failed.error, UnsuitableOption)
+    assert "lossless needs tiles of at most 16383" in str(failed.error)
 
 
 def test_text_beside_a_photograph(tiny_codec):

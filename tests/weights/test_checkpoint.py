@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -160,6 +162,15 @@ def test_any_changed_coding_byte_changes_the_id(contents):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ModelNotFound, match=r"none\.safetensors"):
         load_weights(tmp_path / "none.safetensors")
+
+
+def test_a_file_that_may_not_be_read_is_not_told_as_missing(tiny_weights, monkeypatch):
+    def closed(path, *_args):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", closed)
+    with pytest.raises(ModelNotFound, match="Permission denied"):
+        load_weights(tiny_weights)
 
 
 def test_damaged_data_is_refused_wherever_it_is(tmp_path, tiny_weights):

@@ -5,8 +5,11 @@ Apart from `vqcodec.batch.workers`, which a process that does all work itself ne
 
 from __future__ import annotations
 
+import numbers
 import os
 import sys
+
+from vqcodec.types import check_kind
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -37,6 +40,7 @@ def worker_count(jobs: int, files: int, device: str = "auto") -> int:
     Raises:
         ValueError: `jobs` is negative.
     """
+    check_kind("jobs", jobs, numbers.Integral, "whole number")
     if jobs < 0:
         raise ValueError(f"jobs must be 0 (one for each core) or more, not {jobs}")
     return max(1, min(jobs or cores(), files)) if device in ("auto", "cpu") else 1

@@ -121,8 +121,13 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, do, threads), daemon=True)
-        with _interrupts_ignored():
-            self.process.start()
+        try:
+            with _interrupts_ignored():
+                self.process.start()
+        except FileNotFoundError as error:
+            if error.filename is not None:
+                raise
+            raise OSError(error.errno, "workers need a current folder, and this one was removed") from error
         theirs.close()  # so that reading fails once the worker is gone
         self._started = False
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from vqcodec.compress.dial import checked_quality
-from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, Limits, TileProgress, check_tune
+from vqcodec.types import DEFAULT_LIMITS, DEFAULT_TILE, Limits, TileProgress, check_kind, check_tune
 
 DEFAULT_QUALITY = 50.0
 _KINDS: dict[str, tuple[type, str]] = {
     **dict.fromkeys(("quality", "bpp", "target_size", "psnr"), (numbers.Real, "number")),
     **dict.fromkeys(("tile", "effort"), (numbers.Integral, "whole number")),
+    "limits": (Limits, "vqcodec.Limits"),
 }
 _MOST_BYTES = 2**62
 """Bytes that no file has; larger numbers would not fit a float."""
@@ -25,7 +26,7 @@ class CompressOptions:
     """The options of `Codec.compress`, which tells what they mean.
 
     Raises:
-        TypeError: one that is a number elsewhere is none.
+        TypeError: one is of another kind than it is to be.
         ValueError: one is out of range, or more than one of quality, bpp, target_size, psnr and lossless.
     """
 
@@ -59,10 +60,10 @@ class CompressOptions:
         return cls(**options)
 
     def __post_init__(self) -> None:
-        for name, (kind, what) in _KINDS.items():
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, kind):
-                raise TypeError(f"{name} must be a {what}, not {value!r}")
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name in _KINDS and not (value is None and option.default is None):
+                check_kind(option.name, value, *_KINDS[option.name])
         aims = (self.quality, self.bpp, self.target_size, self.psnr, self.lossless or None)
         if sum(aim is not None for aim in aims) > 1:
             raise ValueError("give only one of quality, bpp, target_size, psnr and lossless")

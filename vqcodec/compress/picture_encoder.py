@@ -134,10 +134,10 @@ class PictureEncoder:
         """Every pixel exact.
 
         Raises:
-            ValueError: tiles are too large for it.
+            UnsuitableOption: tiles are too large for it.
         """
         if not self.may_be_exact:
-            raise ValueError(
+            raise UnsuitableOption(
                 f"lossless needs tiles of at most {DRAWN_SIDE_MAX} pixels a side and {MOST_PIXELS} in all"
             )
         return self._reported(self._exact()._alone.lossless(LEVEL_MAX))

@@ -5,6 +5,8 @@ source --read--> bytes --parse--> Container --layered--> pixels --to_pil--> imag
 
 from __future__ import annotations
 
+import numbers
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +24,7 @@ from vqcodec.files import Source
 from vqcodec.image.alpha import alpha_plane
 from vqcodec.image.assembling import to_pil
 from vqcodec.image.metadata import CHUNK_TYPES, Metadata, parse_kinds
-from vqcodec.types import DEFAULT_LIMITS, Limits, Region, TileProgress
+from vqcodec.types import DEFAULT_LIMITS, Limits, Region, TileProgress, check_kind
 
 if TYPE_CHECKING:
     from vqcodec.decompress.tile_decoder import TileDecoder
@@ -61,6 +63,11 @@ def decode(
     Other arguments and errors are those of `Codec.decompress`.
     """
     kinds, realism = parse_kinds(metadata), checked_realism(realism)
+    check_kind("limits", limits, Limits, "vqcodec.Limits")
+    if region is not None:
+        region = checked_region(region)
+    if preview is not None:
+        check_kind("preview", preview, numbers.Integral, "whole number")
     if preview is not None and preview not in range(1, LAYERS + 1):
         raise ValueError(f"preview must be from 1 to {LAYERS}, not {preview}")
     layers = None if preview == LAYERS else preview
@@ -113,8 +120,28 @@ def checked_realism(realism: float) -> float:
     """The value as a float.
 
     Raises:
+        TypeError: it is no number.
         ValueError: it is not from 0 to 1.
     """
+    check_kind("realism", realism, numbers.Real, "number")
     if not 0 <= realism <= 1:
         raise ValueError(f"realism must be from 0 to 1, not {realism}")
     return float(realism)
+
+
+def checked_region(region: Region) -> Region:
+    """The same in Python's own integers, which do not overflow.
+
+    Raises:
+        TypeError: it is not made of whole numbers.
+        ValueError: it has not four.
+    """
+    what = "region must be four whole numbers, x, y, width and height"
+    try:
+        values = [operator.index(number) for number in region]
+    except TypeError as error:
+        raise TypeError(f"{what}, not {region!r}") from error
+    if len(values) != 4:
+        raise ValueError(f"{what}, not {region!r}")
+    x, y, width, height = values
+    return x, y, width, height

@@ -45,9 +45,13 @@ def parse_kinds(choice: str | Iterable[str]) -> frozenset[str]:
     "exact" may stand beside all or kinds, and alone means all.
 
     Raises:
+        TypeError: it is no text.
         ValueError: a word other than all, none, exact, icc, exif or xmp; all or none beside others.
     """
-    words = [word.strip().lower() for word in (choice.split(",") if isinstance(choice, str) else choice)]
+    try:
+        words = [word.strip().lower() for word in (choice.split(",") if isinstance(choice, str) else choice)]
+    except (TypeError, AttributeError) as error:
+        raise TypeError(f"metadata must be text, or a list of it, not {choice!r}") from error
     exact = frozenset({EXACT}.intersection(words))
     kinds = [word for word in words if word != EXACT]
     if kinds == ["all"] or (exact and not kinds):

@@ -101,6 +101,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
         ModelNotFound: missing, unreadable, of another format, or damaged.
     """
     try:
+        Path(path).open("rb").close()  # safetensors takes what may not be read for missing
         with safe_open(path, framework="np") as file:
             metadata = dict(file.metadata() or {})
             if metadata.get("format") != FORMAT:
