@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,34 @@ def test_a_damaged_shard_is_named(shards, tiny_weights):
         list(VqcShards(shards, model=str(tiny_weights)))
 
 
+def test_a_damaged_shard_is_left_out_with_a_warning(shards, tiny_weights):
+    shards[2].write_bytes(shards[2].read_bytes()[:700])
+    with pytest.warns(UserWarning, match=f"{shards[2]}: not a whole tar file.*the rest of it is left out"):
+        found = list(VqcShards(shards, model=str(tiny_weights), skip_damaged=True))
+    assert [int(sample["__key__"]) for sample in found] == [*range(6), 9, 10, 11]
+
+
+def test_samples_of_one_name_keep_their_labels(tmp_path, tiny_weights, coded):
+    with (tmp_path / "twice.tar").open("wb") as file:
+        writer = ShardWriter(file)
+        for label in (b"1", b"2"):
+            writer.add(Sample("a", {"vqc": coded[0], "cls": label}))
+        writer.close()
+    data = VqcDataset(tmp_path / "twice.tar", model=str(tiny_weights))
+    assert [data[0]["cls"], data[1]["cls"]] == [b"1", b"2"]
+    in_order = VqcShards(tmp_path / "twice.tar", model=str(tiny_weights))
+    assert [sample["cls"] for sample in in_order] == [b"1", b"2"]
+
+
+@pytest.mark.slow
+def test_spawned_workers_know_the_rank_of_their_parent(shards, tiny_weights, monkeypatch):
+    """Also where torch.distributed was started by hand, and nothing in the environment tells."""
+    monkeypatch.setattr(datasets, "_ranks", lambda: (1, 2))
+    data = VqcShards(shards, model=str(tiny_weights))
+    loader = DataLoader(data, batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    assert [int(sample["__key__"]) for sample in loader] == [3, 4, 5, 9, 10, 11]
+
+
 def test_few_shards_are_open_at_once(shards, pixels, tiny_weights, monkeypatch):
     monkeypatch.setattr(datasets, "_MAPPED", 2)
     data = VqcDataset(shards, model=str(tiny_weights))
@@ -162,7 +191,7 @@ def test_a_model_that_is_not_there_is_no_damage(shards):
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 @pytest.mark.slow
 def test_workers_that_stay_learn_of_the_next_epoch(shards, tiny_weights, start):
-    data = VqcShards(shards, model=str(tiny_weights), shuffle=5)
+    data = copy.deepcopy(VqcShards(shards, model=str(tiny_weights), shuffle=5))
     options: dict[str, Any] = {"num_workers": 1, "persistent_workers": True}
     loader = DataLoader(data, batch_size=None, multiprocessing_context=start, **options)
     orders = []

@@ -82,6 +82,20 @@ def test_damaged_shards_are_refused(read):
 
 
 @pytest.mark.parametrize("read", [samples, members])
+def test_shards_that_end_early_are_refused_wherever_that_is(read):
+    """`tarfile` takes what is cut between two members, or in a header, for whole."""
+    data = shard(GIVEN).getvalue()
+    end = len(data.rstrip(b"\0")) // 512 * 512 + 512
+    for size in range(0, end + 1, 64):
+        with pytest.raises(CorruptData):
+            list(read(io.BytesIO(data[:size])))
+    damaged = bytearray(data)
+    damaged[data.index(b"ustar", 512) - 100] ^= 1  # in the second header
+    with pytest.raises(CorruptData):
+        list(read(io.BytesIO(damaged)))
+
+
+@pytest.mark.parametrize("read", [samples, members])
 def test_a_negative_size_does_not_lead_round_in_circles(read):
     data = shard(GIVEN).getvalue()
     header = bytearray(data[:512])

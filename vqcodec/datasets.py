@@ -14,7 +14,6 @@ decode on the CPU: on a graphics card forked workers could not.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import mmap
 import os
 import random
@@ -33,7 +32,7 @@ from vqcodec.errors import FormatError, UnsupportedImage
 from vqcodec.files import PathLike, files_below, several
 from vqcodec.loading import ModelCache
 from vqcodec.probing import probe
-from vqcodec.shards import members, samples
+from vqcodec.shards import Member, begins_sample, members, samples
 
 __all__ = ["VqcDataset", "VqcShards", "to_tensor"]
 
@@ -171,8 +170,8 @@ class VqcShards(IterableDataset[Sample]):
                 The order of the shards is then drawn as well.
             seed: of the drawing; `set_epoch` gives every epoch another.
             opener: of a shard, for reading: for example `fsspec.open(name, "rb").open()` for object stores.
-            skip_damaged: leave out samples without a .vqc file, and files that are damaged; a model that is
-                not there is an error all the same.
+            skip_damaged: leave out samples without a .vqc file, files that are damaged, and what follows
+                damage in a shard, with a warning; a model that is not there is an error all the same.
         """
         self._shards = [os.fspath(shard) for shard in several(shards)]
         self._decode = _Decoder(transform, model, options)
@@ -180,6 +179,14 @@ class VqcShards(IterableDataset[Sample]):
         # Shared, so that workers which outlive an epoch learn of the next one.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._opener, self._skip_damaged = opener, skip_damaged
+        self._ranks: tuple[int, int] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ranks": _ranks()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._epoch.share_memory_()  # a copy's is its own
 
     def set_epoch(self, epoch: int) -> None:
         """Draw another order, the same one on all ranks; to be called before the loader is iterated."""
@@ -203,35 +210,43 @@ class VqcShards(IterableDataset[Sample]):
         shards = list(self._shards)
         if self._shuffle:
             self._chance("shards").shuffle(shards)
-        place, of = _share()
+        place, of = self._share()
         for name in shards[place::of]:
             links: list[str] = []
-            with (self._opener or _open)(name) as file, _named(name):
-                for sample in samples(file, links):
-                    if _SUFFIX not in sample.parts:
-                        if self._skip_damaged:
-                            continue
-                        raise UnsupportedImage(f"{name}: no .vqc in sample {sample.key}")
-                    yield name, {"__key__": sample.key, **sample.parts}
+            try:
+                with (self._opener or _open)(name) as file, _named(name):
+                    for sample in samples(file, links):
+                        if _SUFFIX in sample.parts:
+                            yield name, {"__key__": sample.key, **sample.parts}
+                        elif not self._skip_damaged:
+                            raise UnsupportedImage(f"{name}: no .vqc in sample {sample.key}")
+            except FormatError as error:
+                if not self._skip_damaged:
+                    raise
+                warnings.warn(f"{error}; the rest of it is left out", stacklevel=2)
             _warn_of(links, name)
 
     def _chance(self, what: str) -> random.Random:
         # The order of the shards is one for all workers; that of samples each worker's own.
-        own = _share()[0] if what == "samples" else 0
+        own = self._share()[0] if what == "samples" else 0
         return random.Random(f"{self._seed} {int(self._epoch)} {what} {own}")
 
+    def _share(self) -> tuple[int, int]:
+        """The number of this reader among all ranks and workers, and how many there are."""
+        info = get_worker_info()
+        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        # A worker that was spawned is in no group itself: its parent was when it sent the dataset.
+        sent = None if info is None else self._ranks
+        rank, ranks = _ranks() or sent or (0, 1)
+        return rank * workers + worker, ranks * workers
 
-def _share() -> tuple[int, int]:
-    """The number of this reader among all ranks and workers, and how many there are."""
-    info = get_worker_info()
-    worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-    rank, ranks = 0, 1
+
+def _ranks() -> tuple[int, int] | None:
+    """This process's rank and the number of ranks, by torch.distributed or torchrun; None without them."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    else:  # a loader's worker that was spawned knows its rank by torchrun's environment only
-        ranks = int(os.environ.get("WORLD_SIZE", "1"))
-        rank = int(os.environ.get("RANK", "0")) if ranks > 1 else 0
-    return rank * workers + worker, ranks * workers
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    return (int(os.environ.get("RANK", "0")), ranks) if ranks > 1 else None
 
 
 def _shuffled(items: Iterator[T], size: int, chance: random.Random) -> Iterator[T]:
@@ -256,15 +271,23 @@ def _places(path: Path) -> Iterator[_Place]:
             with _named(str(path)):
                 parts = [member for member, _ in members(shard, links)]
         _warn_of(links, str(path))
-        for key, neighbours in itertools.groupby(parts, key=lambda part: part.key):
-            sample = list(neighbours)
+        for sample in _by_sample(parts):
             beside = tuple((part.suffix, part.offset, part.size) for part in sample if part.suffix != _SUFFIX)
             for part in sample:
                 if part.suffix == _SUFFIX:
-                    yield _Place(str(path), key, part.offset, part.size, beside)
+                    yield _Place(str(path), part.key, part.offset, part.size, beside)
     else:
         path.stat()  # what is not there is told now, and not by a worker later
         yield _Place(str(path), path.stem)
+
+
+def _by_sample(parts: list[Member]) -> list[list[Member]]:
+    found: list[list[Member]] = []
+    for part in parts:
+        if not found or begins_sample(part, found[-1][0].key, [other.suffix for other in found[-1]]):
+            found.append([])
+        found[-1].append(part)
+    return found
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
 from typing import IO, Literal
 
 from vqcodec.errors import CorruptData
@@ -59,7 +60,7 @@ def samples(file: IO[bytes], links: list[str] | None = None) -> Iterator[Sample]
     sample = Sample("")
     with whole_tar():
         for member, content in _files(file, "r|", links):
-            if member.key != sample.key or member.suffix in sample.parts:
+            if begins_sample(member, sample.key, sample.parts):
                 if sample.parts:
                     yield sample
                 sample = Sample(member.key)
@@ -82,6 +83,11 @@ def members(file: IO[bytes], links: list[str] | None = None) -> Iterator[tuple[M
         yield from _files(file, "r:", links)
 
 
+def begins_sample(member: Member, key: str, suffixes: Collection[str]) -> bool:
+    """Whether a member is not of the sample before it, whose key and suffixes these are."""
+    return member.key != key or member.suffix in suffixes
+
+
 @contextlib.contextmanager
 def whole_tar() -> Iterator[None]:
     """Turns what `tarfile` raises into `CorruptData`."""
@@ -91,14 +97,27 @@ def whole_tar() -> Iterator[None]:
         raise CorruptData(f"not a whole tar file: {error}") from error
 
 
+class _Header(tarfile.TarInfo):
+    """Of a member; `tarfile` takes a header that is cut or damaged, but for the first one, for the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> _Header:
+        try:
+            return super().fromtarfile(tarfile)
+        except EOFHeaderError:
+            raise
+        except HeaderError as error:
+            raise ReadError(str(error)) from error
+
+
 def _files(
     file: IO[bytes], mode: Literal["r|", "r:"], links: list[str] | None
 ) -> Iterator[tuple[Member, IO[bytes]]]:
-    with tarfile.open(fileobj=file, mode=mode) as tar:
+    with tarfile.open(fileobj=file, mode=mode, tarinfo=_Header) as tar:
         last = -1
         for found in tar:
             if found.size < 0 or found.offset_data <= last:  # Pythons before 2025 go round in circles there
-                raise tarfile.ReadError("a member of negative size")
+                raise ReadError("a member of negative size")
             last = found.offset_data
             if links is not None and (found.islnk() or found.issym()):
                 links.append(found.name)
