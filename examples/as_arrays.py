@@ -35,5 +35,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (vqcodec.errors.VQCodecError, OSError) as error:
+    except (vqcodec.errors.VQCodecError, OSError, ValueError) as error:
         sys.exit(str(error))

@@ -33,5 +33,5 @@ def main() -> int:
 if __name__ == "__main__":  # worker processes import this script
     try:
         sys.exit(main())
-    except (vqcodec.errors.VQCodecError, OSError) as error:
+    except (vqcodec.errors.VQCodecError, OSError, ValueError) as error:
         sys.exit(str(error))

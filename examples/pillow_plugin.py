@@ -23,12 +23,12 @@ def main() -> None:
     with Image.open(arguments.coded) as coded:
         # So far only the beginning of the file was read.
         print(f"{coded.format}, {coded.width}x{coded.height}, quality {coded.info['vqc_quality']:.0f}")
-        small = coded.convert("RGB").resize((coded.width // 2, coded.height // 2))
+        small = coded.convert("RGB").resize((-(-coded.width // 2), -(-coded.height // 2)))
     small.save(arguments.coded.with_suffix(".half.png"))
 
 
 if __name__ == "__main__":
     try:
         main()
-    except (vqcodec.errors.VQCodecError, OSError) as error:
+    except (vqcodec.errors.VQCodecError, OSError, ValueError) as error:
         sys.exit(str(error))

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import vqcodec
+from vqcodec.training.data import load_images
 
 
 def run(module: str, *options: object) -> None:
@@ -44,11 +45,11 @@ def main() -> None:
             *(out / "state.safetensors", "--data", arguments.photos, "--batches", arguments.batches),
             *("-o", weights),
         )
-        pictures = sorted(p for p in arguments.photos.rglob("*") if p.suffix in {".png", ".jpg", ".webp"})
+        pictures = load_images(arguments.photos, arguments.crop, most=3)
         for name in ("default", weights):
             codec = vqcodec.load(name)
-            size = sum(len(codec.compress(picture)) for picture in pictures[:3])
-            print(f"{codec.name}: {size} bytes for {len(pictures[:3])} of the pictures")
+            size = sum(len(codec.compress(picture)) for picture in pictures)
+            print(f"{codec.name}: {size} bytes for {len(pictures)} of the pictures")
 
 
 if __name__ == "__main__":

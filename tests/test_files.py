@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vqcodec.files import check_writable, files_below, read_source, same_file, write_atomic
+from vqcodec.files import check_folder, check_writable, files_below, read_source, same_file, write_atomic
 
 
 def test_sources(tmp_path: Path):
@@ -36,6 +36,8 @@ def test_files_below_a_folder_are_found_through_links_and_once(tmp_path: Path):
     (photos / "more").symlink_to(tmp_path / "elsewhere" / "more", target_is_directory=True)
     (photos / "deep" / "back").symlink_to(photos, target_is_directory=True)  # in a circle
     (photos / "lost").symlink_to(tmp_path / "nowhere")
+    if hasattr(os, "mkfifo"):  # who opens it waits for ever
+        os.mkfifo(photos / "pipe.png")
     found = sorted(str(path.relative_to(photos)) for path in files_below(photos))
     assert found == ["a.png", "deep/b.png", "linked/more/c.png", "lost"]
     assert not list(files_below(tmp_path / "nowhere"))
@@ -133,6 +135,10 @@ def test_errors_name_the_file_or_its_folder_and_come_before_the_work(tmp_path: P
         for attempt in (check_writable, functools.partial(write_atomic, data=b"x")):
             with pytest.raises(OSError, match=re.escape(str(tmp_path / named)) + "'$"):
                 attempt(tmp_path / target)
+    for folder, named in {"closed": "closed", "closed/new/deep": "closed", "file/new": "file"}.items():
+        with pytest.raises(OSError, match=re.escape(str(tmp_path / named)) + "'$"):
+            check_folder(tmp_path / folder)
+    check_folder(tmp_path / "new" / "deep")
     check_writable(tmp_path / "new")
     check_writable(os.devnull)
 

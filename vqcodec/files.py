@@ -35,7 +35,10 @@ def several(paths: PathLike | Iterable[PathLike]) -> list[PathLike]:
 
 
 def files_below(folder: PathLike) -> Iterator[Path]:
-    """Files in a folder and its folders, also those that links lead to, each folder once; in no order."""
+    """Files in a folder and its folders, also those that links lead to, each folder once; in no order.
+
+    Links that lead nowhere are among them, pipes and devices are not.
+    """
     seen = set()
     for name, folders, files in os.walk(folder, followlinks=True):
         found = Path(name).stat()
@@ -44,7 +47,15 @@ def files_below(folder: PathLike) -> Iterator[Path]:
             continue
         seen.add((found.st_dev, found.st_ino))
         folders.sort()  # of several links the same one leads there everywhere
-        yield from (Path(name, file) for file in files)
+        yield from filter(is_file, (Path(name, file) for file in files))
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is one, or a link that leads nowhere, or not to be known, which is told at its turn."""
+    try:
+        return path.is_file() or not path.exists()
+    except OSError:
+        return True
 
 
 def read_source(source: Source) -> bytes:
@@ -141,7 +152,22 @@ def check_writable(path: PathLike) -> None:
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     if target.exists() and not target.is_file():
         return
-    folder = (_followed(target) if target.is_symlink() else target).parent
+    _check_folder((_followed(target) if target.is_symlink() else target).parent)
+
+
+def check_folder(folder: PathLike) -> None:
+    """Find out whether files can be written in a folder, which may be still to be made.
+
+    Raises:
+        OSError: it is none, or closed, or one above it is; the message names that.
+    """
+    path = Path(folder)
+    while not path.exists() and not path.is_symlink() and path != path.parent:
+        path = path.parent
+    _check_folder(path)
+
+
+def _check_folder(folder: Path) -> None:
     code = 0
     if not folder.exists():
         code = errno.ENOENT

@@ -6,6 +6,7 @@ import argparse
 import errno
 import itertools
 import json
+import os
 import sys
 import time
 from functools import partial
@@ -18,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from tests.tiny import TINY, pictures, settings
 from tests.training.runs import log_of
 from vqcodec.errors import ModelNotFound
+from vqcodec.files import TEMPORARY
 from vqcodec.training import __main__ as command
 from vqcodec.training import export, running
 from vqcodec.training.config import TrainConfig
@@ -243,6 +245,51 @@ def test_a_state_is_not_written_over(tmp_path, monkeypatch, capsys):
         last = capsys.readouterr().err.splitlines()[-1]
         assert (caught.value.code, told in last) == (2, True), last
     assert (tmp_path / FILE).read_bytes() == (tmp_path / STATE).read_bytes() == b"state"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--model", '{"prior_width": -1}'], "prior_width is made of whole numbers from 1 on, not -1"),
+        (["--model", '{"prior_width": "a"}'], "prior_width is made of whole numbers from 1 on, not 'a'"),
+        (["--model", '{"slices": [1, 0]}'], "slices is made of whole numbers from 1 on, not 0"),
+        (["--seed", "99999999999999999999"], "--seed is at most"),
+        (["--threads", "9999999999"], "--threads is at most"),
+    ],
+)
+def test_numbers_that_torch_would_trip_over_are_told(tmp_path, capsys, words, told):
+    with pytest.raises(SystemExit):
+        command.main(["--data", str(tmp_path), "--steps", "1", "--out", str(tmp_path / "run"), *words])
+    assert told in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+def test_a_device_that_is_not_there_is_told(folder, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        command.main(
+            ["--data", str(folder), "--steps", "1", "--out", str(tmp_path / "run"), "--device", "cuda"]
+        )
+    assert "--device cuda: not available on this machine" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_folder_that_takes_no_state_is_told_before_pictures_are_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(SystemExit):
+        command.main(["--data", str(tmp_path / "none"), "--steps", "1", "--out", str(tmp_path / "run")])
+    assert f"Permission denied: '{tmp_path}'" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_interruption_between_steps_is_told_in_a_line(capsys):
+    with pytest.raises(SystemExit) as caught, running.interruptible("training"):
+        raise KeyboardInterrupt
+    assert (caught.value.code, capsys.readouterr().err) == (130, "\ntraining: interrupted\n")
+
+
+def test_what_a_killed_save_left_is_removed_by_the_next(folder, tmp_path):
+    for name in (f".state-0123{TEMPORARY}", f".other-0123{TEMPORARY}"):
+        (tmp_path / name).write_bytes(b"half")
+    Trainer(settings(data=str(folder), out=str(tmp_path), steps=1)).run()
+    assert sorted(p.name for p in tmp_path.glob(".*")) == [f".other-0123{TEMPORARY}"]
 
 
 def test_every_option_is_explained(monkeypatch, capsys):

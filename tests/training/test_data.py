@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +35,18 @@ def test_pictures_are_found_and_bad_ones_skipped(folder, capsys, tmp_path):
 def test_folders_that_links_lead_to_are_searched(folder, tmp_path):
     (tmp_path / "linked").symlink_to(folder, target_is_directory=True)
     assert len(find_images(tmp_path)) == len(find_images(folder))
+
+
+def test_patterns_that_python_does_not_know_are_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{tmp_path / '**.png'}: ")):
+        find_images(tmp_path / "**.png")
+
+
+def test_floats_are_skipped_and_not_black(tmp_path, capsys):
+    Image.fromarray(np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)).save(tmp_path / "a.tif")
+    Image.fromarray(pictures(1)[0]).save(tmp_path / "b.png")
+    assert len(load_images(tmp_path, 64)) == 1
+    assert "skipped a.tif: floating-point pictures have no known range" in capsys.readouterr().err
 
 
 def test_gray_of_16_bits_is_not_white(tmp_path):

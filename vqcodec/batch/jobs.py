@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqcodec.errors import VQCodecError
-from vqcodec.files import PathLike, check_writable, exists_already, same_file, several
+from vqcodec.files import PathLike, check_writable, exists_already, is_file, same_file, several
 from vqcodec.types import ImageInfo
 
 VQC_SUFFIX = ".vqc"
@@ -168,7 +168,7 @@ def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[tuple[Path, OSError
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(path, suffixes)
-        elif _is_file(path) or _is_folder(path):
+        elif is_file(path) or _is_folder(path):
             yield path, None
 
 
@@ -178,11 +178,3 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
-
-
-def _is_file(path: Path) -> bool:
-    """Whether it is one, or a link that leads nowhere, which fails at its turn."""
-    try:
-        return path.is_file() or not path.exists()
-    except OSError:
-        return True

@@ -28,7 +28,7 @@ from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
 from vqcodec.training.optimizers import OPTIMIZERS
 from vqcodec.training.ranks import RanksError, joined
-from vqcodec.training.running import add_options, given_settings, kept, make_config
+from vqcodec.training.running import add_options, given_settings, interruptible, kept, make_config
 from vqcodec.training.state import FILE, config_of_state, load_start
 from vqcodec.training.trainer import CollapseError, Trainer
 from vqcodec.weights.zoo import install_path
@@ -45,9 +45,24 @@ def model_sizes(text: str) -> dict[str, Any]:
         if not isinstance(values, dict):
             raise ValueError("not a JSON object")
         config = ModelConfig.from_dict(values)
+        for name in values:
+            check_sizes(name, getattr(config, name))
     except (TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text}: {error}") from error
     return {name: getattr(config, name) for name in values}
+
+
+def check_sizes(name: str, sizes: object) -> None:
+    """Refuse what is no size of `ModelConfig`.
+
+    Raises:
+        ValueError: it is no whole number of at least 1, nor made of them; numbers of blocks may be 0.
+    """
+    if isinstance(sizes, tuple):
+        for size in sizes:
+            check_sizes(name, size)
+    elif not isinstance(sizes, int) or sizes < (name not in ("analysis", "synthesis")):
+        raise ValueError(f"{name} is made of whole numbers from 1 on, not {sizes!r}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,7 +107,7 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
             parser.error(f"--resume: there is no {state}")
         try:
             given = config_of_state(state) | given
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             parser.error(f"--resume: {state} is no training state ({error})")
     elif state.exists():
         parser.error(kept(state))
@@ -118,7 +133,7 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
             if arguments.resume:
                 try:
                     trainer.load(state)
-                except (SafetensorError, KeyError, RuntimeError) as error:
+                except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
                     parser.error(f"--resume: {state} is of another model or version ({error})")
             trainer.run(source)
     except (RanksError, OSError, ImportError, CollapseError) as error:
@@ -136,4 +151,5 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
 
 
 if __name__ == "__main__":
-    main()
+    with interruptible("training"):
+        main()

@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vqcodec.files import files_below
+from vqcodec.errors import UnsupportedImage
+from vqcodec.files import files_below, is_file
 from vqcodec.model.dial import TUNE_STEP
 
 BATCHES_AHEAD = 4
@@ -29,8 +30,11 @@ def find_images(data: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[
         FileNotFoundError: there are none.
     """
     path = Path(data)
-    one_or_some = [path] if path.is_file() else path.parent.glob(path.name)
-    found = list(files_below(path) if path.is_dir() else one_or_some)
+    try:
+        one_or_some = [path] if path.is_file() else filter(is_file, path.parent.glob(path.name))
+        found = list(files_below(path) if path.is_dir() else one_or_some)
+    except ValueError as error:  # Pythons before 3.13 take ** for a folder alone
+        raise FileNotFoundError(f"{data}: {error}") from error
     paths = sorted(p for p in found if p.suffix.lower() in suffixes)
     if not paths:
         packed = any(p.name.lower().endswith(_PACKED) for p in found)
@@ -91,6 +95,8 @@ def read_picture(path: str | Path, offset: int = -1, length: int = 0) -> np.ndar
 
 def _rgb(image: Image.Image) -> np.ndarray:
     """Pixels (H, W, 3) uint8; gray of 16 bits is scaled, where Pillow would cut off all above 255."""
+    if image.mode == "F":
+        raise UnsupportedImage("floating-point pictures have no known range")
     if image.mode == "I" or image.mode.startswith("I;16"):
         values = np.asarray(image).clip(0, 65_535).astype(np.uint32)
         if values.max() > 255:

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from vqcodec.devices import check_device
+from vqcodec.files import check_folder
 from vqcodec.training.config import RunConfig
 from vqcodec.training.data import Crops
 from vqcodec.training.ranks import Ranks, RanksError
@@ -33,6 +34,8 @@ _LEAST = {
     **dict.fromkeys(("warmup", "save_minutes", "seed", "threads", "revive_every"), 0),
 }
 """Settings that are no smaller."""
+_MOST = {"seed": 2**63 - 1, "threads": 2**15}
+"""Settings that are no larger: torch takes no more."""
 _SHARES = ("mse_share", "begin")
 """Settings from 0 to 1."""
 
@@ -85,6 +88,7 @@ class Run(Generic[C]):
         torch.backends.cudnn.allow_tf32 = False
         # A run has few shapes, so trying algorithms for each pays.
         torch.backends.cudnn.benchmark = True
+        check_folder(self.out)  # when all is trained it would be too late
         seen = sys.stderr.isatty() and self.ranks.main
         pictures = open_pictures(self.config.data, min(sides), self.config.cache, self.ranks, seen)
         self.pictures = len(pictures)
@@ -152,6 +156,16 @@ def stop_event() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def interruptible(program: str) -> Iterator[None]:
+    """Ends the program within in a line on Ctrl-C, where no step is under way that could end first."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\n{program}: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 @contextlib.contextmanager
@@ -236,6 +250,9 @@ def make_config(parser: argparse.ArgumentParser, kind: type[C], settings: dict[s
     if config.cache is not None and not config.cache >= 0:
         parser.error("--cache is a number of GB, not below 0")
     check_least(parser, config, _LEAST)
+    for name, bound in _MOST.items():
+        if getattr(config, name) > bound:
+            parser.error(f"--{name} is at most {bound}")
     for name in _SHARES:
         if not 0 <= getattr(config, name, 0) <= 1:
             parser.error(f"--{name.replace('_', '-')} is from 0 to 1")

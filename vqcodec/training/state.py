@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vqcodec.errors import ModelNotFound
-from vqcodec.files import write_atomic
+from vqcodec.files import TEMPORARY, write_atomic
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.config import RunConfig
@@ -38,7 +38,10 @@ def write_state(
         for name, tensor in named.items()
     }
     meta = {"config": json.dumps(config.to_dict()), "progress": json.dumps(progress)}
-    write_atomic(path, save(tensors, meta))
+    tag = f"{path.stem}-"
+    for left in path.parent.glob(f".{tag}*{TEMPORARY}"):  # by a run that was killed; a state has one writer
+        left.unlink(missing_ok=True)
+    write_atomic(path, save(tensors, meta), tag=tag)
 
 
 def read_metadata(path: Path) -> dict[str, str]:

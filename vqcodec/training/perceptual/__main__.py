@@ -28,7 +28,7 @@ from vqcodec.training.perceptual.players import FROZEN, Players
 from vqcodec.training.perceptual.state import STATE, load, save, start_from, stored_settings, under
 from vqcodec.training.quantise import SIDE, quantise_decoder, some_batches
 from vqcodec.training.ranks import Ranks, RanksError, joined
-from vqcodec.training.running import add_options, given_settings, kept, make_config
+from vqcodec.training.running import add_options, given_settings, interruptible, kept, make_config
 from vqcodec.training.state import load_start
 from vqcodec.training.stored import open_pictures
 from vqcodec.weights.checkpoint import load_weights
@@ -167,4 +167,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with interruptible("perceptual"):
+        sys.exit(main())
