@@ -280,7 +280,7 @@ def test_the_command_tells_of_mistakes_in_a_line(tmp_path, tiny_weights, command
             command(f"{start} {words}")
         assert capsys.readouterr().err.endswith(f"error: {told}\n")
     assert command(f"{start} --out {tmp_path / '0.png'}") == 1
-    assert "perceptual: [Errno 17] File exists" in capsys.readouterr().err
+    assert "perceptual: [Errno 20] Not a directory" in capsys.readouterr().err
 
     save(make_players(tiny_weights, out=str(tmp_path)))
     good = tmp_path / STATE

@@ -72,6 +72,23 @@ def test_what_is_converted_for_a_canvas_is_painted_as_it_is(page):
     assert shown[0] < 255
 
 
+def test_pictures_are_for_p3_only_where_canvases_have_it(page):
+    """A browser may have a screen for it and no canvas, as Firefox 140."""
+    spaces = page.evaluate("""async () => {
+        window.matchMedia = () => ({ matches: true });
+        const { spaceOf } = await import("/src/picture/paint.js");
+        const has = CanvasRenderingContext2D.prototype, whole = has.getContextAttributes;
+        has.getContextAttributes = () => ({ colorSpace: "srgb" });
+        const without = spaceOf(new Uint8Array(1));
+        has.getContextAttributes = whole;
+        const { spaceOf: anew } = await import("/src/picture/paint.js?anew");
+        const context = document.createElement("canvas").getContext("2d", { colorSpace: "display-p3" });
+        return [without, anew(undefined), anew(new Uint8Array(1)), context.getContextAttributes().colorSpace];
+    }""")
+    assert spaces[:2] == ["srgb", "srgb"]
+    assert spaces[2] == spaces[3]
+
+
 def test_a_thread_that_there_is_no_work_for_is_not_started(page, site, codec):
     """Where pixels are worth two, but all in one tile."""
     flat = np.zeros((1530, 1500, 3), np.uint8)

@@ -11,7 +11,7 @@ from PIL import Image
 from benchmarks.robustness import samples
 from benchmarks.robustness.damages import repaired
 from tests.web.browsing import saved
-from tests.web.demo_page import DONE, HEIGHT, WIDTH, png, said_size, show_sample, upload
+from tests.web.demo_page import DONE, HEIGHT, WIDTH, png, said_size, show_sample, stage, upload
 from tests.web.pictures import random_files, same_on_canvas
 
 CANVAS = """() => {
@@ -91,6 +91,85 @@ def test_a_broken_file_leaves_what_was_open(opened):
     page.keyboard.press("End")
     page.wait_for_function(DONE)
     assert page.locator("#stage canvas").is_visible()
+
+
+WHEN_DECODING = """(act) => {
+    const status = document.getElementById("status");
+    new MutationObserver((_, observer) => {
+        if (!status.textContent.startsWith("Decoding")) return;
+        observer.disconnect();
+        window.saveable = !document.getElementById("save").disabled;
+        if (!act) return;
+        const files = new DataTransfer();
+        files.items.add(new File(["not a picture"], "broken.vqc"));
+        window.dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
+    }).observe(status, { childList: true, characterData: true, subtree: true });
+}"""
+
+
+def test_a_broken_file_does_not_end_the_decoding_of_what_was_open(opened, codec):
+    page = opened()
+    data = codec.compress(samples.picture(50, 70, "RGB", np.random.default_rng(3)))
+    page.evaluate(WHEN_DECODING, True)
+    page.set_input_files("#open", [upload("photo.vqc", data)])
+    page.locator("#save:enabled").wait_for()
+    width, height, found = page.evaluate(CANVAS)
+    pixels = np.frombuffer(base64.b64decode(found), np.uint8).reshape(height, width, 4)
+    assert same_on_canvas(pixels, codec.decompress(data))
+
+
+def test_nothing_is_saved_while_realism_is_changed(opened):
+    page = opened()
+    show_sample(page)
+    page.evaluate(WHEN_DECODING, False)
+    page.locator("#realism").focus()
+    page.keyboard.press("End")
+    page.wait_for_function("document.getElementById('status').textContent.includes('with realism 1')")
+    assert page.evaluate("window.saveable") is False
+    page.locator("#save:enabled").wait_for()
+
+
+def test_one_picture_is_not_seen_through_another(opened, codec):
+    page = opened()
+    red = np.zeros((HEIGHT, WIDTH, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+    page.set_input_files("#open", [upload("red.vqc", codec.compress(red, lossless=True))])
+    page.wait_for_function(DONE)
+    page.set_input_files("#compare", [upload("b.png", png(np.zeros((HEIGHT, WIDTH, 4), np.uint8)))])
+    page.locator("#divider").wait_for()
+    shown = stage(page)
+    redness = (shown[..., 0] - shown[..., 1]).max(0)
+    middle = shown.shape[1] // 2
+    assert redness[: middle - 30].max() > 200
+    assert redness[middle + 30 :].max() < 60
+
+
+def test_names_in_capitals_and_in_addresses(browser, opened, address, codec, site):
+    page = opened()
+    show_sample(page)
+    data = codec.compress(samples.picture(50, 70, "RGB", np.random.default_rng(3)))
+    page.set_input_files("#open", [upload("PHOTO.VQC", data)])
+    page.wait_for_function("document.title.startsWith('PHOTO.VQC')")
+    page.locator("#save:enabled").wait_for()
+    assert page.locator("#divider").is_hidden()
+    assert saved(browser, page, "#save")[0] == "PHOTO.png"
+    (site / "my photo \u00e9.vqc").write_bytes(data)
+    page.goto(f"{address}/?src=my%20photo%20%C3%A9.vqc")
+    page.wait_for_function(DONE)
+    assert page.title().startswith("my photo \u00e9.vqc")
+
+
+def test_a_reloaded_page_forgets_what_was_open(opened):
+    """Firefox keeps the state of what has no autocomplete="off"."""
+    page = opened()
+    show_sample(page)
+    page.locator("#realism").focus()
+    page.keyboard.press("End")
+    page.wait_for_function("document.getElementById('status').textContent.includes('with realism 1')")
+    page.reload()
+    for name in ("compare", "save", "realism", "in", "out", "fit", "real"):
+        assert page.locator(f"#{name}").is_disabled(), name
+        assert page.locator(f"#{name}").get_attribute("autocomplete") == "off"
+    assert page.locator("#realism").input_value() == page.inner_text("#realism-value") == "0"
 
 
 def test_a_file_that_cannot_be_decoded_is_not_shown_as_the_one_before(opened, codec):

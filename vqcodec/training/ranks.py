@@ -54,11 +54,9 @@ class Ranks:
         """The device of this rank for a setting as "auto" or "cuda": of several ranks each has a card.
 
         Raises:
-            RanksError: there is no such device, or not as many cards, or one was named.
+            RanksError: there are not as many cards, or one was named.
         """
-        chosen, note = resolve_device(name)
-        if note and name != "auto":
-            raise RanksError(f"--device {name}: not available on this machine")
+        chosen = resolve_device("auto")[0] if name == "auto" else name
         if self.count == 1 or not chosen.startswith("cuda"):
             return chosen
         if chosen != "cuda":

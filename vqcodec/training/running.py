@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from vqcodec.devices import check_device
+from vqcodec.devices import resolve_device
 from vqcodec.files import check_folder
 from vqcodec.training.config import RunConfig
 from vqcodec.training.data import Crops
@@ -257,7 +257,8 @@ def make_config(parser: argparse.ArgumentParser, kind: type[C], settings: dict[s
         if not 0 <= getattr(config, name, 0) <= 1:
             parser.error(f"--{name.replace('_', '-')} is from 0 to 1")
     try:
-        check_device(config.device)
+        if resolve_device(config.device)[1]:
+            parser.error(f"--device {config.device}: not available on this machine")
     except ValueError as error:
         parser.error(str(error))
     for name in ("crop", "late_crop"):

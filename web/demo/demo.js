@@ -5,9 +5,11 @@ import { spaceOf } from "./src/picture/paint.js";
 import { show, showQuick } from "./show.js";
 import { labelOf, sizeOf, spaced } from "./words.js";
 
+const OURS = /\.vqc$/i;
 /** What is open on the left. @type {{name: string, bytes: Uint8Array, image: ImageData | null} | null} */
 let opened = null;
-let work = new AbortController(),
+let work = new AbortController(), // on what is open
+  coming = work, // on the file that is read
   compared = new AbortController();
 
 /** A new picture comes on the left; what it was compared with goes. */
@@ -25,14 +27,22 @@ function clear() {
  * @returns what is open now, null if that failed or another came meanwhile
  */
 async function open(name, stream) {
-  work.abort();
-  work = new AbortController();
-  const { signal } = work,
-    before = viewer.canvas(0);
+  if (coming !== work) coming.abort();
+  const mine = (coming = new AbortController()),
+    { signal } = mine;
   /** @type {typeof opened} */
   let own = null;
+  let before = viewer.canvas(0);
+  /** It says what it is: until then what was open is worked on. @param {import("./src/index.js").Info} info */
+  const begin = (info) => {
+    work.abort();
+    work = mine;
+    before = viewer.canvas(0);
+    clear();
+    realism.disabled = save.disabled = true;
+    tell(info);
+  };
   say(`Reading ${name}\u2026`);
-  realism.disabled = save.disabled = true;
   try {
     let seen = false;
     const bytes = await receive(stream, {
@@ -40,8 +50,7 @@ async function open(name, stream) {
       onLayer: async (_, prefix) => {
         const info = probe(prefix);
         if (signal.aborted || info.complete || !info.needsModel) return;
-        clear();
-        tell(info);
+        begin(info);
         seen = true;
         const { icc } = await metadataOf(prefix),
           context = viewer.prepare(0, info.width, info.height, spaceOf(icc));
@@ -50,8 +59,8 @@ async function open(name, stream) {
     });
     if (signal.aborted) return null;
     const info = probe(bytes);
-    if (!seen) clear();
-    tell(info);
+    if (seen) tell(info);
+    else begin(info);
     opened = own = { name, bytes, image: null };
     document.title = `${name} \u2013 vqcodec`;
     byId("left-name").textContent = labelOf(name, bytes.length);
@@ -99,6 +108,7 @@ async function compare(file) {
       });
       if (signal.aborted) return;
       viewer.prepare(1, bitmap.width, bitmap.height)?.drawImage(bitmap, 0, 0);
+      viewer.canvas(1)?.classList.add("clear");
       say(`${file.name}: ${spaced(file.size)} bytes, ${sizeOf(bitmap)}.`);
     }
     byId("right-name").textContent = labelOf(file.name, file.size);
@@ -114,9 +124,9 @@ async function compare(file) {
  */
 async function take(files) {
   const list = [...(files ?? [])],
-    own = list.find((file) => file.name.endsWith(".vqc")) ?? list[0];
+    own = list.find((file) => OURS.test(file.name)) ?? list[0];
   if (!own) return;
-  if (!own.name.endsWith(".vqc") && opened) return compare(own);
+  if (!OURS.test(own.name) && opened) return compare(own);
   const shown = await open(own.name, own.stream()),
     other = list.find((file) => file !== own);
   if (other && shown && shown === opened) await compare(other);
@@ -146,7 +156,7 @@ save.addEventListener("click", async () => {
   } catch (error) {
     return fail(name, error);
   }
-  link.download = name.replace(/\.vqc$/, "") + ".png";
+  link.download = name.replace(OURS, "") + ".png";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 });
@@ -156,12 +166,14 @@ realism.addEventListener("change", async () => {
   if (!own) return;
   work.abort();
   work = new AbortController();
+  const { signal } = work;
+  save.disabled = true; // until what is shown is what would be saved
   try {
-    own.image = await show(0, own.bytes, work.signal, false);
+    own.image = await show(0, own.bytes, signal, false);
   } catch (error) {
     fail(own.name, error);
   }
-  if (own === opened) settle();
+  if (own === opened && !signal.aborted) settle();
 });
 byId("in").addEventListener("click", () => viewer.zoom(1.25));
 byId("out").addEventListener("click", () => viewer.zoom(0.8));
@@ -179,12 +191,22 @@ addEventListener("drop", (event) => {
   take(event.dataTransfer?.files);
 });
 
+/** The name of a file at an address. @param {string} address */
+function nameOf(address) {
+  const last = new URL(address, location.href).pathname.split("/").pop() || address;
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last; // an address may hold any bytes
+  }
+}
+
 const asked = new URLSearchParams(location.search).get("src");
 if (asked) {
   fetch(asked)
     .then((response) => {
       if (!response.ok || !response.body) throw new VQCodecError(`${response.status} ${response.statusText}`);
-      return open(new URL(asked, location.href).pathname.split("/").pop() ?? asked, response.body);
+      return open(nameOf(asked), response.body);
     })
     .catch((error) => fail(asked, error));
 }

@@ -131,7 +131,9 @@ export class Viewer {
       const [a, b] = [(this.#scale * left.width) / layer.width, (this.#scale * left.height) / layer.height];
       layer.canvas.style.transform = `translate(${x}px, ${y}px) scale(${a}, ${b})`;
       layer.canvas.classList.toggle("near", this.#scale * devicePixelRatio >= NEAR);
-      layer.canvas.style.clipPath = side ? `inset(0 0 0 ${Math.max(0, (at - x) / a)}px)` : "";
+      const cut = (at - x) / a; // each is seen on its own side alone, as either may be transparent
+      if (side) layer.canvas.style.clipPath = `inset(0 0 0 ${Math.max(0, cut)}px)`;
+      else layer.canvas.style.clipPath = right ? `inset(0 ${Math.max(0, layer.width - cut)}px 0 0)` : "";
     });
     this.onZoom(left ? this.#scale * devicePixelRatio : null);
   }

@@ -5,9 +5,18 @@ import { encodePng } from "./png.js";
 /** @typedef {() => CanvasRenderingContext2D | null} Context asked for when there is something to paint; null: it is not wanted */
 /** @typedef {"srgb" | "display-p3"} Space */
 
-/** Colour space of a canvas for a picture: P3 for a profile, where the screen has it. @param {Uint8Array | undefined} icc */
-export const spaceOf = (icc) =>
-  /** @type {Space} */ (icc && matchMedia("(color-gamut: p3)").matches ? "display-p3" : "srgb");
+/** @type {boolean | undefined} */
+let canvasesHaveP3;
+
+/** Colour space of a canvas for a picture: P3 for a profile, where screen and canvases have it. @param {Uint8Array | undefined} icc */
+export function spaceOf(icc) {
+  if (!icc || !matchMedia("(color-gamut: p3)").matches) return "srgb";
+  // A browser without it gives an sRGB canvas instead, and says so only then.
+  canvasesHaveP3 ??=
+    document.createElement("canvas").getContext("2d", { colorSpace: "display-p3" })?.getContextAttributes()
+      .colorSpace === "display-p3";
+  return canvasesHaveP3 ? "display-p3" : "srgb";
+}
 
 /**
  * A first look, one pixel for 32x32.
