@@ -13,8 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from tests.tiny import picture
-from vqcodec import datasets
-from vqcodec.datasets import VqcDataset, VqcShards, to_tensor
+from vqcodec.datasets import VqcDataset, VqcShards, random_access, streaming, to_tensor
 from vqcodec.errors import CorruptData, ModelMismatch, ModelNotFound, UnsupportedImage, VQCodecError
 from vqcodec.shards import Sample, ShardWriter
 
@@ -149,14 +148,14 @@ def test_samples_of_one_name_keep_their_labels(tmp_path, tiny_weights, coded):
 @pytest.mark.slow
 def test_spawned_workers_know_the_rank_of_their_parent(shards, tiny_weights, monkeypatch):
     """Also where torch.distributed was started by hand, and nothing in the environment tells."""
-    monkeypatch.setattr(datasets, "_ranks", lambda: (1, 2))
+    monkeypatch.setattr(streaming, "_ranks", lambda: (1, 2))
     data = VqcShards(shards, model=str(tiny_weights))
     loader = DataLoader(data, batch_size=None, num_workers=1, multiprocessing_context="spawn")
     assert [int(sample["__key__"]) for sample in loader] == [3, 4, 5, 9, 10, 11]
 
 
 def test_few_shards_are_open_at_once(shards, pixels, tiny_weights, monkeypatch):
-    monkeypatch.setattr(datasets, "_MAPPED", 2)
+    monkeypatch.setattr(random_access, "_MAPPED", 2)
     data = VqcDataset(shards, model=str(tiny_weights))
     check([data[number] for number in (0, 3, 1, 6, 2, 9, 4, 5, 7, 8, 10, 11)], pixels)
     assert list(data._mapped) == [str(shards[2]), str(shards[3])]
