@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (OutputError, BrokenPipeError) as error:
         cause = error.__cause__ or error
-        if not isinstance(cause, BrokenPipeError):  # the reader went away
+        if not isinstance(cause, BrokenPipeError):  # a reader who went away knows it
             reporter.failure("<stdout>", cause)
         _give_up_stdout()
         return OPERATIONAL

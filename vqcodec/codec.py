@@ -286,7 +286,7 @@ class Codec:
             ModelMismatch: the file was written with another model.
             ModelNotFound: `realism` is not 0, and the model has no perceptual decoder.
             UnsuitableOption: `region` is not within the picture.
-            ValueError: bad `metadata`, `realism` or `preview`.
+            TypeError, ValueError: bad `metadata`, `limits`, `realism`, `region` or `preview`.
         """
         return decode(
             self._decoder_of,

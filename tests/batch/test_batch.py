@@ -80,6 +80,14 @@ def test_bad_options_are_not_a_failure_of_each_file(codec, tree, tmp_path):
         vqcodec.compress_batch([tree], tmp_path / "out", codec=codec, quality=500)
 
 
+def test_options_are_checked_also_where_no_file_is_left_to_be_coded(codec, tree):
+    vqcodec.compress_batch([tree / "a.png"], codec=codec)
+    with pytest.raises(TypeError, match="'nonsense'"):
+        vqcodec.compress_batch([tree / "a.png"], codec=codec, nonsense=1)
+    with pytest.raises(ValueError, match="quality"):
+        vqcodec.compress_batch([], codec=codec, quality=500)
+
+
 def test_missing_file_is_reported(codec, tmp_path):
     report = vqcodec.compress_batch([tmp_path / "none.png"], tmp_path / "out", codec=codec)
     error = report.failed[0].error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -90,10 +91,16 @@ def compress_batch(
 
     Raises:
         ModelNotFound: no such model.
+        TypeError: there is no such option, or it is of another kind.
         ValueError: a bad option, or both `codec` and `jobs`.
 
     Of two inputs that would become the same output the second fails, as does a folder that cannot be read.
     """
+    from vqcodec.compress.options import CompressOptions  # noqa: PLC0415  imports numpy
+
+    others = {*inspect.signature(_convert).parameters, "preserve"}
+    # Those of the codec are checked even if no file is left to be coded.
+    CompressOptions.take({name: value for name, value in options.items() if name not in others})
     planned = plan(paths, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=INPUT_SUFFIXES)
     return _convert(planned, "compress_file", **options)
 

@@ -68,8 +68,8 @@ def decode(
         region = checked_region(region)
     if preview is not None:
         check_kind("preview", preview, numbers.Integral, "whole number")
-    if preview is not None and preview not in range(1, LAYERS + 1):
-        raise ValueError(f"preview must be from 1 to {LAYERS}, not {preview}")
+        if preview not in range(1, LAYERS + 1):
+            raise ValueError(f"preview must be from 1 to {LAYERS}, not {preview}")
     layers = None if preview == LAYERS else preview
     if layers is None:
         data = read_file(source, limits)
