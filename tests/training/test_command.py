@@ -21,7 +21,7 @@ from tests.training.runs import log_of
 from vqcodec.errors import ModelNotFound
 from vqcodec.files import TEMPORARY
 from vqcodec.training import __main__ as command
-from vqcodec.training import export, running
+from vqcodec.training import export, options, running
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
 from vqcodec.training.perceptual import __main__ as perceptual
@@ -90,7 +90,7 @@ def test_bfloat16_is_used_where_it_is_faster(monkeypatch, slow):
 @pytest.mark.parametrize(("option", "value"), [([], None), (["--bf16"], True), (["--no-bf16"], False)])
 def test_settings_that_may_be_left_to_the_machine(option, value):
     parser = argparse.ArgumentParser()
-    running.add_options(parser, TrainConfig, FILE)
+    options.add_options(parser, TrainConfig, FILE)
     assert parser.parse_args(option).bf16 is value
 
 
@@ -122,14 +122,14 @@ def test_states_of_other_versions_are_told_in_a_line(tmp_path, monkeypatch, caps
     newer = meta | {"config": json.dumps(json.loads(meta["config"]) | {"brand_new": 1})}
     older = meta | {"progress": json.dumps({"step": 1, "seconds": 1.0})}
     fewer = {name: tensor for name, tensor in tensors.items() if not name.startswith("ema.g_s.")}
-    for tensors_now, meta_now, options, told in (
+    for tensors_now, meta_now, words, told in (
         (tensors, newer, [], "--resume: the state is of another version ("),
         (tensors, older, [], "is of another model or version ('gradient_norm')"),
         (fewer, meta, [], "is of another model or version ('ema.g_s."),
         (tensors, meta, ["--model", '{"prior_width": 32}'], "is of another model or version (The size of"),
     ):
         save_file(tensors_now, state, meta_now)
-        monkeypatch.setattr(sys, "argv", ["x", "--resume", "--out", str(tmp_path), *options])
+        monkeypatch.setattr(sys, "argv", ["x", "--resume", "--out", str(tmp_path), *words])
         with pytest.raises(SystemExit) as caught:
             command.main()
         last = capsys.readouterr().err.splitlines()[-1]

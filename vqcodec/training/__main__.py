@@ -27,8 +27,9 @@ from vqcodec.model.config import ModelConfig
 from vqcodec.training.config import TrainConfig
 from vqcodec.training.export import export_state
 from vqcodec.training.optimizers import OPTIMIZERS
+from vqcodec.training.options import add_options, given_settings, kept, make_config
 from vqcodec.training.ranks import RanksError, joined
-from vqcodec.training.running import add_options, given_settings, interruptible, kept, make_config
+from vqcodec.training.running import interruptible
 from vqcodec.training.state import FILE, config_of_state, load_start
 from vqcodec.training.trainer import CollapseError, Trainer
 from vqcodec.weights.zoo import install_path

@@ -26,8 +26,9 @@ from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.coding_tables import count_symbols, hyper_rows, table_rows
 from vqcodec.training.data import Crops
+from vqcodec.training.options import check_least
 from vqcodec.training.quantise import quantise, quantise_decoder, some_batches
-from vqcodec.training.running import check_least, interruptible
+from vqcodec.training.running import interruptible
 from vqcodec.training.state import load_start, load_state
 from vqcodec.training.stored import open_pictures
 from vqcodec.weights.checkpoint import read_tensors

@@ -21,6 +21,7 @@ from vqcodec.errors import ModelNotFound
 from vqcodec.files import check_writable, same_file
 from vqcodec.metrics.perceptual import DISTS, LPIPS, NETWORKS
 from vqcodec.model.dial import at_quality, quality_of
+from vqcodec.training.options import add_options, given_settings, kept, make_config
 from vqcodec.training.perceptual.coded import CodedLatents
 from vqcodec.training.perceptual.config import PerceptualConfig
 from vqcodec.training.perceptual.losses import PATCH
@@ -28,7 +29,7 @@ from vqcodec.training.perceptual.players import FROZEN, Players
 from vqcodec.training.perceptual.state import STATE, load, save, start_from, stored_settings, under
 from vqcodec.training.quantise import SIDE, quantise_decoder, some_batches
 from vqcodec.training.ranks import Ranks, RanksError, joined
-from vqcodec.training.running import add_options, given_settings, interruptible, kept, make_config
+from vqcodec.training.running import interruptible
 from vqcodec.training.state import load_start
 from vqcodec.training.stored import open_pictures
 from vqcodec.weights.checkpoint import load_weights
