@@ -161,7 +161,7 @@ def commands() -> list[list[str]]:
 def perceptual() -> list[list[str]]:
     """Figures of perceived quality, codecs at equal bytes."""
     names = {"bpp": ".3f", "psnr": ".2f", "lpips_alexnet": ".3f", "lpips_vgg16": ".3f", "dists": ".3f"}
-    names |= {"ssimulacra2": ".1f", "frechet": ".1f", "repeats": ".2f"}
+    names |= {"ssimulacra2": ".1f", "frechet": ".1f", "repeats": ".2f", "mesh": ".2f"}
     rows = [["codec", *names]]
     codecs = _json("perceptual.json")["codecs"]
     for i in range(len(codecs[VQCODEC]["points"])):

@@ -176,6 +176,7 @@ def test_mistakes_are_told_in_a_line(trained, tmp_path, monkeypatch, capsys):
         (command.main, ["--data", "x", *small, "--resume", "--out", str(bad)], "is no training state"),
         (command.main, ["--data", "x", *small, "--install", "new"], "--install: "),
         (perceptual.main, ["--only-add"], "--only-add needs --add-to"),
+        (perceptual.main, ["--last"], "--last needs --add-to"),
         (perceptual.main, ["--data", "x", *small[:4], "--add-to", nowhere + "/x"], "--add-to: "),
         (command.main, ["--data", "x", *small, "--crop", "0"], "--crop is a multiple of 32, not 0"),
         (export.main, [nowhere, *output], f"{nowhere}: no such file"),

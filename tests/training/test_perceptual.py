@@ -217,6 +217,11 @@ def test_the_command_trains_resumes_and_adds_the_averaged_decoder(tmp_path, tiny
     assert "optim1.0.step" in second
     assert command(f"{model} --only-add --add-to {new}") == 0
     assert torch.allclose(restore_realism(load_weights(new))["tail.bias"], second["ema.tail.bias"], atol=2e-4)
+    assert command(f"{model} --only-add --last --add-to {new}") == 0
+    assert torch.allclose(
+        restore_realism(load_weights(new))["tail.bias"], second["tuned.tail.bias"], atol=2e-4
+    )
+    assert not torch.allclose(second["tuned.tail.bias"], second["ema.tail.bias"], atol=2e-4)
     other = tmp_path / "other"
     words = f"{model} --data {data} --steps 1 {sizes} --learning-rate 0"
     other.mkdir()

@@ -63,11 +63,14 @@ def run(players: Players) -> None:
     players.repeat(advance, report, lambda: save(players))
 
 
-def add_decoder(source: Path, state: Path, path: Path, data: str | None = None) -> None:
+def add_decoder(
+    source: Path, state: Path, path: Path, data: str | None = None, *, last: bool = False
+) -> None:
     """Copy a weights file with the decoder that a state holds, in integers, as its perceptual one.
 
     Args:
         data: pictures to look at activations of; None = those that the run was given.
+        last: the last step's weights, not their moving average.
 
     Raises:
         ModelNotFound: the file cannot be read, or its g_s has no parameters like the state's.
@@ -78,7 +81,7 @@ def add_decoder(source: Path, state: Path, path: Path, data: str | None = None) 
     model.set_exact(True)
     config = stored_settings(state)
     g_s = copy.deepcopy(model.g_s)
-    tuned = under("ema.", load_file(state))
+    tuned = under("tuned." if last else "ema.", load_file(state))
     shared = {n: t for n, t in g_s.state_dict().items() if any(part in n for part in (*FROZEN, "deviation"))}
     try:
         g_s.load_state_dict(shared | tuned)
@@ -104,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     what = "weights file to write, with both decoders"
     parser.add_argument("--add-to", type=Path, metavar="FILE", help=what)
     parser.add_argument("--only-add", action="store_true", help="no training: add what OUT's state holds")
+    what = "with --add-to: the last step's weights, not their average, which lags behind in short runs"
+    parser.add_argument("--last", action="store_true", help=what)
     return parser
 
 
@@ -115,6 +120,8 @@ def main() -> int:
         parser.error("--moved needs --tuned MODEL")
     if arguments.only_add and arguments.add_to is None:
         parser.error("--only-add needs --add-to FILE")
+    if arguments.last and arguments.add_to is None:
+        parser.error("--last needs --add-to FILE")
     if arguments.add_to is not None:
         try:
             check_writable(arguments.add_to)
@@ -155,7 +162,7 @@ def main() -> int:
                 run(players)
                 whole = players.progress() >= 1
         if arguments.add_to is not None and ranks.main and whole:
-            add_decoder(source, state, arguments.add_to, given.get("data"))
+            add_decoder(source, state, arguments.add_to, given.get("data"), last=arguments.last)
         elif arguments.add_to is not None and ranks.main:
             how = "--resume goes on, --only-add adds what there is"
             print(f"perceptual: interrupted, {arguments.add_to} is not written; {how}", file=sys.stderr)
