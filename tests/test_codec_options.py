@@ -186,6 +186,7 @@ def test_options_of_compress_that_are_of_no_kind(watched, pixels, options, said)
         ({"realism": "1"}, "realism must be a number, not '1'"),
         ({"realism": None}, "realism must be a number, not None"),
         ({"preview": 1.0}, "preview must be a whole number, not 1.0"),
+        ({"preview": 1.5}, "preview must be a whole number, not 1.5"),
         ({"limits": 5}, "limits must be a vqcodec.Limits, not 5"),
         ({"metadata": 3}, "metadata must be text, or a list of it, not 3"),
         (

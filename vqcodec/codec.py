@@ -390,6 +390,10 @@ def _before_work(src: Any, dst: PathLike, preserve: bool) -> os.stat_result | No
     path = Path(src) if isinstance(src, (str, os.PathLike)) else None
     if path is not None and same_file(path, Path(dst)):
         raise ValueError(f"{dst}: source and destination are the same file")
-    like = None if path is None else path.stat()  # first, so that a missing source is told as such
-    check_writable(dst)
-    return like if preserve else None
+    try:
+        check_writable(dst)
+    except OSError:
+        if path is not None:
+            path.stat()  # of a batch, the folder of a missing source is not made: that is told as missing
+        raise
+    return path.stat() if preserve and path is not None else None
