@@ -17,6 +17,7 @@ def check_device(device: str) -> tuple[str, str]:
     """Split "cuda:1" into ("cuda", "1"), without a look at what is there.
 
     Raises:
+        TypeError: no text.
         ValueError: not auto, cpu, cuda, cuda:N or mps.
     """
     check_kind("device", device, str, "name")

@@ -38,7 +38,8 @@ def worker_count(jobs: int, files: int, device: str = "auto") -> int:
         device: as for `vqcodec.load`. Workers run on the CPU; one process does all the work of a GPU.
 
     Raises:
-        ValueError: `jobs` is negative.
+        TypeError: `jobs` is no whole number.
+        ValueError: it is negative.
     """
     check_kind("jobs", jobs, numbers.Integral, "whole number")
     if jobs < 0:

@@ -30,6 +30,7 @@ class Run(Generic[C]):
 
     Attributes:
         step, seconds: how much of the budget is used.
+        pictures: how many crops are cut from; 0 until they are read.
         ranks: this process and those it trains with.
     """
 
