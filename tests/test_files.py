@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from vqcodec.batch.jobs import plan
 from vqcodec.files import check_folder, check_writable, files_below, read_source, same_file, write_atomic
 
 
@@ -41,6 +42,24 @@ def test_files_below_a_folder_are_found_through_links_and_once(tmp_path: Path):
     found = sorted(str(path.relative_to(photos)) for path in files_below(photos))
     assert found == ["a.png", "deep/b.png", "linked/more/c.png", "lost"]
     assert not list(files_below(tmp_path / "nowhere"))
+
+
+def test_of_plain_files_the_listing_is_enough(tmp_path: Path, monkeypatch):
+    """On a network disk every further question about a file takes its time."""
+    for name in ("a.png", "deep/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    asked, stat_of = [], Path.stat
+
+    def counted(path: Path, **options):
+        asked.append(path.name)
+        return stat_of(path, **options)
+
+    monkeypatch.setattr(Path, "stat", counted)
+    assert sorted(path.name for path in files_below(tmp_path)) == ["a.png", "b.png"]
+    jobs = plan([tmp_path], None, ".vqc", recursive=True, suffixes=(".png",))
+    assert [job.source.name for job in jobs if job.source] == ["a.png", "b.png"]
+    assert not {"a.png", "b.png"} & set(asked)
 
 
 def test_write_creates_and_replaces(tmp_path: Path):

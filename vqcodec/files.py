@@ -39,15 +39,35 @@ def files_below(folder: PathLike) -> Iterator[Path]:
 
     Links that lead nowhere are among them, pipes and devices are not.
     """
-    seen = set()
-    for name, folders, files in os.walk(folder, followlinks=True):
-        found = Path(name).stat()
+    seen, waiting = set(), [os.fspath(folder)]
+    while waiting:
+        name = waiting.pop()
+        try:
+            found, entries = Path(name).stat(), list(os.scandir(name))
+        except OSError:
+            continue
         if (found.st_dev, found.st_ino) in seen:
-            folders.clear()
             continue
         seen.add((found.st_dev, found.st_ino))
-        folders.sort()  # of several links the same one leads there everywhere
-        yield from filter(is_file, (Path(name, file) for file in files))
+        folders = []
+        for entry in entries:
+            path = Path(entry.path)
+            # Of most files the listing tells; on a network disk each question takes its time.
+            if entry.is_file(follow_symlinks=False):
+                yield path
+            elif is_folder(path):
+                folders.append(entry.path)
+            elif is_file(path):
+                yield path
+        waiting += sorted(folders, reverse=True)  # of several links the same one leads there everywhere
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is one, or a link to one; not where that cannot be known, which is told at its turn."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def is_file(path: Path) -> bool:

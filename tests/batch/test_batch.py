@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,6 +87,17 @@ def test_options_are_checked_also_where_no_file_is_left_to_be_coded(codec, tree)
         vqcodec.compress_batch([tree / "a.png"], codec=codec, nonsense=1)
     with pytest.raises(ValueError, match="quality"):
         vqcodec.compress_batch([], codec=codec, quality=500)
+
+
+def test_decompressing_knows_its_options_where_no_file_is_left(codec, tree):
+    vqcodec.compress_batch([tree / "a.png"], codec=codec)
+    wrong: Any
+    for name in ("reallism", "source"):
+        wrong = {name: 1}
+        with pytest.raises(TypeError, match=rf"^decompress\(\) got an unexpected keyword argument '{name}'$"):
+            vqcodec.decompress_batch([tree / "a.vqc"], codec=codec, **wrong)
+    allowed: Any = {"region": (0, 0, 4, 4), "preserve": True, "picture_format": "png", "skip_existing": True}
+    assert len(vqcodec.decompress_batch([tree / "a.vqc"], codec=codec, **allowed).skipped) == 1
 
 
 def test_missing_file_is_reported(codec, tmp_path):

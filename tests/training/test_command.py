@@ -254,6 +254,7 @@ def test_a_state_is_not_written_over(tmp_path, monkeypatch, capsys):
         (["--model", '{"prior_width": -1}'], "prior_width is made of whole numbers from 1 on, not -1"),
         (["--model", '{"prior_width": "a"}'], "prior_width is made of whole numbers from 1 on, not 'a'"),
         (["--model", '{"slices": [1, 0]}'], "slices is made of whole numbers from 1 on, not 0"),
+        (["--model", '{"analysis": [8, 8, -1, 0]}'], "analysis is made of whole numbers from 0 on, not -1"),
         (["--seed", "99999999999999999999"], "--seed is at most"),
         (["--threads", "9999999999"], "--threads is at most"),
     ],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqcodec.errors import VQCodecError
-from vqcodec.files import PathLike, check_writable, exists_already, is_file, same_file, several
+from vqcodec.files import PathLike, check_writable, exists_already, is_file, is_folder, same_file, several
 from vqcodec.types import ImageInfo
 
 VQC_SUFFIX = ".vqc"
@@ -103,15 +103,15 @@ def plan(
     jobs: list[Job] = []
     sources: dict[str, Path] = {}
     for path in map(Path, several(paths)):
-        if recursive and _is_folder(path):
-            found, root = _walk(path, suffixes), path
-        else:
-            found, root = iter([(path, None)]), path.parent
-        for file, problem in found:
-            if problem is not None or (file == path and _is_folder(file)):
+        found: Iterator[tuple[Path, bool, OSError | None]]
+        found, root = iter([(path, is_folder(path), None)]), path.parent
+        if recursive and is_folder(path):
+            found, root = _walk(path), path
+        for file, folder, problem in found:
+            if problem is not None or (file == path and folder):
                 jobs.append(Job(file, None, problem=problem))
                 continue
-            if _is_folder(file):
+            if folder:
                 if left_out is not None:
                     left_out[LINKS] += 1
                 continue
@@ -157,24 +157,22 @@ def is_wanted(job: Job, overwrite: bool, skip_existing: bool) -> bool:
     return True
 
 
-def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[tuple[Path, OSError | None]]:
-    """The files and links to folders below a folder, and folders that cannot be read with the reason."""
+def _walk(folder: Path) -> Iterator[tuple[Path, bool, OSError | None]]:
+    """Files and links below a folder, whether they lead to folders, and folders that cannot be read with the
+    reason.
+    """
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        yield folder, error
+        yield folder, True, error
         return
     for entry in entries:
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(path, suffixes)
-        elif is_file(path) or _is_folder(path):
-            yield path, None
-
-
-def _is_folder(path: Path) -> bool:
-    """Whether it is one; not where that cannot be known, which is told at the file's turn."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
+            yield from _walk(path)
+        elif entry.is_file(follow_symlinks=False):  # the listing tells, as in `files_below`
+            yield path, False, None
+        elif is_folder(path):
+            yield path, True, None
+        elif is_file(path):
+            yield path, False, None

@@ -98,9 +98,8 @@ def compress_batch(
     """
     from vqcodec.compress.options import CompressOptions  # noqa: PLC0415  imports numpy
 
-    others = {*inspect.signature(_convert).parameters, "preserve"}
     # Those of the codec are checked even if no file is left to be coded.
-    CompressOptions.take({name: value for name, value in options.items() if name not in others})
+    CompressOptions.take({name: value for name, value in options.items() if name not in _ours()})
     planned = plan(paths, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=INPUT_SUFFIXES)
     return _convert(planned, "compress_file", **options)
 
@@ -117,8 +116,19 @@ def decompress_batch(
 
     `options` are those of `Codec.decompress_file`, and those that `compress_batch` lists.
     """
+    from vqcodec.decompress.picture_decoder import decode  # noqa: PLC0415  imports numpy
+
+    known = {*_ours(), "picture_format", *inspect.signature(decode).parameters} - {"decoder_of", "source"}
+    for name in options:
+        if name not in known:
+            raise TypeError(f"decompress() got an unexpected keyword argument {name!r}")
     planned = plan(paths, output_dir, suffix, recursive=recursive, suffixes=(VQC_SUFFIX,))
     return _convert(planned, "decompress_file", **options)
+
+
+def _ours() -> set[str]:
+    """Options of a batch that are not the codec's."""
+    return {*inspect.signature(_convert).parameters, "preserve"}
 
 
 def run_jobs(

@@ -62,8 +62,10 @@ def check_sizes(name: str, sizes: object) -> None:
     if isinstance(sizes, tuple):
         for size in sizes:
             check_sizes(name, size)
-    elif not isinstance(sizes, int) or sizes < (name not in ("analysis", "synthesis")):
-        raise ValueError(f"{name} is made of whole numbers from 1 on, not {sizes!r}")
+    else:
+        least = 0 if name in ("analysis", "synthesis") else 1
+        if not isinstance(sizes, int) or sizes < least:
+            raise ValueError(f"{name} is made of whole numbers from {least} on, not {sizes!r}")
 
 
 def _parser() -> argparse.ArgumentParser:
