@@ -225,6 +225,25 @@ def test_what_goes_wrong_on_the_way_is_told_in_a_line(tmp_path, monkeypatch, cap
     assert "new.safetensors is not written; --resume goes on" in capsys.readouterr().err
 
 
+def test_an_interrupted_installation_tells_that_the_state_is_whole(tmp_path, monkeypatch, capsys):
+    Image.fromarray(pictures(1, 64)[0]).save(tmp_path / "0.png")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    Trainer(settings(data=str(tmp_path), out=str(tmp_path), late_crop=64)).save()
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "export_state", interrupted)
+    monkeypatch.setattr(Trainer, "run", lambda *_: None)
+    monkeypatch.setattr(Trainer, "progress", lambda *_: 1.0)
+    monkeypatch.setattr(sys, "argv", ["x", "--resume", "--out", str(tmp_path), "--install", "new"])
+    with pytest.raises(KeyboardInterrupt):
+        command.main()
+    told = capsys.readouterr().err.splitlines()[-1]
+    state = tmp_path / "state.safetensors"
+    assert told.endswith(f"new.safetensors is not written; {state} is whole, for vqcodec.training.export")
+
+
 def test_a_state_is_not_written_over(tmp_path, monkeypatch, capsys):
     for name in (FILE, STATE):
         (tmp_path / name).write_bytes(b"state")

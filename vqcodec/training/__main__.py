@@ -150,6 +150,9 @@ def main(argv: Sequence[str] | None = None, kind: type[Trainer] = Trainer) -> No
         export_state(state, config.data, target, target.stem, cache=config.cache)
     except (ModelNotFound, OSError) as error:
         parser.error(f"--install: {error}; {state} is whole, for vqcodec.training.export")
+    except KeyboardInterrupt:
+        print(f"\n{target} is not written; {state} is whole, for vqcodec.training.export", file=sys.stderr)
+        raise
     print(f"installed {target}", file=sys.stderr)
 
 
