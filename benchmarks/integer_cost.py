@@ -37,7 +37,7 @@ from vqcodec.model.dial import lambda_of_level
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.tiling import whole
 from vqcodec.training.data import find_images
-from vqcodec.training.export import export_prior
+from vqcodec.training.prior_arrays import export_prior
 from vqcodec.training.state import load_state
 from vqcodec.types import LEVEL_MAX
 from vqcodec.weights.loaded import LoadedModel

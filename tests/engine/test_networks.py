@@ -14,7 +14,7 @@ from vqcodec.engine.torch_ops import TorchOps
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.tiling import BLOCK, windows
 from vqcodec.training.data import Crops
-from vqcodec.training.export import export_prior
+from vqcodec.training.prior_arrays import export_prior
 from vqcodec.training.quantise import quantise
 from vqcodec.weights.integers import Arrays, to_integers, to_reals
 from vqcodec.weights.layout import to_layers, to_parameters

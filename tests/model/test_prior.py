@@ -17,7 +17,7 @@ from vqcodec.model.integer_conv import ACTIVATION_STEP, HYPER_STEP, VALUE_STEP, 
 from vqcodec.model.interpolation import start_interpolation
 from vqcodec.model.prior import CONTEXT_GAIN, put_together
 from vqcodec.model.vqvae import PRIOR_LEVELS, VQVAE
-from vqcodec.training.export import export_prior
+from vqcodec.training.prior_arrays import export_prior
 from vqcodec.types import LEVEL_MAX
 
 SCALE = round(1 / VALUE_STEP)

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from tests.tiny import load_codec, picture
+from vqcodec.metrics.rate_distortion import psnr
 from vqcodec.training import __main__ as command
 from vqcodec.training import export
 from vqcodec.training.state import load_start, load_state
 from vqcodec.weights.checkpoint import load_weights
-from vqcodec.weights.writing import save_weights
+from vqcodec.weights.writing import add_realism, save_weights
 
 
 def changed_by_training(exported, folder, out, monkeypatch, option):
@@ -37,6 +38,41 @@ def test_a_prior_is_trained_alone(exported, folder, tmp_path, monkeypatch):
     for values in entry["levels"].values():
         assert values["bpp"] > 0
         assert values["psnr"] is None
+
+
+def test_a_prior_that_was_trained_alone_replaces_another(exported, folder, tmp_path, monkeypatch, capsys):
+    """Both decoders stay what they are, and so do latents but for what other prices choose."""
+    out, new, looks = tmp_path / "run", tmp_path / "new.safetensors", tmp_path / "looks.safetensors"
+    changed_by_training(exported, folder, out, monkeypatch, "--prior-only")
+    bias = load_weights(exported).transforms["g_s.last.bias"]
+    add_realism(exported, {"g_s.last.bias": bias + 1}, looks)
+    arguments = ["x", str(out / "state.safetensors"), "--coding-of", str(looks), "-o", str(new)]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--data", str(folder), "--batches", "1"])
+    export.main()
+    old, weights = load_weights(looks), load_weights(new)
+    assert weights.bitstream_id != old.bitstream_id
+    assert weights.bitstream_id.hex() in capsys.readouterr().out
+    assert (weights.decoder_id, weights.realism_id) == (old.decoder_id, old.realism_id)
+    for name, array in old.transforms.items():
+        assert np.array_equal(weights.transforms[name], array) or name.startswith("h_a."), name
+    assert any(not np.array_equal(weights.transforms[n], a) for n, a in old.transforms.items())
+    codec, pixels = load_codec(new), picture(64, 96)
+    data = codec.compress(pixels, quality=60, drawn=False)
+    assert psnr(pixels, np.asarray(codec.decompress(data))) > 20
+
+
+def test_a_prior_of_other_latents_is_refused(exported, trained, folder, tmp_path, monkeypatch, capsys):
+    state, target = str(trained / "state.safetensors"), tmp_path / "new.safetensors"
+    words = ["x", state, "-o", str(target), "--data", str(folder), "--batches", "1", "--coding-of", "default"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit):
+        export.main()
+    assert "its gains are others, the prior was trained for other latents" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [*words, "--share", "0.5"])
+    with pytest.raises(SystemExit):
+        export.main()
+    assert "not allowed with argument" in capsys.readouterr().err
+    assert not target.exists()
 
 
 def test_one_part_is_trained_alone_at_a_time(folder, tmp_path, monkeypatch, capsys):

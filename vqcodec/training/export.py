@@ -2,7 +2,7 @@
 
 Rounds transforms and prior to integers, and makes the tables (`vqcodec.training.coding_tables`). After a run
 with `--decoder-only` nothing is counted: `--decoder-of MODEL` copies the model that it started from, with the
-new decoder.
+new decoder. After one with `--prior-only` it is `--coding-of MODEL`, with new prior, codebooks and tables.
 """
 
 from __future__ import annotations
@@ -20,61 +20,24 @@ from vqcodec.entropy.integer_prior import LATENT_MAX
 from vqcodec.entropy.tables import make_powers
 from vqcodec.errors import ModelNotFound
 from vqcodec.files import check_writable, same_file
-from vqcodec.model.dial import LEVEL_KNOTS
-from vqcodec.model.integer_conv import BIAS_MAX, CONTEXT_STEP, HYPER_STEP, VALUE_STEP, QuantizableConv
-from vqcodec.model.prior import CONTEXT_MAX, LINEAR_STEP
+from vqcodec.model.integer_conv import HYPER_STEP, VALUE_STEP
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.coding_tables import count_symbols, hyper_rows, table_rows
 from vqcodec.training.data import Crops
 from vqcodec.training.options import check_least
+from vqcodec.training.prior_arrays import export_prior
 from vqcodec.training.quantise import quantise, quantise_decoder, some_batches
 from vqcodec.training.running import interruptible
 from vqcodec.training.state import load_start, load_state
 from vqcodec.training.stored import open_pictures
 from vqcodec.weights.checkpoint import read_tensors
-from vqcodec.weights.writing import replace_decoder, save_weights
+from vqcodec.weights.writing import replace_coding, replace_decoder, save_weights
 from vqcodec.weights.zoo import find_model
 
 PSEUDO_COUNT = 60.0
 """Weight of the model's own distribution of a class, as a number of counted indices."""
 SIDE = 256
 """Side of the crops on which indices are counted."""
-MULTIPLIER_BITS = 15
-
-
-def _export_conv(layer: QuantizableConv, factor: np.ndarray) -> dict[str, np.ndarray]:
-    """Integers of one layer; `factor` (O,) turns its real outputs to integer outputs."""
-    weight, scale = layer.integer_weight()
-    levels = layer.level_bias
-    bias = layer.biases(None if levels is None else torch.eye(len(levels)))
-    bias = (bias.reshape(-1, bias.shape[-1]) / scale).round().clamp(-BIAS_MAX, BIAS_MAX)
-    if len(bias) > LEVEL_KNOTS:
-        bias = bias.unflatten(0, (-1, LEVEL_KNOTS))
-    ratio = scale.double().numpy() * factor
-    shift = MULTIPLIER_BITS - 1 - np.floor(np.log2(ratio)).astype(np.int64)
-    shift = np.clip(shift, 1, 62)
-    return {
-        "weight": weight.round().to(torch.int8).numpy(),
-        "bias": bias.to(torch.int32).numpy(),
-        "multiplier": np.round(ratio * 2.0**shift).astype(np.int32),
-        "shift": shift.astype(np.uint8),
-    }
-
-
-def export_prior(model: VQVAE) -> dict[str, np.ndarray]:
-    """Integer arrays of the prior, names as `vqcodec.entropy.integer_prior` reads them."""
-    prior, arrays = model.prior, {}
-    for name, layer in prior.named_modules():
-        if isinstance(layer, QuantizableConv):
-            factor = prior.integer_units(layer).double().numpy()
-            for key, array in _export_conv(layer, factor).items():
-                arrays[f"prior.{name}.{key}"] = array
-    for p, weight in enumerate(prior.linear):
-        arrays[f"prior.linear.{p}"] = (weight / LINEAR_STEP).round().to(torch.int16).numpy()
-    companded = np.round(np.arcsinh(np.arange(LATENT_MAX + 1) * VALUE_STEP) / CONTEXT_STEP)
-    steps = np.searchsorted(companded, np.arange(1, round(CONTEXT_MAX / CONTEXT_STEP) + 1))
-    arrays["prior.compand"] = steps.astype(np.int32)
-    return arrays
 
 
 @torch.inference_mode()
@@ -176,6 +139,31 @@ def export_decoder(state: Path, data: str, source: Path, output: Path, cache: fl
     return replace_decoder(source, model.config, decoder, model.log_gain.detach().numpy(), output)
 
 
+def export_coding(
+    state: Path,
+    data: str,
+    source: Path,
+    output: Path,
+    batches: int = 250,
+    pseudo: float = PSEUDO_COUNT,
+    cache: float | None = None,
+) -> bytes:
+    """Copy a weights file with prior, codebooks and tables of a state; looks at the pictures of `data`.
+
+    Returns:
+        bitstream_id.
+
+    Raises:
+        ModelNotFound: the file cannot be read, or is of another model.
+    """
+    model, settings = load_state(state)
+    side = min(SIDE, int(str(settings["crop"])))
+    pictures, tunes = open_pictures(data, side, cache), model.config.tunes
+    coding = export(model, Crops(pictures, seed=1, tunes=tunes), batches, side, pseudo)
+    transforms = quantise(model, some_batches(pictures, side, tunes))
+    return replace_coding(source, model.config, transforms, coding, output)
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(
@@ -188,8 +176,11 @@ def main() -> None:
     parser.add_argument("--data", required=True, metavar="FOLDER", help=what)
     what = "GB of decoded pictures to keep; a whole folder by default, 1 GB of tar shards"
     parser.add_argument("--cache", type=float, metavar="X", help=what)
+    kind = parser.add_mutually_exclusive_group()
     what = "copy this model instead, with the decoder of a --decoder-only run"
-    parser.add_argument("--decoder-of", metavar="MODEL", help=what)
+    kind.add_argument("--decoder-of", metavar="MODEL", help=what)
+    what = "copy this model instead, with prior, codebooks and tables of a --prior-only run"
+    kind.add_argument("--coding-of", metavar="MODEL", help=what)
     what = "weights file to write"
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=what)
     what = "batches of crops that indices are counted on  [default: %(default)s]"
@@ -197,7 +188,7 @@ def main() -> None:
     what = "weight of the model's own probabilities, as a number of indices  [default: %(default)s]"
     parser.add_argument("--pseudo", type=float, default=PSEUDO_COUNT, metavar="X", help=what)
     what = "of the way from --start to the state that the parameters lie at  [default: 1]"
-    parser.add_argument("--share", type=float, metavar="X", help=what)
+    kind.add_argument("--share", type=float, metavar="X", help=what)
     what = "with --share: the model that the run started from  [default: %(default)s]"
     parser.add_argument("--start", default="default", metavar="SOURCE", help=what)
     parser.add_argument("--name", help="of the model; the output's stem unless given")
@@ -211,6 +202,10 @@ def main() -> None:
         if arguments.decoder_of is not None:
             source = find_model(arguments.decoder_of)
             ids = [export_decoder(state, arguments.data, source, output, arguments.cache)]
+        elif arguments.coding_of is not None:
+            source = find_model(arguments.coding_of)
+            counting = arguments.batches, arguments.pseudo, arguments.cache
+            ids = [export_coding(state, arguments.data, source, output, *counting)]
         else:
             name = arguments.name or output.stem
             mixed = None if arguments.share is None else (arguments.start, arguments.share)
@@ -218,7 +213,7 @@ def main() -> None:
             ids = [*export_state(state, arguments.data, output, name, *how)]
     except (ModelNotFound, OSError) as error:
         parser.error(str(error))
-    what = ("decoder " if len(ids) == 1 else "") + " ".join(each.hex() for each in ids)
+    what = ("decoder " if arguments.decoder_of else "") + " ".join(each.hex() for each in ids)
     print(f"{output} {output.stat().st_size} bytes, {what}")
 
 

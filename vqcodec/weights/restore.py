@@ -34,7 +34,7 @@ def _real(array: np.ndarray) -> Tensor:
 
 
 def _restore_conv(layer: QuantizableConv, arrays: dict[str, np.ndarray], name: str, factor: Tensor) -> None:
-    """Undo `export._export_conv`: multiplier / 2**shift is the scale of a weight times `factor`."""
+    """Undo `training.prior_arrays`: multiplier / 2**shift is the scale of a weight times `factor`."""
     ratio = arrays[f"{name}.multiplier"] / 2.0 ** arrays[f"{name}.shift"].astype(np.float64)
     scale = _real(ratio) / factor
     layer.weight.copy_(

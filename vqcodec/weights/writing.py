@@ -15,7 +15,7 @@ from vqcodec.files import write_atomic
 from vqcodec.model.config import ModelConfig
 from vqcodec.weights.checkpoint import CODING, FORMAT, REALISM, Arrays, identities, read_tensors
 
-G_S = "g_s."
+G_S, H_A = "g_s.", "h_a."
 
 
 def save_weights(
@@ -94,6 +94,33 @@ def replace_decoder(
         different = {n: t for n, t in tuned.items() if not np.array_equal(t, decoder[n])}
         kept |= {REALISM + name.removeprefix(G_S): tensor for name, tensor in different.items()}
     return _write(path, kept | decoder, metadata | {"config": json.dumps(config.to_dict())})[1]
+
+
+def replace_coding(
+    source: str | os.PathLike[str],
+    config: ModelConfig,
+    transforms: Arrays,
+    coding: Arrays,
+    path: str | os.PathLike[str],
+) -> bytes:
+    """Copy a weights file with another prior, codebooks and tables for the same latents: other bits.
+
+    Args:
+        config, transforms, coding: of the model that has them; of its transforms h_a alone is taken.
+
+    Returns:
+        bitstream_id.
+
+    Raises:
+        ModelNotFound: the file cannot be read, or its latents are others.
+    """
+    tensors, metadata = read_tensors(source)
+    if not np.array_equal(tensors["log_gain"].ravel(), transforms["log_gain"].ravel()):
+        raise ModelNotFound(f"{source}: its gains are others, the prior was trained for other latents")
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith((CODING, H_A))}
+    new = {CODING + name: array for name, array in coding.items()}
+    new |= {name: array for name, array in transforms.items() if name.startswith(H_A)}
+    return _write(path, kept | new, metadata | {"config": json.dumps(config.to_dict())})[0]
 
 
 def _kind(array: np.ndarray) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
