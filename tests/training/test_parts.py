@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import load_codec, picture
+from tests.tiny import load_codec, picture, settings
+from vqcodec.entropy.steps import SLOPE, greedy_slope
 from vqcodec.metrics.rate_distortion import psnr
 from vqcodec.training import __main__ as command
 from vqcodec.training import export
 from vqcodec.training.state import load_start, load_state
+from vqcodec.training.trainer import Trainer
 from vqcodec.weights.checkpoint import load_weights
 from vqcodec.weights.writing import add_realism, save_weights
 
@@ -38,6 +40,15 @@ def test_a_prior_is_trained_alone(exported, folder, tmp_path, monkeypatch):
     for values in entry["levels"].values():
         assert values["bpp"] > 0
         assert values["psnr"] is None
+
+
+@pytest.mark.parametrize("part", ["", "prior_only", "decoder_only"])
+def test_a_part_alone_is_trained_on_what_files_choose(folder, tmp_path, part):
+    """Errors have the prices by which effort 1 chooses codewords; all at once they have training's own."""
+    trainer = Trainer(settings(data=str(folder), out=str(tmp_path), **({part: True} if part else {})))
+    sizes = [size for size, _, _ in trainer.config.model.bands]
+    assert trainer.model.quantizer.slopes == [greedy_slope(size) if part else SLOPE for size in sizes]
+    assert len({greedy_slope(size) for size in sizes}) > 1
 
 
 def test_a_prior_that_was_trained_alone_replaces_another(exported, folder, tmp_path, monkeypatch, capsys):

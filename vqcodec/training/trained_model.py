@@ -50,7 +50,7 @@ class TrainedModel(Run[TrainConfig]):
         if self.bf16:
             self.model.quantizer.gradient_dtype = torch.bfloat16
         self.partial = config.decoder_only or config.prior_only or config.tables_only
-        if config.decoder_only:
+        if config.decoder_only or config.prior_only:
             self.model.quantizer.use_greedy_slopes()  # the latents that files have
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(trains(name, config))
