@@ -43,23 +43,32 @@ def files_below(folder: PathLike) -> Iterator[Path]:
     while waiting:
         name = waiting.pop()
         try:
-            found, entries = Path(name).stat(), list(os.scandir(name))
+            found, entries = Path(name).stat(), listed(name)
         except OSError:
             continue
         if (found.st_dev, found.st_ino) in seen:
             continue
         seen.add((found.st_dev, found.st_ino))
-        folders = []
-        for entry in entries:
-            path = Path(entry.path)
-            # Of most files the listing tells; on a network disk each question takes its time.
-            if entry.is_file(follow_symlinks=False):
-                yield path
-            elif is_folder(path):
-                folders.append(entry.path)
-            elif is_file(path):
-                yield path
-        waiting += sorted(folders, reverse=True)  # of several links the same one leads there everywhere
+        yield from (path for path, folder in entries if not folder)
+        # In the order of their names: of several links the same one leads there everywhere.
+        waiting += [os.fspath(path) for path, folder in reversed(entries) if folder]
+
+
+def listed(folder: PathLike) -> list[tuple[Path, bool]]:
+    """What is in a folder by name, without pipes and devices, and whether it is, or leads to, a folder.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    found = []
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path = Path(entry.path)
+        # Of most files the listing tells; on a network disk each question takes its time.
+        plain = entry.is_file(follow_symlinks=False)
+        leads = entry.is_dir(follow_symlinks=False) or (not plain and is_folder(path))
+        if plain or leads or is_file(path):
+            found.append((path, leads))
+    return found
 
 
 def is_folder(path: Path) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqcodec.errors import VQCodecError
-from vqcodec.files import PathLike, check_writable, exists_already, is_file, is_folder, same_file, several
+from vqcodec.files import PathLike, check_writable, exists_already, is_folder, listed, same_file, several
 from vqcodec.types import ImageInfo
 
 VQC_SUFFIX = ".vqc"
@@ -162,17 +162,12 @@ def _walk(folder: Path) -> Iterator[tuple[Path, bool, OSError | None]]:
     reason.
     """
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        entries = listed(folder)
     except OSError as error:
         yield folder, True, error
         return
-    for entry in entries:
-        path = Path(entry.path)
-        if entry.is_dir(follow_symlinks=False):
+    for path, leads in entries:
+        if leads and not os.path.islink(path):  # noqa: PTH114  pathlib's raises where a folder is closed
             yield from _walk(path)
-        elif entry.is_file(follow_symlinks=False):  # the listing tells, as in `files_below`
-            yield path, False, None
-        elif is_folder(path):
-            yield path, True, None
-        elif is_file(path):
-            yield path, False, None
+        else:
+            yield path, leads, None

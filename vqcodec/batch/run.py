@@ -99,7 +99,8 @@ def compress_batch(
     from vqcodec.compress.options import CompressOptions  # noqa: PLC0415  imports numpy
 
     # Those of the codec are checked even if no file is left to be coded.
-    CompressOptions.take({name: value for name, value in options.items() if name not in _ours()})
+    ours = _ours()
+    CompressOptions.take({name: value for name, value in options.items() if name not in ours})
     planned = plan(paths, output_dir, VQC_SUFFIX, recursive=recursive, suffixes=INPUT_SUFFIXES)
     return _convert(planned, "compress_file", **options)
 

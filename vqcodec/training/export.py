@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from vqcodec.training.quantise import quantise, quantise_decoder, some_batches
 from vqcodec.training.running import interruptible
 from vqcodec.training.state import load_start, load_state
 from vqcodec.training.stored import open_pictures
-from vqcodec.weights.checkpoint import read_tensors
+from vqcodec.weights.checkpoint import Arrays, read_tensors
 from vqcodec.weights.writing import replace_coding, replace_decoder, save_weights
 from vqcodec.weights.zoo import find_model
 
@@ -95,11 +96,7 @@ def export_state(
     if mixed is not None:
         mix(model, load_start(mixed[0]), mixed[1])
         settings = settings | {"share": mixed[1]}
-    side = min(SIDE, int(str(settings["crop"])))  # pictures that were large enough for training are for this
-    pictures = open_pictures(data, side, cache)
-    tunes = model.config.tunes
-    coding = export(model, Crops(pictures, seed=1, tunes=tunes), batches, side, pseudo)
-    transforms = quantise(model, some_batches(pictures, side, tunes))
+    transforms, coding = _integers(model, settings, data, batches, pseudo, cache)
     kept = {k: v for k, v in settings.items() if k not in ("model", "data", "out", "cache")}
     notes = {"name": name, "training": json.dumps(kept)}
     return save_weights(output, model.config, transforms, coding, notes)
@@ -130,7 +127,7 @@ def export_decoder(state: Path, data: str, source: Path, output: Path, cache: fl
     """
     model, settings = load_state(state)
     model.set_exact(True)
-    side = min(SIDE, int(str(settings["crop"])))
+    side = _side(settings)
     step = read_tensors(source)[0]["g_s.latent.step"]
     if len(step) != model.config.channels:
         raise ModelNotFound(f"{source}: its latents are of other sizes")
@@ -157,11 +154,23 @@ def export_coding(
         ModelNotFound: the file cannot be read, or is of another model.
     """
     model, settings = load_state(state)
-    side = min(SIDE, int(str(settings["crop"])))
-    pictures, tunes = open_pictures(data, side, cache), model.config.tunes
-    coding = export(model, Crops(pictures, seed=1, tunes=tunes), batches, side, pseudo)
-    transforms = quantise(model, some_batches(pictures, side, tunes))
+    transforms, coding = _integers(model, settings, data, batches, pseudo, cache)
     return replace_coding(source, model.config, transforms, coding, output)
+
+
+def _integers(
+    model: VQVAE, settings: Mapping[str, object], data: str, batches: int, pseudo: float, cache: float | None
+) -> tuple[Arrays, Arrays]:
+    """Arrays of the transforms and of coding, of a model that was trained with these settings."""
+    side, tunes = _side(settings), model.config.tunes
+    pictures = open_pictures(data, side, cache)
+    coding = export(model, Crops(pictures, seed=1, tunes=tunes), batches, side, pseudo)
+    return quantise(model, some_batches(pictures, side, tunes)), coding
+
+
+def _side(settings: Mapping[str, object]) -> int:
+    """Side of crops to look at: pictures that were large enough for training are for this."""
+    return min(SIDE, int(str(settings["crop"])))
 
 
 def main() -> None:
