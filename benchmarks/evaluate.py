@@ -1,7 +1,8 @@
 """Estimated rate and PSNR of a training state: `python -m benchmarks.evaluate STATE --data DIR`.
 
 For choosing between runs while they train; figures that are published come from real files
-(`rate_distortion.py`).
+(`rate_distortion.py`). With `--against` changes are told picture by picture, means of logarithms, and J with
+SSIMULACRA2's error in the place of squared error, too: a lower loss may only mean other choices.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,11 +19,12 @@ import torch.nn.functional as F
 from PIL import Image
 
 from vqcodec.errors import ModelNotFound
+from vqcodec.metrics.ssimulacra2 import weighted_error
 from vqcodec.model.dial import lambda_of_level
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import find_images
 from vqcodec.training.reports import CodebookUse
-from vqcodec.training.state import load_state
+from vqcodec.training.state import load_start, load_state
 
 
 @torch.no_grad()
@@ -36,7 +39,45 @@ def silence_networks(model: VQVAE) -> None:
             parameter.zero_()
 
 
+class Measured(NamedTuple):
+    """Of one picture: bits per pixel, those of the hyper-latent, and errors.
+
+    Attributes:
+        mse: mean squared error of 8-bit RGB.
+        seen: SSIMULACRA2's weighted error; nan unless asked for.
+    """
+
+    bpp: float
+    bpp_z: float
+    mse: float
+    seen: float
+
+
 @torch.inference_mode()
+def measure(
+    model: VQVAE, path: Path, level: float, use: CodebookUse | None = None, seen: bool = False
+) -> Measured:
+    """Code a whole picture, without bytes, at quality `level` (t in [0, 1]).
+
+    Args:
+        use: counts the codewords that are chosen.
+        seen: measure SSIMULACRA2's error, too.
+    """
+    with Image.open(path) as image:
+        pixels = np.array(image.convert("RGB"))
+    h, w = pixels.shape[:2]
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    padded = F.pad(x, (0, -w % 16, 0, -h % 16), mode="replicate")
+    output = model(padded, torch.tensor([level]))
+    if use:
+        use.add(output)
+    decoded = (output.picture[..., :h, :w].clamp(0, 1) * 255).round()
+    mse = float((decoded - x * 255).square().mean())
+    bits = float(output.bits_y), float(output.bits_z)
+    error = float(weighted_error(x, decoded / 255)) if seen else math.nan
+    return Measured(sum(bits) / (h * w), bits[1] / (h * w), mse, error)
+
+
 def evaluate(
     model: VQVAE, paths: list[Path], level: float, use: CodebookUse | None = None
 ) -> dict[str, float]:
@@ -46,24 +87,33 @@ def evaluate(
         level: quality t in [0, 1].
         use: counts the codewords that are chosen.
     """
-    rows = []
+    price, rows = _price(level), []
     for path in paths:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))
-        h, w = pixels.shape[:2]
-        x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-        padded = F.pad(x, (0, -w % 16, 0, -h % 16), mode="replicate")
-        t = torch.tensor([level])
-        output = model(padded, t)
-        if use:
-            use.add(output)
-        decoded = (output.picture[..., :h, :w].clamp(0, 1) * 255).round()
-        mse = float((decoded - x * 255).square().mean())
-        bpp = float((output.bits_y + output.bits_z) / (h * w))
-        cost = float(lambda_of_level(t)) * mse + bpp
-        rows.append((bpp, 10 * math.log10(255**2 / max(mse, 1e-9)), cost, float(output.bits_z) / (h * w)))
+        m = measure(model, path, level, use)
+        rows.append((m.bpp, 10 * math.log10(255**2 / max(m.mse, 1e-9)), price * m.mse + m.bpp, m.bpp_z))
     bpp, psnr, cost, bpp_z = (float(v) for v in np.mean(rows, axis=0))
     return {"level": level, "bpp": bpp, "psnr": psnr, "cost": cost, "bpp_z": bpp_z}
+
+
+def compare(model: VQVAE, anchor: VQVAE, paths: list[Path], level: float) -> dict[str, float]:
+    """By how many percent bits, errors and costs of a model differ from another's, pictures weighing alike.
+
+    "cost_seen" has the change of SSIMULACRA2's error in the place of that of the squared error.
+    """
+    price, rows = _price(level), []
+    for path in paths:
+        new, old = (measure(m, path, level, seen=True) for m in (model, anchor))
+        before = price * old.mse + old.bpp
+        seen = price * old.mse * new.seen / old.seen + new.bpp
+        cost = price * new.mse + new.bpp
+        rows.append((new.bpp / old.bpp, new.mse / old.mse, new.seen / old.seen, cost / before, seen / before))
+    names = ("bpp", "mse", "seen", "cost", "cost_seen")
+    changes = 100 * np.expm1(np.log(rows).mean(0))
+    return {"level": level} | dict(zip(names, map(float, changes), strict=True))
+
+
+def _price(level: float) -> float:
+    return float(lambda_of_level(torch.tensor([level])))
 
 
 def main() -> None:
@@ -78,19 +128,31 @@ def main() -> None:
     parser.add_argument("--codebooks", action="store_true", help=what)
     parser.add_argument("--linear", action="store_true", help="with the linear shortcuts alone, no networks")
     parser.add_argument("--limit", type=int, help="use the first N pictures only")
+    what = "choose codewords by the prices of effort 1, as files have them, not by those of training"
+    parser.add_argument("--greedy", action="store_true", help=what)
+    what = "tell changes in percent from this model, state or weights file"
+    parser.add_argument("--against", metavar="MODEL", help=what)
     arguments = parser.parse_args()
     try:
         model, settings = load_state(arguments.state, arguments.weights)
+        anchor = load_start(arguments.against) if arguments.against is not None else None
         paths = find_images(arguments.data)[: arguments.limit]
     except (ModelNotFound, OSError) as error:
         parser.error(str(error))
-    model.set_exact(arguments.exact)
-    if arguments.linear:
-        silence_networks(model)
+    models = [model] if anchor is None else [model, anchor]
+    for one in models:
+        one.eval().set_exact(arguments.exact)
+        if arguments.greedy:
+            one.quantizer.use_greedy_slopes()
+        if arguments.linear:
+            silence_networks(one)
     print(json.dumps({"step": settings["step"], "seconds": settings["seconds"], "pictures": len(paths)}))
     use = CodebookUse(model.quantizer) if arguments.codebooks else None
     for level in arguments.levels.split(","):
-        result = evaluate(model, paths, float(level), use)
+        if anchor is None:
+            result = evaluate(model, paths, float(level), use)
+        else:
+            result = compare(model, anchor, paths, float(level))
         print(json.dumps({k: round(v, 4) for k, v in result.items()}), flush=True)
     if use:
         print(json.dumps(use.summary()))

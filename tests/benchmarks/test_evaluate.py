@@ -11,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.evaluate import evaluate
+from benchmarks.evaluate import compare, evaluate
 from tests.tiny import picture
+from vqcodec.metrics.ssimulacra2 import weighted_error
 from vqcodec.model.dial import LAMBDA_MAX, LAMBDA_MIN
 from vqcodec.model.vqvae import VQVAE
 
@@ -68,3 +69,29 @@ def test_pictures_weigh_alike(path, tmp_path):
     apart = [evaluate(model_with_errors(9.0), [p], 0.5)["psnr"] for p in paths]
     assert apart[0] < apart[1]
     assert evaluate(model_with_errors(9.0), paths, 0.5)["psnr"] == pytest.approx(sum(apart) / 2)
+
+
+def test_changes_are_told_picture_by_picture(path, tmp_path):
+    Image.fromarray(picture(40, 30, seed=1).clip(10, 240)).save(tmp_path / "y.png")
+    new, old = model_with_errors(3.0, (450.0, 50.0)), model_with_errors(6.0)
+    change = compare(new, old, [path, tmp_path / "y.png"], 0.0)
+    assert change["level"] == 0
+    assert change["bpp"] == pytest.approx(-50)
+    ratios = []
+    for name in ("x.png", "y.png"):
+        with Image.open(tmp_path / name) as image:
+            x = torch.from_numpy(np.array(image))
+        pixels, errors, seen = x.shape[0] * x.shape[1], [], []
+        for error in (3, 6):
+            decoded = torch.zeros_like(x)
+            decoded[:20] = x[:20] + error
+            errors.append(float((decoded.float() - x.float()).square().mean()))
+            pair = (v.permute(2, 0, 1)[None].float() / 255 for v in (x, decoded))
+            seen.append(float(weighted_error(*pair)))
+        before = LAMBDA_MIN * errors[1] + 1000 / pixels
+        total = [LAMBDA_MIN * e + 500 / pixels for e in (errors[0], errors[1] * seen[0] / seen[1])]
+        ratios.append([errors[0] / errors[1], seen[0] / seen[1], *(t / before for t in total)])
+    expected = 100 * (np.exp(np.log(ratios).mean(0)) - 1)
+    assert [change[k] for k in ("mse", "seen", "cost", "cost_seen")] == pytest.approx(
+        list(expected), rel=1e-3
+    )

@@ -145,6 +145,37 @@ def test_evaluation_command(trained, folder, monkeypatch, capsys, bench):
     assert "perplexity" in lines[3]
 
 
+def test_evaluation_against_another_model(trained, folder, monkeypatch, capsys, bench):
+    state = str(trained / "state.safetensors")
+    words = ["evaluate", state, "--data", str(folder / "below"), "--levels", "0.5", "--exact", "--greedy"]
+    monkeypatch.setattr(sys, "argv", [*words, "--against", state])
+    bench("evaluate").main()
+    row = json.loads(capsys.readouterr().out.splitlines()[1])
+    assert row == {"level": 0.5} | dict.fromkeys(("bpp", "mse", "seen", "cost", "cost_seen"), 0.0)
+    monkeypatch.setattr(sys, "argv", [*words, "--against", state + "x"])
+    with pytest.raises(SystemExit):
+        bench("evaluate").main()
+    assert f"{state}x" in capsys.readouterr().err
+
+
+def test_greedy_evaluation_chooses_as_files_do(trained, folder, monkeypatch, capsys, bench):
+    rows = []
+    for more in ([], ["--greedy"]):
+        words = [
+            "evaluate",
+            str(trained / "state.safetensors"),
+            "--data",
+            str(folder / "below"),
+            "--levels",
+            "0.5",
+        ]
+        monkeypatch.setattr(sys, "argv", [*words, *more])
+        bench("evaluate").main()
+        rows.append(json.loads(capsys.readouterr().out.splitlines()[1]))
+    # Errors are dearer, so they get smaller for more bits.
+    assert rows[1]["bpp"] > rows[0]["bpp"]
+
+
 def test_evaluation_without_networks(trained, folder, monkeypatch, capsys, bench):
     state = str(trained / "state.safetensors")
     rows = []

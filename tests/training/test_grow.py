@@ -8,11 +8,12 @@ import dataclasses
 import pytest
 import torch
 
-from tests.tiny import TINY, open_restoration_, pictures, tiny_model
+from tests.tiny import TINY, open_restoration_, pictures, random_prior_, tiny_model
 from vqcodec.model.config import ModelConfig
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.data import Crops
 from vqcodec.training.grow import kept_bands, resample_contexts, take_over
+from vqcodec.training.idle_units import busiest_first
 
 pytestmark = pytest.mark.slow
 
@@ -33,13 +34,13 @@ def example() -> tuple[torch.Tensor, torch.Tensor]:
     return x, torch.tensor([0.2, 0.9])
 
 
-def energies(model: VQVAE, source: VQVAE) -> torch.Tensor:
+def energies(model: VQVAE, source: VQVAE, within: float = 1e-6) -> torch.Tensor:
     """The model's energies of the example, with gradients, after they and the pictures were compared."""
     output = model(*example())
     with torch.no_grad():
         old = source(*example())
     assert torch.allclose(output.energy.detach(), old.energy, rtol=1e-5)
-    assert float((output.picture.detach() - old.picture).abs().max()) < 1e-6
+    assert float((output.picture.detach() - old.picture).abs().max()) < within
     return output.energy
 
 
@@ -170,6 +171,30 @@ def test_a_wider_prior_changes_nothing_yet(source):
     gradient = model.get_parameter("prior.leave.3.weight").grad
     assert gradient is not None
     assert float(gradient[:, TINY.prior_width :].abs().max()) > 0
+
+
+def test_a_narrower_prior_leaves_out_what_does_nothing(source):
+    old, half = copy.deepcopy(source), TINY.prior_width // 2
+    random_prior_(old, seed=4, spread=0.3)
+    with torch.no_grad():
+        for name, parameter in old.prior.named_parameters():
+            layer, kind = name.split(".")[0], name.split(".")[-1]
+            if layer in ("enter", "middle", "tell"):
+                idle = parameter.movedim(-1, 0) if kind == "level_bias" else parameter
+                # Below zero at any level, so that nothing comes through the activation.
+                idle[1::2] = -1 if kind == "bias" and layer != "tell" else 0
+    ordered = busiest_first(old, Crops(pictures(), seed=2), 2, 64)
+    energies(ordered, old, within=1e-5)  # sums in another order
+    name = "prior.enter.0.weight"
+    assert not torch.equal(ordered.get_parameter(name), old.get_parameter(name))
+    model, _ = started(dataclasses.replace(TINY, prior_width=half), old)
+    energies(model, old, within=1e-5)
+    # Not whichever come first.
+    cut = VQVAE(dataclasses.replace(TINY, prior_width=half)).eval()
+    with torch.no_grad():
+        for name, parameter in cut.named_parameters():
+            parameter.copy_(old.get_parameter(name)[tuple(slice(0, n) for n in parameter.shape)])
+        assert not torch.allclose(cut(*example()).energy, old(*example()).energy, rtol=1e-3)
 
 
 def test_further_blocks_of_the_transforms_change_nothing_yet(source):

@@ -24,6 +24,7 @@ from vqcodec.model.prior import put_together
 from vqcodec.model.vqvae import VQVAE
 from vqcodec.training.codebook_start import group_samples, start_quantizer
 from vqcodec.training.data import Crops
+from vqcodec.training.idle_units import busiest_first
 
 BATCHES = 32
 """Batches of crops that residuals are taken from."""
@@ -139,7 +140,7 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
     """Fill `model` from `source`.
 
     Args:
-        crops, batch, crop: pictures for the Lloyd start of new bands.
+        crops, batch, crop: pictures for the Lloyd start of new bands, and to find units that do nothing.
         spread: bins by which the scale context rises over the range of t, see `Prior.start_context`.
 
     Returns:
@@ -154,6 +155,8 @@ def take_over(model: VQVAE, source: VQVAE, crops: Crops, batch: int, crop: int, 
         source = with_tunes(source, model.config.tunes)
     if model.config.context_levels != source.config.context_levels:
         source = resample_contexts(source, model.config.context_levels)
+    if model.config.prior_width < source.config.prior_width:
+        source = busiest_first(source, crops, batch, crop)
     growth = Growth(model, source, kept_bands(model, source))
     old, afresh = dict(source.named_parameters()), []
     for name, parameter in model.named_parameters():
