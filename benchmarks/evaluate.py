@@ -26,6 +26,9 @@ from vqcodec.training.data import find_images
 from vqcodec.training.reports import CodebookUse
 from vqcodec.training.state import load_start, load_state
 
+LEAST = 1e-9
+"""Smallest error, of pictures that come back exactly: logarithms need one."""
+
 
 @torch.no_grad()
 def silence_networks(model: VQVAE) -> None:
@@ -43,8 +46,8 @@ class Measured(NamedTuple):
     """Of one picture: bits per pixel, those of the hyper-latent, and errors.
 
     Attributes:
-        mse: mean squared error of 8-bit RGB.
-        seen: SSIMULACRA2's weighted error; nan unless asked for.
+        mse: mean squared error of 8-bit RGB, `LEAST` or more.
+        seen: SSIMULACRA2's weighted error, `LEAST` or more; nan unless asked for.
     """
 
     bpp: float
@@ -74,8 +77,8 @@ def measure(
     decoded = (output.picture[..., :h, :w].clamp(0, 1) * 255).round()
     mse = float((decoded - x * 255).square().mean())
     bits = float(output.bits_y), float(output.bits_z)
-    error = float(weighted_error(x, decoded / 255)) if seen else math.nan
-    return Measured(sum(bits) / (h * w), bits[1] / (h * w), mse, error)
+    error = max(float(weighted_error(x, decoded / 255)), LEAST) if seen else math.nan
+    return Measured(sum(bits) / (h * w), bits[1] / (h * w), max(mse, LEAST), error)
 
 
 def evaluate(
@@ -90,7 +93,7 @@ def evaluate(
     price, rows = _price(level), []
     for path in paths:
         m = measure(model, path, level, use)
-        rows.append((m.bpp, 10 * math.log10(255**2 / max(m.mse, 1e-9)), price * m.mse + m.bpp, m.bpp_z))
+        rows.append((m.bpp, 10 * math.log10(255**2 / m.mse), price * m.mse + m.bpp, m.bpp_z))
     bpp, psnr, cost, bpp_z = (float(v) for v in np.mean(rows, axis=0))
     return {"level": level, "bpp": bpp, "psnr": psnr, "cost": cost, "bpp_z": bpp_z}
 
@@ -124,14 +127,15 @@ def main() -> None:
     parser.add_argument("--levels", default="0,0.25,0.5,0.75,1")
     parser.add_argument("--weights", choices=("ema", "model"), default="ema")
     parser.add_argument("--exact", action="store_true", help="on the integer grids of the coded path")
+    either = parser.add_mutually_exclusive_group()
     what = "per-group perplexity, dead words, w*|r-c|^2"
-    parser.add_argument("--codebooks", action="store_true", help=what)
+    either.add_argument("--codebooks", action="store_true", help=what)
     parser.add_argument("--linear", action="store_true", help="with the linear shortcuts alone, no networks")
     parser.add_argument("--limit", type=int, help="use the first N pictures only")
     what = "choose codewords by the prices of effort 1, as files have them, not by those of training"
     parser.add_argument("--greedy", action="store_true", help=what)
     what = "tell changes in percent from this model, state or weights file"
-    parser.add_argument("--against", metavar="MODEL", help=what)
+    either.add_argument("--against", metavar="MODEL", help=what)
     arguments = parser.parse_args()
     try:
         model, settings = load_state(arguments.state, arguments.weights)

@@ -95,3 +95,8 @@ def test_changes_are_told_picture_by_picture(path, tmp_path):
     assert [change[k] for k in ("mse", "seen", "cost", "cost_seen")] == pytest.approx(
         list(expected), rel=1e-3
     )
+
+
+def test_an_exact_picture_has_no_change_of_errors(path):
+    change = compare(model_with_errors(0.0), model_with_errors(0.4), [path], 0.5)
+    assert [change[name] for name in ("mse", "seen")] == [0, 0]

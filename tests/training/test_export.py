@@ -152,10 +152,14 @@ def test_evaluation_against_another_model(trained, folder, monkeypatch, capsys, 
     bench("evaluate").main()
     row = json.loads(capsys.readouterr().out.splitlines()[1])
     assert row == {"level": 0.5} | dict.fromkeys(("bpp", "mse", "seen", "cost", "cost_seen"), 0.0)
-    monkeypatch.setattr(sys, "argv", [*words, "--against", state + "x"])
-    with pytest.raises(SystemExit):
-        bench("evaluate").main()
-    assert f"{state}x" in capsys.readouterr().err
+    for more, said in (
+        (["--against", f"{state}x"], f"{state}x"),
+        (["--against", state, "--codebooks"], "not allowed"),
+    ):
+        monkeypatch.setattr(sys, "argv", [*words, *more])
+        with pytest.raises(SystemExit):
+            bench("evaluate").main()
+        assert said in capsys.readouterr().err
 
 
 def test_greedy_evaluation_chooses_as_files_do(trained, folder, monkeypatch, capsys, bench):
