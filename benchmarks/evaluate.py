@@ -145,7 +145,7 @@ def main() -> None:
         parser.error(str(error))
     models = [model] if anchor is None else [model, anchor]
     for one in models:
-        one.eval().set_exact(arguments.exact)
+        one.set_exact(arguments.exact)
         if arguments.greedy:
             one.quantizer.use_greedy_slopes()
         if arguments.linear:

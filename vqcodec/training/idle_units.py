@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,26 +32,21 @@ def unit_effects(model: VQVAE, crops: Crops, batch: int, crop: int) -> tuple[lis
     entered = [torch.zeros(width, device=device) for _ in PASSES]
     leaving = [torch.zeros(width, device=device) for _ in PHASES]
 
-    def watch(x: Tensor, total: Tensor) -> None:
-        def add(gradient: Tensor) -> None:
-            total.add_((x.detach() * gradient).abs().sum((0, 2, 3)))
+    def watcher(total: Tensor) -> Callable[..., None]:
+        """A hook that adds up the effects of what a layer is given."""
 
-        x.register_hook(add)
+        def watch(_layer: object, inputs: tuple[Tensor, ...]) -> None:
+            value = inputs[0]
 
-    def output_watcher(total: Tensor) -> Callable[..., None]:
-        return lambda _layer, _inputs, output: watch(output, total)
+            def add(gradient: Tensor) -> None:
+                total.add_((value.detach() * gradient).abs().sum((0, 2, 3)))
 
-    def input_watcher(total: Tensor) -> Callable[..., None]:
-        return lambda _layer, inputs: watch(inputs[0], total)
+            value.register_hook(add)
 
-    hooks: list[Any] = [
-        layer.register_forward_hook(output_watcher(total))
-        for layer, total in zip(prior.enter, entered, strict=True)
-    ]
-    hooks += [
-        layer.register_forward_pre_hook(input_watcher(total))
-        for layer, total in zip(prior.leave, leaving, strict=True)
-    ]
+        return watch
+
+    layers = zip([*prior.middle, *prior.leave], [*entered, *leaving], strict=True)
+    hooks = [layer.register_forward_pre_hook(watcher(total)) for layer, total in layers]
     try:
         for _ in range(BATCHES):
             x, t = crops.batch(batch, crop, device)
